@@ -1,0 +1,173 @@
+//! `/api/session`: the visitor's own session, and everybody's for administrators.
+
+use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
+use rocket::http::Status;
+use rocket::outcome::Outcome;
+use rocket::serde::Serialize;
+use rocket::serde::json::Json;
+use rocket::{Request, Route, State, delete, get, patch, routes};
+use uuid::Uuid;
+
+use super::admin::Admin;
+use super::data::{DataPatch, SessionData};
+use super::error::ApiError;
+use super::view::{CurrentSession, SessionList};
+use crate::{Session, SessionAdmin};
+
+/// Sessions of one page.
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 1000;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct Visit {
+    session_id: Option<Uuid>,
+    visit_count: u64,
+}
+
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde")]
+struct Deleted {
+    deleted: usize,
+}
+
+/// Counts a visit; makes the session.
+#[get("/test-session")]
+async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
+    let visit_count = session.update(SessionData::visit).await?;
+    Ok(Json(Visit {
+        session_id: session.session_id(),
+        visit_count,
+    }))
+}
+
+/// The visitor's session; reads only.
+#[get("/")]
+fn current(session: Session<SessionData>) -> Json<CurrentSession> {
+    Json(session.record().into())
+}
+
+/// Changes fields of the visitor's data.
+#[patch("/data", data = "<patch>")]
+async fn change_data(
+    session: Session<SessionData>,
+    patch: Result<DataPatch, ApiError>,
+) -> Answer<CurrentSession> {
+    let patch = patch?;
+    session.update(move |data| patch.apply(data)).await?;
+    Ok(Json(session.record().into()))
+}
+
+/// Ends the visitor's session.
+#[delete("/")]
+async fn destroy(session: Session<SessionData>) -> Result<Status, ApiError> {
+    session.destroy().await?;
+    Ok(Status::NoContent)
+}
+
+/// A page of everybody's sessions.
+#[get("/sessions?<limit>&<after>&<user>")]
+async fn list(
+    _admin: Admin,
+    sessions: &State<SessionAdmin>,
+    limit: Option<&str>,
+    after: Option<&str>,
+    user: Option<&str>,
+) -> Answer<SessionList> {
+    let limit = limit.map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
+    let after = after.map(parse_cursor).transpose()?;
+    let page = sessions.list(limit, after, user.map(str::to_owned)).await?;
+    Ok(Json(page.into()))
+}
+
+/// Ends everybody's sessions.
+#[delete("/sessions")]
+async fn clear(_admin: Admin, sessions: &State<SessionAdmin>) -> Answer<Deleted> {
+    let deleted = sessions.clear().await?;
+    Ok(Json(Deleted { deleted }))
+}
+
+/// Ends one session by its public handle.
+#[delete("/sessions/<id>")]
+async fn revoke(
+    _admin: Admin,
+    sessions: &State<SessionAdmin>,
+    id: &str,
+) -> Result<Status, ApiError> {
+    if sessions.revoke(id).await? {
+        Ok(Status::NoContent)
+    } else {
+        let message = "there is no session with this id";
+        Err(ApiError::new(Status::NotFound, "not_found", message))
+    }
+}
+
+fn parse_limit(limit: &str) -> Result<u32, ApiError> {
+    match limit.parse() {
+        Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
+        _ => Err(ApiError::unprocessable(format!(
+            "limit: {limit:?} is not a whole number from 1 to {MAX_LIMIT}"
+        ))),
+    }
+}
+
+fn parse_cursor(cursor: &str) -> Result<Uuid, ApiError> {
+    Uuid::try_parse(cursor)
+        .ok()
+        .filter(|uuid| uuid.get_version_num() == 7)
+        .ok_or_else(|| {
+            let message = format!("after: {cursor:?} is not the `next` of an earlier answer");
+            ApiError::unprocessable(message)
+        })
+}
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for DataPatch {
+    type Error = ApiError;
+
+    async fn from_data(request: &'r Request<'_>, body: Data<'r>) -> DataOutcome<'r, Self> {
+        match read_patch(request, body).await {
+            Ok(patch) => Outcome::Success(patch),
+            Err(error) => Outcome::Error((Status::UnprocessableEntity, error)),
+        }
+    }
+}
+
+async fn read_patch(request: &Request<'_>, body: Data<'_>) -> Result<DataPatch, ApiError> {
+    if !request.content_type().is_some_and(|kind| kind.is_json()) {
+        let message = "the body must be sent as Content-Type: application/json";
+        return Err(ApiError::new(
+            Status::UnsupportedMediaType,
+            "unsupported_media_type",
+            message,
+        ));
+    }
+    let limit = 64.kibibytes();
+    let bad_request = |message: String| ApiError::new(Status::BadRequest, "bad_request", message);
+    let body = body
+        .open(limit)
+        .into_bytes()
+        .await
+        .map_err(|error| bad_request(format!("the body could not be read: {error}")))?;
+    if !body.is_complete() {
+        let message = format!("the body is larger than {limit}");
+        return Err(ApiError::new(Status::PayloadTooLarge, "too_large", message));
+    }
+    let body = rocket::serde::json::from_slice(&body)
+        .map_err(|error| bad_request(format!("the body is not JSON: {error}")))?;
+    DataPatch::from_json(body).map_err(ApiError::unprocessable)
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![
+        test_session,
+        current,
+        change_data,
+        destroy,
+        list,
+        clear,
+        revoke
+    ]
+}

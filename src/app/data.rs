@@ -1,0 +1,201 @@
+//! What this application keeps in a session, and what a visitor may change of it.
+
+use rocket::serde::json::Value;
+use rocket::serde::{Deserialize, DeserializeOwned, Serialize};
+
+/// Longest display name, in characters.
+const MAX_NAME: usize = 64;
+
+/// The typed data of a session. Fields have defaults and unknown ones are kept, so that instances
+/// of two versions can run side by side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase", default)]
+pub struct SessionData {
+    /// Calls of the visit counter.
+    pub visit_count: u64,
+    /// What the visitor wants to be called.
+    pub display_name: Option<String>,
+    /// How pages look.
+    pub theme: Theme,
+}
+
+/// How pages look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "rocket::serde", rename_all = "lowercase")]
+pub enum Theme {
+    /// As the visitor's system does.
+    #[default]
+    System,
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+impl Theme {
+    /// Every theme, for a form's choices.
+    pub(super) const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
+
+    /// Its name in JSON and forms.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|theme| theme.name() == name)
+            .ok_or_else(|| format!("theme: {name:?} is none of system, light, dark"))
+    }
+}
+
+impl SessionData {
+    /// Counts a visit and returns which one it is.
+    pub(super) fn visit(&mut self) -> u64 {
+        self.visit_count = self.visit_count.saturating_add(1);
+        self.visit_count
+    }
+}
+
+/// A change of some fields, as JSON Merge Patch (RFC 7396) has it: what is absent stays, and
+/// `null` (the inner `None`) takes a field back to its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::option_option)] // absent and null are two things here
+pub(super) struct DataPatch {
+    visit_count: Option<Option<u64>>,
+    display_name: Option<Option<String>>,
+    theme: Option<Option<Theme>>,
+}
+
+fn field<T: DeserializeOwned>(name: &str, value: Value) -> Result<Option<T>, String> {
+    Option::deserialize(value).map_err(|error| format!("{name}: {error}"))
+}
+
+impl DataPatch {
+    /// The change that a JSON object makes; anything else is refused with the reason.
+    pub(super) fn from_json(body: Value) -> Result<Self, String> {
+        let Value::Object(fields) = body else {
+            return Err("the body is not a JSON object".to_owned());
+        };
+        let mut patch = Self::default();
+        for (name, value) in fields {
+            match name.as_str() {
+                "visitCount" => patch.visit_count = Some(field(&name, value)?),
+                "displayName" => patch.display_name = Some(field(&name, value)?),
+                "theme" => patch.theme = Some(field(&name, value)?),
+                _ => {
+                    return Err(format!(
+                        "{name:?} is no field of the session's data; allowed are visitCount, \
+                         displayName and theme"
+                    ));
+                }
+            }
+        }
+        patch.check()?;
+        Ok(patch)
+    }
+
+    /// The change a form of all fields makes. An empty name is none.
+    pub(super) fn from_form(display_name: &str, theme: &str) -> Result<Self, String> {
+        let name = display_name.trim();
+        let patch = Self {
+            visit_count: None,
+            display_name: Some((!name.is_empty()).then(|| name.to_owned())),
+            theme: Some(Some(Theme::from_name(theme)?)),
+        };
+        patch.check()?;
+        Ok(patch)
+    }
+
+    /// Refuses values that the type allows and a page does not.
+    fn check(&self) -> Result<(), String> {
+        let Some(Some(name)) = &self.display_name else {
+            return Ok(());
+        };
+        let length = name.chars().count();
+        if length == 0 || length > MAX_NAME {
+            return Err(format!(
+                "displayName: has {length} characters, allowed are 1 to {MAX_NAME}"
+            ));
+        }
+        if name.chars().any(char::is_control) {
+            return Err("displayName: control characters are not allowed".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply(&self, data: &mut SessionData) {
+        if let Some(visit_count) = self.visit_count {
+            data.visit_count = visit_count.unwrap_or_default();
+        }
+        if let Some(display_name) = &self.display_name {
+            data.display_name.clone_from(display_name);
+        }
+        if let Some(theme) = self.theme {
+            data.theme = theme.unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patched(patch: &str) -> SessionData {
+        let mut data = SessionData {
+            visit_count: 7,
+            display_name: Some("Ada".into()),
+            theme: Theme::Dark,
+        };
+        let patch = rocket::serde::json::from_str(patch).unwrap();
+        DataPatch::from_json(patch).unwrap().apply(&mut data);
+        data
+    }
+
+    #[test]
+    fn absent_stays_null_resets_a_value_replaces() {
+        assert_eq!(patched("{}").theme, Theme::Dark);
+        assert_eq!(patched(r#"{"theme":null}"#).theme, Theme::System);
+        assert_eq!(patched(r#"{"displayName":null}"#).display_name, None);
+        let data = patched(r#"{"displayName":"Bob","visitCount":3}"#);
+        assert_eq!(data.display_name.as_deref(), Some("Bob"));
+        assert_eq!((data.visit_count, data.theme), (3, Theme::Dark));
+    }
+
+    #[test]
+    fn a_refusal_names_the_field() {
+        for (patch, reason) in [
+            ("[1]", "object"),
+            ("7", "object"),
+            (r#"{"visitCount":"x"}"#, "visitCount"),
+            (r#"{"visitCount":-1}"#, "visitCount"),
+            (r#"{"displayName":7}"#, "displayName"),
+            (r#"{"displayName":""}"#, "displayName"),
+            (r#"{"theme":"neon"}"#, "theme"),
+            (r#"{"isAdmin":true}"#, "isAdmin"),
+        ] {
+            let patch = rocket::serde::json::from_str(patch).unwrap();
+            let error = DataPatch::from_json(patch).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_one_to_64_characters_of_text() {
+        let long = "ä".repeat(64);
+        assert!(DataPatch::from_form(&long, "dark").is_ok());
+        for (name, reason) in [(format!("{long}ä"), "65"), ("a\tb".into(), "control")] {
+            let error = DataPatch::from_form(&name, "dark").unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(
+            DataPatch::from_form("", "neon")
+                .unwrap_err()
+                .contains("system")
+        );
+    }
+}

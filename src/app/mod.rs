@@ -1,0 +1,75 @@
+//! The application: routes and pages over the public API of the session layer.
+
+mod admin;
+mod api;
+mod data;
+mod error;
+mod health;
+pub mod logging;
+mod pages;
+mod settings;
+mod view;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use rocket::fairing::AdHoc;
+use rocket::{Build, Orbit, Request, Response, Rocket};
+
+pub use admin::AdminToken;
+pub use data::{SessionData, Theme};
+pub use settings::{Settings, figment, rocket_config};
+
+use crate::{Clock, SessionStore, Sessions};
+
+/// The application over `store`, whose schema must be up to date.
+pub fn rocket(
+    settings: Settings,
+    store: Arc<dyn SessionStore>,
+    clock: Arc<dyn Clock>,
+) -> Rocket<Build> {
+    let database = settings.database_url.to_string();
+    let sessions = Sessions::<SessionData>::fairing()
+        .config(settings.sessions)
+        .keys(settings.keys)
+        .store(store)
+        .clock(clock);
+    rocket::custom(settings.figment)
+        .attach(sessions)
+        .attach(AdHoc::on_response(
+            "No caching of API answers",
+            |request, response| Box::pin(async move { forbid_caching(request, response) }),
+        ))
+        .attach(AdHoc::on_liftoff("Start message", |rocket| {
+            Box::pin(async move { print_start(rocket, &database) })
+        }))
+        .manage(settings.admin_token)
+        .manage(pages::StorageName::from(&settings.database_url))
+        .mount("/api/session", api::routes())
+        .mount("/", pages::routes())
+        .mount("/", health::routes())
+        .register("/", error::catchers())
+}
+
+fn forbid_caching(request: &Request<'_>, response: &mut Response<'_>) {
+    if request.uri().path().starts_with("/api/") && !response.headers().contains("Cache-Control") {
+        response.set_raw_header("Cache-Control", "no-store");
+    }
+}
+
+fn print_start(rocket: &Rocket<Orbit>, database: &str) {
+    let config = rocket.config();
+    let host = match config.address {
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+    };
+    // Whoever closed our output does not want to know; that is no reason to stop.
+    let _ = writeln!(
+        std::io::stdout(),
+        "rocket_diesel_sessions {}\n  address   http://{host}:{}\n  database  {database}\n  \
+         profile   {}",
+        env!("CARGO_PKG_VERSION"),
+        config.port,
+        config.profile,
+    );
+}

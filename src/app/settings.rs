@@ -1,0 +1,72 @@
+//! What the application reads from its environment, once, when it starts.
+
+use rocket::Config;
+use rocket::figment::providers::{Env, Format, Toml};
+use rocket::figment::{Figment, Profile};
+
+use super::AdminToken;
+use crate::{
+    DatabaseUrl, SessionConfig, SessionKeys, SetupError, database_url_from_env, describe_figment,
+};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Rocket's configuration, with the profile selected.
+    pub figment: Figment,
+    /// The section `sessions` of it.
+    pub sessions: SessionConfig,
+    /// `DATABASE_URL`.
+    pub database_url: DatabaseUrl,
+    /// `SESSION_SECRET`.
+    pub keys: SessionKeys,
+    /// `SESSION_ADMIN_TOKEN`.
+    pub admin_token: AdminToken,
+}
+
+impl Settings {
+    /// Reads and checks all settings of the environment, Rocket.toml among them.
+    ///
+    /// # Errors
+    /// When one of them cannot be used: says which, and what is allowed.
+    pub fn from_env() -> Result<Self, SetupError> {
+        let figment = figment();
+        rocket_config(&figment)?;
+        Ok(Self {
+            sessions: SessionConfig::from_figment(&figment)?,
+            database_url: database_url_from_env()?,
+            keys: SessionKeys::from_env(figment.profile() == Config::DEBUG_PROFILE)?,
+            admin_token: AdminToken::from_env(),
+            figment,
+        })
+    }
+}
+
+/// Rocket's part of the configuration.
+///
+/// # Errors
+/// When a value is of the wrong type or out of its range.
+pub fn rocket_config(figment: &Figment) -> Result<Config, SetupError> {
+    Config::try_from(figment).map_err(|error| SetupError::Figment(describe_figment("", &error)))
+}
+
+/// Rocket's usual sources. The profile is `ROCKET_PROFILE`; where that is not set,
+/// `NODE_ENV=production` means `release`, and otherwise the build decides.
+pub fn figment() -> Figment {
+    let production = std::env::var("NODE_ENV").is_ok_and(|kind| kind == "production");
+    let default = if production {
+        Config::RELEASE_PROFILE
+    } else {
+        Config::DEFAULT_PROFILE
+    };
+    let profile = Profile::from_env_or("ROCKET_PROFILE", default);
+    let base = if profile == Config::DEBUG_PROFILE {
+        Config::debug_default()
+    } else {
+        Config::release_default()
+    };
+    Figment::from(base)
+        .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
+        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
+        .select(profile)
+}

@@ -1,0 +1,7 @@
+//! x
+#[cfg(feature = "app")]
+pub mod app;
+mod session;
+mod store;
+pub use session::*;
+pub use store::*;

@@ -1,0 +1,339 @@
+//! `[default.sessions]` of Rocket.toml, `ROCKET_SESSIONS` and `DATABASE_URL`.
+
+use std::time::{Duration, Instant};
+
+use rocket::data::{ByteUnit, ToByteUnit};
+use rocket::figment::Figment;
+use serde::Deserialize;
+
+use super::cookie::{CookieConfig, CookiePolicy};
+use super::error::{ConfigError, SetupError};
+use super::expiry::ExpiryPolicy;
+use crate::store::{DatabaseUrl, DieselStore, SqliteSynchronous, StoreError, StoreOptions};
+
+/// The section's name in Rocket's configuration.
+const SECTION: &str = "sessions";
+
+/// The environment variable that names the database.
+const DATABASE_URL: &str = "DATABASE_URL";
+
+/// The database where `DATABASE_URL` is not set.
+const DEFAULT_DATABASE: &str = "sqlite://sessions.db";
+
+/// Ten years: longer durations are mistakes, and could leave the range of dates.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How long a start waits between tries to reach the database, and between its log lines.
+const STARTUP_RETRY: Duration = Duration::from_millis(250);
+const STARTUP_PROGRESS: Duration = Duration::from_secs(3);
+
+/// Settings of the session layer. Durations are written as in `"24h"` or `"1h 30m"`.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use rocket::figment::providers::{Format, Toml};
+/// use rocket_diesel_sessions::SessionConfig;
+///
+/// let figment = rocket::Config::figment().merge(Toml::string(r#"
+///     [default.sessions]
+///     idle_timeout = "20m"
+/// "#).nested());
+/// let config = SessionConfig::from_figment(&figment).unwrap();
+/// assert_eq!(config.idle_timeout, Duration::from_secs(20 * 60));
+/// assert_eq!(config.absolute_timeout, Duration::from_secs(30 * 24 * 3600));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// The cookie's attributes.
+    pub cookie: CookieConfig,
+    /// A session ends when it has not been used for this long. Default 24 h
+    /// (OWASP ASVS 5.0, 7.3.1).
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// A session ends this long after it was created, however much it is used. Default 30 d
+    /// (OWASP ASVS 5.0, 7.3.2).
+    #[serde(with = "humantime_serde")]
+    pub absolute_timeout: Duration,
+    /// How exactly activity is kept: at most one write in this time. Default 5 min.
+    #[serde(with = "humantime_serde")]
+    pub touch_interval: Duration,
+    /// How often expired sessions are deleted. Default 1 h.
+    #[serde(with = "humantime_serde")]
+    pub cleanup_interval: Duration,
+    /// How long an operation may take before its request is answered with 503. Default 2 s.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// How long a start waits for the database. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub startup_timeout: Duration,
+    /// Largest data of one session, as JSON. Default 64 KiB.
+    pub max_data_size: ByteUnit,
+    /// What a visitor gets whose stored data cannot be decoded.
+    pub on_undecodable: OnUndecodable,
+    /// Whether a start runs pending migrations. Default `true`.
+    pub auto_migrate: bool,
+    /// Most database connections at a time, 1 to 1000. Default 8.
+    pub pool_size: u32,
+    /// SQLite only: when a commit counts as done. Default `full`.
+    pub sqlite_synchronous: SqliteSynchronous,
+}
+
+/// What a visitor gets whose stored data cannot be decoded as the type of this build. Either way
+/// the row stays as it is until it expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUndecodable {
+    /// A new session, as if there were none.
+    #[default]
+    Fresh,
+    /// [`SessionError::Undecodable`](crate::SessionError::Undecodable), 500.
+    Error,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        Self {
+            cookie: CookieConfig::default(),
+            idle_timeout: 24 * HOUR,
+            absolute_timeout: 30 * 24 * HOUR,
+            touch_interval: Duration::from_secs(5 * 60),
+            cleanup_interval: HOUR,
+            timeout: Duration::from_secs(2),
+            startup_timeout: Duration::from_secs(30),
+            max_data_size: 64.kibibytes(),
+            on_undecodable: OnUndecodable::Fresh,
+            auto_migrate: true,
+            pool_size: 8,
+            sqlite_synchronous: SqliteSynchronous::Full,
+        }
+    }
+}
+
+impl SessionConfig {
+    /// Reads the section `sessions` of the figment's selected profile and checks it.
+    ///
+    /// # Errors
+    /// When a key is unknown, or a value is of the wrong type or out of its range.
+    pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
+        let config: Self = figment
+            .focus(SECTION)
+            .extract()
+            .map_err(|error| SetupError::Figment(describe(SECTION, &error)))?;
+        config.check()?;
+        CookiePolicy::new(&config.cookie, is_debug(figment))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        const MILLISECOND: Duration = Duration::from_millis(1);
+        const SECOND: Duration = Duration::from_secs(1);
+        let within = |key: &str, value: Duration, least: Duration, most: Duration| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(ConfigError::new(
+                format!("{SECTION}.{key}"),
+                format!("{:?}", humantime::format_duration(value).to_string()),
+                format!(
+                    "must be from {} to {}",
+                    humantime::format_duration(least),
+                    humantime::format_duration(most)
+                ),
+            ))
+        };
+        within("absolute_timeout", self.absolute_timeout, SECOND, LONGEST)?;
+        within(
+            "idle_timeout",
+            self.idle_timeout,
+            SECOND,
+            self.absolute_timeout,
+        )?;
+        // A longer one would let sessions expire in use.
+        within(
+            "touch_interval",
+            self.touch_interval,
+            Duration::ZERO,
+            self.idle_timeout / 2,
+        )?;
+        within("cleanup_interval", self.cleanup_interval, SECOND, LONGEST)?;
+        within("timeout", self.timeout, 10 * MILLISECOND, 60 * SECOND)?;
+        within(
+            "startup_timeout",
+            self.startup_timeout,
+            Duration::ZERO,
+            3600 * SECOND,
+        )?;
+        if !(1..=1000).contains(&self.pool_size) {
+            let key = format!("{SECTION}.pool_size");
+            return Err(ConfigError::new(
+                key,
+                self.pool_size,
+                "must be from 1 to 1000",
+            ));
+        }
+        if self.max_data_size < 2 || self.max_data_size > 16.mebibytes() {
+            let key = format!("{SECTION}.max_data_size");
+            let allowed = "must be from 2B to 16MiB";
+            return Err(ConfigError::new(key, self.max_data_size, allowed));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn expiry(&self) -> ExpiryPolicy {
+        ExpiryPolicy::new(
+            self.idle_timeout,
+            self.absolute_timeout,
+            self.touch_interval,
+        )
+    }
+
+    /// Connects to the database and brings its schema up to date, waiting for it up to
+    /// `startup_timeout`. Blocks.
+    ///
+    /// # Errors
+    /// When the database refuses, cannot be reached in time, or cannot be migrated; with
+    /// `auto_migrate` off, when it lacks migrations.
+    pub fn open_store(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
+        let store = self.connect(url)?;
+        if self.auto_migrate {
+            for version in store.migrate()? {
+                tracing::info!("ran migration {version}");
+            }
+            return Ok(store);
+        }
+        let pending = store.pending_migrations()?;
+        if pending.is_empty() {
+            return Ok(store);
+        }
+        let database = url.to_string();
+        Err(SetupError::PendingMigrations { database, pending })
+    }
+
+    /// Connects to the database and leaves its schema as it is, waiting for it up to
+    /// `startup_timeout`. Blocks.
+    ///
+    /// # Errors
+    /// When the database refuses, or cannot be reached in time.
+    pub fn connect(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
+        let options = StoreOptions {
+            pool_size: self.pool_size,
+            timeout: self.timeout,
+            sqlite_synchronous: self.sqlite_synchronous,
+        };
+        let start = Instant::now();
+        let mut reported = start;
+        loop {
+            match DieselStore::open(url, options.clone()) {
+                Err(StoreError::Connect {
+                    reason,
+                    permanent: false,
+                    ..
+                }) if start.elapsed() < self.startup_timeout => {
+                    if reported == start || reported.elapsed() >= STARTUP_PROGRESS {
+                        reported = Instant::now();
+                        tracing::warn!(
+                            "waiting for {url}, {}s of {}s: {reason}",
+                            start.elapsed().as_secs(),
+                            self.startup_timeout.as_secs()
+                        );
+                    }
+                    std::thread::sleep(STARTUP_RETRY);
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// The database of the environment: `DATABASE_URL`, by default `sqlite://sessions.db`.
+///
+/// # Errors
+/// When it is not a URL of a database that this build can use.
+pub fn database_url_from_env() -> Result<DatabaseUrl, StoreError> {
+    match std::env::var(DATABASE_URL) {
+        Ok(url) if !url.trim().is_empty() => url.trim().parse(),
+        Err(std::env::VarError::NotUnicode(_)) => Err(StoreError::Url("must be UTF-8".to_owned())),
+        _ => DEFAULT_DATABASE.parse(),
+    }
+}
+
+/// Whether the selected profile is `debug`. Every other one is treated as production.
+pub(crate) fn is_debug(figment: &Figment) -> bool {
+    figment.profile() == rocket::Config::DEBUG_PROFILE
+}
+
+/// A configuration error in one line: which key below `section`, what is wrong with it, and where
+/// it was set.
+pub(crate) fn describe(section: &str, error: &rocket::figment::Error) -> String {
+    let mut key = section.to_owned();
+    for part in &error.path {
+        if !key.is_empty() {
+            key.push('.');
+        }
+        key.push_str(part);
+    }
+    let problem = error.kind.to_string();
+    let hint = if problem.contains("expected a duration") {
+        ", such as \"30s\", \"5m\" or \"24h\""
+    } else {
+        ""
+    };
+    let place = error
+        .metadata
+        .as_ref()
+        .map_or_else(String::new, |metadata| {
+            let name = &metadata.name;
+            match &metadata.source {
+                Some(source) => format!(" (in {name} {source})"),
+                None => format!(" (in {name})"),
+            }
+        });
+    format!("{key}: {problem}{hint}{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rocket::figment::providers::{Format, Toml};
+
+    fn read(toml: &str) -> Result<SessionConfig, String> {
+        let figment = rocket::Config::figment()
+            .merge(Toml::string(&format!("[default.sessions]\n{toml}")).nested())
+            .select("release");
+        SessionConfig::from_figment(&figment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(read("").unwrap(), SessionConfig::default());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_what_can() {
+        for (toml, key, allowed) in [
+            ("idle_timout = '1h'", "idle_timout", "idle_timeout"),
+            ("idle_timeout = 'soon'", "sessions.idle_timeout", "24h"),
+            ("idle_timeout = '0s'", "sessions.idle_timeout", "1s"),
+            ("idle_timeout = '31d'", "sessions.idle_timeout", "30d"),
+            ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
+            ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
+            ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
+            ("pool_size = 0", "sessions.pool_size", "1 to 1000"),
+            ("pool_size = 'x'", "sessions.pool_size", "u32"),
+            ("max_data_size = '1GiB'", "sessions.max_data_size", "16MiB"),
+            ("on_undecodable = 'x'", "sessions.on_undecodable", "fresh"),
+            ("cookie.http_only = false", "http_only", "same_site"),
+            ("cookie.domain = 'a.b'", "sessions.cookie.domain", "__Host"),
+        ] {
+            let message = read(toml).unwrap_err();
+            assert!(
+                message.contains(key) && message.contains(allowed),
+                "{toml}: {message}"
+            );
+        }
+    }
+}

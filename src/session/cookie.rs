@@ -1,0 +1,296 @@
+//! The cookie's attributes, how it is written, and how it is found in a request.
+
+use chrono::{DateTime, Utc};
+use rocket::http::{Cookie, SameSite as RocketSameSite};
+use rocket::time::Duration;
+use serde::Deserialize;
+
+use super::error::ConfigError;
+
+/// Cookies of our name that are looked at in one request; browsers send a few at most.
+const MAX_CANDIDATES: usize = 16;
+
+/// `[default.sessions.cookie]`: the attributes of the session cookie. It is always `HttpOnly`
+/// (OWASP ASVS 5.0, 3.3.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CookieConfig {
+    /// The cookie's name. Default `__Host-session` when secure, `session` when not.
+    pub name: Option<String>,
+    /// Whether it is sent over https only. Default `true`, in the debug profile `false`.
+    ///
+    /// Without it, whoever listens to one plain request has the session (ASVS 5.0, 3.3.1).
+    pub secure: Option<bool>,
+    /// Which requests from other sites carry it. Default [`SameSite::Lax`].
+    pub same_site: SameSite,
+    /// The path it is sent for. Default `/`.
+    pub path: Option<String>,
+    /// The domain whose hosts get it. Default none: this host only.
+    ///
+    /// With it, every host of the domain can set and read the session.
+    pub domain: Option<String>,
+}
+
+/// The `SameSite` attribute (RFC 6265bis, section 4.1.2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// Never from another site, not even when a link is followed.
+    Strict,
+    /// From another site only when a link is followed.
+    #[default]
+    Lax,
+    /// Always. Opens the way for cross-site request forgery (ASVS 5.0, 3.3.2); needs `secure`.
+    None,
+}
+
+/// Checked attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CookiePolicy {
+    name: String,
+    secure: bool,
+    same_site: RocketSameSite,
+    path: String,
+    domain: Option<String>,
+}
+
+impl CookiePolicy {
+    /// Fills in the defaults of the profile and refuses what contradicts itself.
+    pub(crate) fn new(config: &CookieConfig, debug: bool) -> Result<Self, ConfigError> {
+        let secure = config.secure.unwrap_or(!debug);
+        let default_name = if secure { "__Host-session" } else { "session" };
+        let policy = Self {
+            name: config.name.clone().unwrap_or_else(|| default_name.into()),
+            secure,
+            same_site: match config.same_site {
+                SameSite::Strict => RocketSameSite::Strict,
+                SameSite::Lax => RocketSameSite::Lax,
+                SameSite::None => RocketSameSite::None,
+            },
+            path: config.path.clone().unwrap_or_else(|| "/".into()),
+            domain: config.domain.clone(),
+        };
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// RFC 6265bis, sections 4.1.1 (syntax), 4.1.2.7 (`SameSite`) and 4.1.3 (prefixes).
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key: &str, value: &str, allowed: &str| {
+            let key = format!("sessions.cookie.{key}");
+            Err(ConfigError::new(key, format!("{value:?}"), allowed))
+        };
+        let is_token = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(is_token) {
+            return refuse(
+                "name",
+                &self.name,
+                "must be letters, digits and !#$%&'*+-.^_`|~",
+            );
+        }
+        let is_attribute = |c: char| c != ';' && (c.is_ascii_graphic() || c == ' ');
+        if !self.path.starts_with('/') || !self.path.chars().all(is_attribute) {
+            return refuse(
+                "path",
+                &self.path,
+                "must begin with / and be ASCII without ;",
+            );
+        }
+        let is_host = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        if let Some(domain) = &self.domain
+            && (domain.is_empty() || !domain.chars().all(is_host))
+        {
+            return refuse("domain", domain, "must be a host name, as in example.com");
+        }
+        if self.same_site == RocketSameSite::None && !self.secure {
+            return refuse(
+                "same_site",
+                "none",
+                "needs sessions.cookie.secure = true (browsers refuse it otherwise)",
+            );
+        }
+        let has_prefix = |prefix: &str| {
+            let name = self.name.as_bytes();
+            name.len() >= prefix.len()
+                && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+        };
+        if has_prefix("__Host-") {
+            if !self.secure {
+                return refuse(
+                    "name",
+                    &self.name,
+                    "the prefix __Host- needs sessions.cookie.secure = true",
+                );
+            }
+            if let Some(domain) = &self.domain {
+                return refuse(
+                    "domain",
+                    domain,
+                    &format!(
+                        "the prefix of sessions.cookie.name = {:?} allows no domain; \
+                         name the cookie __Secure-session",
+                        self.name
+                    ),
+                );
+            }
+            if self.path != "/" {
+                return refuse(
+                    "path",
+                    &self.path,
+                    &format!(
+                        "the prefix of sessions.cookie.name = {:?} allows only /; \
+                         name the cookie __Secure-session",
+                        self.name
+                    ),
+                );
+            }
+        }
+        if has_prefix("__Secure-") && !self.secure {
+            return refuse(
+                "name",
+                &self.name,
+                "the prefix __Secure- needs sessions.cookie.secure = true",
+            );
+        }
+        Ok(())
+    }
+
+    /// The cookie that hands out a token, kept by the browser until the absolute deadline.
+    ///
+    /// The idle deadline is the server's to enforce: a cookie that followed it would have to be
+    /// sent again by requests that only read, and could then undo a logout (I2).
+    pub(crate) fn issue(
+        &self,
+        value: String,
+        absolute_deadline: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Cookie<'static> {
+        let seconds = (absolute_deadline - now).num_seconds().max(0);
+        self.build(value, Duration::seconds(seconds))
+    }
+
+    /// The cookie that makes a browser forget.
+    pub(crate) fn removal(&self) -> Cookie<'static> {
+        self.build(String::new(), Duration::ZERO)
+    }
+
+    fn build(&self, value: String, max_age: Duration) -> Cookie<'static> {
+        let mut cookie = Cookie::build((self.name.clone(), value))
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(self.same_site)
+            .path(self.path.clone())
+            .max_age(max_age);
+        if let Some(domain) = &self.domain {
+            cookie = cookie.domain(domain.clone());
+        }
+        cookie.build()
+    }
+
+    /// The values of all cookies of our name in `Cookie` headers, in the order they were sent.
+    /// A browser sends several when cookies of different paths or domains match.
+    pub(crate) fn candidates<'h>(
+        &self,
+        headers: impl Iterator<Item = &'h str>,
+    ) -> impl Iterator<Item = &'h str> {
+        headers
+            .flat_map(|header| header.split(';'))
+            .filter_map(|pair| pair.split_once('='))
+            .filter(|(name, _)| name.trim() == self.name)
+            .map(|(_, value)| value.trim())
+            .take(MAX_CANDIDATES)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(config: &CookieConfig, debug: bool) -> CookiePolicy {
+        CookiePolicy::new(config, debug).unwrap()
+    }
+
+    fn refusal(config: &CookieConfig) -> String {
+        CookiePolicy::new(config, false).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_default_cookie_is_a_host_cookie() {
+        let now = Utc::now();
+        let cookie = policy(&CookieConfig::default(), false).issue(
+            "v".into(),
+            now + chrono::TimeDelta::hours(1),
+            now,
+        );
+        assert_eq!(
+            cookie.to_string(),
+            "__Host-session=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600"
+        );
+        let cookie = policy(&CookieConfig::default(), true).removal();
+        assert_eq!(
+            cookie.to_string(),
+            "session=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"
+        );
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_by_its_key() {
+        let host = |change: fn(&mut CookieConfig)| {
+            let mut config = CookieConfig::default();
+            change(&mut config);
+            refusal(&config)
+        };
+        let message = host(|c| c.domain = Some("example.com".into()));
+        assert!(
+            message.starts_with("sessions.cookie.domain = \"example.com\""),
+            "{message}"
+        );
+        let message = host(|c| c.path = Some("/app".into()));
+        assert!(message.starts_with("sessions.cookie.path"), "{message}");
+        let message = host(|c| {
+            c.same_site = SameSite::None;
+            c.secure = Some(false);
+        });
+        assert!(
+            message.starts_with("sessions.cookie.same_site"),
+            "{message}"
+        );
+        for name in ["__Host-x", "__host-x", "__Secure-x", "a b", "a;b", ""] {
+            let message = refusal(&CookieConfig {
+                name: Some(name.into()),
+                secure: Some(false),
+                ..CookieConfig::default()
+            });
+            assert!(
+                message.starts_with("sessions.cookie.name"),
+                "{name}: {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_a_multibyte_name_is_no_panic() {
+        assert!(
+            refusal(&CookieConfig {
+                name: Some("__Hosté-ü".into()),
+                ..CookieConfig::default()
+            })
+            .starts_with("sessions.cookie.name")
+        );
+    }
+
+    #[test]
+    fn every_cookie_of_the_name_is_a_candidate() {
+        let policy = policy(&CookieConfig::default(), true);
+        let headers = [
+            "a=1; session=x; sessions=no; session=y",
+            "session = z ;;=;q",
+        ];
+        let found: Vec<_> = policy.candidates(headers.into_iter()).collect();
+        assert_eq!(found, ["x", "y", "z"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! What a fairing sets up once and every request shares.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rocket::data::ByteUnit;
+
+use super::SessionError;
+use super::clock::Clock;
+use super::config::OnUndecodable;
+use super::cookie::CookiePolicy;
+use super::counters::{Counters, count};
+use super::expiry::{ExpiryPolicy, is_expired};
+use super::keys::SessionKeys;
+use super::pipeline::Pipeline;
+use super::token::Token;
+use crate::store::SessionRecord;
+
+/// Longest user agent that is kept, in characters.
+const USER_AGENT_LEN: usize = 512;
+
+pub(crate) struct Core {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) keys: SessionKeys,
+    pub(crate) cookie: CookiePolicy,
+    pub(crate) expiry: ExpiryPolicy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) max_data_size: ByteUnit,
+    pub(crate) on_undecodable: OnUndecodable,
+}
+
+/// The managed state: one for each type of data.
+pub(crate) struct Attached<D> {
+    pub(crate) core: Arc<Core>,
+    marker: PhantomData<fn() -> D>,
+}
+
+impl<D> Attached<D> {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            marker: PhantomData,
+        }
+    }
+}
+
+/// The request's side of a session: who asks, when, and with which cookies.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) now: DateTime<Utc>,
+    /// Whether the request brought a cookie of our name, of whatever worth.
+    pub(crate) has_cookie: bool,
+    /// The token of the first cookie that verifies.
+    pub(crate) token: Option<Token>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) ip: Option<String>,
+}
+
+impl Core {
+    /// Reads what a request brings; no database.
+    pub(crate) fn visit(&self, request: &rocket::Request<'_>) -> Visit {
+        let headers = request.headers();
+        let mut values: Vec<&str> = self.cookie.candidates(headers.get("Cookie")).collect();
+        // Rocket's local client fills the jar and sends no header.
+        values.extend(
+            request
+                .cookies()
+                .get(self.cookie.name())
+                .map(rocket::http::Cookie::value)
+                .filter(|_| !headers.contains("Cookie")),
+        );
+        let token = values.iter().find_map(|value| self.keys.verify(value));
+        if token.is_none() {
+            count(if values.is_empty() {
+                &self.counters.missed_none
+            } else {
+                &self.counters.missed_forged
+            });
+        }
+        Visit {
+            now: self.clock.now(),
+            has_cookie: !values.is_empty(),
+            token,
+            user_agent: headers
+                .get_one("User-Agent")
+                .map(|agent| agent.chars().take(USER_AGENT_LEN).collect()),
+            ip: request.client_ip().map(|ip| ip.to_string()),
+        }
+    }
+
+    /// The stored session of a verified token, if it may be served.
+    pub(crate) async fn find(
+        &self,
+        token: &Token,
+        now: DateTime<Utc>,
+    ) -> Result<Option<SessionRecord>, SessionError> {
+        let missed = match self.pipeline.load(token.session_id()).await? {
+            None => &self.counters.missed_gone,
+            Some(record) if !record.token_hash.matches(&token.hash()) => {
+                &self.counters.missed_forged
+            }
+            Some(record) if is_expired(&record, now) => &self.counters.missed_expired,
+            Some(record) => return Ok(Some(record)),
+        };
+        count(missed);
+        Ok(None)
+    }
+}

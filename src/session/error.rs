@@ -1,0 +1,145 @@
+//! The session layer's errors, and the one place that maps them to HTTP.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rocket::Request;
+use rocket::http::Status;
+use rocket::response::{Responder, Result as Response};
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// Why a session operation failed. Absence and expiry are not errors.
+///
+/// As a responder it gives its [`status`](Self::status) to the application's catchers.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store failed. After a write it may be unknown whether it was committed. 503.
+    #[error("the session store is unavailable: {0}")]
+    Unavailable(#[source] Arc<StoreError>),
+    /// The store did not answer within `timeout`. After a write, as above. 503.
+    #[error("the session store did not answer in time")]
+    Timeout,
+    /// The session was ended, or its token replaced, while this request was using it. 409.
+    #[error("the session was ended by another request")]
+    Ended,
+    /// The data is larger than `max_data_size`; nothing was stored. 413.
+    #[error("session data of {size} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Its size as JSON, in bytes.
+        size: usize,
+        /// `max_data_size` in bytes.
+        limit: usize,
+    },
+    /// The stored data is not of the expected type (see `on_undecodable`). 500.
+    #[error("session {id} has data of another type: {reason}")]
+    Undecodable {
+        /// The session's public handle.
+        id: String,
+        /// What did not fit.
+        reason: String,
+    },
+    /// The data cannot be written as JSON. 500.
+    #[error("the session data cannot be encoded: {0}")]
+    Encode(#[source] Arc<serde_json::Error>),
+    /// The system gave no random bytes. 500.
+    #[error("no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// `Sessions::fairing()` for this type of data is not attached. 500.
+    #[error("Sessions::fairing() for this type of data is not attached")]
+    NotAttached,
+}
+
+impl SessionError {
+    /// The HTTP status that tells a client what happened.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Unavailable(_) | Self::Timeout => Status::ServiceUnavailable,
+            Self::Ended => Status::Conflict,
+            Self::TooLarge { .. } => Status::PayloadTooLarge,
+            Self::Undecodable { .. } | Self::Encode(_) | Self::Random(_) | Self::NotAttached => {
+                Status::InternalServerError
+            }
+        }
+    }
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}
+
+impl<'r> Responder<'r, 'static> for SessionError {
+    fn respond_to(self, _: &'r Request<'_>) -> Response<'static> {
+        Err(self.status())
+    }
+}
+
+/// A setting that cannot be used: its key, its value, and what is allowed.
+#[derive(Clone, Debug, Error)]
+#[error("{key} = {value}: {allowed}")]
+pub struct ConfigError {
+    key: String,
+    value: String,
+    allowed: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(
+        key: impl Into<String>,
+        value: impl fmt::Display,
+        allowed: impl fmt::Display,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            value: value.to_string(),
+            allowed: allowed.to_string(),
+        }
+    }
+
+    /// The setting, as `sessions.idle_timeout` or `SESSION_SECRET`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// Why sessions could not be set up: the launch stops with this.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration cannot be read.
+    #[error("{0}")]
+    Figment(String),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database lacks migrations, and `auto_migrate` is off.
+    #[error(
+        "{database} lacks the migrations {}; run `rocket_diesel_sessions migrate`, or set \
+         sessions.auto_migrate = true", .pending.join(", ")
+    )]
+    PendingMigrations {
+        /// The database, without its password.
+        database: String,
+        /// Names of the migrations that have not been run.
+        pending: Vec<String>,
+    },
+    /// The debug profile's secret file cannot be made or read.
+    #[error("{}: {source}; set SESSION_SECRET instead", .path.display())]
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong with it.
+        source: std::io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+}

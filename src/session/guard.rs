@@ -1,0 +1,380 @@
+//! [`Session`]: the request guard, and what a handler can do with its session.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
+use rocket::tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use rocket::{Ignite, Rocket, Sentinel};
+use uuid::Uuid;
+
+use super::config::OnUndecodable;
+use super::core::{Attached, Core, Visit};
+use super::counters::count;
+use super::data::{self, TypedData};
+use super::error::SessionError;
+use super::pipeline::{Apply, Change};
+use super::state::{Phase, State};
+use super::token::Token;
+use crate::store::{NewSession, RotateSession, SessionRecord};
+
+/// The visitor's session, with data of type `D`.
+///
+/// As a request guard it loads the session, once a request however often it is asked for, and
+/// succeeds whether there is one or not; it fails with 503 only when the store does. A session is
+/// made, and a cookie sent, by the first [`update`](Self::update) or [`set`](Self::set).
+///
+/// Whatever costs the database a round trip is `async` and returns a `Result`; when it returns
+/// `Ok`, it is committed. Launch fails if [`Sessions<D>`](crate::Sessions) is not attached.
+///
+/// # Example
+///
+/// ```
+/// use rocket::{get, serde::{Deserialize, Serialize}};
+/// use rocket_diesel_sessions::{Session, SessionError};
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// #[serde(crate = "rocket::serde", default)]
+/// struct Visits {
+///     count: u64,
+/// }
+///
+/// #[get("/")]
+/// async fn visit(session: Session<Visits>) -> Result<String, SessionError> {
+///     let count = session.update(|visits| {
+///         visits.count += 1;
+///         visits.count
+///     });
+///     Ok(format!("visit number {}", count.await?))
+/// }
+/// ```
+pub struct Session<D> {
+    inner: Arc<Inner<D>>,
+}
+
+/// A request's session, shared by all of its guards and the fairing.
+pub(crate) struct Inner<D> {
+    core: Arc<Core>,
+    visit: Visit,
+    /// Operations of one request run one after the other.
+    turn: AsyncMutex<()>,
+    state: Mutex<State<D>>,
+}
+
+/// The place in a request where its session is kept once it was asked for.
+pub(crate) struct Slot<D>(OnceCell<Result<Arc<Inner<D>>, SessionError>>);
+
+impl<D> Slot<D> {
+    pub(crate) fn empty() -> Self {
+        Self(OnceCell::new())
+    }
+
+    /// What came of asking for the session; `None` if nothing in this request has.
+    pub(crate) fn get(&self) -> Option<&Result<Arc<Inner<D>>, SessionError>> {
+        self.0.get()
+    }
+}
+
+impl<D: TypedData> Session<D> {
+    /// The data as this request last saw it: loaded, or left by its own last update. For a
+    /// visitor without a session, `D::default()`.
+    pub fn data(&self) -> Arc<D> {
+        Arc::clone(&self.inner.state().data)
+    }
+
+    /// Applies `change` to the newest data, commits, and returns its result. Makes the session if
+    /// there is none.
+    ///
+    /// Of concurrent updates none is lost: if another request or process was faster, `change` is
+    /// applied again to what that one stored. So it may run several times, must not have side
+    /// effects, and should be quick. If it changes nothing, nothing is written.
+    ///
+    /// # Errors
+    /// - [`SessionError::Ended`] when the session was ended, or its token replaced, meanwhile;
+    ///   it is never made again.
+    /// - [`SessionError::TooLarge`] when the data outgrows `max_data_size`; nothing is stored.
+    /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] when the store failed; whether
+    ///   the change was committed may be unknown.
+    ///
+    /// # Panics
+    /// When `change` does; nothing is stored then.
+    pub async fn update<R, F>(&self, mut change: F) -> Result<R, SessionError>
+    where
+        F: FnMut(&mut D) -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.inner
+            .write(move |mut data| {
+                let result = change(&mut data);
+                (Arc::new(data), result)
+            })
+            .await
+    }
+
+    /// Replaces the data, commits, and makes the session if there is none. Fields that a newer
+    /// version of the type stored are kept.
+    ///
+    /// # Errors
+    /// As for [`update`](Self::update).
+    pub async fn set(&self, data: D) -> Result<(), SessionError> {
+        let data = Arc::new(data);
+        self.inner.write(move |_| (Arc::clone(&data), ())).await
+    }
+
+    /// Gives the session a new token and keeps all else: the old one is dead at once. For any
+    /// change of what the session may do (OWASP ASVS 5.0, 7.2.4). Does nothing without a session.
+    ///
+    /// # Errors
+    /// As for [`update`](Self::update).
+    pub async fn rotate(&self) -> Result<(), SessionError> {
+        let inner = &self.inner;
+        let _turn = inner.turn.lock().await;
+        let Some(record) = inner.record()? else {
+            return Ok(());
+        };
+        let token = Token::generate(inner.visit.now)?;
+        let rotation = RotateSession {
+            session_id: record.session_id,
+            new_session_id: token.session_id(),
+            new_token_hash: token.hash(),
+            now: inner.visit.now,
+        };
+        if !inner.core.pipeline.rotate(rotation).await? {
+            inner.state().found_ended();
+            return Err(SessionError::Ended);
+        }
+        count(&inner.core.counters.rotated);
+        inner.state().rotated(token);
+        Ok(())
+    }
+
+    /// Ends the session: its row is deleted, and the browser told to forget the cookie. Also when
+    /// another request has replaced the token since: ending is always safe.
+    ///
+    /// # Errors
+    /// When the store failed: then the session may still be there, and the cookie is left alone.
+    pub async fn destroy(&self) -> Result<(), SessionError> {
+        let inner = &self.inner;
+        let _turn = inner.turn.lock().await;
+        let id = inner.state().record().map(|record| record.id.clone());
+        if let Some(id) = id
+            && inner.core.pipeline.delete(id).await?
+        {
+            count(&inner.core.counters.ended);
+        }
+        inner.state().ended(inner.visit.has_cookie);
+        Ok(())
+    }
+
+    /// The stored session as this request last saw it; `None` while nothing is stored.
+    pub fn record(&self) -> Option<SessionRecord> {
+        self.inner.state().record().cloned()
+    }
+
+    /// The public handle, stable for the session's whole life.
+    pub fn id(&self) -> Option<String> {
+        self.field(|record| record.id.clone())
+    }
+
+    /// The lookup half of the token. Showing it gives nothing away.
+    pub fn session_id(&self) -> Option<Uuid> {
+        self.field(|record| record.session_id)
+    }
+
+    /// The signed-in user; `None` for an anonymous visitor.
+    pub fn user_id(&self) -> Option<String> {
+        self.field(|record| record.user_id.clone()).flatten()
+    }
+
+    /// When the session was created.
+    pub fn created_at(&self) -> Option<DateTime<Utc>> {
+        self.field(|record| record.created_at)
+    }
+
+    /// When the session ends unless it is used.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.field(|record| record.expires_at)
+    }
+
+    /// Whether the visitor came without a session.
+    pub fn is_new(&self) -> bool {
+        self.inner.state().is_new
+    }
+
+    fn field<T>(&self, field: impl FnOnce(&SessionRecord) -> T) -> Option<T> {
+        self.inner.state().record().map(field)
+    }
+}
+
+impl<D> Inner<D> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State<D>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn visit(&self) -> &Visit {
+        &self.visit
+    }
+
+    /// The stored session, `None` while there is none.
+    fn record(&self) -> Result<Option<SessionRecord>, SessionError> {
+        match &self.state().phase {
+            Phase::Absent => Ok(None),
+            Phase::Live(record) => Ok(Some((**record).clone())),
+            Phase::Ended => Err(SessionError::Ended),
+        }
+    }
+}
+
+impl<D: TypedData> Inner<D> {
+    async fn load(core: Arc<Core>, request: &Request<'_>) -> Result<Arc<Self>, SessionError> {
+        let visit = core.visit(request);
+        let record = match &visit.token {
+            Some(token) => core.find(token, visit.now).await?,
+            None => None,
+        };
+        let state = match record {
+            Some(record) => match data::decode(&record.data) {
+                Ok(data) => {
+                    count(&core.counters.loaded);
+                    State::loaded(record, data)
+                }
+                Err(error) => {
+                    count(&core.counters.missed_undecodable);
+                    let error = undecodable(&record, &error);
+                    tracing::warn!("{error}");
+                    if core.on_undecodable == OnUndecodable::Error {
+                        return Err(error);
+                    }
+                    State::absent(D::default())
+                }
+            },
+            None => State::absent(D::default()),
+        };
+        Ok(Arc::new(Self {
+            core,
+            visit,
+            turn: AsyncMutex::new(()),
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// Stores what `change` makes of the newest data, in the session or in a new one.
+    async fn write<R: Send + 'static>(
+        &self,
+        change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
+    ) -> Result<R, SessionError> {
+        let _turn = self.turn.lock().await;
+        match self.record()? {
+            Some(record) => self.change(record, change).await,
+            None => self.create(change).await,
+        }
+    }
+
+    async fn create<R>(&self, mut change: impl FnMut(D) -> (Arc<D>, R)) -> Result<R, SessionError> {
+        let core = &self.core;
+        let now = self.visit.now;
+        let (data, result) = change(D::default());
+        let token = Token::generate(now)?;
+        let absolute_expires_at = core.expiry.absolute_deadline(now);
+        let new = NewSession {
+            id: cuid2::create_id(),
+            session_id: token.session_id(),
+            token_hash: token.hash(),
+            user_id: None,
+            data: data::encode(&*data, core.max_data_size)?,
+            expires_at: core.expiry.deadline(now, absolute_expires_at),
+            absolute_expires_at,
+            user_agent: self.visit.user_agent.clone(),
+            ip: self.visit.ip.clone(),
+            now,
+        };
+        core.pipeline.create(new.clone()).await?;
+        count(&core.counters.created);
+        self.state().created(new.into_record(), data, token);
+        Ok(result)
+    }
+
+    async fn change<R: Send + 'static>(
+        &self,
+        record: SessionRecord,
+        mut change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
+    ) -> Result<R, SessionError> {
+        let limit = self.core.max_data_size;
+        // What the last run of the closure made; it is the one that was committed.
+        let made = Arc::new(Mutex::new(None));
+        let apply: Apply = {
+            let made = Arc::clone(&made);
+            Box::new(move |current| {
+                let data: D =
+                    data::decode(&current.data).map_err(|error| undecodable(current, &error))?;
+                let before = data::to_json(&data)?;
+                let (data, result) = change(data);
+                let json = data::recode(&current.data, &before, &*data, limit)?;
+                *made.lock().unwrap_or_else(PoisonError::into_inner) = Some((data, result));
+                Ok(json.map_or(Change::Unchanged, Change::Data))
+            })
+        };
+        let updated = self.core.pipeline.update(record, self.visit.now, apply);
+        let Some(record) = updated.await? else {
+            self.state().found_ended();
+            return Err(SessionError::Ended);
+        };
+        let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // `update` returns a record only after it has applied the closure.
+        let (data, result) = made.ok_or(SessionError::Timeout)?;
+        self.state().updated(record, data);
+        Ok(result)
+    }
+}
+
+fn undecodable(record: &SessionRecord, error: &serde_json::Error) -> SessionError {
+    SessionError::Undecodable {
+        id: record.id.clone(),
+        reason: error.to_string(),
+    }
+}
+
+impl<D> fmt::Debug for Session<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state();
+        f.debug_struct("Session")
+            .field("id", &state.record().map(|record| &record.id))
+            .field("is_new", &state.is_new)
+            .finish_non_exhaustive()
+    }
+}
+
+#[rocket::async_trait]
+impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
+    type Error = SessionError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, SessionError> {
+        let loaded = match request.rocket().state::<Attached<D>>() {
+            Some(attached) => {
+                let slot = request.local_cache(Slot::<D>::empty);
+                slot.0
+                    .get_or_init(|| Inner::load(Arc::clone(&attached.core), request))
+                    .await
+            }
+            None => &Err(SessionError::NotAttached),
+        };
+        match loaded {
+            Ok(inner) => Outcome::Success(Self {
+                inner: Arc::clone(inner),
+            }),
+            Err(error) => Outcome::Error((error.status(), error.clone())),
+        }
+    }
+}
+
+impl<D: TypedData> Sentinel for Session<D> {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        rocket.state::<Attached<D>>().is_none()
+    }
+}

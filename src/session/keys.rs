@@ -1,0 +1,263 @@
+//! The signing secrets: the first signs cookies, all of them verify.
+
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::error::{ConfigError, SetupError};
+use super::token::{TOKEN_LEN, Token};
+
+/// Length of a cookie value: 48 and 32 bytes in base64url, and the dot between them.
+const VALUE_LEN: usize = 64 + 1 + 43;
+
+/// Least length of a secret in bytes: the output of HMAC-SHA-256 (RFC 2104, section 3).
+const MIN_SECRET_LEN: usize = 32;
+
+/// The environment variable that holds the secrets.
+pub(crate) const SESSION_SECRET: &str = "SESSION_SECRET";
+
+/// Where a debug profile keeps the secret that it made for itself.
+const SECRET_FILE: &str = ".session-secret";
+
+/// The signing secrets, in the order of `SESSION_SECRET`. `Debug` shows how many there are.
+///
+/// To change the secret without ending anybody's session, put the new one in front, and drop the
+/// old one when `absolute_timeout` has passed.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::SessionKeys;
+///
+/// let secret = SessionKeys::generate_secret().unwrap();
+/// let keys = SessionKeys::parse(&secret).unwrap();
+/// assert!(SessionKeys::parse("too short").is_err());
+/// # let _ = keys;
+/// ```
+#[derive(Clone)]
+pub struct SessionKeys(Vec<Hmac<Sha256>>);
+
+impl SessionKeys {
+    /// Reads a comma-separated list of secrets, each of at least 32 bytes. Spaces around them do
+    /// not count.
+    ///
+    /// # Errors
+    /// When the list is empty, or a secret is too short: names its place, not its text.
+    pub fn parse(list: &str) -> Result<Self, ConfigError> {
+        let mut keys = Vec::new();
+        for (index, secret) in list.split(',').map(str::trim).enumerate() {
+            if secret.len() < MIN_SECRET_LEN {
+                return Err(ConfigError::new(
+                    SESSION_SECRET,
+                    format!("secret {} of {} bytes", index + 1, secret.len()),
+                    format!(
+                        "each secret must have at least {MIN_SECRET_LEN} bytes; \
+                         `rocket_diesel_sessions secret` prints a fresh one"
+                    ),
+                ));
+            }
+            let key = Hmac::new_from_slice(secret.as_bytes()).map_err(|error| {
+                ConfigError::new(SESSION_SECRET, format!("secret {}", index + 1), error)
+            })?;
+            keys.push(key);
+        }
+        Ok(Self(keys))
+    }
+
+    /// A fresh secret: 48 random bytes in base64url, 64 characters.
+    ///
+    /// # Errors
+    /// When the system's random number generator fails.
+    pub fn generate_secret() -> Result<String, SetupError> {
+        let mut bytes = [0; 48];
+        getrandom::fill(&mut bytes)?;
+        Ok(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The keys of the environment: `SESSION_SECRET`, or, in the debug profile only, a secret
+    /// kept in the file `.session-secret` (mode 0600), which is made at the first start.
+    ///
+    /// # Errors
+    /// When the secret is unfit, or missing outside the debug profile, or the file cannot be used.
+    pub fn from_env(debug: bool) -> Result<Self, SetupError> {
+        match std::env::var(SESSION_SECRET) {
+            Ok(list) if !list.trim().is_empty() => Ok(Self::parse(&list)?),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(ConfigError::new(SESSION_SECRET, "bytes", "must be UTF-8").into())
+            }
+            _ if debug => Self::from_file(Path::new(SECRET_FILE)),
+            _ => Err(ConfigError::new(
+                SESSION_SECRET,
+                "not set",
+                format!(
+                    "outside the debug profile it must hold a secret of at least \
+                     {MIN_SECRET_LEN} bytes; `rocket_diesel_sessions secret` prints a fresh one"
+                ),
+            )
+            .into()),
+        }
+    }
+
+    /// Reads the secret in `path`, after making it where there is none.
+    fn from_file(path: &Path) -> Result<Self, SetupError> {
+        let failed = |source| SetupError::SecretFile {
+            path: path.to_owned(),
+            source,
+        };
+        if !path.exists() {
+            create_secret_file(path, &Self::generate_secret()?).map_err(failed)?;
+        }
+        let secret = std::fs::read_to_string(path).map_err(failed)?;
+        Ok(Self::parse(secret.trim())?)
+    }
+
+    /// The cookie value for a token.
+    pub(crate) fn sign(&self, token: &Token) -> String {
+        let bytes = token.to_bytes();
+        let mut value = URL_SAFE_NO_PAD.encode(bytes);
+        if let Some(first) = self.0.first() {
+            value.push('.');
+            let signature = first.clone().chain_update(bytes).finalize().into_bytes();
+            URL_SAFE_NO_PAD.encode_string(signature, &mut value);
+        }
+        value
+    }
+
+    /// The token of a cookie value, if any of the secrets signed it.
+    pub(crate) fn verify(&self, value: &str) -> Option<Token> {
+        if value.len() != VALUE_LEN {
+            return None;
+        }
+        let (token, signature) = value.split_once('.')?;
+        let token: [u8; TOKEN_LEN] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        self.0
+            .iter()
+            .any(|key| {
+                let key = key.clone().chain_update(token);
+                key.verify_slice(&signature).is_ok()
+            })
+            .then(|| Token::from_bytes(&token))
+    }
+}
+
+impl fmt::Debug for SessionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionKeys({} secrets)", self.0.len())
+    }
+}
+
+/// Makes the file whole or not at all: of several processes that start together, one wins, and
+/// the others read what it wrote.
+fn create_secret_file(path: &Path, secret: &str) -> std::io::Result<()> {
+    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::Utc;
+
+    const A: &str = "a secret of more than thirty-two bytes";
+    const B: &str = "another secret of more than thirty-two bytes";
+
+    fn keys(list: &str) -> SessionKeys {
+        SessionKeys::parse(list).unwrap()
+    }
+
+    #[test]
+    fn what_one_secret_signs_every_list_with_it_verifies() {
+        let token = Token::generate(Utc::now()).unwrap();
+        let value = keys(A).sign(&token);
+        assert_eq!(value.len(), VALUE_LEN);
+        assert_eq!(keys(A).verify(&value).as_ref(), Some(&token));
+        assert_eq!(
+            keys(&format!("{B}, {A}")).verify(&value).as_ref(),
+            Some(&token)
+        );
+        assert_eq!(keys(B).verify(&value), None);
+    }
+
+    #[test]
+    fn i7_no_changed_cookie_verifies() {
+        let keys = keys(A);
+        let value = keys.sign(&Token::generate(Utc::now()).unwrap());
+        for at in 0..value.len() {
+            for replacement in ['A', 'B', '-', '.', '=', ' '] {
+                let mut changed: Vec<char> = value.chars().collect();
+                if changed[at] != replacement {
+                    changed[at] = replacement;
+                    let changed: String = changed.into_iter().collect();
+                    assert_eq!(keys.verify(&changed), None, "{changed}");
+                }
+            }
+            assert_eq!(keys.verify(&value[..at]), None);
+        }
+        for made_up in [
+            "",
+            ".",
+            &"A".repeat(VALUE_LEN),
+            &"A".repeat(8192),
+            &format!("{value}A"),
+            &"ä".repeat(54),
+        ] {
+            assert_eq!(keys.verify(made_up), None, "{made_up}");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_by_place_and_never_shown() {
+        let error = SessionKeys::parse(&format!("{A},hunter2")).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("SESSION_SECRET") && message.contains("secret 2"),
+            "{message}"
+        );
+        assert!(!message.contains("hunter2"), "{message}");
+        assert!(SessionKeys::parse("").is_err());
+        assert!(SessionKeys::parse(&format!("{A},")).is_err());
+    }
+
+    #[test]
+    fn i8_debug_shows_no_secret() {
+        assert_eq!(
+            format!("{:?}", keys(&format!("{A},{B}"))),
+            "SessionKeys(2 secrets)"
+        );
+    }
+
+    #[test]
+    fn the_debug_secret_is_made_once_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SECRET_FILE);
+        let token = Token::generate(Utc::now()).unwrap();
+        let value = SessionKeys::from_file(&path).unwrap().sign(&token);
+        let again = SessionKeys::from_file(&path).unwrap();
+        assert_eq!(again.verify(&value), Some(token));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

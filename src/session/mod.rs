@@ -1,0 +1,33 @@
+//! Sessions for any Rocket application: guard, fairing, token, cookie, expiry, sweep.
+//!
+//! Nothing here knows of routes or pages, nor of SQL.
+
+mod admin;
+mod clock;
+mod config;
+mod cookie;
+mod core;
+mod counters;
+mod data;
+mod error;
+mod expiry;
+mod fairing;
+mod guard;
+mod keys;
+mod pipeline;
+mod state;
+mod sweeper;
+mod token;
+
+pub use admin::{SessionAdmin, SessionPage};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub(crate) use config::describe as describe_figment;
+pub use config::{OnUndecodable, SessionConfig, database_url_from_env};
+pub use cookie::{CookieConfig, SameSite};
+pub use counters::Counters;
+pub use data::TypedData;
+pub use error::{ConfigError, SessionError, SetupError};
+pub use fairing::Sessions;
+pub use guard::Session;
+pub use keys::SessionKeys;
+pub use sweeper::{SweepReport, sweep_once};

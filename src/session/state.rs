@@ -1,0 +1,166 @@
+//! What one request knows of its session: a state machine without I/O.
+//!
+//! ```text
+//! Absent ──created──▶ Live ──updated, rotated──▶ Live
+//!                      └──ended──▶ Ended   (for good: nothing leads out)
+//! ```
+
+use std::sync::Arc;
+
+use crate::session::token::Token;
+use crate::store::SessionRecord;
+
+/// Where the session stands.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Nothing is stored for this visitor.
+    Absent,
+    /// As last seen in the store.
+    Live(Box<SessionRecord>),
+    /// Ended, or found to have been ended, by this request.
+    Ended,
+}
+
+/// What the response tells the browser.
+#[derive(Debug)]
+pub(crate) enum CookieChange {
+    Keep,
+    Issue(Token),
+    Remove,
+}
+
+#[derive(Debug)]
+pub(crate) struct State<D> {
+    pub(crate) phase: Phase,
+    pub(crate) data: Arc<D>,
+    pub(crate) cookie: CookieChange,
+    pub(crate) is_new: bool,
+}
+
+impl<D> State<D> {
+    pub(crate) fn absent(data: D) -> Self {
+        Self {
+            phase: Phase::Absent,
+            data: Arc::new(data),
+            cookie: CookieChange::Keep,
+            is_new: true,
+        }
+    }
+
+    pub(crate) fn loaded(record: SessionRecord, data: D) -> Self {
+        Self {
+            phase: Phase::Live(Box::new(record)),
+            data: Arc::new(data),
+            cookie: CookieChange::Keep,
+            is_new: false,
+        }
+    }
+
+    pub(crate) fn record(&self) -> Option<&SessionRecord> {
+        match &self.phase {
+            Phase::Live(record) => Some(record),
+            Phase::Absent | Phase::Ended => None,
+        }
+    }
+
+    /// A new row, and the token that only its visitor gets.
+    pub(crate) fn created(&mut self, record: SessionRecord, data: Arc<D>, token: Token) {
+        self.phase = Phase::Live(Box::new(record));
+        self.data = data;
+        self.cookie = CookieChange::Issue(token);
+    }
+
+    /// New data under the same token: the browser is told nothing.
+    pub(crate) fn updated(&mut self, record: SessionRecord, data: Arc<D>) {
+        self.phase = Phase::Live(Box::new(record));
+        self.data = data;
+    }
+
+    pub(crate) fn rotated(&mut self, token: Token) {
+        if let Phase::Live(record) = &mut self.phase {
+            record.session_id = token.session_id();
+            record.token_hash = token.hash();
+            self.cookie = CookieChange::Issue(token);
+        }
+    }
+
+    /// Ended by this request: the browser is to forget the cookie, if it has one.
+    pub(crate) fn ended(&mut self, has_cookie: bool) {
+        self.phase = Phase::Ended;
+        self.cookie = if has_cookie {
+            CookieChange::Remove
+        } else {
+            CookieChange::Keep
+        };
+    }
+
+    /// Found to have been ended by another request, which is the one to speak of the cookie.
+    pub(crate) fn found_ended(&mut self) {
+        self.phase = Phase::Ended;
+        self.cookie = CookieChange::Keep;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NewSession;
+    use chrono::Utc;
+
+    fn token() -> Token {
+        Token::generate(Utc::now()).unwrap()
+    }
+
+    fn record(token: &Token) -> SessionRecord {
+        let now = Utc::now();
+        NewSession {
+            id: "handle".into(),
+            session_id: token.session_id(),
+            token_hash: token.hash(),
+            user_id: None,
+            data: "0".into(),
+            expires_at: now,
+            absolute_expires_at: now,
+            user_agent: None,
+            ip: None,
+            now,
+        }
+        .into_record()
+    }
+
+    #[test]
+    fn i9_reading_and_updating_say_nothing_to_the_browser() {
+        assert!(matches!(State::absent(0).cookie, CookieChange::Keep));
+        let token = token();
+        let mut state = State::loaded(record(&token), 0);
+        state.updated(record(&token), Arc::new(1));
+        assert!(matches!(state.cookie, CookieChange::Keep));
+        assert!(!state.is_new);
+    }
+
+    #[test]
+    fn i3_a_rotation_hands_out_the_new_token() {
+        let (old, new) = (token(), token());
+        let mut state = State::loaded(record(&old), 0);
+        state.rotated(new.clone());
+        let record = state.record().unwrap();
+        assert_eq!(record.session_id, new.session_id());
+        assert!(record.token_hash.matches(&new.hash()));
+        assert!(matches!(&state.cookie, CookieChange::Issue(token) if *token == new));
+    }
+
+    #[test]
+    fn i2_a_session_that_ended_hands_out_no_token() {
+        let mut state = State::absent(0);
+        let token = token();
+        state.created(record(&token), Arc::new(0), token.clone());
+        state.found_ended();
+        assert!(matches!(state.cookie, CookieChange::Keep));
+        state.rotated(token);
+        assert!(matches!(state.cookie, CookieChange::Keep) && state.record().is_none());
+
+        let mut state = State::absent(0);
+        state.ended(true);
+        assert!(matches!(state.cookie, CookieChange::Remove));
+    }
+}

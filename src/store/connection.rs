@@ -1,0 +1,22 @@
+//! One connection type for both databases.
+//!
+//! Statements that read the same on both go through [`AnyConnection`]; hot or database-specific
+//! ones match on it and run on the inner connection.
+
+pub(super) use any::AnyConnection;
+
+/// The derive makes a module and items of fixed names, which stay private here.
+mod any {
+    /// A connection to SQLite or PostgreSQL.
+    ///
+    /// Its derived `establish` tries one database after the other and hides the errors; the pool
+    /// never calls it and picks the variant by URL scheme.
+    #[derive(diesel::MultiConnection)]
+    #[allow(missing_debug_implementations)]
+    pub(in super::super) enum AnyConnection {
+        #[cfg(feature = "sqlite")]
+        Sqlite(diesel::SqliteConnection),
+        #[cfg(feature = "postgres")]
+        Postgres(diesel::PgConnection),
+    }
+}

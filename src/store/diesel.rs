@@ -1,0 +1,267 @@
+//! [`DieselStore`]: the [`SessionStore`] over an r2d2 pool of Diesel connections.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::r2d2::R2D2Connection;
+use r2d2::Pool;
+use uuid::Uuid;
+
+use super::connection::AnyConnection;
+use super::migrations::{self, Direction};
+use super::pool::{self, Manager};
+#[cfg(feature = "postgres")]
+use super::postgres;
+use super::row::{self, SessionRow};
+use super::schema::sessions;
+#[cfg(feature = "sqlite")]
+use super::sqlite;
+use super::{
+    DatabaseUrl, ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord,
+    SessionStore, StoreError, StoreOptions, TouchSession,
+};
+
+/// How often a batch is run again that lost to another transaction.
+const SERIALIZATION_RETRIES: u32 = 10;
+
+/// Sessions in SQLite or PostgreSQL, as the URL says.
+///
+/// # Example
+///
+/// ```no_run
+/// use rocket_diesel_sessions::{DieselStore, SessionStore, StoreOptions};
+///
+/// # fn main() -> Result<(), rocket_diesel_sessions::StoreError> {
+/// let store = DieselStore::open(&"sqlite://sessions.db".parse()?, StoreOptions::default())?;
+/// store.migrate()?;
+/// store.ping()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct DieselStore {
+    url: DatabaseUrl,
+    options: StoreOptions,
+    pool: Pool<Manager>,
+    /// SQLite has one writer. Waiting here is fair and wakes up at once, unlike its busy timeout,
+    /// which is left to order processes.
+    writer: Mutex<()>,
+}
+
+impl DieselStore {
+    /// Connects once, to find out whether the database can be used; further connections are made
+    /// when they are needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Connect`] when the database cannot be reached or opened.
+    pub fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
+        match pool::connect(url, &options)? {
+            #[cfg(feature = "sqlite")]
+            AnyConnection::Sqlite(mut connection) => {
+                sqlite::enable_wal(&mut connection, options.timeout)?;
+            }
+            #[cfg(feature = "postgres")]
+            AnyConnection::Postgres(_) => {}
+        }
+        Ok(Self {
+            url: url.clone(),
+            pool: pool::build(url, &options),
+            options,
+            writer: Mutex::new(()),
+        })
+    }
+
+    /// The database in use; shows no password.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Runs the migrations that have not been run and returns their versions. Safe when several
+    /// processes do so at once on an empty database.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`] when one fails.
+    pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        migrations::run(&self.url, &self.options, Direction::Up)
+    }
+
+    /// Reverts all migrations, which deletes all sessions and users, and returns their versions.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`] when one fails.
+    pub fn revert_migrations(&self) -> Result<Vec<String>, StoreError> {
+        migrations::run(&self.url, &self.options, Direction::Down)
+    }
+
+    /// The migrations that have not been run, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`] when the database does not say.
+    pub fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        migrations::pending(&self.url, &self.options)
+    }
+
+    /// Runs what only reads: it may be run again on another connection when its own broke.
+    fn read<T>(
+        &self,
+        mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.run(&mut job) {
+            Err(StoreError::Broken(_)) => self.run(&mut job),
+            result => result,
+        }
+    }
+
+    /// Runs what writes: once, since after a broken connection nobody knows what was committed.
+    fn write<T>(
+        &self,
+        mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _writer = matches!(self.url, DatabaseUrl::Sqlite(_))
+            .then(|| self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        self.run(&mut job)
+    }
+
+    fn run<T>(
+        &self,
+        job: &mut impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.options.timeout;
+        let mut connection = pool::checkout(&self.pool, self.options.timeout)?;
+        let mut tries = 0;
+        loop {
+            match job(&mut connection) {
+                Err(StoreError::Serialization(_))
+                    if tries < SERIALIZATION_RETRIES && Instant::now() < deadline =>
+                {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(u64::from(tries)));
+                }
+                Err(error @ StoreError::Broken(_)) => {
+                    connection.mark_broken();
+                    return Err(error);
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DieselStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DieselStore")
+            .field("url", &self.url)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs the database's own version of a statement.
+macro_rules! on_database {
+    ($connection:expr, $function:ident($($argument:expr),*)) => {
+        match $connection {
+            #[cfg(feature = "sqlite")]
+            AnyConnection::Sqlite(connection) => sqlite::$function(connection, $($argument),*)?,
+            #[cfg(feature = "postgres")]
+            AnyConnection::Postgres(connection) => postgres::$function(connection, $($argument),*)?,
+        }
+    };
+}
+
+impl SessionStore for DieselStore {
+    fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
+        let rows = self.read(|connection| Ok(on_database!(connection, load(session_ids))))?;
+        row::records(rows)
+    }
+
+    fn create(&self, sessions: &[NewSession]) -> Result<(), StoreError> {
+        let rows: Vec<SessionRow> = sessions.iter().map(SessionRow::from).collect();
+        self.write(|connection| {
+            connection.transaction(|connection| {
+                for row in &rows {
+                    diesel::insert_into(sessions::table)
+                        .values(row)
+                        .execute(connection)?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn save(&self, writes: &[SaveSession]) -> Result<Vec<SaveOutcome>, StoreError> {
+        self.write(|connection| Ok(on_database!(connection, save(writes))))
+    }
+
+    fn touch(&self, touches: &[TouchSession]) -> Result<usize, StoreError> {
+        self.write(|connection| Ok(on_database!(connection, touch(touches))))
+    }
+
+    fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
+        let rotate = |connection: &mut AnyConnection, rotation: &RotateSession| {
+            let now = rotation.now.naive_utc();
+            let live = sessions::table
+                .filter(sessions::session_id.eq(rotation.session_id.to_string()))
+                .filter(sessions::expires_at.gt(now));
+            let rotated = diesel::update(live)
+                .set((
+                    sessions::session_id.eq(rotation.new_session_id.to_string()),
+                    sessions::token_hash.eq(rotation.new_token_hash.as_bytes().to_vec()),
+                    sessions::updated_at.eq(now),
+                ))
+                .execute(connection)?;
+            Ok(rotated == 1)
+        };
+        self.write(|connection| {
+            connection.transaction(|connection| {
+                rotations
+                    .iter()
+                    .map(|rotation| rotate(connection, rotation))
+                    .collect()
+            })
+        })
+    }
+
+    fn delete(&self, ids: &[String]) -> Result<usize, StoreError> {
+        self.write(|connection| {
+            let rows = sessions::table.filter(sessions::id.eq_any(ids));
+            Ok(diesel::delete(rows).execute(connection)?)
+        })
+    }
+
+    fn delete_all(&self) -> Result<usize, StoreError> {
+        self.write(|connection| Ok(diesel::delete(sessions::table).execute(connection)?))
+    }
+
+    fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
+        let rows = self.read(|connection| {
+            let mut live = sessions::table
+                .filter(sessions::expires_at.gt(query.now.naive_utc()))
+                .order(sessions::session_id.desc())
+                .limit(query.limit.into())
+                .select(SessionRow::as_select())
+                .into_boxed();
+            if let Some(after) = query.after {
+                live = live.filter(sessions::session_id.lt(after.to_string()));
+            }
+            if let Some(user_id) = &query.user_id {
+                live = live.filter(sessions::user_id.eq(user_id));
+            }
+            Ok(live.load(connection)?)
+        })?;
+        row::records(rows)
+    }
+
+    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
+        self.write(|connection| Ok(on_database!(connection, sweep(now, limit))))
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        self.read(|connection| Ok(connection.ping()?))
+    }
+
+    fn concurrency(&self) -> usize {
+        self.options.pool_size as usize
+    }
+}

@@ -1,0 +1,80 @@
+//! What can go wrong below the session layer. Absent, expired and refused are values, not errors.
+
+use std::time::Duration;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use thiserror::Error;
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// `DATABASE_URL` names no database that this build can use.
+    #[error("DATABASE_URL: {0}")]
+    Url(String),
+    /// No connection could be made.
+    #[error("cannot connect to {database}: {reason}")]
+    Connect {
+        /// The database, without its password.
+        database: String,
+        /// What the database or its client library said.
+        reason: String,
+        /// Whether waiting cannot help: the database answered, and refused.
+        permanent: bool,
+    },
+    /// All connections stayed in use, or new ones failed, until the deadline.
+    #[error("no database connection within {waited:?}: {reason}")]
+    Pool {
+        /// How long the caller waited.
+        waited: Duration,
+        /// What the pool last met.
+        reason: String,
+    },
+    /// The connection broke; whether a write was committed is unknown.
+    #[error("the database connection broke: {0}")]
+    Broken(#[source] DieselError),
+    /// Transactions got in each other's way (SQLSTATE 40001, 40P01); nothing was written.
+    #[error("the database asked for the transaction to be run again: {0}")]
+    Serialization(#[source] DieselError),
+    /// The database refused or failed a statement.
+    #[error("the database failed a statement: {0}")]
+    Query(#[source] DieselError),
+    /// A migration could not be run.
+    #[error("migration of {database} failed: {reason}")]
+    Migration {
+        /// The database, without its password.
+        database: String,
+        /// Which migration, and what the database said.
+        reason: String,
+    },
+    /// A stored row has a value that no session has, such as a hash of the wrong length.
+    #[error("row {id} of sessions cannot be read: {reason}")]
+    Corrupt {
+        /// The row's public handle.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl From<DieselError> for StoreError {
+    fn from(error: DieselError) -> Self {
+        match &error {
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            )
+            | DieselError::BrokenTransactionManager => Self::Broken(error),
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
+                Self::Serialization(error)
+            }
+            // Diesel has no kind of its own for 40P01.
+            DieselError::DatabaseError(_, information)
+                if information.message() == "deadlock detected" =>
+            {
+                Self::Serialization(error)
+            }
+            _ => Self::Query(error),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! How a [`DieselStore`](super::DieselStore) connects.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// How a [`DieselStore`](super::DieselStore) connects.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Most connections at a time. Default 8.
+    pub pool_size: u32,
+    /// How long a call may wait for a connection, a lock or a statement. Default 2 s.
+    pub timeout: Duration,
+    /// SQLite only: when a commit counts as done. Default [`SqliteSynchronous::Full`].
+    pub sqlite_synchronous: SqliteSynchronous,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            pool_size: 8,
+            timeout: Duration::from_secs(2),
+            sqlite_synchronous: SqliteSynchronous::Full,
+        }
+    }
+}
+
+/// `PRAGMA synchronous` of SQLite in WAL mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SqliteSynchronous {
+    /// A commit is on the disk when it returns: it survives a crash of the machine.
+    #[default]
+    Full,
+    /// A crash of the machine may lose the last commits, but not damage the file. Faster.
+    Normal,
+}

@@ -1,0 +1,154 @@
+//! What is specific to SQLite: session settings, WAL, and its hot statements.
+//!
+//! A batch of writes is one immediate transaction: it takes the write lock at once instead of
+//! failing halfway, and costs one sync of the disk.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+use diesel::sqlite::Sqlite;
+use uuid::Uuid;
+
+use super::row::SessionRow;
+use super::schema::sessions;
+use super::statement::statement;
+use super::{SaveOutcome, SaveSession, SqliteSynchronous, StoreError, StoreOptions, TouchSession};
+
+/// What each connection is told first. The busy timeout comes before anything that may wait.
+pub(super) fn session_setup(options: &StoreOptions) -> String {
+    let synchronous = match options.sqlite_synchronous {
+        SqliteSynchronous::Full => "FULL",
+        SqliteSynchronous::Normal => "NORMAL",
+    };
+    format!(
+        "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous};",
+        options.timeout.as_millis()
+    )
+}
+
+/// Turns on write-ahead logging, which stays with the file: readers and the writer no longer
+/// block each other. The change needs the file for itself, and `busy_timeout` does not cover it.
+pub(super) fn enable_wal(
+    connection: &mut SqliteConnection,
+    timeout: Duration,
+) -> Result<(), StoreError> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match connection.batch_execute("PRAGMA journal_mode = WAL;") {
+            Err(error) if error.to_string().contains("locked") && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+pub(super) fn load(
+    connection: &mut SqliteConnection,
+    session_ids: &[Uuid],
+) -> QueryResult<Vec<SessionRow>> {
+    // One prepared statement, run for each: an `IN` list would be a new text for each length.
+    let mut rows = Vec::with_capacity(session_ids.len());
+    for session_id in session_ids {
+        let row = sessions::table
+            .filter(sessions::session_id.eq(session_id.to_string()))
+            .select(SessionRow::as_select())
+            .first(connection)
+            .optional()?;
+        rows.extend(row);
+    }
+    Ok(rows)
+}
+
+statement! {
+    /// Compare-and-swap of one session's data.
+    Save on Sqlite, SqliteConnection;
+    "UPDATE sessions SET version = version + 1, data = " data: String as Text,
+    ", updated_at = " now: NaiveDateTime as Timestamp,
+    " WHERE session_id = " session_id: String as Text,
+    " AND version = " version: i64 as BigInt,
+    " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
+    ""
+}
+
+pub(super) fn save(
+    connection: &mut SqliteConnection,
+    writes: &[SaveSession],
+) -> QueryResult<Vec<SaveOutcome>> {
+    connection.immediate_transaction(|connection| {
+        let save = |write: &SaveSession| {
+            let written = Save {
+                data: write.data.clone(),
+                now: write.now.naive_utc(),
+                session_id: write.session_id.to_string(),
+                version: write.version,
+                alive_at: write.now.naive_utc(),
+            }
+            .execute(connection)?;
+            Ok(if written == 1 {
+                SaveOutcome::Saved
+            } else {
+                SaveOutcome::Refused
+            })
+        };
+        writes.iter().map(save).collect()
+    })
+}
+
+statement! {
+    /// Activity on one session. Stored times are texts of one form, so that they compare as times.
+    Touch on Sqlite, SqliteConnection;
+    "UPDATE sessions SET last_seen_at = max(last_seen_at, " now: NaiveDateTime as Timestamp,
+    "), expires_at = max(expires_at, min(absolute_expires_at, "
+        expires_at: NaiveDateTime as Timestamp,
+    ")), user_agent = coalesce(" user_agent: Option<String> as Nullable<Text>,
+    ", user_agent), ip = coalesce(" ip: Option<String> as Nullable<Text>,
+    ", ip) WHERE session_id = " session_id: String as Text,
+    " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
+    ""
+}
+
+pub(super) fn touch(
+    connection: &mut SqliteConnection,
+    touches: &[TouchSession],
+) -> QueryResult<usize> {
+    connection.immediate_transaction(|connection| {
+        let mut rows = 0;
+        for touch in touches {
+            rows += Touch {
+                now: touch.now.naive_utc(),
+                expires_at: touch.expires_at.naive_utc(),
+                user_agent: touch.user_agent.clone(),
+                ip: touch.ip.clone(),
+                session_id: touch.session_id.to_string(),
+                alive_at: touch.now.naive_utc(),
+            }
+            .execute(connection)?;
+        }
+        Ok(rows)
+    })
+}
+
+statement! {
+    /// One batch of a sweep.
+    Sweep on Sqlite, SqliteConnection;
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= "
+        now: NaiveDateTime as Timestamp,
+    " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
+    ")"
+}
+
+pub(super) fn sweep(
+    connection: &mut SqliteConnection,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> QueryResult<usize> {
+    Sweep {
+        now: now.naive_utc(),
+        limit: limit.into(),
+    }
+    .execute(connection)
+}
