@@ -1,7 +1,86 @@
-//! x
+//! Database-backed, typed sessions for [Rocket](rocket), kept in SQLite or PostgreSQL through
+//! [Diesel](diesel): exact under concurrency, never brought back once ended.
+//!
+//! ```no_run
+//! use rocket::serde::{Deserialize, Serialize};
+//! use rocket::{get, launch, routes};
+//! use rocket_diesel_sessions::{Session, SessionError, Sessions};
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! #[serde(crate = "rocket::serde", default)]
+//! struct Visits {
+//!     count: u64,
+//! }
+//!
+//! #[get("/")]
+//! async fn index(session: Session<Visits>) -> Result<String, SessionError> {
+//!     let count = session.update(|visits| {
+//!         visits.count += 1;
+//!         visits.count
+//!     });
+//!     Ok(format!("visit number {}", count.await?))
+//! }
+//!
+//! #[launch]
+//! fn rocket() -> _ {
+//!     rocket::build()
+//!         .attach(Sessions::<Visits>::fairing())
+//!         .mount("/", routes![index])
+//! }
+//! ```
+//!
+//! # The life of a session
+//!
+//! 1. **A request comes in.** Unless a handler asks for the session, nothing happens: no
+//!    statement, no cookie.
+//! 2. **The guard asks.** [`Session<D>`](Session) as a handler's argument looks for the cookie.
+//!    Its signature is checked with the secrets of [`SessionKeys`] before the database hears of
+//!    it; a forged cookie counts as none.
+//! 3. **The row is loaded**, once a request, by the cookie's lookup half. Its secret half must
+//!    hash to what is stored, and the row must not have passed its idle or absolute deadline.
+//!    Then its JSON is decoded as `D`.
+//! 4. **Or there is none.** A visitor without a session gets `D::default()`, and still no row.
+//! 5. **The handler reads** with [`data`](Session::data) and
+//!    **changes** with [`update`](Session::update): a closure, applied to the newest data and
+//!    committed before the call returns. When another request was faster, the closure is applied
+//!    again to what that one stored. The first change makes the row, with a token of 256 random
+//!    bits of which the database gets a hash alone.
+//! 6. **The answer goes out.** The fairing adds the cookie if there is a new token, on answers of
+//!    every status but 503, and records the activity if that is due ([`SessionConfig`]'s
+//!    `touch_interval`), without making the visitor wait.
+//! 7. **The token may change.** [`rotate`](Session::rotate) replaces it in one statement and
+//!    leaves everything else as it is. The old one is dead at once.
+//! 8. **The session ends**: by [`destroy`](Session::destroy), by [`SessionAdmin::revoke`], or at
+//!    a deadline. From then on no request writes to it, whenever it was loaded; what is still
+//!    under way gets [`SessionError::Ended`].
+//! 9. **The row goes.** Ended sessions are deleted at once, expired ones by a background thread,
+//!    every hour ([`sweep_once`] is one pass of it).
+//!
+//! When the database fails, none of this turns into a logout: the guard answers 503 with
+//! `Retry-After`, and the cookie stays.
+//!
+//! # Setting it up
+//!
+//! [`Sessions::fairing`] takes what it needs from the environment: `DATABASE_URL`,
+//! `SESSION_SECRET`, and the section `[default.sessions]` of Rocket.toml, which is
+//! [`SessionConfig`]. Each can be given in code instead. Other databases can be served by another
+//! [`SessionStore`]; [`conformance`] checks what one must do.
+//!
+//! # Features
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `sqlite`, `postgres` | yes | the two databases; at least one is needed |
+//! | `bundled` | yes | builds SQLite, libpq and OpenSSL from source; without it, the system's are linked |
+//! | `app` | yes | the application (`cargo run`) and the module `app`; a library user can leave it out |
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+compile_error!("enable the feature `sqlite` or `postgres`, or both");
+
 #[cfg(feature = "app")]
 pub mod app;
 mod session;
 mod store;
+
 pub use session::*;
 pub use store::*;

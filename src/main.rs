@@ -50,10 +50,7 @@ fn run(command: Command) -> Result<(), Failure> {
         println!("{}", SessionKeys::generate_secret()?);
         return Ok(());
     }
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => return Err(format!(".env: {error}").into()),
-        _ => {}
-    }
+    read_env_file()?;
     let figment = app::figment();
     app::logging::init(app::rocket_config(&figment)?.log_level);
     match command {
@@ -61,6 +58,21 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate => migrate(&SessionConfig::from_figment(&figment)?),
         Command::Sweep => sweep(&SessionConfig::from_figment(&figment)?),
         Command::Secret => Ok(()),
+    }
+}
+
+/// Reads `.env`, if there is one; what the environment has already wins.
+fn read_env_file() -> Result<(), Failure> {
+    match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        // Its message would show the line, which may hold a secret.
+        Err(dotenvy::Error::LineParse(..)) => Err(
+            ".env: a line cannot be read; allowed are KEY=value and KEY=\"a value\", with quotes \
+             around a value that holds a space or #"
+                .into(),
+        ),
+        Err(error) => Err(format!(".env: {error}").into()),
     }
 }
 

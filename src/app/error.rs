@@ -103,6 +103,9 @@ impl<'r> Responder<'r, 'static> for ApiError {
         if self.status == Status::Unauthorized {
             response.header(Header::new("WWW-Authenticate", "Bearer"));
         }
+        if self.status == Status::ServiceUnavailable {
+            response.header(Header::new("Retry-After", "1"));
+        }
         response.ok()
     }
 }

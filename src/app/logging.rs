@@ -1,5 +1,7 @@
 //! Log lines to standard error.
 
+use std::io::IsTerminal;
+
 use rocket::config::LogLevel;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
@@ -21,6 +23,7 @@ pub fn init(level: LogLevel) {
     let lines = tracing_subscriber::fmt::layer()
         .compact()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_filter(filter.and(filter_fn(shows_no_headers)));
     // Fails only if a test has set up logging before.
     let _ = tracing_subscriber::registry().with(lines).try_init();

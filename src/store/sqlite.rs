@@ -152,3 +152,19 @@ pub(super) fn sweep(
     }
     .execute(connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i5_a_commit_waits_for_the_disk_unless_told_otherwise() {
+        let setup = session_setup(&StoreOptions::default());
+        assert!(setup.contains("synchronous = FULL"), "{setup}");
+        let faster = StoreOptions {
+            sqlite_synchronous: SqliteSynchronous::Normal,
+            ..StoreOptions::default()
+        };
+        assert!(session_setup(&faster).contains("synchronous = NORMAL"));
+    }
+}

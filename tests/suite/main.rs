@@ -1,1 +1,27 @@
-fn main() {}
+//! Everything that needs a database or a running server. One binary, because linking costs more
+//! than running. Tests of an invariant carry its number (see docs/architecture.md).
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+#[macro_use]
+mod support;
+
+mod api;
+mod bad_input;
+mod command_line;
+mod i10_sweep;
+mod i1_no_lost_update;
+mod i2_no_resurrection;
+mod i3_no_fixation;
+mod i4_expiry;
+mod i5_durability;
+mod i6_outage;
+mod i7_forged_cookies;
+mod i8_secrets;
+mod i9_statements;
+mod library;
+mod migrations;
+mod pages;
+mod rolling_deploy;
+mod start;
+mod store;

@@ -1,0 +1,328 @@
+//! What every [`SessionStore`] must do, as checks that a store's own tests can run.
+//!
+//! The checks write, sweep and clear: run them on a store that holds nothing of value.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use rocket_diesel_sessions::{DieselStore, StoreOptions, conformance};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = DieselStore::open(&"sqlite://scratch.db".parse()?, StoreOptions::default())?;
+//! store.migrate()?;
+//! conformance::run(&store)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{
+    ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore,
+    StoreError, TokenHash, TouchSession,
+};
+
+/// How a store fell short.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// The store failed where it must not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It did something else than it must.
+    #[error("{check}: {seen}")]
+    Behaviour {
+        /// What must be true.
+        check: &'static str,
+        /// What was seen instead.
+        seen: String,
+    },
+}
+
+type Checked = Result<(), Violation>;
+
+/// Runs all checks, in order, up to the first that fails.
+///
+/// # Errors
+/// [`Violation`] names what must be true and is not.
+pub fn run(store: &dyn SessionStore) -> Checked {
+    const CHECKS: [fn(&dyn SessionStore) -> Checked; 9] = [
+        what_is_created_is_loaded,
+        a_taken_id_refuses_the_whole_batch,
+        a_write_needs_the_version_it_was_made_from,
+        a_touch_moves_no_deadline_back,
+        a_rotation_keeps_all_but_the_token,
+        what_has_expired_is_not_changed,
+        what_is_gone_stays_gone,
+        a_list_is_paged_newest_first,
+        a_sweep_takes_the_expired_alone,
+    ];
+    CHECKS.iter().try_for_each(|check| check(store))
+}
+
+/// Fails unless both are the same.
+fn same<T: PartialEq + std::fmt::Debug>(check: &'static str, seen: T, expected: T) -> Checked {
+    if seen == expected {
+        return Ok(());
+    }
+    let seen = format!("{seen:?} instead of {expected:?}");
+    Err(Violation::Behaviour { check, seen })
+}
+
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+/// A session created `now`, with a day to be idle and thirty to live.
+fn new_session(now: DateTime<Utc>) -> NewSession {
+    let session_id = Uuid::now_v7();
+    NewSession {
+        id: cuid2::create_id(),
+        session_id,
+        token_hash: TokenHash::of(session_id.as_bytes()),
+        user_id: None,
+        data: r#"{"text":"Zoë \"quoted\" \\ 👋"}"#.to_owned(),
+        expires_at: now + TimeDelta::days(1),
+        absolute_expires_at: now + TimeDelta::days(30),
+        user_agent: Some("agent".to_owned()),
+        ip: None,
+        now,
+    }
+}
+
+fn created(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<SessionRecord, StoreError> {
+    let new = new_session(now);
+    store.create(std::slice::from_ref(&new))?;
+    Ok(new.into_record())
+}
+
+fn load(store: &dyn SessionStore, session_id: Uuid) -> Result<Option<SessionRecord>, StoreError> {
+    Ok(store.load(&[session_id])?.pop())
+}
+
+fn write(record: &SessionRecord, data: &str, now: DateTime<Utc>) -> SaveSession {
+    SaveSession {
+        session_id: record.session_id,
+        version: record.version,
+        data: data.to_owned(),
+        now,
+    }
+}
+
+fn touched(record: &SessionRecord, now: DateTime<Utc>, idle: TimeDelta) -> TouchSession {
+    TouchSession {
+        session_id: record.session_id,
+        now,
+        expires_at: now + idle,
+        user_agent: None,
+        ip: Some("::1".to_owned()),
+    }
+}
+
+fn rotation(record: &SessionRecord, now: DateTime<Utc>) -> RotateSession {
+    let new_session_id = Uuid::now_v7();
+    RotateSession {
+        session_id: record.session_id,
+        new_session_id,
+        new_token_hash: TokenHash::of(new_session_id.as_bytes()),
+        now,
+    }
+}
+
+fn what_is_created_is_loaded(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "what is created is loaded, and nothing else";
+    let now = now();
+    let mut made: Vec<_> = (0..3).map(|_| new_session(now)).collect();
+    store.create(&made)?;
+    let asked = [made[2].session_id, Uuid::now_v7(), made[0].session_id];
+    let mut loaded = store.load(&asked)?;
+    loaded.sort_by_key(|record| record.session_id);
+    made.remove(1);
+    let mut expected: Vec<_> = made.into_iter().map(NewSession::into_record).collect();
+    expected.sort_by_key(|record| record.session_id);
+    same(CHECK, loaded, expected)?;
+    same(CHECK, store.load(&[])?, Vec::new())?;
+    store.create(&[])?;
+    Ok(())
+}
+
+fn a_taken_id_refuses_the_whole_batch(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a taken id refuses the batch and leaves nothing of it";
+    let now = now();
+    let taken = created(store, now)?;
+    let good = new_session(now);
+    let bad = NewSession {
+        session_id: taken.session_id,
+        ..new_session(now)
+    };
+    let refused = store.create(&[good.clone(), bad]).is_err();
+    same(CHECK, refused, true)?;
+    same(CHECK, load(store, good.session_id)?, None)?;
+    same(CHECK, load(store, taken.session_id)?, Some(taken))
+}
+
+fn a_write_needs_the_version_it_was_made_from(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a write needs the version it was made from; of several, the first counts";
+    let (now, later) = (now(), now() + TimeDelta::seconds(1));
+    let (one, other) = (created(store, now)?, created(store, now)?);
+    let outcomes = store.save(&[
+        write(&one, "1", later),
+        write(&other, "2", later),
+        write(&one, "3", later),
+    ])?;
+    let expected = [SaveOutcome::Saved, SaveOutcome::Saved, SaveOutcome::Refused];
+    same(CHECK, outcomes.as_slice(), expected.as_slice())?;
+    let expected = SessionRecord {
+        data: "1".to_owned(),
+        version: 1,
+        updated_at: later,
+        ..one.clone()
+    };
+    same(CHECK, load(store, one.session_id)?, Some(expected))?;
+    let stale = store.save(&[write(&one, "4", later)])?;
+    same(CHECK, stale, vec![SaveOutcome::Refused])
+}
+
+fn a_touch_moves_no_deadline_back(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a touch moves no deadline back, nor past the absolute one";
+    let start = now();
+    let record = created(store, start)?;
+    let later = start + TimeDelta::hours(2);
+    let day = TimeDelta::days(1);
+    let none = Uuid::now_v7();
+    let stranger = SessionRecord {
+        session_id: none,
+        ..record.clone()
+    };
+    let count = store.touch(&[touched(&record, later, day), touched(&stranger, later, day)])?;
+    same(CHECK, count, 1)?;
+    // Late in coming, and from an instance with a shorter idle timeout.
+    store.touch(&[touched(
+        &record,
+        start + TimeDelta::hours(1),
+        TimeDelta::hours(1),
+    )])?;
+    let mut expected = SessionRecord {
+        last_seen_at: later,
+        expires_at: later + day,
+        ip: Some("::1".to_owned()),
+        ..record.clone()
+    };
+    same(
+        CHECK,
+        load(store, record.session_id)?,
+        Some(expected.clone()),
+    )?;
+    store.touch(&[touched(&record, later, TimeDelta::days(90))])?;
+    expected.expires_at = record.absolute_expires_at;
+    same(CHECK, load(store, record.session_id)?, Some(expected))
+}
+
+fn a_rotation_keeps_all_but_the_token(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a rotation keeps all but the token, and the old token finds nothing";
+    let now = now();
+    let record = created(store, now)?;
+    let rotation = rotation(&record, now);
+    let again = RotateSession {
+        new_session_id: Uuid::now_v7(),
+        ..rotation.clone()
+    };
+    let rotated = store.rotate(&[rotation.clone(), again])?;
+    same(CHECK, rotated, vec![true, false])?;
+    same(CHECK, load(store, record.session_id)?, None)?;
+    let refused = store.save(&[write(&record, "1", now)])?;
+    same(CHECK, refused, vec![SaveOutcome::Refused])?;
+    let expected = SessionRecord {
+        session_id: rotation.new_session_id,
+        token_hash: rotation.new_token_hash,
+        ..record
+    };
+    same(CHECK, load(store, expected.session_id)?, Some(expected))
+}
+
+fn what_has_expired_is_not_changed(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a session is not written, touched or rotated from its deadline on";
+    let record = created(store, now())?;
+    let deadline = record.expires_at;
+    let saved = store.save(&[write(&record, "1", deadline)])?;
+    same(CHECK, saved, vec![SaveOutcome::Refused])?;
+    let touches = [touched(&record, deadline, TimeDelta::days(1))];
+    same(CHECK, store.touch(&touches)?, 0)?;
+    let rotated = store.rotate(&[rotation(&record, deadline)])?;
+    same(CHECK, rotated, vec![false])?;
+    let before = deadline - TimeDelta::microseconds(1);
+    let saved = store.save(&[write(&record, "1", before)])?;
+    same(CHECK, saved, vec![SaveOutcome::Saved])
+}
+
+fn what_is_gone_stays_gone(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a session that is gone is not written, touched, rotated or made again";
+    let now = now();
+    let (record, kept) = (created(store, now)?, created(store, now)?);
+    let ids = [record.id.clone(), "nobody".to_owned()];
+    same(CHECK, store.delete(&ids)?, 1)?;
+    same(CHECK, store.delete(&ids)?, 0)?;
+    let saved = store.save(&[write(&record, "1", now)])?;
+    same(CHECK, saved, vec![SaveOutcome::Refused])?;
+    let touches = [touched(&record, now, TimeDelta::days(1))];
+    same(CHECK, store.touch(&touches)?, 0)?;
+    let rotated = store.rotate(&[rotation(&record, now)])?;
+    same(CHECK, rotated, vec![false])?;
+    same(CHECK, load(store, record.session_id)?, None)?;
+    same(CHECK, load(store, kept.session_id)?, Some(kept))
+}
+
+fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a list has live sessions only, newest first, page by page";
+    store.delete_all()?;
+    let now = now();
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        expected.insert(0, created(store, now)?.session_id);
+    }
+    let mut query = ListSessions {
+        now,
+        after: None,
+        user_id: None,
+        limit: 2,
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = store.list(&query)?;
+        let Some(last) = page.last() else { break };
+        query.after = Some(last.session_id);
+        seen.extend(page.iter().map(|record| record.session_id));
+    }
+    same(CHECK, seen, expected)?;
+    let late = ListSessions {
+        now: now + TimeDelta::days(1),
+        after: None,
+        ..query.clone()
+    };
+    same(CHECK, store.list(&late)?, Vec::new())?;
+    let nobodys = ListSessions {
+        after: None,
+        user_id: Some("nobody".to_owned()),
+        ..query
+    };
+    same(CHECK, store.list(&nobodys)?, Vec::new())
+}
+
+fn a_sweep_takes_the_expired_alone(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a sweep takes expired sessions alone, a batch at a time";
+    store.delete_all()?;
+    let now = now();
+    let live = created(store, now)?;
+    for _ in 0..3 {
+        created(store, now - TimeDelta::days(1))?;
+    }
+    same(CHECK, store.sweep(now, 2)?, 2)?;
+    same(CHECK, store.sweep(now, 2)?, 1)?;
+    same(CHECK, store.sweep(now, 2)?, 0)?;
+    same(CHECK, load(store, live.session_id)?, Some(live))?;
+    same(CHECK, store.delete_all()?, 1)?;
+    store.ping()?;
+    same(CHECK, store.concurrency() > 0, true)
+}

@@ -1,0 +1,111 @@
+//! I10: the sweep deletes expired sessions alone, never blocks serving, goes on after an error,
+//! and stops promptly.
+
+use chrono::{TimeDelta, Utc};
+use rocket_diesel_sessions::{SessionAdmin, SessionStore, sweep_once};
+
+use crate::store::new_session;
+use crate::support::local::application;
+use crate::support::{Database, Kind, Server, Visitor, wait_until};
+
+/// Makes `count` sessions that expired yesterday.
+fn create_expired(store: &dyn SessionStore, count: usize) {
+    for _ in 0..count / 1000 {
+        let expired: Vec<_> = (0..1000)
+            .map(|_| {
+                let mut new = new_session(None);
+                new.expires_at -= TimeDelta::days(2);
+                new
+            })
+            .collect();
+        store.create(&expired).unwrap();
+    }
+}
+
+fn create_live(store: &dyn SessionStore, count: usize) {
+    for _ in 0..count / 1000 {
+        let live: Vec<_> = (0..1000).map(|_| new_session(None)).collect();
+        store.create(&live).unwrap();
+    }
+}
+
+on_each_database! {
+    fn i10_ten_thousand_expired_go_and_ten_thousand_live_stay(database: &Database) {
+        let store = database.store();
+        create_live(&*store, 5_000);
+        create_expired(&*store, 10_000);
+        create_live(&*store, 5_000);
+        let report = sweep_once(&*store, Utc::now()).unwrap();
+        assert_eq!(report.deleted, 10_000);
+        assert_eq!(database.sessions(), 10_000);
+        let live = "SELECT count(*) AS n FROM sessions WHERE expires_at > CURRENT_TIMESTAMP";
+        assert_eq!(database.number(live), 10_000);
+        assert_eq!(sweep_once(&*store, Utc::now()).unwrap().deleted, 0);
+    }
+
+    fn i10_sweeps_share_the_work(database: &Database) {
+        let stores = [database.store(), database.store(), database.store()];
+        create_live(&*stores[0], 1_000);
+        create_expired(&*stores[0], 10_000);
+        let deleted: usize = std::thread::scope(|scope| {
+            let sweeps = stores
+                .each_ref()
+                .map(|store| scope.spawn(|| sweep_once(&**store, Utc::now()).unwrap().deleted));
+            sweeps.into_iter().map(|sweep| sweep.join().unwrap()).sum()
+        });
+        assert_eq!(deleted, 10_000);
+        assert_eq!(database.sessions(), 1_000);
+    }
+
+    fn i10_the_background_thread_sweeps_at_its_interval(database: &Database) {
+        let (client, clock) = application(database, "cleanup_interval = '1s'");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        clock.advance(TimeDelta::hours(23));
+        Visitor::new(&client).visit();
+        assert_eq!(database.sessions(), 2);
+        clock.advance(TimeDelta::hours(1));
+        wait_until("the expired session is swept", || database.sessions() == 1);
+        let admin = client.rocket().state::<SessionAdmin>().unwrap();
+        wait_until("it is counted", || admin.counters().swept() == 1);
+    }
+
+    fn i10_the_sweep_goes_on_after_an_error(database: &Database) {
+        let (client, clock) = application(database, "cleanup_interval = '1s'");
+        Visitor::new(&client).visit();
+        clock.advance(TimeDelta::hours(25));
+        database.execute("ALTER TABLE sessions RENAME TO elsewhere");
+        let admin = client.rocket().state::<SessionAdmin>().unwrap();
+        wait_until("a pass fails", || admin.counters().sweep_failures() >= 1);
+        database.execute("ALTER TABLE elsewhere RENAME TO sessions");
+        wait_until("a later pass sweeps", || admin.counters().swept() == 1);
+        assert_eq!(database.sessions(), 0);
+    }
+
+    fn i10_a_pass_under_way_stops_with_the_server(database: &Database) {
+        let store = database.store();
+        create_expired(&*store, 100_000);
+        let environment = [("ROCKET_SESSIONS", r#"{cleanup_interval="1s"}"#)];
+        let server = Server::start_with(database, &environment);
+        wait_until("the sweep has begun", || database.sessions() < 100_000);
+        assert_eq!(server.client().visit(), 1);
+        assert_eq!(server.terminate(), Some(0));
+        // Otherwise the pass was over before it could be stopped.
+        assert!(database.sessions() > 1);
+    }
+}
+
+#[test]
+fn i10_rows_in_use_are_skipped_on_postgresql() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    create_expired(&*store, 3_000);
+    let mut holder = database.connection();
+    holder.run("BEGIN; SELECT 1 FROM sessions ORDER BY expires_at LIMIT 500 FOR UPDATE");
+    // Would wait for the holder, which waits for us.
+    assert_eq!(sweep_once(&*store, Utc::now()).unwrap().deleted, 2_500);
+    holder.run("COMMIT");
+    assert_eq!(sweep_once(&*store, Utc::now()).unwrap().deleted, 500);
+}

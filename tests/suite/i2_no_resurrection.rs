@@ -1,0 +1,160 @@
+//! I2: once a session has ended, or its token was replaced, nothing that loaded it earlier writes
+//! to it, makes it again, or sets its cookie again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
+
+use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::server::Browser;
+use crate::support::{Database, Kind, Server};
+
+/// Sends `slow`, and `end` after the slow handler has loaded the session; checks that the slow
+/// one then fails without a trace.
+async fn assert_nothing_comes_back(client: &Client, slow: &str, end: impl AsyncFnOnce(&str)) {
+    let cookie = new_cookie(client).await;
+    let gate = client.rocket().state::<Gate>().unwrap();
+    let (answer, ()) = rocket::tokio::join!(get(client, slow, Some(&cookie)), async {
+        gate.arrival().await;
+        end(&cookie).await;
+        gate.open();
+    });
+    assert_eq!(answer.status, Status::Conflict, "{slow}: {}", answer.body);
+    assert_eq!(answer.header("set-cookie"), None, "{slow}");
+    assert_eq!(
+        get(client, "/read", Some(&cookie)).await.body,
+        "0",
+        "{slow}"
+    );
+}
+
+/// Requests that load the session and then try to write.
+const WRITERS: [&str; 3] = ["/slow/count", "/slow/set", "/slow/rotate"];
+
+on_each_database! {
+    fn i2_what_was_loaded_before_the_end_writes_nothing(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            for slow in WRITERS {
+                assert_nothing_comes_back(client, slow, async |cookie| {
+                    assert_eq!(get(client, "/destroy", Some(cookie)).await.status, Status::Ok);
+                })
+                .await;
+                assert_eq!(database.sessions(), 0, "{slow}");
+            }
+            let admin = client.rocket().state::<SessionAdmin>().unwrap();
+            for slow in WRITERS {
+                assert_nothing_comes_back(client, slow, async |_| {
+                    let page = admin.list(10, None, None).await.unwrap();
+                    assert!(admin.revoke(&page.sessions[0].id).await.unwrap());
+                })
+                .await;
+                assert_nothing_comes_back(client, slow, async |_| {
+                    assert_eq!(admin.clear().await.unwrap(), 1);
+                })
+                .await;
+                assert_eq!(database.sessions(), 0, "{slow}");
+            }
+        });
+    }
+
+    fn i2_a_replaced_token_writes_nothing(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            for slow in WRITERS {
+                let mut new = None;
+                assert_nothing_comes_back(client, slow, async |cookie| {
+                    new = get(client, "/rotate", Some(cookie)).await.cookie();
+                })
+                .await;
+                assert_eq!(get(client, "/read", new.as_deref()).await.body, "1", "{slow}");
+            }
+        });
+    }
+
+    fn i2_an_end_under_way_ends_the_session_whose_token_was_replaced(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let cookie = new_cookie(client).await;
+            let gate = client.rocket().state::<Gate>().unwrap();
+            let mut new = None;
+            let (answer, ()) =
+                rocket::tokio::join!(get(client, "/slow/destroy", Some(&cookie)), async {
+                    gate.arrival().await;
+                    new = get(client, "/rotate", Some(&cookie)).await.cookie();
+                    gate.open();
+                });
+            assert_eq!(answer.status, Status::Ok);
+            assert_eq!(get(client, "/read", new.as_deref()).await.body, "0");
+            assert_eq!(database.sessions(), 0);
+        });
+    }
+
+    fn i2_what_expires_under_way_writes_nothing(database: &Database) {
+        run(async {
+            let (rocket, clock) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            for slow in WRITERS {
+                assert_nothing_comes_back(client, slow, async |_| {
+                    clock.advance(chrono::TimeDelta::hours(25));
+                    let admin = client.rocket().state::<SessionAdmin>().unwrap();
+                    assert_eq!(admin.sweep().await.unwrap().deleted, 1);
+                })
+                .await;
+            }
+            assert_eq!(database.sessions(), 0);
+        });
+    }
+
+    fn i2_a_session_ends_under_fire(database: &Database) {
+        let servers = match database.kind() {
+            Kind::Sqlite => vec![Server::start(database)],
+            Kind::Postgres => vec![Server::start(database), Server::start(database)],
+        };
+        for _ in 0..5 {
+            end_under_fire(&servers, database);
+        }
+    }
+}
+
+/// Six browsers hammer one session while a seventh ends it.
+fn end_under_fire(servers: &[Server], database: &Database) {
+    let mut first = servers[0].client();
+    first.visit();
+    let cookie = first.cookie.clone().unwrap();
+    let id = first.get("/api/session").json()["session"]["id"].clone();
+    let id = id.as_str().unwrap();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for server in servers.iter().cycle().take(6) {
+            let (ended, cookie) = (&ended, &cookie);
+            scope.spawn(move || {
+                while !ended.load(Ordering::SeqCst) {
+                    let mut browser = Browser::new(server.url());
+                    let reply = browser.get_with("/api/session/test-session", cookie.as_bytes());
+                    // Counted, made a session of its own, or met the end.
+                    assert!([200, 409].contains(&reply.status), "{}", reply.body);
+                }
+                let mut browser = Browser::new(server.url());
+                let reply = browser.get_with("/api/session", cookie.as_bytes());
+                assert!(reply.json()["session"].is_null(), "{}", reply.body);
+                assert_eq!(reply.set_cookie, None);
+            });
+        }
+        // Once the others are at it.
+        crate::support::wait_until("the session was counted", || {
+            first.get("/api/session").json()["session"]["data"]["visitCount"].as_u64() > Some(20)
+        });
+        assert_eq!(first.delete("/api/session").status, 204);
+        ended.store(true, Ordering::SeqCst);
+    });
+    let back = database.number(&format!(
+        "SELECT count(*) AS n FROM sessions WHERE id = '{id}'"
+    ));
+    assert_eq!(back, 0);
+}

@@ -1,0 +1,68 @@
+//! I3: no id that the server did not issue is adopted; a rotation issues a new token.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use rocket::local::asynchronous::Client;
+use rocket::serde::json::Value;
+use rocket_diesel_sessions::SessionConfig;
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::local::{SECRET, application};
+use crate::support::{Database, Visitor};
+
+/// A cookie for a token of one's own making, as whoever holds the signing secret can make it.
+pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32]) -> String {
+    let token = [session_id.as_bytes().as_slice(), &secret_half].concat();
+    let key = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let signature = key.chain_update(&token).finalize().into_bytes();
+    let (token, signature) = (
+        URL_SAFE_NO_PAD.encode(token),
+        URL_SAFE_NO_PAD.encode(signature),
+    );
+    format!("session={token}.{signature}")
+}
+
+on_each_database! {
+    fn i3_an_id_that_was_not_issued_is_not_adopted(database: &Database) {
+        let (client, _) = application(database, "");
+        let made_up = Uuid::now_v7();
+        for cookie in [signed(made_up, [7; 32]), format!("session={made_up}")] {
+            let mut visitor = Visitor::with_cookie(&client, cookie.clone());
+            assert_eq!(visitor.session(), Value::Null);
+            assert_eq!(visitor.visit(), 1);
+            assert_ne!(visitor.session()["sessionId"], made_up.to_string());
+            assert_ne!(visitor.cookie, Some(cookie));
+        }
+    }
+
+    fn i3_a_rotation_issues_a_new_token_and_kills_the_old(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let planted = new_cookie(client).await;
+            let before = database.number("SELECT count(DISTINCT id) AS n FROM sessions");
+            let rotated = get(client, "/rotate", Some(&planted)).await;
+            let own = rotated.cookie().unwrap();
+            assert_ne!(own, planted);
+            assert_eq!(get(client, "/count", Some(&own)).await.body, "2");
+            assert_eq!(get(client, "/read", Some(&planted)).await.body, "0");
+            assert_eq!(database.sessions(), before);
+        });
+    }
+
+    fn i3_an_ended_sessions_cookie_starts_a_session_of_its_own(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        let (old, cookie) = (visitor.session(), visitor.cookie.clone().unwrap());
+        visitor.delete("/api/session");
+        let mut returning = Visitor::with_cookie(&client, cookie.clone());
+        assert_eq!(returning.visit(), 1);
+        assert_ne!(returning.session()["id"], old["id"]);
+        assert_ne!(returning.session()["sessionId"], old["sessionId"]);
+        assert_ne!(returning.cookie, Some(cookie));
+    }
+}

@@ -1,0 +1,107 @@
+//! I4: expiry is strict, and no deadline moves back.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rocket::http::Status;
+use rocket::serde::json::Value;
+use rocket_diesel_sessions::Clock;
+
+use crate::support::local::application;
+use crate::support::{Database, Visitor, wait_until};
+
+fn expires_at(session: &Value) -> DateTime<Utc> {
+    session["expiresAt"].as_str().unwrap().parse().unwrap()
+}
+
+/// Reads the session and waits until the activity is recorded.
+fn read_and_touch(visitor: &mut Visitor<'_>, deadline: DateTime<Utc>) {
+    assert_ne!(visitor.session(), Value::Null);
+    wait_until("the activity is recorded", || {
+        expires_at(&visitor.session()) == deadline
+    });
+}
+
+on_each_database! {
+    fn i4_an_unused_session_ends_at_its_idle_deadline(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        let deadline = expires_at(&visitor.session());
+        assert_eq!(deadline - clock.now(), TimeDelta::hours(24));
+        clock.advance(TimeDelta::hours(24));
+        let cookie = visitor.cookie.clone().unwrap();
+        // Not swept, and not served.
+        assert_eq!(database.sessions(), 1);
+        assert_eq!(visitor.session(), Value::Null);
+        assert_eq!(visitor.get("/api/session/sessions").json()["sessions"], rocket::serde::json::json!([]));
+        let mut returning = Visitor::with_cookie(&client, cookie);
+        assert_eq!(returning.visit(), 1);
+        assert_eq!(database.sessions(), 2);
+    }
+
+    fn i4_the_last_moment_is_the_one_before_the_deadline(database: &Database) {
+        let (client, clock) = application(database, "touch_interval = '12h'");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        clock.advance(TimeDelta::hours(24) - TimeDelta::microseconds(1));
+        assert_ne!(visitor.session(), Value::Null);
+    }
+
+    fn i4_use_moves_the_idle_deadline_up_to_the_absolute_one(database: &Database) {
+        let (client, clock) = application(database, "idle_timeout = '10h'\nabsolute_timeout = '20h'");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        let start = clock.now();
+        for hours in [4, 8, 12, 16] {
+            clock.advance(TimeDelta::hours(4));
+            let idle = clock.now() + TimeDelta::hours(10);
+            read_and_touch(&mut visitor, idle.min(start + TimeDelta::hours(20)));
+            assert_eq!(clock.now() - start, TimeDelta::hours(hours));
+        }
+        clock.advance(TimeDelta::hours(4));
+        assert_eq!(visitor.session(), Value::Null);
+    }
+
+    fn i4_writing_moves_no_absolute_deadline(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        let count = "SELECT count(DISTINCT absolute_expires_at) AS n FROM sessions";
+        database.execute("INSERT INTO sessions SELECT 'copy', '', token_hash, user_id, data, \
+            version, expires_at, absolute_expires_at, last_seen_at, user_agent, ip, created_at, \
+            updated_at FROM sessions");
+        for _ in 0..3 {
+            clock.advance(TimeDelta::hours(20));
+            visitor.visit();
+            let deadline = clock.now() + TimeDelta::hours(24);
+            read_and_touch(&mut visitor, deadline);
+        }
+        assert_eq!(database.number(count), 1);
+    }
+
+    fn i4_a_shorter_setting_moves_no_deadline_back(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        let before = expires_at(&visitor.session());
+        let (strict, strict_clock) = application(database, "idle_timeout = '1h'\ntouch_interval = '0s'");
+        assert!(strict_clock.now() >= clock.now());
+        let mut same = Visitor::with_cookie(&strict, visitor.cookie.clone().unwrap());
+        assert_eq!(same.visit(), 2);
+        wait_until("the activity is recorded", || {
+            database.number("SELECT count(*) AS n FROM sessions WHERE last_seen_at > created_at") == 1
+        });
+        assert_eq!(expires_at(&same.session()), before);
+    }
+
+    fn i4_activity_is_recorded_only_when_due(database: &Database) {
+        let (client, clock) = application(database, "touch_interval = '5m'");
+        let mut visitor = Visitor::new(&client);
+        visitor.visit();
+        let first = expires_at(&visitor.session());
+        clock.advance(TimeDelta::minutes(5) - TimeDelta::microseconds(1));
+        assert_eq!(visitor.get("/api/session").status, Status::Ok);
+        // Had that been recorded, this one would not be due.
+        clock.advance(TimeDelta::microseconds(1));
+        read_and_touch(&mut visitor, first + TimeDelta::minutes(5));
+    }
+}

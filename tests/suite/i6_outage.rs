@@ -1,0 +1,71 @@
+//! I6: an outage is no logout. 503 with Retry-After and no Set-Cookie, and service returns by
+//! itself.
+
+use crate::support::{Database, Kind, Server, wait_until};
+
+on_each_database! {
+    fn i6_an_outage_is_a_503_and_no_logout(database: &Database) {
+        let environment = [("ROCKET_SESSIONS", r#"{timeout="300ms"}"#)];
+        let server = Server::start_with(database, &environment);
+        let mut visitor = server.client();
+        visitor.visit();
+        let outage = Outage::begin(database);
+        let failing: &[&str] = match database.kind() {
+            Kind::Sqlite => &["/api/session/test-session"],
+            Kind::Postgres => &["/api/session/test-session", "/api/session", "/readyz"],
+        };
+        for path in failing {
+            let reply = visitor.get(path);
+            assert_eq!(reply.status, 503, "{path}: {}", reply.body);
+            assert_eq!(reply.json()["error"]["code"], "unavailable", "{path}");
+            assert_eq!(reply.retry_after.as_deref(), Some("1"), "{path}");
+            assert_eq!(reply.set_cookie, None, "{path}");
+        }
+        // Someone who has no session yet gets no cookie either.
+        let reply = server.client().get("/api/session/test-session");
+        assert_eq!((reply.status, reply.set_cookie), (503, None));
+        assert_eq!(visitor.get("/healthz").status, 200);
+        outage.end(database);
+        wait_until("the database answers", || visitor.get("/readyz").status == 200);
+        assert_eq!(visitor.visit(), 2);
+    }
+}
+
+/// A database that cannot be written: PostgreSQL lets nobody in, SQLite's file is locked, which
+/// leaves it readable (WAL).
+enum Outage {
+    Refused,
+    Locked(Box<dyn crate::support::database::Sql>),
+}
+
+impl Outage {
+    fn begin(database: &Database) -> Self {
+        match database.kind() {
+            Kind::Sqlite => {
+                let mut connection = database.connection();
+                connection.run("BEGIN IMMEDIATE");
+                Self::Locked(connection)
+            }
+            Kind::Postgres => {
+                let name = database.name();
+                database.execute_on_server(&format!(
+                    "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false; \
+                     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+                ));
+                Self::Refused
+            }
+        }
+    }
+
+    fn end(self, database: &Database) {
+        match self {
+            Self::Locked(mut connection) => connection.run("ROLLBACK"),
+            Self::Refused => {
+                let name = database.name();
+                database.execute_on_server(&format!(
+                    "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true"
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a library user meets: the guard, the fairing, and how a handler's end shows in the answer.
+
+use std::sync::Arc;
+
+use rocket::error::ErrorKind;
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::{SessionConfig, SessionKeys, Sessions};
+
+use crate::support::embedded::{Cart, get, new_cookie, rocket, run};
+use crate::support::local::{SECRET, figment};
+use crate::support::{Database, Kind};
+
+on_each_database! {
+    fn a_change_is_committed_and_its_cookie_sent_on_every_answer_but_503(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            for code in [200, 201, 400, 403, 404, 422, 500] {
+                let answer = get(client, &format!("/status/{code}"), None).await;
+                assert_eq!(answer.status.code, code);
+                let cookie = answer.cookie();
+                assert!(cookie.is_some(), "{code}: no cookie");
+                assert_eq!(get(client, "/read", cookie.as_deref()).await.body, "1", "{code}");
+            }
+            let answer = get(client, "/status/503", None).await;
+            assert_eq!(answer.header("set-cookie"), None);
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        });
+    }
+
+    fn two_guards_of_a_request_are_one_session(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let answer = get(client, "/two", None).await;
+            assert_eq!(answer.body, "2");
+            assert_eq!(database.sessions(), 1);
+            assert_eq!(get(client, "/two", answer.cookie().as_deref()).await.body, "4");
+        });
+    }
+
+    fn a_closure_that_panics_fails_its_own_request_alone(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let cookie = new_cookie(client).await;
+            for _ in 0..20 {
+                let answer = get(client, "/panic", Some(&cookie)).await;
+                assert_eq!(answer.status, Status::InternalServerError);
+            }
+            assert_eq!(get(client, "/panic", None).await.status, Status::InternalServerError);
+            assert_eq!(get(client, "/count", Some(&cookie)).await.body, "2");
+            assert_eq!(database.sessions(), 1);
+        });
+    }
+
+    fn data_over_the_limit_is_refused_and_nothing_lost(database: &Database) {
+        run(async {
+            let config = SessionConfig {
+                max_data_size: 1024.into(),
+                ..SessionConfig::default()
+            };
+            let (rocket, _) = rocket(database.store(), config);
+            let client = &Client::untracked(rocket).await.unwrap();
+            let answer = get(client, "/large/2000", None).await;
+            assert_eq!(answer.status, Status::PayloadTooLarge);
+            assert_eq!(answer.header("set-cookie"), None);
+            assert_eq!(database.sessions(), 0);
+            let cookie = new_cookie(client).await;
+            let answer = get(client, "/large/2000", Some(&cookie)).await;
+            assert_eq!(answer.status, Status::PayloadTooLarge);
+            assert_eq!(get(client, "/count", Some(&cookie)).await.body, "2");
+            assert_eq!(get(client, "/large/900", Some(&cookie)).await.status, Status::Ok);
+        });
+    }
+
+    fn concurrent_updates_in_one_process_are_all_applied(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let cookie = &new_cookie(client).await;
+            let adding = (0..40).map(|number| async move {
+                get(client, &format!("/add/item-{number}"), Some(cookie)).await.body
+            });
+            let mut sizes: Vec<u32> = rocket::futures::future::join_all(adding)
+                .await
+                .iter()
+                .map(|body| body.parse().unwrap())
+                .collect();
+            sizes.sort_unstable();
+            assert_eq!(sizes, (1..=40).collect::<Vec<_>>());
+        });
+    }
+
+    fn an_answer_that_depends_on_the_session_is_not_cached(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            for path in ["/read", "/count"] {
+                let answer = get(client, path, None).await;
+                assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+                assert_eq!(answer.header("vary"), Some("Cookie"), "{path}");
+            }
+            let answer = get(client, "/unused", None).await;
+            assert_eq!((answer.header("cache-control"), answer.header("vary")), (None, None));
+        });
+    }
+}
+
+#[test]
+fn a_missing_fairing_stops_the_launch() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    run(async {
+        #[rocket::get("/")]
+        fn index(session: rocket_diesel_sessions::Session<Vec<u8>>) -> String {
+            session.data().len().to_string()
+        }
+        let build = || rocket::custom(figment("debug", "")).mount("/", rocket::routes![index]);
+        let error = build().ignite().await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::SentinelAborts(_)),
+            "{error}"
+        );
+        // One for another type of data is missing all the same.
+        let sessions = Sessions::<Cart>::fairing()
+            .keys(SessionKeys::parse(SECRET).unwrap())
+            .store(database.store());
+        let error = build().attach(sessions).ignite().await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::SentinelAborts(_)),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_store_is_shared_by_rockets_in_one_process() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    run(async {
+        let store = database.store();
+        let (one, _) = rocket(Arc::clone(&store) as _, SessionConfig::default());
+        let (other, _) = rocket(store, SessionConfig::default());
+        let one = Client::untracked(one).await.unwrap();
+        let other = Client::untracked(other).await.unwrap();
+        let cookie = new_cookie(&one).await;
+        assert_eq!(get(&other, "/count", Some(&cookie)).await.body, "2");
+        assert_eq!(get(&one, "/read", Some(&cookie)).await.body, "2");
+    });
+}

@@ -1,0 +1,78 @@
+//! The schema: up, down, up; by the embedded migrations and by Diesel's command line; by several
+//! processes at once.
+
+use std::path::Path;
+use std::sync::Barrier;
+
+use diesel::prelude::*;
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use rocket_diesel_sessions::{DieselStore, SessionStore, StoreOptions};
+
+use crate::store::new_session;
+use crate::support::{Database, Kind};
+
+/// The folder that one of `diesel_cli`'s configuration files names.
+fn migrations_of(config: &str) -> FileBasedMigrations {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let figment = rocket::figment::Figment::from(
+        <rocket::figment::providers::Toml as rocket::figment::providers::Format>::file_exact(
+            root.join(config),
+        ),
+    );
+    let folder: String = figment.extract_inner("migrations_directory.dir").unwrap();
+    FileBasedMigrations::from_path(root.join(folder)).unwrap()
+}
+
+on_each_database! {
+    fn migrations_go_up_down_and_up_again(database: &Database) {
+        let store = DieselStore::open(&database.url(), StoreOptions::default()).unwrap();
+        let pending = store.pending_migrations().unwrap();
+        assert!(!pending.is_empty());
+        let up = store.migrate().unwrap();
+        assert_eq!(up.len(), pending.len());
+        assert_eq!(store.migrate().unwrap(), Vec::<String>::new());
+        assert_eq!(store.pending_migrations().unwrap(), Vec::<String>::new());
+        store.create(&[new_session(None)]).unwrap();
+
+        let down = store.revert_migrations().unwrap();
+        assert_eq!(down.len(), up.len());
+        assert!(store.create(&[new_session(None)]).is_err());
+        assert_eq!(store.migrate().unwrap(), up);
+        assert_eq!(database.sessions(), 0);
+        store.create(&[new_session(None)]).unwrap();
+    }
+
+    fn diesels_command_line_and_the_server_run_the_same_migrations(database: &Database) {
+        match database.kind() {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::establish(database.raw_url()).unwrap();
+                connection.run_pending_migrations(migrations_of("diesel.toml")).unwrap();
+            }
+            Kind::Postgres => {
+                let mut connection = PgConnection::establish(database.raw_url()).unwrap();
+                let migrations = migrations_of("diesel.postgres.toml");
+                connection.run_pending_migrations(migrations).unwrap();
+            }
+        }
+        let store = DieselStore::open(&database.url(), StoreOptions::default()).unwrap();
+        assert_eq!(store.pending_migrations().unwrap(), Vec::<String>::new());
+        store.create(&[new_session(None)]).unwrap();
+    }
+
+    fn many_may_migrate_an_empty_database_at_once(database: &Database) {
+        let barrier = Barrier::new(8);
+        let ran: usize = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        let store = DieselStore::open(&database.url(), StoreOptions::default());
+                        store.unwrap().migrate().unwrap().len()
+                    })
+                })
+                .collect();
+            starts.into_iter().map(|start| start.join().unwrap()).sum()
+        });
+        assert_eq!(ran, database.store().revert_migrations().unwrap().len());
+    }
+}

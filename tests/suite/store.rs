@@ -1,0 +1,125 @@
+//! What a store must do, on each database, and what the database does for it.
+
+use chrono::{SubsecRound, TimeDelta, Utc};
+use rocket_diesel_sessions::{
+    NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, TokenHash, TouchSession,
+    conformance,
+};
+use uuid::Uuid;
+
+use crate::support::{Database, Kind};
+
+/// A session of a day, for `user_id`.
+pub(crate) fn new_session(user_id: Option<&str>) -> NewSession {
+    let now = Utc::now().trunc_subsecs(6);
+    let session_id = Uuid::now_v7();
+    NewSession {
+        id: cuid2::create_id(),
+        session_id,
+        token_hash: TokenHash::of(session_id.as_bytes()),
+        user_id: user_id.map(str::to_owned),
+        data: "{}".to_owned(),
+        expires_at: now + TimeDelta::days(1),
+        absolute_expires_at: now + TimeDelta::days(30),
+        user_agent: None,
+        ip: None,
+        now,
+    }
+}
+
+on_each_database! {
+    fn the_store_conforms(database: &Database) {
+        conformance::run(&*database.store()).unwrap();
+    }
+
+    fn a_users_sessions_end_with_the_user(database: &Database) {
+        let store = database.store();
+        let stranger = new_session(Some("nobody"));
+        assert!(matches!(store.create(&[stranger]), Err(StoreError::Query(_))));
+        database.execute(
+            "INSERT INTO users (id, username, password_hash, created_at, updated_at) VALUES \
+             ('ada', 'ada', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+        );
+        let (hers, anonymous) = (new_session(Some("ada")), new_session(None));
+        store.create(&[hers.clone(), anonymous.clone()]).unwrap();
+        database.execute("DELETE FROM users");
+        let left = store.load(&[hers.session_id, anonymous.session_id]).unwrap();
+        assert_eq!(left, [anonymous.into_record()]);
+    }
+
+    fn a_large_batch_is_written_whole(database: &Database) {
+        let store = database.store();
+        let made: Vec<NewSession> = (0..2000).map(|_| new_session(None)).collect();
+        store.create(&made).unwrap();
+        let ids: Vec<Uuid> = made.iter().map(|new| new.session_id).collect();
+        assert_eq!(store.load(&ids).unwrap().len(), 2000);
+        let write = |new: &NewSession| SaveSession {
+            session_id: new.session_id,
+            version: 0,
+            data: new.id.clone(),
+            now: new.now,
+        };
+        let writes: Vec<SaveSession> = made.iter().map(write).collect();
+        let outcomes = store.save(&writes).unwrap();
+        assert!(outcomes.iter().all(|outcome| *outcome == SaveOutcome::Saved));
+        let touch = |new: &NewSession| TouchSession {
+            session_id: new.session_id,
+            now: new.now,
+            expires_at: new.expires_at + TimeDelta::hours(1),
+            user_agent: Some(new.id.clone()),
+            ip: None,
+        };
+        let touches: Vec<TouchSession> = made.iter().map(touch).collect();
+        assert_eq!(store.touch(&touches).unwrap(), 2000);
+        for record in store.load(&ids).unwrap() {
+            assert_eq!(record.data, record.id);
+            assert_eq!(record.user_agent.as_deref(), Some(record.id.as_str()));
+        }
+        let handles: Vec<String> = made.iter().map(|new| new.id.clone()).collect();
+        assert_eq!(store.delete(&handles).unwrap(), 2000);
+    }
+
+    fn a_row_that_is_no_session_is_an_error_that_names_it(database: &Database) {
+        let store = database.store();
+        let new = new_session(None);
+        store.create(std::slice::from_ref(&new)).unwrap();
+        database.execute("UPDATE sessions SET session_id = 'not a uuid'");
+        let query = rocket_diesel_sessions::ListSessions {
+            now: new.now,
+            after: None,
+            user_id: None,
+            limit: 10,
+        };
+        let error = store.list(&query).unwrap_err();
+        assert!(matches!(&error, StoreError::Corrupt { id, .. } if *id == new.id), "{error}");
+    }
+}
+
+/// Heap-only updates need no index entry: this is what the fill factor is for.
+#[test]
+fn a_data_write_on_postgresql_touches_no_index() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    let new = new_session(None);
+    store.create(std::slice::from_ref(&new)).unwrap();
+    for version in 0..20 {
+        let write = SaveSession {
+            session_id: new.session_id,
+            version,
+            data: version.to_string(),
+            now: new.now,
+        };
+        assert_eq!(store.save(&[write]).unwrap(), [SaveOutcome::Saved]);
+    }
+    let count = |column: &str| {
+        // Counted when the writing connection goes idle.
+        database.number(&format!(
+            "SELECT {column} AS n FROM pg_stat_user_tables WHERE relname = 'sessions'"
+        ))
+    };
+    drop(store);
+    crate::support::wait_until("the updates are counted", || count("n_tup_upd") == 20);
+    assert_eq!(count("n_tup_hot_upd"), 20);
+}

@@ -1,0 +1,139 @@
+//! A database of its own for each test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use rocket_diesel_sessions::{DatabaseUrl, DieselStore, StoreOptions};
+use tempfile::TempDir;
+
+use super::cluster;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// An empty database, removed with its folder at the end (PostgreSQL's with its cluster).
+pub(crate) struct Database {
+    kind: Kind,
+    url: String,
+    folder: TempDir,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+impl Database {
+    /// `None` if PostgreSQL is to be skipped.
+    pub(crate) fn new(kind: Kind) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = tempfile::tempdir().unwrap();
+        let url = match kind {
+            Kind::Sqlite => format!("sqlite://{}/test.db", folder.path().display()),
+            Kind::Postgres => {
+                let server = cluster::url()?;
+                let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+                let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
+                admin
+                    .batch_execute(&format!("CREATE DATABASE {name}"))
+                    .unwrap();
+                format!("{server}/{name}")
+            }
+        };
+        Some(Self { kind, url, folder })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The database's name on its PostgreSQL server.
+    pub(crate) fn name(&self) -> &str {
+        self.url.rsplit_once('/').unwrap().1
+    }
+
+    /// Runs SQL on the PostgreSQL server, outside of this database.
+    pub(crate) fn execute_on_server(&self, sql: &str) {
+        let server = self.url.rsplit_once('/').unwrap().0;
+        let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
+        admin.batch_execute(sql).unwrap();
+    }
+
+    pub(crate) fn url(&self) -> DatabaseUrl {
+        self.url.parse().unwrap()
+    }
+
+    pub(crate) fn raw_url(&self) -> &str {
+        &self.url
+    }
+
+    /// An empty folder for whoever uses the database.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// A store whose schema is there.
+    pub(crate) fn store(&self) -> Arc<DieselStore> {
+        let store = DieselStore::open(&self.url(), StoreOptions::default()).unwrap();
+        store.migrate().unwrap();
+        Arc::new(store)
+    }
+
+    /// Runs SQL on a connection of its own.
+    pub(crate) fn execute(&self, sql: &str) {
+        self.connection().run(sql);
+    }
+
+    /// A connection of its own, to hold a transaction open.
+    pub(crate) fn connection(&self) -> Box<dyn Sql> {
+        match self.kind {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::establish(&self.url).unwrap();
+                connection
+                    .batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;")
+                    .unwrap();
+                Box::new(connection)
+            }
+            Kind::Postgres => Box::new(PgConnection::establish(&self.url).unwrap()),
+        }
+    }
+
+    /// The number that a query yields in its column `n`.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        let query = diesel::sql_query(sql);
+        let number: Number = match self.kind {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::establish(&self.url).unwrap();
+                query.get_result(&mut connection).unwrap()
+            }
+            Kind::Postgres => {
+                let mut connection = PgConnection::establish(&self.url).unwrap();
+                query.get_result(&mut connection).unwrap()
+            }
+        };
+        number.n
+    }
+
+    /// How many rows `sessions` has.
+    pub(crate) fn sessions(&self) -> i64 {
+        self.number("SELECT count(*) AS n FROM sessions")
+    }
+}
+
+/// A connection that runs SQL texts.
+pub(crate) trait Sql: Send {
+    fn run(&mut self, sql: &str);
+}
+
+impl<C: SimpleConnection + Send> Sql for C {
+    fn run(&mut self, sql: &str) {
+        self.batch_execute(sql).unwrap();
+    }
+}

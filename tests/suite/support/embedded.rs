@@ -1,0 +1,213 @@
+//! A small Rocket application of a library user, whose handlers do one thing each.
+
+use std::sync::Arc;
+
+use rocket::http::{Header, Status};
+use rocket::local::asynchronous::Client;
+use rocket::serde::{Deserialize, Serialize};
+use rocket::tokio::sync::Semaphore;
+use rocket::{Build, Rocket, Route, State, get, routes};
+use rocket_diesel_sessions::{
+    ManualClock, Session, SessionConfig, SessionError, SessionKeys, SessionStore, Sessions,
+};
+
+use super::local::{Answer, SECRET, figment};
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(crate = "rocket::serde", default)]
+pub(crate) struct Cart {
+    pub(crate) count: u64,
+    pub(crate) items: Vec<String>,
+}
+
+/// Holds a handler between the load of its session and what it does with it.
+pub(crate) struct Gate {
+    arrived: Semaphore,
+    open: Semaphore,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self {
+            arrived: Semaphore::new(0),
+            open: Semaphore::new(0),
+        }
+    }
+
+    async fn pass(&self) {
+        self.arrived.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+    }
+
+    /// Waits until a handler stands at the gate.
+    pub(crate) async fn arrival(&self) {
+        self.arrived.acquire().await.unwrap().forget();
+    }
+
+    /// Lets one handler pass.
+    pub(crate) fn open(&self) {
+        self.open.add_permits(1);
+    }
+}
+
+pub(crate) type Answered = Result<String, SessionError>;
+
+#[get("/read")]
+fn read(session: Session<Cart>) -> String {
+    session.data().count.to_string()
+}
+
+#[get("/count")]
+async fn count(session: Session<Cart>) -> Answered {
+    let counted = session.update(|cart| {
+        cart.count += 1;
+        cart.count
+    });
+    Ok(counted.await?.to_string())
+}
+
+#[get("/add/<item>")]
+async fn add(session: Session<Cart>, item: String) -> Answered {
+    let added = session.update(move |cart| {
+        cart.items.push(item.clone());
+        cart.items.len()
+    });
+    Ok(added.await?.to_string())
+}
+
+#[get("/rotate")]
+async fn rotate(session: Session<Cart>) -> Answered {
+    session.rotate().await?;
+    Ok(session.session_id().unwrap_or_default().to_string())
+}
+
+#[get("/destroy")]
+async fn destroy(session: Session<Cart>) -> Answered {
+    session.destroy().await?;
+    Ok("destroyed".to_owned())
+}
+
+#[get("/slow/count")]
+async fn slow_count(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+    gate.pass().await;
+    count(session).await
+}
+
+#[get("/slow/set")]
+async fn slow_set(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+    gate.pass().await;
+    session.set(Cart::default()).await?;
+    Ok("set".to_owned())
+}
+
+#[get("/slow/rotate")]
+async fn slow_rotate(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+    gate.pass().await;
+    rotate(session).await
+}
+
+#[get("/slow/destroy")]
+async fn slow_destroy(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+    gate.pass().await;
+    destroy(session).await
+}
+
+#[get("/status/<code>")]
+async fn status(session: Session<Cart>, code: u16) -> Result<Status, SessionError> {
+    session.update(|cart| cart.count += 1).await?;
+    Ok(Status::new(code))
+}
+
+#[get("/two")]
+async fn two_guards(one: Session<Cart>, other: Session<Cart>) -> Answered {
+    one.update(|cart| cart.count += 1).await?;
+    other.update(|cart| cart.count += 1).await?;
+    assert_eq!(one.data(), other.data());
+    Ok(one.data().count.to_string())
+}
+
+#[get("/panic")]
+async fn panicking(session: Session<Cart>) -> Answered {
+    let failed = session.update(|cart| {
+        cart.count += 100;
+        assert!(cart.count == 0, "a closure that panics");
+    });
+    failed.await?;
+    Ok("never".to_owned())
+}
+
+#[get("/large/<size>")]
+async fn large(session: Session<Cart>, size: usize) -> Answered {
+    session
+        .update(move |cart| cart.items = vec!["x".repeat(size)])
+        .await?;
+    Ok("stored".to_owned())
+}
+
+#[get("/unused")]
+fn unused() -> &'static str {
+    "no session asked for"
+}
+
+fn routes() -> Vec<Route> {
+    routes![
+        read,
+        count,
+        add,
+        rotate,
+        destroy,
+        slow_count,
+        slow_set,
+        slow_rotate,
+        slow_destroy,
+        status,
+        two_guards,
+        panicking,
+        large,
+        unused
+    ]
+}
+
+/// A clock, and the application on it.
+pub(crate) fn rocket(
+    store: Arc<dyn SessionStore>,
+    config: SessionConfig,
+) -> (Rocket<Build>, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::starting_now());
+    let sessions = Sessions::<Cart>::fairing()
+        .config(config)
+        .keys(SessionKeys::parse(SECRET).unwrap())
+        .clock(clock.clone())
+        .store(store);
+    let rocket = rocket::custom(figment("debug", ""))
+        .attach(sessions)
+        .manage(Gate::new())
+        .mount("/", routes());
+    (rocket, clock)
+}
+
+/// GET with a cookie, if there is one.
+pub(crate) async fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
+    let mut request = client.get(path.to_owned());
+    if let Some(cookie) = cookie {
+        request.add_header(Header::new("Cookie", cookie.to_owned()));
+    }
+    Answer::read(request.dispatch().await).await
+}
+
+/// The cookie of a new session whose count is 1.
+pub(crate) async fn new_cookie(client: &Client) -> String {
+    let answer = get(client, "/count", None).await;
+    assert_eq!(answer.body, "1");
+    answer.cookie().unwrap()
+}
+
+/// Runs asynchronous test code.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    rocket::tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test)
+}

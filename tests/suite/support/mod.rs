@@ -1,0 +1,50 @@
+//! What the tests stand on: real databases, real servers, and visitors with a cookie jar.
+
+mod cluster;
+pub(crate) mod database;
+pub(crate) mod embedded;
+pub(crate) mod local;
+pub(crate) mod server;
+
+pub(crate) use database::{Database, Kind};
+pub(crate) use local::Visitor;
+pub(crate) use server::Server;
+
+/// Defines a test for each database: `fn name(database: &Database) { … }` becomes the tests
+/// `name::sqlite` and `name::postgres`.
+macro_rules! on_each_database {
+    ($($(#[$attribute:meta])* fn $name:ident($database:ident: &Database) $body:block)+) => {
+        $($(#[$attribute])* mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            fn check($database: &Database) $body
+
+            #[test]
+            fn sqlite() {
+                use crate::support::{Database, Kind};
+                check(&Database::new(Kind::Sqlite).expect("SQLite needs no server"));
+            }
+
+            #[test]
+            fn postgres() {
+                use crate::support::{Database, Kind};
+                if let Some(database) = Database::new(Kind::Postgres) {
+                    check(&database);
+                }
+            }
+        })+
+    };
+}
+
+/// Waits until `condition` holds; panics, naming `what`, after 20 seconds.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(20),
+            "waited in vain: {what}"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}

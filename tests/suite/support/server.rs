@@ -1,0 +1,294 @@
+//! The program itself, in a process of its own, on a free port of the loopback.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rocket::serde::json::Value;
+
+use super::{Database, wait_until};
+use crate::support::local::{ADMIN_TOKEN, SECRET};
+
+/// The program with nothing of our own environment, in `folder`.
+pub(crate) fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rocket_diesel_sessions"));
+    command
+        .env_clear()
+        .current_dir(folder)
+        .env("ROCKET_PROFILE", "debug")
+        .env("ROCKET_PORT", "0")
+        .stdin(Stdio::null());
+    command
+}
+
+/// A running server; dropping it kills it.
+pub(crate) struct Server {
+    process: Child,
+    url: String,
+    start_message: String,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server on `database`, logging its statements.
+    pub(crate) fn start(database: &Database) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    pub(crate) fn start_with(database: &Database, environment: &[(&str, &str)]) -> Self {
+        let mut command = program(database.folder());
+        command
+            .env("DATABASE_URL", database.raw_url())
+            .env("SESSION_SECRET", SECRET)
+            .env("SESSION_ADMIN_TOKEN", ADMIN_TOKEN)
+            .env(
+                "RUST_LOG",
+                "warn,rocket_diesel_sessions::sql=debug,rocket::launch=off",
+            )
+            .envs(environment.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts `command` and waits until it serves.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let reader = {
+            let stderr = BufReader::new(process.stderr.take().unwrap());
+            let log = log.clone();
+            std::thread::spawn(move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    let mut log = log.lock().unwrap();
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            })
+        };
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut url = None;
+        let (mut line, mut start_message) = (String::new(), String::new());
+        while stdout.read_line(&mut line).unwrap() > 0 {
+            start_message.push_str(&line);
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["address", address] => url = Some((*address).to_owned()),
+                ["profile", _] => break,
+                _ => {}
+            }
+            line.clear();
+        }
+        let Some(url) = url else {
+            let _ = process.wait();
+            panic!("the server did not start: {}", log.lock().unwrap());
+        };
+        // Whatever else it prints is not to block it.
+        std::thread::spawn(move || stdout.read_to_string(&mut String::new()));
+        Self {
+            process,
+            url,
+            start_message,
+            log,
+            reader: Some(reader),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Browser {
+        Browser::new(&self.url)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it printed when it was ready.
+    pub(crate) fn start_message(&self) -> &str {
+        &self.start_message
+    }
+
+    /// What the server logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// All it logged, after it has stopped.
+    pub(crate) fn log_at_end(mut self) -> String {
+        self.send_sigterm();
+        self.process.wait().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.log()
+    }
+
+    fn send_sigterm(&self) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The statements that `action` made the server run: what it logs before that of a readiness
+    /// check that follows.
+    pub(crate) fn statements_of(&self, action: impl FnOnce()) -> Vec<String> {
+        let before = self.log().len();
+        action();
+        assert_eq!(self.client().get("/readyz").status, 200);
+        let is_marker = |line: &str| line.trim_end().ends_with("SELECT 1");
+        let mut lines = Vec::new();
+        wait_until("the marker statement is logged", || {
+            lines = self.log()[before..].lines().map(str::to_owned).collect();
+            lines.iter().any(|line| is_marker(line))
+        });
+        lines
+            .into_iter()
+            .take_while(|line| !is_marker(line))
+            .filter(|line| line.contains("rocket_diesel_sessions::sql"))
+            .collect()
+    }
+
+    /// Asks the server to stop, as a service manager does, and returns its exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        self.send_sigterm();
+        self.process.wait().unwrap().code()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// A visitor over HTTP whose browser keeps the session cookie.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    agent: ureq::Agent,
+    url: String,
+    pub(crate) cookie: Option<String>,
+}
+
+/// What came back over HTTP.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) set_cookie: Option<String>,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) body: String,
+}
+
+impl Browser {
+    pub(crate) fn new(url: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(std::time::Duration::from_secs(20)))
+            .build();
+        Self {
+            agent: config.into(),
+            url: url.to_owned(),
+            cookie: None,
+        }
+    }
+
+    /// Goes on with another server.
+    pub(crate) fn set_url(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+    }
+
+    /// GET from a server that may be gone.
+    pub(crate) fn try_get(&mut self, path: &str) -> Option<Reply> {
+        let cookie = self.cookie.clone().unwrap_or_default();
+        self.request(path, cookie.as_bytes()).ok()
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Reply {
+        let cookie = self.cookie.clone().unwrap_or_default();
+        self.get_with(path, cookie.as_bytes())
+    }
+
+    /// GET with a `Cookie` header of any bytes.
+    pub(crate) fn get_with(&mut self, path: &str, cookie: &[u8]) -> Reply {
+        self.request(path, cookie)
+            .unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
+    fn request(&mut self, path: &str, cookie: &[u8]) -> Result<Reply, ureq::Error> {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        if !cookie.is_empty() {
+            let cookie = ureq::http::HeaderValue::from_bytes(cookie).unwrap();
+            request = request.header("Cookie", cookie);
+        }
+        self.keep(request.call())
+    }
+
+    pub(crate) fn delete(&mut self, path: &str) -> Reply {
+        let mut request = self.agent.delete(format!("{}{path}", self.url));
+        if let Some(cookie) = &self.cookie {
+            request = request.header("Cookie", cookie);
+        }
+        self.keep(request.call())
+            .unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
+    fn keep(
+        &mut self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Reply, ureq::Error> {
+        let mut response = response?;
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        let (set_cookie, retry_after) = (header("set-cookie"), header("retry-after"));
+        let body = response.body_mut().read_to_string()?;
+        if let Some(cookie) = &set_cookie {
+            let pair = cookie.split(';').next().unwrap().to_owned();
+            self.cookie = (!cookie.contains("Max-Age=0")).then_some(pair);
+        }
+        Ok(Reply {
+            status: response.status().as_u16(),
+            set_cookie,
+            retry_after,
+            body,
+        })
+    }
+
+    /// Counts a visit.
+    pub(crate) fn visit(&mut self) -> u64 {
+        let reply = self.get("/api/session/test-session");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()["visitCount"].as_u64().unwrap()
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        rocket::serde::json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// Runs `command` until it ends by itself; panics if it does not.
+pub(crate) fn run_to_end(mut command: Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the program ends", || child.try_wait().unwrap().is_some());
+    child.wait_with_output().unwrap()
+}
