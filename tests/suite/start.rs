@@ -73,7 +73,7 @@ on_each_database! {
     }
 
     fn servers_that_start_at_once_on_an_empty_database_all_serve(database: &Database) {
-        for _ in 0..5 {
+        for _ in 0..20 {
             let servers: Vec<Server> = std::thread::scope(|scope| {
                 let starts = [(); 2].map(|()| scope.spawn(|| Server::start(database)));
                 starts.into_iter().map(|start| start.join().unwrap()).collect()
