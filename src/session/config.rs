@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::cookie::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
+use super::pipeline::{DIRECT_CALLS, PipelineOptions};
 use crate::store::{DatabaseUrl, DieselStore, SqliteSynchronous, StoreError, StoreOptions};
 
 /// The section's name in Rocket's configuration.
@@ -22,6 +23,9 @@ const DEFAULT_DATABASE: &str = "sqlite://sessions.db";
 
 /// Ten years: longer durations are mistakes, and could leave the range of dates.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Connections beside the workers': for calls that do not go through the queue, and the sweep.
+const OTHER_CONNECTIONS: u32 = DIRECT_CALLS + 1;
 
 /// How long a start waits between tries to reach the database, and between its log lines.
 const STARTUP_RETRY: Duration = Duration::from_millis(250);
@@ -75,8 +79,18 @@ pub struct SessionConfig {
     pub on_undecodable: OnUndecodable,
     /// Whether a start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
-    /// Most database connections at a time, 1 to 1000. Default 8.
+    /// Most database connections at a time: the workers' and three more, up to 1000. Default 8.
     pub pool_size: u32,
+    /// Threads that work off the queue, each with a connection, 1 to 64. Default 4.
+    pub workers: u32,
+    /// Most operations that one worker answers together, 1 to 1000. Default 256.
+    pub max_batch: u32,
+    /// Most operations that wait at a time, 1 to 1,000,000; more are answered with 503 at once.
+    /// Default 4096.
+    pub max_queue: u32,
+    /// PostgreSQL only: whether statements are prepared once per connection. Default `true`;
+    /// `false` is for a PgBouncer in transaction mode.
+    pub prepared_statements: bool,
     /// SQLite only: when a commit counts as done. Default `full`.
     pub sqlite_synchronous: SqliteSynchronous,
 }
@@ -108,6 +122,10 @@ impl Default for SessionConfig {
             on_undecodable: OnUndecodable::Fresh,
             auto_migrate: true,
             pool_size: 8,
+            workers: 4,
+            max_batch: 256,
+            max_queue: 4096,
+            prepared_statements: true,
             sqlite_synchronous: SqliteSynchronous::Full,
         }
     }
@@ -167,13 +185,26 @@ impl SessionConfig {
             Duration::ZERO,
             3600 * SECOND,
         )?;
-        if !(1..=1000).contains(&self.pool_size) {
+        let whole = |key: &str, value: u32, least: u32, most: u32| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            let key = format!("{SECTION}.{key}");
+            let allowed = format!("must be from {least} to {most}");
+            Err(ConfigError::new(key, value, allowed))
+        };
+        whole("workers", self.workers, 1, 64)?;
+        whole("max_batch", self.max_batch, 1, 1000)?;
+        whole("max_queue", self.max_queue, 1, 1_000_000)?;
+        if !(self.workers + OTHER_CONNECTIONS..=1000).contains(&self.pool_size) {
+            let allowed = format!(
+                "must be from {} (for {SECTION}.workers = {}, and {OTHER_CONNECTIONS} more for the \
+                 sweep and for administration) to 1000",
+                self.workers + OTHER_CONNECTIONS,
+                self.workers,
+            );
             let key = format!("{SECTION}.pool_size");
-            return Err(ConfigError::new(
-                key,
-                self.pool_size,
-                "must be from 1 to 1000",
-            ));
+            return Err(ConfigError::new(key, self.pool_size, allowed));
         }
         if self.max_data_size < 2 || self.max_data_size > 16.mebibytes() {
             let key = format!("{SECTION}.max_data_size");
@@ -189,6 +220,15 @@ impl SessionConfig {
             self.absolute_timeout,
             self.touch_interval,
         )
+    }
+
+    pub(crate) fn pipeline(&self) -> PipelineOptions {
+        PipelineOptions {
+            workers: self.workers as usize,
+            max_batch: self.max_batch as usize,
+            max_queue: self.max_queue as usize,
+            timeout: self.timeout,
+        }
     }
 
     /// Connects to the database and brings its schema up to date, waiting for it up to
@@ -221,6 +261,7 @@ impl SessionConfig {
     pub fn connect(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
         let options = StoreOptions {
             pool_size: self.pool_size,
+            prepared_statements: self.prepared_statements,
             timeout: self.timeout,
             sqlite_synchronous: self.sqlite_synchronous,
         };
@@ -322,7 +363,10 @@ mod tests {
             ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
             ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
             ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
-            ("pool_size = 0", "sessions.pool_size", "1 to 1000"),
+            ("pool_size = 6", "sessions.pool_size", "from 7"),
+            ("workers = 0", "sessions.workers", "1 to 64"),
+            ("max_batch = 1001", "sessions.max_batch", "1 to 1000"),
+            ("max_queue = 0", "sessions.max_queue", "1 to 1000000"),
             ("pool_size = 'x'", "sessions.pool_size", "u32"),
             ("max_data_size = '1GiB'", "sessions.max_data_size", "16MiB"),
             ("on_undecodable = 'x'", "sessions.on_undecodable", "fresh"),

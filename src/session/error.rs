@@ -23,6 +23,13 @@ pub enum SessionError {
     /// The store did not answer within `timeout`. After a write, as above. 503.
     #[error("the session store did not answer in time")]
     Timeout,
+    /// More operations are waiting than `max_queue` allows; this one was not tried. 503.
+    #[error("too many session operations are waiting")]
+    Overloaded,
+    /// The operation was given up: the store panicked, or the server is shutting down. After a
+    /// write, as above. 503.
+    #[error("the session operation was given up")]
+    Aborted,
     /// The session was ended, or its token replaced, while this request was using it. 409.
     #[error("the session was ended by another request")]
     Ended,
@@ -57,13 +64,22 @@ impl SessionError {
     /// The HTTP status that tells a client what happened.
     pub fn status(&self) -> Status {
         match self {
-            Self::Unavailable(_) | Self::Timeout => Status::ServiceUnavailable,
+            Self::Unavailable(_) | Self::Timeout | Self::Overloaded | Self::Aborted => {
+                Status::ServiceUnavailable
+            }
             Self::Ended => Status::Conflict,
             Self::TooLarge { .. } => Status::PayloadTooLarge,
             Self::Undecodable { .. } | Self::Encode(_) | Self::Random(_) | Self::NotAttached => {
                 Status::InternalServerError
             }
         }
+    }
+}
+
+impl SessionError {
+    /// Whether the store is at fault, and trying again later may help.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.status() == Status::ServiceUnavailable
     }
 }
 
@@ -142,4 +158,7 @@ pub enum SetupError {
     /// The system gave no random bytes.
     #[error("no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The system gave no threads.
+    #[error("no worker threads: {0}")]
+    Threads(#[source] std::io::Error),
 }

@@ -125,8 +125,10 @@ impl<D: TypedData> Sessions<D> {
             counters: Arc::clone(&counters),
             interval: config.cleanup_interval,
         };
+        let pipeline = Pipeline::start(store, Arc::clone(&counters), config.pipeline())
+            .map_err(SetupError::Threads)?;
         let core = Core {
-            pipeline: Arc::new(Pipeline::new(store, Arc::clone(&counters), config.timeout)),
+            pipeline: Arc::new(pipeline),
             keys,
             cookie,
             expiry: config.expiry(),

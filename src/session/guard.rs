@@ -295,7 +295,6 @@ impl<D: TypedData> Inner<D> {
             now,
         };
         core.pipeline.create(new.clone()).await?;
-        count(&core.counters.created);
         self.state().created(new.into_record(), data, token);
         Ok(result)
     }

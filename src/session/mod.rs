@@ -21,6 +21,7 @@ mod token;
 
 pub use admin::{SessionAdmin, SessionPage};
 pub use clock::{Clock, ManualClock, SystemClock};
+#[cfg(feature = "app")]
 pub(crate) use config::describe as describe_figment;
 pub use config::{OnUndecodable, SessionConfig, database_url_from_env};
 pub use cookie::{CookieConfig, SameSite};

@@ -20,8 +20,8 @@ use super::schema::sessions;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::{
-    DatabaseUrl, ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord,
-    SessionStore, StoreError, StoreOptions, TouchSession,
+    DatabaseUrl, ListSessions, RotateSession, SessionRecord, SessionStore, StoreError,
+    StoreOptions, WriteBatch, Written,
 };
 
 /// How often a batch is run again that lost to another transaction.
@@ -115,7 +115,7 @@ impl DieselStore {
     }
 
     /// Runs what writes: once, since after a broken connection nobody knows what was committed.
-    fn write<T>(
+    fn change<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -176,62 +176,25 @@ impl SessionStore for DieselStore {
         row::records(rows)
     }
 
-    fn create(&self, sessions: &[NewSession]) -> Result<(), StoreError> {
-        let rows: Vec<SessionRow> = sessions.iter().map(SessionRow::from).collect();
-        self.write(|connection| {
-            connection.transaction(|connection| {
-                for row in &rows {
-                    diesel::insert_into(sessions::table)
-                        .values(row)
-                        .execute(connection)?;
-                }
-                Ok(())
-            })
-        })
-    }
-
-    fn save(&self, writes: &[SaveSession]) -> Result<Vec<SaveOutcome>, StoreError> {
-        self.write(|connection| Ok(on_database!(connection, save(writes))))
-    }
-
-    fn touch(&self, touches: &[TouchSession]) -> Result<usize, StoreError> {
-        self.write(|connection| Ok(on_database!(connection, touch(touches))))
+    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
+        self.change(|connection| Ok(on_database!(connection, write(batch))))
     }
 
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
-        let rotate = |connection: &mut AnyConnection, rotation: &RotateSession| {
-            let now = rotation.now.naive_utc();
-            let live = sessions::table
-                .filter(sessions::session_id.eq(rotation.session_id.to_string()))
-                .filter(sessions::expires_at.gt(now));
-            let rotated = diesel::update(live)
-                .set((
-                    sessions::session_id.eq(rotation.new_session_id.to_string()),
-                    sessions::token_hash.eq(rotation.new_token_hash.as_bytes().to_vec()),
-                    sessions::updated_at.eq(now),
-                ))
-                .execute(connection)?;
-            Ok(rotated == 1)
-        };
-        self.write(|connection| {
-            connection.transaction(|connection| {
-                rotations
-                    .iter()
-                    .map(|rotation| rotate(connection, rotation))
-                    .collect()
-            })
-        })
+        self.change(|connection| Ok(on_database!(connection, rotate(rotations))))
     }
 
-    fn delete(&self, ids: &[String]) -> Result<usize, StoreError> {
-        self.write(|connection| {
+    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        self.change(|connection| {
             let rows = sessions::table.filter(sessions::id.eq_any(ids));
-            Ok(diesel::delete(rows).execute(connection)?)
+            Ok(diesel::delete(rows)
+                .returning(sessions::id)
+                .get_results(connection)?)
         })
     }
 
     fn delete_all(&self) -> Result<usize, StoreError> {
-        self.write(|connection| Ok(diesel::delete(sessions::table).execute(connection)?))
+        self.change(|connection| Ok(diesel::delete(sessions::table).execute(connection)?))
     }
 
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
@@ -254,14 +217,18 @@ impl SessionStore for DieselStore {
     }
 
     fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
-        self.write(|connection| Ok(on_database!(connection, sweep(now, limit))))
+        self.change(|connection| Ok(on_database!(connection, sweep(now, limit))))
     }
 
     fn ping(&self) -> Result<(), StoreError> {
         self.read(|connection| Ok(connection.ping()?))
     }
 
-    fn concurrency(&self) -> usize {
-        self.options.pool_size as usize
+    fn max_writers(&self) -> usize {
+        match self.url {
+            // One writes, another makes its batch ready meanwhile.
+            DatabaseUrl::Sqlite(_) => 2,
+            DatabaseUrl::Postgres(_) => usize::MAX,
+        }
     }
 }

@@ -36,6 +36,9 @@ pub enum StoreError {
     /// Transactions got in each other's way (SQLSTATE 40001, 40P01); nothing was written.
     #[error("the database asked for the transaction to be run again: {0}")]
     Serialization(#[source] DieselError),
+    /// A value breaks a constraint: an id is taken, a user does not exist. Nothing was written.
+    #[error("the database refused a value: {0}")]
+    Constraint(#[source] DieselError),
     /// The database refused or failed a statement.
     #[error("the database failed a statement: {0}")]
     Query(#[source] DieselError),
@@ -74,6 +77,13 @@ impl From<DieselError> for StoreError {
             {
                 Self::Serialization(error)
             }
+            DieselError::DatabaseError(
+                DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::CheckViolation,
+                _,
+            ) => Self::Constraint(error),
             _ => Self::Query(error),
         }
     }

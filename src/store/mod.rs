@@ -29,47 +29,37 @@ pub use error::StoreError;
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
     ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, TokenHash,
-    TouchSession,
+    TouchSession, WriteBatch, Written,
 };
 pub use url::DatabaseUrl;
 
 /// Keeps sessions: what the `Store` interface is to express-session.
 ///
 /// The verbs are synchronous, because Diesel is, and take batches, because a batch costs one
-/// statement and one commit; whoever calls them decides how many threads do. A batch is atomic:
-/// an error means that none of it was written, unless the error is [`StoreError::Broken`], after
+/// statement and one commit; whoever calls them decides how many threads do. A call is atomic: an
+/// error means that none of it was written, unless the error is [`StoreError::Broken`], after
 /// which nobody knows.
 ///
-/// Only [`create`](Self::create) inserts. All other verbs leave a session alone that is gone:
-/// this is what keeps a session that was ended from coming back.
+/// Only the `creates` of a batch insert. All else leaves a session alone that is gone: this is
+/// what keeps a session that was ended from coming back.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Loads the sessions with these lookup ids, in no particular order; absent ones are left out.
-    /// Expired ones are not: whether a session may be served is the caller's to judge.
+    /// Loads the sessions with these lookup ids, each once, in no particular order; absent ones
+    /// are left out. Expired ones are not: whether a session may be served is the caller's to
+    /// judge.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError>;
 
-    /// Inserts sessions.
+    /// Inserts, saves and touches, all in one transaction.
+    ///
+    /// A save needs the version that it was made from; of several saves of one session, the first
+    /// counts. A touch may be left undone where it would have to wait for another transaction.
     ///
     /// # Errors
-    /// When the database fails or cannot be reached, or when an id is taken or a user does not
-    /// exist.
-    fn create(&self, sessions: &[NewSession]) -> Result<(), StoreError>;
-
-    /// Writes data where the version still is the expected one; outcomes are in the order of
-    /// `writes`. Of several writes to one session in a batch, the first counts, the rest is
-    /// refused.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn save(&self, writes: &[SaveSession]) -> Result<Vec<SaveOutcome>, StoreError>;
-
-    /// Records activity; returns how many sessions were there to be touched.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn touch(&self, touches: &[TouchSession]) -> Result<usize, StoreError>;
+    /// When the database fails or cannot be reached; [`StoreError::Constraint`] when an id is
+    /// taken or a user does not exist.
+    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError>;
 
     /// Gives sessions a new token; for each, whether it was there.
     ///
@@ -77,11 +67,11 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError>;
 
-    /// Deletes the sessions with these public handles; returns how many there were.
+    /// Deletes the sessions with these public handles; returns those that were there.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn delete(&self, ids: &[String]) -> Result<usize, StoreError>;
+    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError>;
 
     /// Deletes every session; returns how many there were.
     ///
@@ -108,6 +98,45 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When it gives none.
     fn ping(&self) -> Result<(), StoreError>;
 
-    /// How many calls can usefully run at the same time (the size of the connection pool).
-    fn concurrency(&self) -> usize;
+    /// How many threads can usefully write at the same time. Few where writers exclude each
+    /// other, as in SQLite.
+    fn max_writers(&self) -> usize {
+        usize::MAX
+    }
+
+    /// [`write`](Self::write) of nothing but new sessions.
+    ///
+    /// # Errors
+    /// As for `write`.
+    fn create(&self, creates: &[NewSession]) -> Result<(), StoreError> {
+        let batch = WriteBatch {
+            creates,
+            ..WriteBatch::default()
+        };
+        self.write(&batch).map(drop)
+    }
+
+    /// [`write`](Self::write) of nothing but data; outcomes are in the order of `saves`.
+    ///
+    /// # Errors
+    /// As for `write`.
+    fn save(&self, saves: &[SaveSession]) -> Result<Vec<SaveOutcome>, StoreError> {
+        let batch = WriteBatch {
+            saves,
+            ..WriteBatch::default()
+        };
+        Ok(self.write(&batch)?.saved)
+    }
+
+    /// [`write`](Self::write) of nothing but activity; returns how many sessions were touched.
+    ///
+    /// # Errors
+    /// As for `write`.
+    fn touch(&self, touches: &[TouchSession]) -> Result<usize, StoreError> {
+        let batch = WriteBatch {
+            touches,
+            ..WriteBatch::default()
+        };
+        Ok(self.write(&batch)?.touched)
+    }
 }

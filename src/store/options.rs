@@ -9,6 +9,9 @@ use serde::Deserialize;
 pub struct StoreOptions {
     /// Most connections at a time. Default 8.
     pub pool_size: u32,
+    /// PostgreSQL only: whether statements are prepared once per connection. Default `true`.
+    /// A PgBouncer in transaction mode needs `false`.
+    pub prepared_statements: bool,
     /// How long a call may wait for a connection, a lock or a statement. Default 2 s.
     pub timeout: Duration,
     /// SQLite only: when a commit counts as done. Default [`SqliteSynchronous::Full`].
@@ -19,6 +22,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             pool_size: 8,
+            prepared_statements: true,
             timeout: Duration::from_secs(2),
             sqlite_synchronous: SqliteSynchronous::Full,
         }

@@ -3,6 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+use diesel::connection::CacheSize;
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
@@ -77,8 +79,7 @@ pub(super) fn build(url: &DatabaseUrl, options: &StoreOptions) -> Pool<Manager> 
         options: options.clone(),
     };
     Pool::builder()
-        // One more than calls may run at once, for the sweep.
-        .max_size(options.pool_size.saturating_add(1))
+        .max_size(options.pool_size)
         .min_idle(Some(0))
         // Costs a round trip at each use; a broken connection is dropped when it shows.
         .test_on_check_out(false)
@@ -111,6 +112,9 @@ pub(super) fn connect(
             connection
                 .batch_execute(&setup)
                 .map_err(|e| failed(url, e))?;
+            if !options.prepared_statements {
+                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+            }
             Ok(AnyConnection::Postgres(connection))
         }
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]

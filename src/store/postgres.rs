@@ -10,13 +10,15 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamp};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 use uuid::Uuid;
 
 use super::row::SessionRow;
 use super::schema::sessions;
 use super::statement::statement;
-use super::{SaveOutcome, SaveSession, TouchSession};
+use super::{
+    NewSession, RotateSession, SaveOutcome, SaveSession, TouchSession, WriteBatch, Written,
+};
 
 /// What each connection is told first.
 pub(super) fn session_setup(timeout: Duration) -> String {
@@ -47,6 +49,77 @@ pub(super) fn load(
         .load(connection)
 }
 
+/// Runs a batch: one statement a kind, in one transaction if there are several kinds.
+pub(super) fn write(connection: &mut PgConnection, batch: &WriteBatch<'_>) -> QueryResult<Written> {
+    let kinds = [
+        batch.creates.is_empty(),
+        batch.saves.is_empty(),
+        batch.touches.is_empty(),
+    ];
+    if kinds.into_iter().filter(|is_empty| !is_empty).count() > 1 {
+        connection.transaction(|connection| write_each_kind(connection, batch))
+    } else {
+        write_each_kind(connection, batch)
+    }
+}
+
+fn write_each_kind(connection: &mut PgConnection, batch: &WriteBatch<'_>) -> QueryResult<Written> {
+    let mut written = Written::default();
+    if !batch.creates.is_empty() {
+        create(connection, batch.creates)?;
+    }
+    if !batch.saves.is_empty() {
+        written.saved = save(connection, batch.saves)?;
+    }
+    if !batch.touches.is_empty() {
+        written.touched = touch(connection, batch.touches)?;
+    }
+    Ok(written)
+}
+
+statement! {
+    /// New rows.
+    Create on Pg, PgConnection;
+    "INSERT INTO sessions (id, session_id, token_hash, user_id, data, version, expires_at, \
+     absolute_expires_at, last_seen_at, user_agent, ip, created_at, updated_at) \
+     SELECT n.id, n.session_id, n.token_hash, n.user_id, n.data, 0, n.expires_at, \
+     n.absolute_expires_at, n.now, n.user_agent, n.ip, n.now, n.now \
+     FROM unnest(" ids: Vec<String> as Array<Text>,
+    "::text[], " session_ids: Vec<String> as Array<Text>,
+    "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
+    "::bytea[], " user_ids: Vec<Option<String>> as Array<Nullable<Text>>,
+    "::text[], " data: Vec<String> as Array<Text>,
+    "::text[], " expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
+    "::timestamp[], " absolute_expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
+    "::timestamp[], " user_agents: Vec<Option<String>> as Array<Nullable<Text>>,
+    "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>,
+    "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
+    "::timestamp[]) AS n (id, session_id, token_hash, user_id, data, expires_at, \
+     absolute_expires_at, user_agent, ip, now)"
+}
+
+fn create(connection: &mut PgConnection, new: &[NewSession]) -> QueryResult<usize> {
+    Create {
+        ids: new.iter().map(|n| n.id.clone()).collect(),
+        session_ids: new.iter().map(|n| n.session_id.to_string()).collect(),
+        token_hashes: new
+            .iter()
+            .map(|n| n.token_hash.as_bytes().to_vec())
+            .collect(),
+        user_ids: new.iter().map(|n| n.user_id.clone()).collect(),
+        data: new.iter().map(|n| n.data.clone()).collect(),
+        expires_at: new.iter().map(|n| n.expires_at.naive_utc()).collect(),
+        absolute_expires_at: new
+            .iter()
+            .map(|n| n.absolute_expires_at.naive_utc())
+            .collect(),
+        user_agents: new.iter().map(|n| n.user_agent.clone()).collect(),
+        ips: new.iter().map(|n| n.ip.clone()).collect(),
+        times: new.iter().map(|n| n.now.naive_utc()).collect(),
+    }
+    .execute(connection)
+}
+
 statement! {
     /// Compare-and-swap of many sessions' data; yields the lookup ids of those written.
     Save on Pg, PgConnection, returns Text;
@@ -60,20 +133,8 @@ statement! {
      RETURNING s.session_id"
 }
 
-pub(super) fn save(
-    connection: &mut PgConnection,
-    writes: &[SaveSession],
-) -> QueryResult<Vec<SaveOutcome>> {
-    // A row that is joined twice is updated once, with either value: send the first alone.
-    let mut seen = HashSet::new();
-    let first: Vec<bool> = writes.iter().map(|w| seen.insert(w.session_id)).collect();
-    let mut sent: Vec<&SaveSession> = writes
-        .iter()
-        .zip(&first)
-        .filter_map(|(write, first)| first.then_some(write))
-        .collect();
-    sent.sort_unstable_by_key(|write| write.session_id);
-
+fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Vec<SaveOutcome>> {
+    let (sent, is_first) = first_of_each_session(writes, |write| write.session_id);
     let written: HashSet<String> = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
         versions: sent.iter().map(|w| w.version).collect(),
@@ -84,18 +145,36 @@ pub(super) fn save(
     .into_iter()
     .collect();
 
-    let outcome = |(write, first): (&SaveSession, bool)| {
-        if first && written.contains(&write.session_id.to_string()) {
+    let outcome = |(write, is_first): (&SaveSession, bool)| {
+        if is_first && written.contains(&write.session_id.to_string()) {
             SaveOutcome::Saved
         } else {
             SaveOutcome::Refused
         }
     };
-    Ok(writes.iter().zip(first).map(outcome).collect())
+    Ok(writes.iter().zip(is_first).map(outcome).collect())
+}
+
+/// What may be sent in one statement: a row that is joined twice is updated once, with either
+/// value. Also tells, for each item, whether it is among them.
+fn first_of_each_session<T>(items: &[T], session_id: impl Fn(&T) -> Uuid) -> (Vec<&T>, Vec<bool>) {
+    let mut seen = HashSet::new();
+    let is_first: Vec<bool> = items
+        .iter()
+        .map(|item| seen.insert(session_id(item)))
+        .collect();
+    let mut first: Vec<&T> = items
+        .iter()
+        .zip(&is_first)
+        .filter_map(|(item, first)| first.then_some(item))
+        .collect();
+    first.sort_unstable_by_key(|item| session_id(item));
+    (first, is_first)
 }
 
 statement! {
-    /// Activity on many sessions.
+    /// Activity on many sessions. Rows that another transaction holds are left out: a batch that
+    /// holds rows of its own then never waits, and so is in no deadlock.
     Touch on Pg, PgConnection;
     "UPDATE sessions AS s SET last_seen_at = greatest(s.last_seen_at, t.now), \
      expires_at = greatest(s.expires_at, least(s.absolute_expires_at, t.expires_at)), \
@@ -104,22 +183,60 @@ statement! {
     "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " user_agents: Vec<Option<String>> as Array<Nullable<Text>>,
-    "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>;
+    "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>,
     "::text[]) AS t (session_id, now, expires_at, user_agent, ip) \
-     WHERE s.session_id = t.session_id AND s.expires_at > t.now"
+     WHERE s.session_id = t.session_id AND s.expires_at > t.now AND s.id IN \
+     (SELECT h.id FROM sessions AS h WHERE h.session_id = ANY(" locked: Vec<String> as Array<Text>;
+    "::text[]) FOR UPDATE SKIP LOCKED)"
 }
 
-pub(super) fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
-    let mut touches: Vec<&TouchSession> = touches.iter().collect();
-    touches.sort_unstable_by_key(|touch| touch.session_id);
+fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
+    let (touches, _) = first_of_each_session(touches, |touch| touch.session_id);
+    let session_ids: Vec<String> = touches.iter().map(|t| t.session_id.to_string()).collect();
     Touch {
-        session_ids: touches.iter().map(|t| t.session_id.to_string()).collect(),
+        locked: session_ids.clone(),
+        session_ids,
         times: touches.iter().map(|t| t.now.naive_utc()).collect(),
         expires_at: touches.iter().map(|t| t.expires_at.naive_utc()).collect(),
         user_agents: touches.iter().map(|t| t.user_agent.clone()).collect(),
         ips: touches.iter().map(|t| t.ip.clone()).collect(),
     }
     .execute(connection)
+}
+
+statement! {
+    /// New tokens for many sessions; yields the old lookup ids of those that were there.
+    Rotate on Pg, PgConnection, returns Text;
+    "UPDATE sessions AS s SET session_id = r.new_session_id, token_hash = r.token_hash, \
+     updated_at = r.now FROM unnest(" session_ids: Vec<String> as Array<Text>,
+    "::text[], " new_session_ids: Vec<String> as Array<Text>,
+    "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
+    "::bytea[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
+    "::timestamp[]) AS r (session_id, new_session_id, token_hash, now) \
+     WHERE s.session_id = r.session_id AND s.expires_at > r.now RETURNING r.session_id"
+}
+
+pub(super) fn rotate(
+    connection: &mut PgConnection,
+    rotations: &[RotateSession],
+) -> QueryResult<Vec<bool>> {
+    let (sent, is_first) = first_of_each_session(rotations, |rotation| rotation.session_id);
+    let rotated: HashSet<String> = Rotate {
+        session_ids: sent.iter().map(|r| r.session_id.to_string()).collect(),
+        new_session_ids: sent.iter().map(|r| r.new_session_id.to_string()).collect(),
+        token_hashes: sent
+            .iter()
+            .map(|r| r.new_token_hash.as_bytes().to_vec())
+            .collect(),
+        times: sent.iter().map(|r| r.now.naive_utc()).collect(),
+    }
+    .load(connection)?
+    .into_iter()
+    .collect();
+    let was_there = |(rotation, is_first): (&RotateSession, bool)| {
+        is_first && rotated.contains(&rotation.session_id.to_string())
+    };
+    Ok(rotations.iter().zip(is_first).map(was_there).collect())
 }
 
 statement! {

@@ -158,6 +158,26 @@ pub struct TouchSession {
     pub ip: Option<String>,
 }
 
+/// What one [`write`](super::SessionStore::write) is to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteBatch<'a> {
+    /// Sessions to insert.
+    pub creates: &'a [NewSession],
+    /// Data to write, each under its version.
+    pub saves: &'a [SaveSession],
+    /// Activity to record.
+    pub touches: &'a [TouchSession],
+}
+
+/// What one [`write`](super::SessionStore::write) did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// For each save of the batch, in its order, what became of it.
+    pub saved: Vec<SaveOutcome>,
+    /// How many sessions were touched.
+    pub touched: usize,
+}
+
 /// A new token for a session: same row, same data, same deadlines.
 #[derive(Clone, Debug)]
 pub struct RotateSession {

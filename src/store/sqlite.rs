@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
 use super::row::SessionRow;
 use super::schema::sessions;
 use super::statement::statement;
-use super::{SaveOutcome, SaveSession, SqliteSynchronous, StoreError, StoreOptions, TouchSession};
+use super::{
+    RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreError, StoreOptions,
+    TouchSession, WriteBatch, Written,
+};
 
 /// What each connection is told first. The busy timeout comes before anything that may wait.
 pub(super) fn session_setup(options: &StoreOptions) -> String {
@@ -51,16 +54,48 @@ pub(super) fn load(
     session_ids: &[Uuid],
 ) -> QueryResult<Vec<SessionRow>> {
     // One prepared statement, run for each: an `IN` list would be a new text for each length.
-    let mut rows = Vec::with_capacity(session_ids.len());
-    for session_id in session_ids {
-        let row = sessions::table
-            .filter(sessions::session_id.eq(session_id.to_string()))
-            .select(SessionRow::as_select())
-            .first(connection)
-            .optional()?;
-        rows.extend(row);
+    let load_each = |connection: &mut SqliteConnection| {
+        let mut rows = Vec::with_capacity(session_ids.len());
+        for session_id in session_ids {
+            let row = sessions::table
+                .filter(sessions::session_id.eq(session_id.to_string()))
+                .select(SessionRow::as_select())
+                .first(connection)
+                .optional()?;
+            rows.extend(row);
+        }
+        Ok(rows)
+    };
+    if session_ids.len() > 1 {
+        // One snapshot, and one lock of the file.
+        connection.transaction(load_each)
+    } else {
+        load_each(connection)
     }
-    Ok(rows)
+}
+
+/// Runs a batch in one transaction.
+pub(super) fn write(
+    connection: &mut SqliteConnection,
+    batch: &WriteBatch<'_>,
+) -> QueryResult<Written> {
+    connection.immediate_transaction(|connection| {
+        for new in batch.creates {
+            diesel::insert_into(sessions::table)
+                .values(SessionRow::from(new))
+                .execute(connection)?;
+        }
+        let saved = batch
+            .saves
+            .iter()
+            .map(|write| save(connection, write))
+            .collect::<QueryResult<_>>()?;
+        let mut touched = 0;
+        for activity in batch.touches {
+            touched += touch(connection, activity)?;
+        }
+        Ok(Written { saved, touched })
+    })
 }
 
 statement! {
@@ -74,27 +109,19 @@ statement! {
     ""
 }
 
-pub(super) fn save(
-    connection: &mut SqliteConnection,
-    writes: &[SaveSession],
-) -> QueryResult<Vec<SaveOutcome>> {
-    connection.immediate_transaction(|connection| {
-        let save = |write: &SaveSession| {
-            let written = Save {
-                data: write.data.clone(),
-                now: write.now.naive_utc(),
-                session_id: write.session_id.to_string(),
-                version: write.version,
-                alive_at: write.now.naive_utc(),
-            }
-            .execute(connection)?;
-            Ok(if written == 1 {
-                SaveOutcome::Saved
-            } else {
-                SaveOutcome::Refused
-            })
-        };
-        writes.iter().map(save).collect()
+fn save(connection: &mut SqliteConnection, write: &SaveSession) -> QueryResult<SaveOutcome> {
+    let written = Save {
+        data: write.data.clone(),
+        now: write.now.naive_utc(),
+        session_id: write.session_id.to_string(),
+        version: write.version,
+        alive_at: write.now.naive_utc(),
+    }
+    .execute(connection)?;
+    Ok(if written == 1 {
+        SaveOutcome::Saved
+    } else {
+        SaveOutcome::Refused
     })
 }
 
@@ -111,24 +138,46 @@ statement! {
     ""
 }
 
-pub(super) fn touch(
+fn touch(connection: &mut SqliteConnection, touch: &TouchSession) -> QueryResult<usize> {
+    Touch {
+        now: touch.now.naive_utc(),
+        expires_at: touch.expires_at.naive_utc(),
+        user_agent: touch.user_agent.clone(),
+        ip: touch.ip.clone(),
+        session_id: touch.session_id.to_string(),
+        alive_at: touch.now.naive_utc(),
+    }
+    .execute(connection)
+}
+
+statement! {
+    /// A new token for one session.
+    Rotate on Sqlite, SqliteConnection;
+    "UPDATE sessions SET session_id = " new_session_id: String as Text,
+    ", token_hash = " token_hash: Vec<u8> as Binary,
+    ", updated_at = " now: NaiveDateTime as Timestamp,
+    " WHERE session_id = " session_id: String as Text,
+    " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
+    ""
+}
+
+pub(super) fn rotate(
     connection: &mut SqliteConnection,
-    touches: &[TouchSession],
-) -> QueryResult<usize> {
+    rotations: &[RotateSession],
+) -> QueryResult<Vec<bool>> {
     connection.immediate_transaction(|connection| {
-        let mut rows = 0;
-        for touch in touches {
-            rows += Touch {
-                now: touch.now.naive_utc(),
-                expires_at: touch.expires_at.naive_utc(),
-                user_agent: touch.user_agent.clone(),
-                ip: touch.ip.clone(),
-                session_id: touch.session_id.to_string(),
-                alive_at: touch.now.naive_utc(),
+        let rotate = |rotation: &RotateSession| {
+            let rotated = Rotate {
+                new_session_id: rotation.new_session_id.to_string(),
+                token_hash: rotation.new_token_hash.as_bytes().to_vec(),
+                now: rotation.now.naive_utc(),
+                session_id: rotation.session_id.to_string(),
+                alive_at: rotation.now.naive_utc(),
             }
             .execute(connection)?;
-        }
-        Ok(rows)
+            Ok(rotated == 1)
+        };
+        rotations.iter().map(rotate).collect()
     })
 }
 

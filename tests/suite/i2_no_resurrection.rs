@@ -15,7 +15,7 @@ use crate::support::{Database, Kind, Server};
 /// one then fails without a trace.
 async fn assert_nothing_comes_back(client: &Client, slow: &str, end: impl AsyncFnOnce(&str)) {
     let cookie = new_cookie(client).await;
-    let gate = client.rocket().state::<Gate>().unwrap();
+    let gate = client.rocket().state::<std::sync::Arc<Gate>>().unwrap();
     let (answer, ()) = rocket::tokio::join!(get(client, slow, Some(&cookie)), async {
         gate.arrival().await;
         end(&cookie).await;
@@ -81,7 +81,7 @@ on_each_database! {
             let (rocket, _) = rocket(database.store(), SessionConfig::default());
             let client = &Client::untracked(rocket).await.unwrap();
             let cookie = new_cookie(client).await;
-            let gate = client.rocket().state::<Gate>().unwrap();
+            let gate = client.rocket().state::<std::sync::Arc<Gate>>().unwrap();
             let mut new = None;
             let (answer, ()) =
                 rocket::tokio::join!(get(client, "/slow/destroy", Some(&cookie)), async {

@@ -22,6 +22,7 @@ mod i9_statements;
 mod library;
 mod migrations;
 mod pages;
+mod pipeline;
 mod rolling_deploy;
 mod start;
 mod store;

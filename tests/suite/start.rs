@@ -171,7 +171,10 @@ fn settings_that_cannot_be_used_stop_the_start() {
         ("{idle_timout='1h'}", ["idle_timout", "idle_timeout"]),
         ("{idle_timeout='soon'}", ["sessions.idle_timeout", "24h"]),
         ("{idle_timeout='90d'}", ["sessions.idle_timeout", "30d"]),
-        ("{pool_size=0}", ["sessions.pool_size", "1 to 1000"]),
+        (
+            "{pool_size=6}",
+            ["sessions.pool_size", "sessions.workers = 4"],
+        ),
         (
             "{cookie={domain='example.com'}}",
             ["sessions.cookie.domain", "__Host-"],

@@ -1,6 +1,6 @@
 //! A small Rocket application of a library user, whose handlers do one thing each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous::Client;
@@ -24,6 +24,8 @@ pub(crate) struct Cart {
 pub(crate) struct Gate {
     arrived: Semaphore,
     open: Semaphore,
+    /// For a closure, which cannot await.
+    closure: (Mutex<bool>, Condvar),
 }
 
 impl Gate {
@@ -31,12 +33,26 @@ impl Gate {
         Self {
             arrived: Semaphore::new(0),
             open: Semaphore::new(0),
+            closure: (Mutex::new(false), Condvar::new()),
         }
     }
 
     async fn pass(&self) {
         self.arrived.add_permits(1);
         self.open.acquire().await.unwrap().forget();
+    }
+
+    fn block_closure(&self) {
+        self.arrived.add_permits(1);
+        let (is_open, changed) = &self.closure;
+        let is_open = is_open.lock().unwrap();
+        drop(changed.wait_while(is_open, |is_open| !*is_open).unwrap());
+    }
+
+    /// Lets blocked closures go on.
+    pub(crate) fn open_closure(&self) {
+        *self.closure.0.lock().unwrap() = true;
+        self.closure.1.notify_all();
     }
 
     /// Waits until a handler stands at the gate.
@@ -88,26 +104,26 @@ async fn destroy(session: Session<Cart>) -> Answered {
 }
 
 #[get("/slow/count")]
-async fn slow_count(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+async fn slow_count(session: Session<Cart>, gate: &State<Arc<Gate>>) -> Answered {
     gate.pass().await;
     count(session).await
 }
 
 #[get("/slow/set")]
-async fn slow_set(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+async fn slow_set(session: Session<Cart>, gate: &State<Arc<Gate>>) -> Answered {
     gate.pass().await;
     session.set(Cart::default()).await?;
     Ok("set".to_owned())
 }
 
 #[get("/slow/rotate")]
-async fn slow_rotate(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+async fn slow_rotate(session: Session<Cart>, gate: &State<Arc<Gate>>) -> Answered {
     gate.pass().await;
     rotate(session).await
 }
 
 #[get("/slow/destroy")]
-async fn slow_destroy(session: Session<Cart>, gate: &State<Gate>) -> Answered {
+async fn slow_destroy(session: Session<Cart>, gate: &State<Arc<Gate>>) -> Answered {
     gate.pass().await;
     destroy(session).await
 }
@@ -134,6 +150,18 @@ async fn panicking(session: Session<Cart>) -> Answered {
     });
     failed.await?;
     Ok("never".to_owned())
+}
+
+/// Counts in a closure that waits at the gate.
+#[get("/stuck")]
+async fn stuck(session: Session<Cart>, gate: &State<Arc<Gate>>) -> Answered {
+    let gate = Arc::clone(gate);
+    let counted = session.update(move |cart| {
+        gate.block_closure();
+        cart.count += 1;
+        cart.count
+    });
+    Ok(counted.await?.to_string())
 }
 
 #[get("/large/<size>")]
@@ -163,6 +191,7 @@ fn routes() -> Vec<Route> {
         status,
         two_guards,
         panicking,
+        stuck,
         large,
         unused
     ]
@@ -181,7 +210,7 @@ pub(crate) fn rocket(
         .store(store);
     let rocket = rocket::custom(figment("debug", ""))
         .attach(sessions)
-        .manage(Gate::new())
+        .manage(Arc::new(Gate::new()))
         .mount("/", routes());
     (rocket, clock)
 }

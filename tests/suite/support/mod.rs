@@ -3,6 +3,7 @@
 mod cluster;
 pub(crate) mod database;
 pub(crate) mod embedded;
+pub(crate) mod hooked;
 pub(crate) mod local;
 pub(crate) mod server;
 
@@ -46,5 +47,17 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
             "waited in vain: {what}"
         );
         std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// The same for a condition that awaits.
+pub(crate) async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !condition().await {
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(20),
+            "waited in vain: {what}"
+        );
+        rocket::tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }

@@ -133,23 +133,28 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// The statements that `action` made the server run: what it logs before that of a readiness
-    /// check that follows.
+    /// The statements that `action` made the server run: what it logs between two readiness
+    /// checks around it.
     pub(crate) fn statements_of(&self, action: impl FnOnce()) -> Vec<String> {
-        let before = self.log().len();
+        let before = self.marked_log().len();
         action();
-        assert_eq!(self.client().get("/readyz").status, 200);
-        let is_marker = |line: &str| line.trim_end().ends_with("SELECT 1");
-        let mut lines = Vec::new();
-        wait_until("the marker statement is logged", || {
-            lines = self.log()[before..].lines().map(str::to_owned).collect();
-            lines.iter().any(|line| is_marker(line))
-        });
+        let log = self.marked_log();
+        let lines = log[before..].lines().take_while(|line| !is_marker(line));
         lines
-            .into_iter()
-            .take_while(|line| !is_marker(line))
             .filter(|line| line.contains("rocket_diesel_sessions::sql"))
+            .map(str::to_owned)
             .collect()
+    }
+
+    /// The log up to the statement of a readiness check that is made now.
+    fn marked_log(&self) -> String {
+        let markers = |log: &str| log.lines().filter(|line| is_marker(line)).count();
+        let before = markers(&self.log());
+        assert_eq!(self.client().get("/readyz").status, 200);
+        wait_until("the readiness check is logged", || {
+            markers(&self.log()) > before
+        });
+        self.log()
     }
 
     /// Asks the server to stop, as a service manager does, and returns its exit code.
@@ -173,6 +178,11 @@ impl Drop for Server {
             let _ = reader.join();
         }
     }
+}
+
+/// Whether this is the statement of a readiness check.
+fn is_marker(line: &str) -> bool {
+    line.trim_end().ends_with("SELECT 1")
 }
 
 /// A visitor over HTTP whose browser keeps the session cookie.

@@ -1,0 +1,103 @@
+//! What requests ask of the store, and how each gets its answer.
+
+use std::any::Any;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use rocket::tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::session::SessionError;
+use crate::store::{NewSession, RotateSession, SessionRecord};
+
+/// What an update makes of a row's data. Called again when another process was faster.
+pub(crate) type Apply = Box<dyn FnMut(&SessionRecord) -> Result<Change, SessionError> + Send>;
+
+/// What a row's data became.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Unchanged,
+    Data(String),
+}
+
+/// Why a job has no result.
+pub(super) enum Failure {
+    Error(SessionError),
+    /// Of the update's closure: it goes on in the request that brought it.
+    Panic(Box<dyn Any + Send>),
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// What is asked, until when, and where the answer goes. Dropping it unanswered tells the caller
+/// that it was given up.
+pub(super) struct Job<W, T> {
+    pub(super) work: W,
+    pub(super) deadline: Instant,
+    reply: oneshot::Sender<Result<T, Failure>>,
+}
+
+pub(super) type Answer<T> = oneshot::Receiver<Result<T, Failure>>;
+
+impl<W, T> Job<W, T> {
+    pub(super) fn new(work: W, deadline: Instant) -> (Self, Answer<T>) {
+        let (reply, answer) = oneshot::channel();
+        let job = Self {
+            work,
+            deadline,
+            reply,
+        };
+        (job, answer)
+    }
+
+    /// Whether the caller has stopped waiting.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        now >= self.deadline || self.reply.is_closed()
+    }
+
+    pub(super) fn answer(self, result: Result<T, Failure>) {
+        // A caller that is gone does not want to know.
+        let _ = self.reply.send(result);
+    }
+
+    pub(super) fn fail(self, error: SessionError) {
+        self.answer(Err(error.into()));
+    }
+}
+
+/// An update of one session, with the row as its request last saw it.
+pub(super) struct Update {
+    pub(super) session: SessionRecord,
+    pub(super) now: DateTime<Utc>,
+    pub(super) apply: Apply,
+}
+
+pub(super) type LoadJob = Job<Uuid, Option<SessionRecord>>;
+pub(super) type CreateJob = Job<NewSession, ()>;
+/// `None`: the session is gone, has a new token, or has expired.
+pub(super) type UpdateJob = Job<Update, Option<SessionRecord>>;
+pub(super) type RotateJob = Job<RotateSession, bool>;
+pub(super) type DeleteJob = Job<String, bool>;
+
+/// A job that changes rows.
+pub(super) enum WriteJob {
+    Create(CreateJob),
+    Update(UpdateJob),
+    Rotate(RotateJob),
+    Delete(DeleteJob),
+}
+
+impl WriteJob {
+    pub(super) fn deadline(&self) -> Instant {
+        match self {
+            Self::Create(job) => job.deadline,
+            Self::Update(job) => job.deadline,
+            Self::Rotate(job) => job.deadline,
+            Self::Delete(job) => job.deadline,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The way from async requests to the blocking store: the one place where it happens.
+//!
+//! ```text
+//! request ──job──▶ queue ──turn──▶ worker ──one call a kind──▶ store
+//!    ▲                                │
+//!    └────────────one-shot────────────┘
+//! ```
+//!
+//! A request does not take a thread and a connection: it leaves a job and awaits the answer. A
+//! few worker threads take whatever has queued up, with no delay added, and answer it with one
+//! statement a kind. The busier the server, the larger the batches.
+
+mod job;
+mod queue;
+mod update;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rocket::tokio::sync::Semaphore;
+use rocket::tokio::task::spawn_blocking;
+use rocket::tokio::time::timeout_at;
+use uuid::Uuid;
+
+use self::job::{Answer, Failure, Job, Update, WriteJob};
+use self::queue::{Limits, Queue};
+use self::worker::Worker;
+use super::counters::{Counters, count};
+use super::error::SessionError;
+use crate::store::{NewSession, RotateSession, SessionRecord, SessionStore, TouchSession};
+
+pub(crate) use self::job::{Apply, Change};
+
+/// Calls at a time that do not go through the queue: lists, clearing, health.
+pub(crate) const DIRECT_CALLS: u32 = 2;
+
+/// How long a shutdown waits for the workers beyond the deadline of the last job.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How a pipeline works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PipelineOptions {
+    pub(crate) workers: usize,
+    pub(crate) max_batch: usize,
+    pub(crate) max_queue: usize,
+    pub(crate) timeout: Duration,
+}
+
+/// Dropping it takes no more jobs in, waits until those that are queued are done, touches among
+/// them, and ends the workers.
+pub(crate) struct Pipeline {
+    queue: Arc<Queue>,
+    store: Arc<dyn SessionStore>,
+    counters: Arc<Counters>,
+    direct: Arc<Semaphore>,
+    timeout: Duration,
+    /// Disconnected when all workers have ended.
+    workers: Mutex<Receiver<()>>,
+}
+
+impl Pipeline {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub(crate) fn start(
+        store: Arc<dyn SessionStore>,
+        counters: Arc<Counters>,
+        options: PipelineOptions,
+    ) -> std::io::Result<Self> {
+        let (alive, workers) = channel();
+        let pipeline = Self {
+            queue: Arc::new(Queue::new(Limits {
+                waiting: options.max_queue,
+                batch: options.max_batch,
+                writers: store.max_writers(),
+            })),
+            store,
+            counters,
+            direct: Arc::new(Semaphore::new(DIRECT_CALLS as usize)),
+            timeout: options.timeout,
+            workers: Mutex::new(workers),
+        };
+        for number in 1..=options.workers {
+            let worker = Worker {
+                queue: Arc::clone(&pipeline.queue),
+                store: Arc::clone(&pipeline.store),
+                counters: Arc::clone(&pipeline.counters),
+                alive: alive.clone(),
+            };
+            std::thread::Builder::new()
+                .name(format!("session-store-{number}"))
+                .spawn(move || worker.run())?;
+        }
+        Ok(pipeline)
+    }
+
+    /// The row of one session.
+    pub(crate) async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
+        let (job, answer) = Job::new(id, self.deadline());
+        let deadline = job.deadline;
+        self.answer(self.queue.push_load(job), deadline, answer)
+            .await
+    }
+
+    /// Inserts a session.
+    pub(crate) async fn create(&self, new: NewSession) -> Result<(), SessionError> {
+        self.write(new, WriteJob::Create).await
+    }
+
+    /// Applies a change to the newest data of a session and returns what is stored then; `None`
+    /// when the session is gone, has a new token, or has expired.
+    pub(crate) async fn update(
+        &self,
+        session: SessionRecord,
+        now: DateTime<Utc>,
+        apply: Apply,
+    ) -> Result<Option<SessionRecord>, SessionError> {
+        let update = Update {
+            session,
+            now,
+            apply,
+        };
+        self.write(update, WriteJob::Update).await
+    }
+
+    /// Records activity, without making anybody wait. Losing one does little harm.
+    pub(crate) fn touch(&self, touch: TouchSession) {
+        self.queue.push_touch(touch);
+    }
+
+    /// Gives a session a new token; whether it was there.
+    pub(crate) async fn rotate(&self, rotation: RotateSession) -> Result<bool, SessionError> {
+        self.write(rotation, WriteJob::Rotate).await
+    }
+
+    /// Deletes a session by its public handle; whether it was there.
+    pub(crate) async fn delete(&self, id: String) -> Result<bool, SessionError> {
+        self.write(id, WriteJob::Delete).await
+    }
+
+    async fn write<W, T>(
+        &self,
+        work: W,
+        kind: impl FnOnce(Job<W, T>) -> WriteJob,
+    ) -> Result<T, SessionError> {
+        let (job, answer) = Job::new(work, self.deadline());
+        let deadline = job.deadline;
+        self.answer(self.queue.push_write(kind(job)), deadline, answer)
+            .await
+    }
+
+    /// Waits for a worker's answer until the deadline.
+    async fn answer<T>(
+        &self,
+        queued: Result<(), SessionError>,
+        deadline: Instant,
+        answer: Answer<T>,
+    ) -> Result<T, SessionError> {
+        let result = match queued {
+            Ok(()) => match timeout_at(deadline.into(), answer).await {
+                Ok(Ok(Ok(value))) => Ok(value),
+                Ok(Ok(Err(Failure::Error(error)))) => Err(error),
+                Ok(Ok(Err(Failure::Panic(panic)))) => std::panic::resume_unwind(panic),
+                Ok(Err(_)) => Err(SessionError::Aborted),
+                Err(_) => Err(SessionError::Timeout),
+            },
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| self.failed(error))
+    }
+
+    /// Runs `job` on a blocking thread, beside the queue: for what is rare or long.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, SessionError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let permits = Arc::clone(&self.direct);
+        let store = Arc::clone(&self.store);
+        let answer = timeout_at(deadline.into(), async move {
+            let permit = permits.acquire_owned().await;
+            spawn_blocking(move || {
+                let _permit = permit;
+                job(&*store)
+            })
+            .await
+        })
+        .await;
+        let result = match answer {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(SessionError::Aborted),
+            Err(_) => Err(SessionError::Timeout),
+        };
+        result.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    fn failed(&self, error: SessionError) -> SessionError {
+        if error.is_outage() {
+            count(&self.counters.failed);
+            tracing::debug!("{error}");
+        }
+        error
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.queue.close();
+        let workers = self
+            .workers
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if workers.recv_timeout(self.timeout + GRACE) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the session store's workers did not end in time");
+        }
+    }
+}

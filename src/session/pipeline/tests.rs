@@ -1,0 +1,165 @@
+//! The pipeline over a real store.
+
+use chrono::TimeDelta;
+use rocket::tokio::runtime::Runtime;
+use tempfile::TempDir;
+
+use super::*;
+use crate::session::token::Token;
+use crate::store::{DieselStore, ListSessions, StoreOptions};
+
+fn store(folder: &TempDir) -> Arc<DieselStore> {
+    let url = format!("sqlite://{}/test.db", folder.path().display());
+    let store = DieselStore::open(&url.parse().unwrap(), StoreOptions::default()).unwrap();
+    store.migrate().unwrap();
+    Arc::new(store)
+}
+
+fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
+    let options = PipelineOptions {
+        workers: 3,
+        max_batch: 256,
+        max_queue: 4096,
+        timeout: Duration::from_secs(10),
+    };
+    let counters = Arc::new(Counters::default());
+    Pipeline::start(Arc::clone(store) as _, counters, options).unwrap()
+}
+
+fn new_session() -> NewSession {
+    let now = crate::session::Clock::now(&crate::session::SystemClock);
+    let token = Token::generate(now).unwrap();
+    NewSession {
+        id: cuid2::create_id(),
+        session_id: token.session_id(),
+        token_hash: token.hash(),
+        user_id: None,
+        data: "0".to_owned(),
+        expires_at: now + TimeDelta::hours(1),
+        absolute_expires_at: now + TimeDelta::hours(1),
+        user_agent: None,
+        ip: None,
+        now,
+    }
+}
+
+/// Counts one up.
+fn increment() -> Apply {
+    Box::new(|record| {
+        let count: u64 = record.data.parse().unwrap();
+        Ok(Change::Data((count + 1).to_string()))
+    })
+}
+
+#[test]
+fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let pipeline = pipeline(&store);
+    let new = new_session();
+    store.create(std::slice::from_ref(&new)).unwrap();
+    let session = new.into_record();
+
+    // Jobs whose callers wait elsewhere, as those of requests do.
+    let mut answers = Vec::new();
+    for _ in 0..1000 {
+        let update = Update {
+            session: session.clone(),
+            now: session.created_at,
+            apply: increment(),
+        };
+        let (job, answer) = Job::new(update, pipeline.deadline());
+        pipeline.queue.push_write(WriteJob::Update(job)).unwrap();
+        answers.push(answer);
+    }
+    let touched_at = session.created_at + TimeDelta::minutes(1);
+    pipeline.touch(TouchSession {
+        session_id: session.session_id,
+        now: touched_at,
+        expires_at: session.expires_at,
+        user_agent: None,
+        ip: None,
+    });
+    let queue = Arc::clone(&pipeline.queue);
+    drop(pipeline);
+
+    let mut done = 0;
+    for mut answer in answers {
+        match answer.try_recv() {
+            Ok(Ok(Some(_))) => done += 1,
+            Ok(_) => panic!("refused, though there was time"),
+            Err(error) => panic!("not answered: {error}"),
+        }
+    }
+    let query = ListSessions {
+        now: session.created_at,
+        after: None,
+        user_id: None,
+        limit: 1,
+    };
+    let stored = store.list(&query).unwrap().remove(0);
+    assert_eq!((done, stored.data.as_str()), (1000, "1000"));
+    // A thousand increments, a few writes.
+    assert!(stored.version < 100, "{} writes", stored.version);
+    assert_eq!(stored.last_seen_at, touched_at);
+
+    let (job, _answer) = Job::new(session.session_id, Instant::now());
+    assert!(matches!(queue.push_load(job), Err(SessionError::Aborted)));
+}
+
+#[test]
+fn i1_each_caller_gets_the_row_that_its_own_update_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let pipeline = Arc::new(pipeline(&store));
+    let runtime = Runtime::new().unwrap();
+    let mut seen: Vec<u64> = runtime.block_on(async {
+        let new = new_session();
+        pipeline.create(new.clone()).await.unwrap();
+        let session = new.into_record();
+        let updates: Vec<_> = (0..500)
+            .map(|_| {
+                let (pipeline, session) = (Arc::clone(&pipeline), session.clone());
+                rocket::tokio::spawn(async move {
+                    let now = session.created_at;
+                    let updated = pipeline.update(session, now, increment()).await;
+                    updated.unwrap().unwrap().data.parse().unwrap()
+                })
+            })
+            .collect();
+        let mut seen = Vec::new();
+        for update in updates {
+            seen.push(update.await.unwrap());
+        }
+        seen
+    });
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=500).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_update_that_changes_nothing_is_checked_against_the_newest_row_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let pipeline = pipeline(&store);
+    Runtime::new().unwrap().block_on(async {
+        let new = new_session();
+        pipeline.create(new.clone()).await.unwrap();
+        let stale = new.into_record();
+        let now = stale.created_at;
+        pipeline
+            .update(stale.clone(), now, increment())
+            .await
+            .unwrap();
+        let unchanged: Apply = Box::new(|_| Ok(Change::Unchanged));
+        let seen = pipeline
+            .update(stale.clone(), now, unchanged)
+            .await
+            .unwrap();
+        let seen = seen.unwrap();
+        assert_eq!((seen.data.as_str(), seen.version), ("1", 1));
+        assert!(pipeline.delete(stale.id.clone()).await.unwrap());
+        let unchanged: Apply = Box::new(|_| Ok(Change::Unchanged));
+        assert_eq!(pipeline.update(stale, now, unchanged).await.unwrap(), None);
+    });
+}

@@ -1,0 +1,158 @@
+//! The updates of one session in one turn: applied one after the other in memory, written once.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::job::{Change, Failure, UpdateJob};
+use crate::session::SessionError;
+use crate::session::expiry::is_expired;
+use crate::store::{SaveSession, SessionRecord};
+
+/// The updates of one session, in the order they came.
+pub(super) struct Group {
+    /// What they start from.
+    base: SessionRecord,
+    /// Whether `base` was loaded in this turn, and not by a request some time ago.
+    is_newest: bool,
+    jobs: Vec<UpdateJob>,
+    /// For each job, the data as its closure left it.
+    results: Vec<String>,
+}
+
+/// What a group needs next.
+pub(super) enum Step {
+    /// Its data is to be written under the version it was made from.
+    Save(SaveSession),
+    /// It changes nothing, if its base is still the newest: that has to be looked up.
+    Verify,
+    /// Nothing: all of its jobs are answered.
+    Done,
+}
+
+/// Sorts updates by session. A group starts from the newest row that any of its requests saw.
+pub(super) fn group(updates: Vec<UpdateJob>) -> Vec<Group> {
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for job in updates {
+        let session = &job.work.session;
+        let place = *places.entry(session.session_id).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => {
+                if session.version > group.base.version {
+                    group.base = session.clone();
+                }
+                group.jobs.push(job);
+            }
+            None => groups.push(Group {
+                base: session.clone(),
+                is_newest: false,
+                jobs: vec![job],
+                results: Vec::new(),
+            }),
+        }
+    }
+    groups
+}
+
+impl Group {
+    pub(super) fn session_id(&self) -> Uuid {
+        self.base.session_id
+    }
+
+    /// Applies the closures, each to what the one before left. A job that is late, whose closure
+    /// fails or panics, is answered and leaves no trace.
+    pub(super) fn apply(&mut self) -> Step {
+        let mut current = self.base.clone();
+        let mut is_changed = false;
+        let mut written_at: Option<DateTime<Utc>> = None;
+        self.results.clear();
+        let mut kept = Vec::with_capacity(self.jobs.len());
+        let started = Instant::now();
+        for mut job in std::mem::take(&mut self.jobs) {
+            if job.is_late(started) {
+                job.fail(SessionError::Timeout);
+                continue;
+            }
+            match catch_unwind(AssertUnwindSafe(|| (job.work.apply)(&current))) {
+                Ok(Ok(change)) => {
+                    if let Change::Data(data) = change {
+                        current.data = data;
+                        is_changed = true;
+                    }
+                    written_at = written_at.max(Some(job.work.now));
+                    self.results.push(current.data.clone());
+                    kept.push(job);
+                }
+                Ok(Err(error)) => job.fail(error),
+                Err(panic) => job.answer(Err(Failure::Panic(panic))),
+            }
+        }
+        self.jobs = kept;
+        let Some(now) = written_at else {
+            return Step::Done;
+        };
+        if is_changed {
+            return Step::Save(SaveSession {
+                session_id: self.base.session_id,
+                version: self.base.version,
+                data: current.data,
+                now,
+            });
+        }
+        if !self.is_newest {
+            return Step::Verify;
+        }
+        let base = self.base.clone();
+        self.answer(&base);
+        Step::Done
+    }
+
+    /// Answers all jobs after `save` was committed; returns the row as it is stored now.
+    pub(super) fn committed(mut self, save: SaveSession) -> (SessionRecord, usize) {
+        let stored = SessionRecord {
+            version: save.version + 1,
+            data: save.data,
+            updated_at: save.now,
+            ..self.base.clone()
+        };
+        let count = self.jobs.len();
+        self.answer(&stored);
+        (stored, count)
+    }
+
+    /// Each job gets the row with the data that its own closure left.
+    fn answer(&mut self, stored: &SessionRecord) {
+        let results = self.results.drain(..);
+        for (job, data) in self.jobs.drain(..).zip(results) {
+            let record = SessionRecord {
+                data,
+                ..stored.clone()
+            };
+            job.answer(Ok(Some(record)));
+        }
+    }
+
+    /// Starts again from what is stored; `None` when the session is gone for all of its jobs.
+    pub(super) fn restart(mut self, newest: Option<SessionRecord>) -> Option<Self> {
+        let jobs = std::mem::take(&mut self.jobs);
+        for job in jobs {
+            match &newest {
+                Some(newest) if !is_expired(newest, job.work.now) => self.jobs.push(job),
+                _ => job.answer(Ok(None)),
+            }
+        }
+        self.base = newest?;
+        self.is_newest = true;
+        (!self.jobs.is_empty()).then_some(self)
+    }
+
+    pub(super) fn fail(self, error: &SessionError) {
+        for job in self.jobs {
+            job.fail(error.clone());
+        }
+    }
+}

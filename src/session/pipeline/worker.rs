@@ -1,0 +1,316 @@
+//! A worker thread: takes what has queued up and answers it with one call of the store a kind.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::job::{CreateJob, DeleteJob, Job, LoadJob, RotateJob};
+use super::queue::{Queue, Turn, WriteTurn};
+use super::update::{Group, Step, group};
+use crate::session::SessionError;
+use crate::session::counters::{Counters, count};
+use crate::store::{
+    NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError,
+    TouchSession, WriteBatch, Written,
+};
+
+/// Rows as a turn left them.
+type Committed = HashMap<Uuid, SessionRecord>;
+
+pub(super) struct Worker {
+    pub(super) queue: Arc<Queue>,
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) counters: Arc<Counters>,
+    /// Dropped when the thread ends.
+    pub(super) alive: Sender<()>,
+}
+
+impl Worker {
+    /// Works until the queue is closed and empty. A panic in the store costs the turn in which it
+    /// happens: its callers are told, and the worker goes on.
+    pub(super) fn run(self) {
+        while let Some(turn) = self.queue.next() {
+            match turn {
+                Turn::Loads(jobs) => {
+                    guarded(|| self.load(jobs));
+                }
+                Turn::Writes(mut turn) => {
+                    let sessions = std::mem::take(&mut turn.sessions);
+                    let committed = guarded(|| self.write(turn)).unwrap_or_default();
+                    self.queue.release(&sessions, committed);
+                }
+            }
+        }
+        drop(self.alive);
+    }
+
+    fn load(&self, jobs: Vec<LoadJob>) {
+        let jobs = without_late(jobs);
+        let mut ids: Vec<Uuid> = jobs.iter().map(|job| job.work).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return;
+        }
+        match self.store.load(&ids) {
+            Ok(records) => {
+                let records: HashMap<Uuid, SessionRecord> = records
+                    .into_iter()
+                    .map(|record| (record.session_id, record))
+                    .collect();
+                for job in jobs {
+                    let record = records.get(&job.work).cloned();
+                    job.answer(Ok(record));
+                }
+            }
+            // One row that cannot be read is no reason to fail the others.
+            Err(StoreError::Corrupt { .. }) if ids.len() > 1 => {
+                for job in jobs {
+                    self.load(vec![job]);
+                }
+            }
+            Err(error) => fail_all(jobs, &failed("load", error)),
+        }
+    }
+
+    fn write(&self, turn: WriteTurn) -> Committed {
+        let mut committed = Committed::new();
+        let mut creates = without_late(turn.creates);
+        let mut touches = turn.touches;
+        let mut groups = group(turn.updates);
+        while !(creates.is_empty() && touches.is_empty() && groups.is_empty()) {
+            let mut saves = Vec::with_capacity(groups.len());
+            let mut saving = Vec::with_capacity(groups.len());
+            let mut stale = Vec::new();
+            for mut group in groups {
+                match group.apply() {
+                    Step::Save(save) => {
+                        saves.push(save);
+                        saving.push(group);
+                    }
+                    Step::Verify => stale.push(group),
+                    Step::Done => {}
+                }
+            }
+            match self.write_once(&creates, &saves, &touches) {
+                Ok(written) => {
+                    self.count(&creates, &written);
+                    for job in creates.drain(..) {
+                        job.answer(Ok(()));
+                    }
+                    touches.clear();
+                    for ((group, save), outcome) in saving.into_iter().zip(saves).zip(written.saved)
+                    {
+                        stale.extend(self.settle(group, save, outcome, &mut committed));
+                    }
+                }
+                // One value breaks a constraint: the others are not to suffer for it.
+                Err(StoreError::Constraint(_)) if creates.len() + saves.len() > 1 => {
+                    self.create_singly(std::mem::take(&mut creates));
+                    stale.extend(self.save_singly(saving, saves, &mut committed));
+                }
+                // Nothing was written, and the next round may be luckier.
+                Err(StoreError::Serialization(_)) => {
+                    creates = without_late(creates);
+                    touches.clear();
+                    stale.append(&mut saving);
+                }
+                Err(error) => {
+                    let error = failed("write", error);
+                    fail_all(creates, &error);
+                    fail_groups(saving, &error);
+                    fail_groups(stale, &error);
+                    break;
+                }
+            }
+            groups = self.reload(stale);
+        }
+        self.rotate(turn.rotations);
+        self.delete(turn.deletes);
+        committed
+    }
+
+    fn write_once(
+        &self,
+        creates: &[CreateJob],
+        saves: &[SaveSession],
+        touches: &[TouchSession],
+    ) -> Result<Written, StoreError> {
+        if creates.is_empty() && saves.is_empty() && touches.is_empty() {
+            return Ok(Written::default());
+        }
+        let creates: Vec<NewSession> = creates.iter().map(|job| job.work.clone()).collect();
+        self.store.write(&WriteBatch {
+            creates: &creates,
+            saves,
+            touches,
+        })
+    }
+
+    /// What follows from a save; the group again if it was refused.
+    fn settle(
+        &self,
+        group: Group,
+        save: SaveSession,
+        outcome: SaveOutcome,
+        committed: &mut Committed,
+    ) -> Option<Group> {
+        if outcome == SaveOutcome::Refused {
+            count(&self.counters.conflicts);
+            return Some(group);
+        }
+        let (record, updates) = group.committed(save);
+        add(&self.counters.updated, updates);
+        committed.insert(record.session_id, record);
+        None
+    }
+
+    fn save_singly(
+        &self,
+        groups: Vec<Group>,
+        saves: Vec<SaveSession>,
+        committed: &mut Committed,
+    ) -> Vec<Group> {
+        let mut refused = Vec::new();
+        for (group, save) in groups.into_iter().zip(saves) {
+            match self.store.save(std::slice::from_ref(&save)) {
+                Ok(outcomes) => {
+                    let outcome = outcomes.first().copied().unwrap_or(SaveOutcome::Refused);
+                    refused.extend(self.settle(group, save, outcome, committed));
+                }
+                Err(error) => group.fail(&failed("save", error)),
+            }
+        }
+        refused
+    }
+
+    fn create_singly(&self, creates: Vec<CreateJob>) {
+        for job in creates {
+            match self.write_once(std::slice::from_ref(&job), &[], &[]) {
+                Ok(written) => {
+                    self.count(std::slice::from_ref(&job), &written);
+                    job.answer(Ok(()));
+                }
+                Err(error) => job.fail(failed("create", error)),
+            }
+        }
+    }
+
+    /// Groups whose write was refused start again from what is stored now.
+    fn reload(&self, stale: Vec<Group>) -> Vec<Group> {
+        let ids: Vec<Uuid> = stale.iter().map(Group::session_id).collect();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        match self.store.load(&ids) {
+            Ok(records) => {
+                let mut newest: Committed = records
+                    .into_iter()
+                    .map(|record| (record.session_id, record))
+                    .collect();
+                stale
+                    .into_iter()
+                    .filter_map(|group| {
+                        let record = newest.remove(&group.session_id());
+                        group.restart(record)
+                    })
+                    .collect()
+            }
+            Err(error) => {
+                let error = failed("load", error);
+                fail_groups(stale, &error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn rotate(&self, jobs: Vec<RotateJob>) {
+        let jobs = without_late(jobs);
+        if jobs.is_empty() {
+            return;
+        }
+        let rotations: Vec<RotateSession> = jobs.iter().map(|job| job.work.clone()).collect();
+        match self.store.rotate(&rotations) {
+            Ok(rotated) => {
+                for (job, rotated) in jobs.into_iter().zip(rotated) {
+                    job.answer(Ok(rotated));
+                }
+            }
+            Err(error) => fail_all(jobs, &failed("rotate", error)),
+        }
+    }
+
+    fn delete(&self, jobs: Vec<DeleteJob>) {
+        let jobs = without_late(jobs);
+        if jobs.is_empty() {
+            return;
+        }
+        let ids: Vec<String> = jobs.iter().map(|job| job.work.clone()).collect();
+        match self.store.delete(&ids) {
+            Ok(deleted) => {
+                let mut deleted: HashSet<String> = deleted.into_iter().collect();
+                for job in jobs {
+                    let was_there = deleted.remove(&job.work);
+                    job.answer(Ok(was_there));
+                }
+            }
+            Err(error) => fail_all(jobs, &failed("delete", error)),
+        }
+    }
+
+    fn count(&self, creates: &[CreateJob], written: &Written) {
+        add(&self.counters.created, creates.len());
+        add(&self.counters.touched, written.touched);
+    }
+}
+
+fn add(counter: &std::sync::atomic::AtomicU64, count: usize) {
+    counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+/// Keeps a panic of the store from ending the thread. The jobs it had are dropped, which tells
+/// their callers.
+fn guarded<T>(turn: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(turn)).ok();
+    if result.is_none() {
+        tracing::error!("the session store panicked; the requests of that batch are answered 503");
+    }
+    result
+}
+
+/// Logs once what many requests may be told.
+fn failed(verb: &str, error: StoreError) -> SessionError {
+    tracing::warn!("{verb}: {error}");
+    error.into()
+}
+
+fn fail_all<W, T>(jobs: Vec<Job<W, T>>, error: &SessionError) {
+    for job in jobs {
+        job.fail(error.clone());
+    }
+}
+
+fn fail_groups(groups: Vec<Group>, error: &SessionError) {
+    for group in groups {
+        group.fail(error);
+    }
+}
+
+/// Answers the jobs whose callers have stopped waiting, and keeps the others.
+fn without_late<W, T>(jobs: Vec<Job<W, T>>) -> Vec<Job<W, T>> {
+    let now = Instant::now();
+    let mut kept = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        if job.is_late(now) {
+            job.fail(SessionError::Timeout);
+        } else {
+            kept.push(job);
+        }
+    }
+    kept
+}
