@@ -79,6 +79,9 @@ compile_error!("enable the feature `sqlite` or `postgres`, or both");
 
 #[cfg(feature = "app")]
 pub mod app;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod session;
 mod store;
 

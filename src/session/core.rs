@@ -58,19 +58,27 @@ pub(crate) struct Visit {
     pub(crate) ip: Option<String>,
 }
 
+/// The first `characters` of a text.
+fn cut(text: &str, characters: usize) -> &str {
+    if text.len() <= characters {
+        return text;
+    }
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
 impl Core {
     /// Reads what a request brings; no database.
     pub(crate) fn visit(&self, request: &rocket::Request<'_>) -> Visit {
         let headers = request.headers();
         let mut values: Vec<&str> = self.cookie.candidates(headers.get("Cookie")).collect();
-        // Rocket's local client fills the jar and sends no header.
-        values.extend(
-            request
-                .cookies()
-                .get(self.cookie.name())
-                .map(rocket::http::Cookie::value)
-                .filter(|_| !headers.contains("Cookie")),
-        );
+        if !headers.contains("Cookie") {
+            // Rocket's local client fills the jar and sends no header.
+            let cookie = request.cookies().get(self.cookie.name());
+            values.extend(cookie.map(rocket::http::Cookie::value));
+        }
         let token = values.iter().find_map(|value| self.keys.verify(value));
         if token.is_none() {
             count(if values.is_empty() {
@@ -85,7 +93,7 @@ impl Core {
             token,
             user_agent: headers
                 .get_one("User-Agent")
-                .map(|agent| agent.chars().take(USER_AGENT_LEN).collect()),
+                .map(|agent| cut(agent, USER_AGENT_LEN).to_owned()),
             ip: request.client_ip().map(|ip| ip.to_string()),
         }
     }

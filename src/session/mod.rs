@@ -32,3 +32,10 @@ pub use fairing::Sessions;
 pub use guard::Session;
 pub use keys::SessionKeys;
 pub use sweeper::{SweepReport, sweep_once};
+
+#[cfg(feature = "bench")]
+pub(crate) use {
+    data::{decode, recode, to_json},
+    pipeline::{Change, Pipeline, PipelineOptions},
+    token::Token,
+};

@@ -1,18 +1,29 @@
 //! The bounded queue between requests and workers.
 //!
 //! A worker takes a turn: whatever has queued up of one kind, loads or writes, at most
-//! `max_batch`. While it updates a session, further updates of that session wait for it, so that
-//! they are applied together in its next turn instead of refusing each other.
+//! `max_batch`. One turn of a kind at a time makes the largest batches, which cost the least; so a
+//! second one begins only when a whole batch waits, or when the first takes long.
+//!
+//! While a session is being updated, further updates of it wait, so that they are applied
+//! together in its next turn instead of refusing each other.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::job::{CreateJob, DeleteJob, LoadJob, RotateJob, UpdateJob, WriteJob};
 use crate::session::SessionError;
 use crate::store::{SessionRecord, TouchSession};
+
+/// A turn that has taken this long keeps no other from beginning: the database is slow, far away
+/// or stuck, or a closure is.
+const LONG: Duration = Duration::from_millis(5);
 
 /// How much is taken in, and how it is handed out.
 #[derive(Clone, Copy, Debug)]
@@ -41,17 +52,20 @@ struct State {
     busy: HashMap<Uuid, Vec<UpdateJob>>,
     /// How many wait in `busy`.
     parked: usize,
-    /// Turns of writes under way.
-    writers: usize,
+    /// When the turns that are under way began.
+    loading: Vec<Instant>,
+    writing: Vec<Instant>,
     /// Workers that wait for work.
     idle: usize,
+    /// Whether one of them looks again when a turn has taken long.
+    is_watched: bool,
     closed: bool,
 }
 
-/// What a worker is to do next.
+/// What a worker is to do next. Each turn ends with [`Queue::end_loads`] or [`Queue::end_writes`].
 pub(super) enum Turn {
-    Loads(Vec<LoadJob>),
-    Writes(WriteTurn),
+    Loads(Vec<LoadJob>, Instant),
+    Writes(WriteTurn, Instant),
 }
 
 /// Writes to be made together.
@@ -62,7 +76,7 @@ pub(super) struct WriteTurn {
     pub(super) rotations: Vec<RotateJob>,
     pub(super) deletes: Vec<DeleteJob>,
     pub(super) touches: Vec<TouchSession>,
-    /// The sessions of `updates`: busy until [`Queue::release`].
+    /// The sessions of `updates`: busy until the turn ends.
     pub(super) sessions: Vec<Uuid>,
 }
 
@@ -122,9 +136,11 @@ impl Queue {
 
     /// Waits for work. `None` when the queue was closed and all of it is done.
     pub(super) fn next(&self) -> Option<Turn> {
+        step_back();
         let mut state = self.lock();
         loop {
-            if let Some(turn) = state.take(self.limits) {
+            let now = Instant::now();
+            if let Some(turn) = state.take(self.limits, now) {
                 // What is left is for another worker.
                 self.wake(state);
                 return Some(turn);
@@ -134,19 +150,40 @@ impl Queue {
                 return None;
             }
             state.idle += 1;
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = if state.has_waiting() && !state.is_watched {
+                state.is_watched = true;
+                let wait = self.work.wait_timeout(state, LONG);
+                let mut state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                state.is_watched = false;
+                state
+            } else {
+                self.work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner)
+            };
             state.idle -= 1;
+            drop(state);
+            step_back();
+            state = self.lock();
         }
+    }
+
+    pub(super) fn end_loads(&self, began: Instant) {
+        let mut state = self.lock();
+        remove(&mut state.loading, began);
+        self.wake(state);
     }
 
     /// Ends a turn of writes. Updates that waited for its sessions go first now; they may start
     /// from what the turn committed.
-    pub(super) fn release(&self, sessions: &[Uuid], mut committed: HashMap<Uuid, SessionRecord>) {
+    pub(super) fn end_writes(
+        &self,
+        began: Instant,
+        sessions: &[Uuid],
+        mut committed: HashMap<Uuid, SessionRecord>,
+    ) {
         let mut state = self.lock();
-        state.writers -= 1;
+        remove(&mut state.writing, began);
         for id in sessions {
             let mut waiting = state.busy.remove(id).unwrap_or_default();
             state.parked -= waiting.len();
@@ -166,10 +203,13 @@ impl Queue {
         self.work.notify_all();
     }
 
-    /// Wakes one worker if one waits and there is something for it. Waking costs a system call,
-    /// so nobody is woken in vain.
+    /// Wakes one worker if one waits and is wanted: to work, or to watch turns that may take long.
+    /// Waking costs a system call, so nobody is woken in vain.
     fn wake(&self, state: MutexGuard<'_, State>) {
-        let is_wanted = state.idle > 0 && state.has_work(self.limits);
+        let is_wanted = state.idle > 0
+            && (state.closed
+                || state.has_waiting() && !state.is_watched
+                || state.has_work(self.limits, Instant::now()));
         drop(state);
         if is_wanted {
             self.work.notify_one();
@@ -192,43 +232,51 @@ impl State {
         }
     }
 
-    fn can_write(&self, limits: Limits) -> bool {
-        self.writers < limits.writers && !(self.writes.is_empty() && self.touches.is_empty())
+    fn can_load(&self, limits: Limits, now: Instant) -> bool {
+        !self.loads.is_empty()
+            && (self.loads.len() >= limits.batch || is_none_recent(&self.loading, now))
     }
 
-    fn has_work(&self, limits: Limits) -> bool {
-        self.closed || !self.loads.is_empty() || self.can_write(limits)
+    fn can_write(&self, limits: Limits, now: Instant) -> bool {
+        !(self.writes.is_empty() && self.touches.is_empty())
+            && self.writing.len() < limits.writers
+            && (self.writes.len() >= limits.batch || is_none_recent(&self.writing, now))
+    }
+
+    fn has_work(&self, limits: Limits, now: Instant) -> bool {
+        self.can_load(limits, now) || self.can_write(limits, now)
+    }
+
+    fn has_waiting(&self) -> bool {
+        !(self.loads.is_empty() && self.writes.is_empty() && self.touches.is_empty())
     }
 
     fn is_finished(&self) -> bool {
-        self.closed
-            && self.loads.is_empty()
-            && self.writes.is_empty()
-            && self.touches.is_empty()
-            && self.busy.is_empty()
+        self.closed && !self.has_waiting() && self.busy.is_empty()
     }
 
     /// The next turn: of the two kinds, the one whose oldest job has waited longest. Touches are
     /// in no hurry.
-    fn take(&mut self, limits: Limits) -> Option<Turn> {
-        let load = self.loads.front().map(|job| job.deadline);
-        if self.can_write(limits) {
+    fn take(&mut self, limits: Limits, now: Instant) -> Option<Turn> {
+        let can_load = self.can_load(limits, now);
+        if self.can_write(limits, now) {
+            let load = self.loads.front().map(|job| job.deadline);
             let write = self.writes.front().map(WriteJob::deadline);
-            let is_older = match (write, load) {
-                (Some(write), Some(load)) => write <= load,
-                (_, load) => load.is_none(),
-            };
-            if is_older {
+            let is_older = write.is_some_and(|write| load.is_none_or(|load| write <= load));
+            if is_older || !can_load {
                 let turn = self.take_writes(limits.batch);
                 if turn.len() > 0 || !turn.touches.is_empty() {
-                    self.writers += 1;
-                    return Some(Turn::Writes(turn));
+                    self.writing.push(now);
+                    return Some(Turn::Writes(turn, now));
                 }
             }
         }
-        load?;
+        if !can_load {
+            return None;
+        }
+        self.loading.push(now);
         let count = self.loads.len().min(limits.batch);
-        Some(Turn::Loads(self.loads.drain(..count).collect()))
+        Some(Turn::Loads(self.loads.drain(..count).collect(), now))
     }
 
     fn take_writes(&mut self, max_batch: usize) -> WriteTurn {
@@ -264,6 +312,23 @@ impl State {
     }
 }
 
+/// Lets other threads of the machine run first, if any can: where all cores are busy, more jobs
+/// are there afterwards, for one statement. Where one is free, it returns at once.
+fn step_back() {
+    std::thread::yield_now();
+}
+
+/// Whether no turn began so lately that the next one had better wait for its end.
+fn is_none_recent(turns: &[Instant], now: Instant) -> bool {
+    turns.iter().all(|began| now.duration_since(*began) >= LONG)
+}
+
+fn remove(turns: &mut Vec<Instant>, began: Instant) {
+    if let Some(place) = turns.iter().position(|turn| *turn == began) {
+        turns.swap_remove(place);
+    }
+}
+
 /// Two touches of one session are as good as one: the later times count.
 fn merge(kept: &mut TouchSession, touch: TouchSession) {
     kept.expires_at = kept.expires_at.max(touch.expires_at);
@@ -271,189 +336,5 @@ fn merge(kept: &mut TouchSession, touch: TouchSession) {
         kept.now = touch.now;
         kept.user_agent = touch.user_agent.or(kept.user_agent.take());
         kept.ip = touch.ip.or(kept.ip.take());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use chrono::{DateTime, TimeDelta, Utc};
-
-    use super::super::job::{Answer, Change, Job, Update};
-    use super::*;
-    use crate::store::{NewSession, TokenHash};
-
-    fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
-        Queue::new(Limits {
-            waiting,
-            batch,
-            writers,
-        })
-    }
-
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(60)
-    }
-
-    fn load() -> LoadJob {
-        Job::new(Uuid::now_v7(), later()).0
-    }
-
-    fn record(session_id: Uuid) -> SessionRecord {
-        let now = DateTime::<Utc>::UNIX_EPOCH;
-        NewSession {
-            id: "handle".into(),
-            session_id,
-            token_hash: TokenHash::from_bytes([0; 32]),
-            user_id: None,
-            data: "0".into(),
-            expires_at: now,
-            absolute_expires_at: now,
-            user_agent: None,
-            ip: None,
-            now,
-        }
-        .into_record()
-    }
-
-    fn update(session_id: Uuid) -> (WriteJob, Answer<Option<SessionRecord>>) {
-        let work = Update {
-            session: record(session_id),
-            now: DateTime::UNIX_EPOCH,
-            apply: Box::new(|_| Ok(Change::Unchanged)),
-        };
-        let (job, answer) = Job::new(work, later());
-        (WriteJob::Update(job), answer)
-    }
-
-    fn touch(session_id: Uuid, seconds: i64, ip: Option<&str>) -> TouchSession {
-        let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
-        TouchSession {
-            session_id,
-            now,
-            expires_at: now,
-            user_agent: None,
-            ip: ip.map(str::to_owned),
-        }
-    }
-
-    fn writes(queue: &Queue) -> WriteTurn {
-        match queue.next() {
-            Some(Turn::Writes(turn)) => turn,
-            _ => panic!("no writes"),
-        }
-    }
-
-    #[test]
-    fn a_full_queue_takes_in_nothing_and_a_closed_one_is_finished_first() {
-        let queue = queue(2, 10, 1);
-        assert!(queue.push_load(load()).is_ok() && queue.push_load(load()).is_ok());
-        let refused = queue.push_load(load());
-        assert!(matches!(refused, Err(SessionError::Overloaded)));
-        queue.close();
-        assert!(matches!(
-            queue.push_load(load()),
-            Err(SessionError::Aborted)
-        ));
-        assert!(matches!(queue.next(), Some(Turn::Loads(jobs)) if jobs.len() == 2));
-        assert!(queue.next().is_none());
-    }
-
-    #[test]
-    fn a_turn_takes_all_of_the_older_kind_up_to_the_batch() {
-        let queue = queue(100, 3, 1);
-        let mut answers = Vec::new();
-        for _ in 0..4 {
-            queue.push_load(load()).unwrap();
-        }
-        for _ in 0..2 {
-            let (job, answer) = update(Uuid::now_v7());
-            queue.push_write(job).unwrap();
-            answers.push(answer);
-        }
-        assert!(matches!(queue.next(), Some(Turn::Loads(jobs)) if jobs.len() == 3));
-        assert!(matches!(queue.next(), Some(Turn::Loads(jobs)) if jobs.len() == 1));
-        assert_eq!(writes(&queue).updates.len(), 2);
-    }
-
-    #[test]
-    fn i1_updates_of_a_busy_session_wait_and_start_from_what_was_committed() {
-        let queue = queue(100, 10, 2);
-        let (hot, other) = (Uuid::now_v7(), Uuid::now_v7());
-        let mut answers = Vec::new();
-        let mut push = |id| {
-            let (job, answer) = update(id);
-            queue.push_write(job).unwrap();
-            answers.push(answer);
-        };
-        push(hot);
-        push(hot);
-        let first = writes(&queue);
-        assert_eq!(
-            (first.updates.len(), first.sessions.as_slice()),
-            (2, &[hot][..])
-        );
-        push(hot);
-        push(other);
-        push(hot);
-        // Another worker gets the other session alone.
-        let second = writes(&queue);
-        assert_eq!(second.sessions, [other]);
-        queue.release(&second.sessions, HashMap::new());
-        let mut committed = record(hot);
-        committed.version = 7;
-        queue.release(&first.sessions, HashMap::from([(hot, committed)]));
-        let third = writes(&queue);
-        assert_eq!(third.updates.len(), 2);
-        assert_eq!(third.updates[0].work.session.version, 7);
-    }
-
-    #[test]
-    fn what_a_turn_could_not_take_of_a_session_waits_for_it() {
-        let queue = queue(100, 2, 2);
-        let hot = Uuid::now_v7();
-        let mut answers = Vec::new();
-        for _ in 0..3 {
-            let (job, answer) = update(hot);
-            queue.push_write(job).unwrap();
-            answers.push(answer);
-        }
-        let first = writes(&queue);
-        assert_eq!(first.updates.len(), 2);
-        queue.push_load(load()).unwrap();
-        assert!(matches!(queue.next(), Some(Turn::Loads(_))));
-        queue.release(&first.sessions, HashMap::new());
-        assert_eq!(writes(&queue).updates.len(), 1);
-    }
-
-    #[test]
-    fn one_writer_leaves_the_loads_to_others() {
-        let queue = queue(100, 1, 1);
-        let (one, _one) = update(Uuid::now_v7());
-        let (other, _other) = update(Uuid::now_v7());
-        queue.push_write(one).unwrap();
-        queue.push_write(other).unwrap();
-        queue.push_load(load()).unwrap();
-        let turn = writes(&queue);
-        assert!(matches!(queue.next(), Some(Turn::Loads(_))));
-        queue.release(&turn.sessions, HashMap::new());
-        assert_eq!(writes(&queue).updates.len(), 1);
-    }
-
-    #[test]
-    fn touches_of_a_session_are_merged_and_bounded() {
-        let queue = queue(2, 10, 1);
-        let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
-        queue.push_touch(touch(one, 2, Some("b")));
-        queue.push_touch(touch(one, 1, Some("a")));
-        queue.push_touch(touch(one, 3, None));
-        queue.push_touch(touch(other, 1, None));
-        queue.push_touch(touch(Uuid::now_v7(), 1, None));
-        let mut touches = writes(&queue).touches;
-        touches.sort_by_key(|touch| touch.session_id);
-        assert_eq!(touches.len(), 2);
-        assert_eq!(touches[0].now.timestamp(), 3);
-        assert_eq!(touches[0].ip.as_deref(), Some("b"));
     }
 }

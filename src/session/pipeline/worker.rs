@@ -36,13 +36,14 @@ impl Worker {
     pub(super) fn run(self) {
         while let Some(turn) = self.queue.next() {
             match turn {
-                Turn::Loads(jobs) => {
+                Turn::Loads(jobs, began) => {
                     guarded(|| self.load(jobs));
+                    self.queue.end_loads(began);
                 }
-                Turn::Writes(mut turn) => {
+                Turn::Writes(mut turn, began) => {
                     let sessions = std::mem::take(&mut turn.sessions);
                     let committed = guarded(|| self.write(turn)).unwrap_or_default();
-                    self.queue.release(&sessions, committed);
+                    self.queue.end_writes(began, &sessions, committed);
                 }
             }
         }
@@ -59,12 +60,14 @@ impl Worker {
         }
         match self.store.load(&ids) {
             Ok(records) => {
-                let records: HashMap<Uuid, SessionRecord> = records
-                    .into_iter()
-                    .map(|record| (record.session_id, record))
-                    .collect();
+                let mut records = by_session(records);
+                let are_shared = jobs.len() > ids.len();
                 for job in jobs {
-                    let record = records.get(&job.work).cloned();
+                    let record = if are_shared {
+                        records.get(&job.work).cloned()
+                    } else {
+                        records.remove(&job.work)
+                    };
                     job.answer(Ok(record));
                 }
             }
@@ -209,10 +212,7 @@ impl Worker {
         }
         match self.store.load(&ids) {
             Ok(records) => {
-                let mut newest: Committed = records
-                    .into_iter()
-                    .map(|record| (record.session_id, record))
-                    .collect();
+                let mut newest = by_session(records);
                 stale
                     .into_iter()
                     .filter_map(|group| {
@@ -267,6 +267,11 @@ impl Worker {
         add(&self.counters.created, creates.len());
         add(&self.counters.touched, written.touched);
     }
+}
+
+fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {
+    let by_id = |record: SessionRecord| (record.session_id, record);
+    records.into_iter().map(by_id).collect()
 }
 
 fn add(counter: &std::sync::atomic::AtomicU64, count: usize) {

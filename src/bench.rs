@@ -1,0 +1,89 @@
+//! Inner parts for `benches/`. Not part of the API: it changes without notice.
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    clippy::missing_errors_doc
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use rocket::data::ToByteUnit;
+use uuid::Uuid;
+
+use crate::session::{
+    Change, Clock, Counters, Pipeline, PipelineOptions, SessionKeys, SystemClock, Token, TypedData,
+    decode, recode, to_json,
+};
+use crate::{NewSession, SessionError, SessionRecord, SessionStore};
+
+/// A fresh token and its cookie value.
+pub fn signed_token(keys: &SessionKeys) -> Result<String, SessionError> {
+    Ok(keys.sign(&Token::generate(SystemClock.now())?))
+}
+
+/// What a request with a cookie costs before the database: signature, and hash of the secret half.
+pub fn verify(keys: &SessionKeys, value: &str) -> bool {
+    keys.verify(value)
+        .is_some_and(|token| token.hash().matches(&token.hash()))
+}
+
+/// What a change of typed data costs beside the database.
+pub fn change<D: TypedData>(raw: &str, change: impl FnOnce(&mut D)) -> Option<String> {
+    let mut data: D = decode(raw).ok()?;
+    let before = to_json(&data).ok()?;
+    change(&mut data);
+    recode(raw, &before, &data, 64.kibibytes()).ok()?
+}
+
+/// The way from requests to a store, with its default settings.
+#[derive(Clone)]
+pub struct Way(Arc<Pipeline>);
+
+impl Way {
+    pub fn start(store: Arc<dyn SessionStore>) -> std::io::Result<Self> {
+        let options = PipelineOptions {
+            workers: 4,
+            max_batch: 256,
+            max_queue: 4096,
+            timeout: Duration::from_secs(10),
+        };
+        let pipeline = Pipeline::start(store, Arc::new(Counters::default()), options)?;
+        Ok(Self(Arc::new(pipeline)))
+    }
+
+    pub async fn create(&self, data: &str) -> Result<SessionRecord, SessionError> {
+        let now = SystemClock.now();
+        let token = Token::generate(now)?;
+        let new = NewSession {
+            id: cuid2::create_id(),
+            session_id: token.session_id(),
+            token_hash: token.hash(),
+            user_id: None,
+            data: data.to_owned(),
+            expires_at: now + TimeDelta::days(1),
+            absolute_expires_at: now + TimeDelta::days(1),
+            user_agent: None,
+            ip: None,
+            now,
+        };
+        self.0.create(new.clone()).await?;
+        Ok(new.into_record())
+    }
+
+    pub async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
+        self.0.load(id).await
+    }
+
+    /// Writes `data` whatever is stored.
+    pub async fn overwrite(
+        &self,
+        session: SessionRecord,
+        data: &'static str,
+    ) -> Result<Option<SessionRecord>, SessionError> {
+        let now = session.created_at;
+        let apply = Box::new(move |_: &SessionRecord| Ok(Change::Data(data.to_owned())));
+        self.0.update(session, now, apply).await
+    }
+}
