@@ -1,4 +1,4 @@
-//! `cargo bench --features bench`: the parts of a request that are this library's own, and the way
+//! `cargo bench --features bench --bench session`: the parts of a request that are this library's own, and the way
 //! to a SQLite file through the pipeline, one request at a time and 64 at once.
 
 use std::hint::black_box;
