@@ -1,5 +1,5 @@
-//! `cargo bench --features bench --bench session`: the parts of a request that are this library's own, and the way
-//! to a SQLite file through the pipeline, one request at a time and 64 at once.
+//! `cargo bench --features bench --bench session`: the parts of a request that are this library's
+//! own, and the way to a SQLite file through the pipeline, one request at a time and 64 at once.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -55,23 +55,27 @@ fn pipeline(criterion: &mut Criterion) {
         let way = Way::start(Arc::new(store))?;
         let sessions = (0..64).map(|_| way.create("0"));
         let sessions = runtime.block_on(join_all(sessions));
-        let sessions = sessions.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut sessions = sessions.into_iter().collect::<Result<Vec<_>, _>>()?;
         for at_once in [1, 64] {
             let mut group = criterion.benchmark_group(format!("pipeline: {at_once} at once"));
             group.throughput(Throughput::Elements(at_once as u64));
-            let chosen = &sessions[..at_once];
+            let chosen = sessions[..at_once].to_vec();
             group.bench_function("load", |bench| {
                 bench.iter(|| {
                     let loads = chosen.iter().map(|session| way.load(session.session_id));
                     runtime.block_on(join_all(loads))
                 });
             });
+            let mut newest = chosen.clone();
             group.bench_function("update", |bench| {
                 bench.iter(|| {
-                    let updates = chosen.iter().map(|s| way.overwrite(s.clone(), "1"));
-                    runtime.block_on(join_all(updates))
+                    let updates = newest.drain(..).map(|session| way.overwrite(session, "1"));
+                    let rows = runtime.block_on(join_all(updates));
+                    newest.extend(rows.into_iter().filter_map(Result::ok).flatten());
                 });
             });
+            assert_eq!(newest.len(), at_once, "an update failed");
+            sessions.splice(..at_once, newest);
             group.finish();
         }
         Ok(())

@@ -85,7 +85,8 @@ pub struct SessionConfig {
     pub workers: u32,
     /// Most operations that one worker answers together, 1 to 1000. Default 256.
     pub max_batch: u32,
-    /// Most operations that wait at a time, 1 to 1,000,000; more are answered with 503 at once.
+    /// Most loads that wait at a time, and most writes, 1 to 1,000,000; more are answered with 503
+    /// at once.
     /// Default 4096.
     pub max_queue: u32,
     /// PostgreSQL only: whether statements are prepared once per connection. Default `true`;
@@ -146,7 +147,8 @@ impl SessionConfig {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Refuses values out of their range.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         const MILLISECOND: Duration = Duration::from_millis(1);
         const SECOND: Duration = Duration::from_secs(1);
         let within = |key: &str, value: Duration, least: Duration, most: Duration| {

@@ -31,7 +31,7 @@ pub(crate) struct Core {
     pub(crate) on_undecodable: OnUndecodable,
 }
 
-/// The managed state: one for each type of data.
+/// The managed state, which tells the guard that the type of data is the attached one.
 pub(crate) struct Attached<D> {
     pub(crate) core: Arc<Core>,
     marker: PhantomData<fn() -> D>,

@@ -20,6 +20,10 @@ pub enum SessionError {
     /// The store failed. After a write it may be unknown whether it was committed. 503.
     #[error("the session store is unavailable: {0}")]
     Unavailable(#[source] Arc<StoreError>),
+    /// The store refused a value, or holds one that no session has; trying again does not help.
+    /// Nothing was written. 500.
+    #[error("the session store refused the operation: {0}")]
+    Refused(#[source] Arc<StoreError>),
     /// The store did not answer within `timeout`. After a write, as above. 503.
     #[error("the session store did not answer in time")]
     Timeout,
@@ -69,9 +73,11 @@ impl SessionError {
             }
             Self::Ended => Status::Conflict,
             Self::TooLarge { .. } => Status::PayloadTooLarge,
-            Self::Undecodable { .. } | Self::Encode(_) | Self::Random(_) | Self::NotAttached => {
-                Status::InternalServerError
-            }
+            Self::Refused(_)
+            | Self::Undecodable { .. }
+            | Self::Encode(_)
+            | Self::Random(_)
+            | Self::NotAttached => Status::InternalServerError,
         }
     }
 }
@@ -85,7 +91,12 @@ impl SessionError {
 
 impl From<StoreError> for SessionError {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(Arc::new(error))
+        match error {
+            StoreError::Constraint(_) | StoreError::Corrupt { .. } => {
+                Self::Refused(Arc::new(error))
+            }
+            _ => Self::Unavailable(Arc::new(error)),
+        }
     }
 }
 
@@ -158,6 +169,9 @@ pub enum SetupError {
     /// The system gave no random bytes.
     #[error("no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// Another `Sessions::fairing()` is attached already.
+    #[error("Sessions::fairing() is attached twice; one Rocket has one type of session data")]
+    AttachedTwice,
     /// The system gave no threads.
     #[error("no worker threads: {0}")]
     Threads(#[source] std::io::Error),

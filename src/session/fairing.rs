@@ -32,7 +32,7 @@ const SWEEPER_GRACE: Duration = Duration::from_secs(1);
 /// Seconds after which a client may try again when the store failed.
 const RETRY_AFTER: &str = "1";
 
-/// Attaches sessions with data of type `D` to a Rocket.
+/// Attaches sessions with data of type `D` to a Rocket. One Rocket has one type of session data.
 ///
 /// What is not given is taken from the environment when Rocket ignites: the section `sessions` of
 /// Rocket's configuration ([`SessionConfig`]), `SESSION_SECRET` and `DATABASE_URL`. If any of it
@@ -104,11 +104,15 @@ impl<D: TypedData> Sessions<D> {
     }
 
     async fn set_up(&self, rocket: &Rocket<Build>) -> Result<(Core, Sweeping), SetupError> {
+        if rocket.state::<SessionAdmin>().is_some() {
+            return Err(SetupError::AttachedTwice);
+        }
         let debug = is_debug(rocket.figment());
         let config = match &self.config {
             Some(config) => config.clone(),
             None => SessionConfig::from_figment(rocket.figment())?,
         };
+        config.check()?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
         let keys = match &self.keys {
             Some(keys) => keys.clone(),

@@ -126,6 +126,9 @@ impl<D: TypedData> Session<D> {
     /// Gives the session a new token and keeps all else: the old one is dead at once. For any
     /// change of what the session may do (OWASP ASVS 5.0, 7.2.4). Does nothing without a session.
     ///
+    /// Make it the last thing that can fail in a handler: an answer of 503 carries no cookie, so
+    /// the visitor would be left with the old one.
+    ///
     /// # Errors
     /// As for [`update`](Self::update).
     pub async fn rotate(&self) -> Result<(), SessionError> {
@@ -158,11 +161,15 @@ impl<D: TypedData> Session<D> {
     pub async fn destroy(&self) -> Result<(), SessionError> {
         let inner = &self.inner;
         let _turn = inner.turn.lock().await;
-        let id = inner.state().record().map(|record| record.id.clone());
-        if let Some(id) = id
-            && inner.core.pipeline.delete(id).await?
-        {
-            count(&inner.core.counters.ended);
+        let ids = {
+            let state = inner.state();
+            let own = state.record().map(|record| record.id.clone());
+            [own, state.undecodable.clone()]
+        };
+        for id in ids.into_iter().flatten() {
+            if inner.core.pipeline.delete(id).await? {
+                count(&inner.core.counters.ended);
+            }
         }
         inner.state().ended(inner.visit.has_cookie);
         Ok(())
@@ -251,7 +258,10 @@ impl<D: TypedData> Inner<D> {
                     if core.on_undecodable == OnUndecodable::Error {
                         return Err(error);
                     }
-                    State::absent(D::default())
+                    State {
+                        undecodable: Some(record.id),
+                        ..State::absent(D::default())
+                    }
                 }
             },
             None => State::absent(D::default()),
@@ -335,7 +345,8 @@ impl<D: TypedData> Inner<D> {
 fn undecodable(record: &SessionRecord, error: &serde_json::Error) -> SessionError {
     SessionError::Undecodable {
         id: record.id.clone(),
-        reason: error.to_string(),
+        // Not serde's own text, which quotes the data.
+        reason: format!("line {}, column {}", error.line(), error.column()),
     }
 }
 

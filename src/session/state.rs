@@ -35,6 +35,9 @@ pub(crate) struct State<D> {
     pub(crate) data: Arc<D>,
     pub(crate) cookie: CookieChange,
     pub(crate) is_new: bool,
+    /// Handle of the visitor's stored session if its data could not be decoded: it is left alone,
+    /// unless the visitor ends it.
+    pub(crate) undecodable: Option<String>,
 }
 
 impl<D> State<D> {
@@ -44,6 +47,7 @@ impl<D> State<D> {
             data: Arc::new(data),
             cookie: CookieChange::Keep,
             is_new: true,
+            undecodable: None,
         }
     }
 
@@ -53,6 +57,7 @@ impl<D> State<D> {
             data: Arc::new(data),
             cookie: CookieChange::Keep,
             is_new: false,
+            undecodable: None,
         }
     }
 

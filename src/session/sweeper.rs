@@ -22,7 +22,7 @@ const BREATH: Duration = Duration::from_millis(2);
 
 /// The first pass comes this long after the start, and up to a random while later, so that
 /// instances that start together do not sweep together.
-const FIRST_DELAY: Duration = Duration::from_secs(1);
+const FIRST_DELAY: Duration = Duration::from_secs(5);
 const MAX_JITTER: Duration = Duration::from_secs(30);
 
 /// The wait after a first failed pass; it doubles up to the interval.
@@ -134,7 +134,7 @@ impl Worker {
                 self.interval
             } else {
                 let wait = backoff.min(self.interval);
-                backoff *= 2;
+                backoff = (backoff * 2).min(self.interval);
                 wait
             };
         }

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
-use r2d2::Pool;
 use uuid::Uuid;
 
 use super::connection::AnyConnection;
 use super::migrations::{self, Direction};
-use super::pool::{self, Manager};
+use super::pool::{self, Connections};
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::row::{self, SessionRow};
@@ -44,9 +43,9 @@ const SERIALIZATION_RETRIES: u32 = 10;
 pub struct DieselStore {
     url: DatabaseUrl,
     options: StoreOptions,
-    pool: Pool<Manager>,
-    /// SQLite has one writer. Waiting here is fair and wakes up at once, unlike its busy timeout,
-    /// which is left to order processes.
+    connections: Connections,
+    /// SQLite has one writer. Who waits here wakes up at once, unlike with its busy timeout, which
+    /// is left to order processes.
     writer: Mutex<()>,
 }
 
@@ -67,7 +66,7 @@ impl DieselStore {
         }
         Ok(Self {
             url: url.clone(),
-            pool: pool::build(url, &options),
+            connections: Connections::new(url, &options),
             options,
             writer: Mutex::new(()),
         })
@@ -129,7 +128,7 @@ impl DieselStore {
         job: &mut impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + self.options.timeout;
-        let mut connection = pool::checkout(&self.pool, self.options.timeout)?;
+        let mut connection = self.connections.checkout(self.options.timeout)?;
         let mut tries = 0;
         loop {
             match job(&mut connection) {
@@ -140,7 +139,7 @@ impl DieselStore {
                     std::thread::sleep(Duration::from_millis(u64::from(tries)));
                 }
                 Err(error @ StoreError::Broken(_)) => {
-                    connection.mark_broken();
+                    self.connections.mark_broken(&mut connection);
                     return Err(error);
                 }
                 result => return result,
@@ -157,6 +156,8 @@ impl fmt::Debug for DieselStore {
             .finish_non_exhaustive()
     }
 }
+
+diesel::alias!(sessions as old: OldSessions);
 
 /// Runs the database's own version of a statement.
 macro_rules! on_database {
@@ -193,8 +194,17 @@ impl SessionStore for DieselStore {
         })
     }
 
-    fn delete_all(&self) -> Result<usize, StoreError> {
-        self.change(|connection| Ok(diesel::delete(sessions::table).execute(connection)?))
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
+        // In the order of an index that a rotation moves a row to the end of.
+        let some = old
+            .filter(old.field(sessions::created_at).le(now.naive_utc()))
+            .order(old.field(sessions::session_id))
+            .limit(limit.into())
+            .select(old.field(sessions::id));
+        self.change(|connection| {
+            let rows = sessions::table.filter(sessions::id.eq_any(some));
+            Ok(diesel::delete(rows).execute(connection)?)
+        })
     }
 
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {

@@ -67,7 +67,8 @@ impl From<DieselError> for StoreError {
                 DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
                 _,
             )
-            | DieselError::BrokenTransactionManager => Self::Broken(error),
+            | DieselError::BrokenTransactionManager
+            | DieselError::RollbackErrorOnCommit { .. } => Self::Broken(error),
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
                 Self::Serialization(error)
             }

@@ -73,11 +73,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError>;
 
-    /// Deletes every session; returns how many there were.
+    /// Deletes at most `limit` of the sessions created by `now`; returns how many. 0 means that
+    /// none is left.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn delete_all(&self) -> Result<usize, StoreError>;
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError>;
 
     /// One page of live sessions, newest token first.
     ///

@@ -1,14 +1,15 @@
 //! The r2d2 pool: connects by URL scheme, never reuses a connection that broke.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "postgres")]
 use diesel::connection::CacheSize;
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
-use r2d2::{ManageConnection, NopErrorHandler, Pool};
+use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
 use super::connection::AnyConnection;
 use super::{DatabaseUrl, StoreError, StoreOptions};
@@ -21,14 +22,8 @@ const SQL_LOG: &str = "rocket_diesel_sessions::sql";
 /// Diesel's own check sees a broken transaction, but not a lost server.
 pub(super) struct PoolConnection {
     connection: AnyConnection,
+    made: Instant,
     broken: bool,
-}
-
-impl PoolConnection {
-    /// Keeps this connection from being used again.
-    pub(super) fn mark_broken(&mut self) {
-        self.broken = true;
-    }
 }
 
 impl Deref for PoolConnection {
@@ -59,6 +54,7 @@ impl ManageConnection for Manager {
         log_statements(&mut connection);
         Ok(PoolConnection {
             connection,
+            made: Instant::now(),
             broken: false,
         })
     }
@@ -72,21 +68,69 @@ impl ManageConnection for Manager {
     }
 }
 
-/// A pool that opens its connections when they are first needed.
-pub(super) fn build(url: &DatabaseUrl, options: &StoreOptions) -> Pool<Manager> {
-    let manager = Manager {
-        url: url.clone(),
-        options: options.clone(),
-    };
-    Pool::builder()
-        .max_size(options.pool_size)
-        .min_idle(Some(0))
-        // Costs a round trip at each use; a broken connection is dropped when it shows.
-        .test_on_check_out(false)
-        .connection_timeout(options.timeout)
-        // The error reaches the caller that waits for the connection; r2d2 need not log it too.
-        .error_handler(Box::new(NopErrorHandler))
-        .build_unchecked(manager)
+/// The pool, which opens its connections when they are first needed.
+pub(super) struct Connections {
+    pool: Pool<Manager>,
+    /// When a connection was last found broken.
+    last_break: Mutex<Option<Instant>>,
+}
+
+impl Connections {
+    pub(super) fn new(url: &DatabaseUrl, options: &StoreOptions) -> Self {
+        let manager = Manager {
+            url: url.clone(),
+            options: options.clone(),
+        };
+        let pool = Pool::builder()
+            .max_size(options.pool_size)
+            .min_idle(Some(0))
+            // Costs a round trip at each use; a broken connection is dropped when it shows.
+            .test_on_check_out(false)
+            .connection_timeout(options.timeout)
+            // The error reaches the caller that waits for the connection; r2d2 need not log it too.
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(manager);
+        Self {
+            pool,
+            last_break: Mutex::new(None),
+        }
+    }
+
+    /// Waits for a connection until `timeout` has passed. What is older than the last break is not
+    /// used: after a restart of the server, all of it is broken.
+    pub(super) fn checkout(
+        &self,
+        timeout: Duration,
+    ) -> Result<PooledConnection<Manager>, StoreError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let checkout = self.pool.get_timeout(left);
+            let mut connection = checkout.map_err(|error| StoreError::Pool {
+                waited: timeout,
+                reason: error.to_string(),
+            })?;
+            if self
+                .last_break()
+                .is_none_or(|broke| broke < connection.made)
+            {
+                return Ok(connection);
+            }
+            connection.broken = true;
+        }
+    }
+
+    /// Keeps a connection, and those that are older than this moment, from being used again.
+    pub(super) fn mark_broken(&self, connection: &mut PoolConnection) {
+        connection.broken = true;
+        *self.last_break() = Some(Instant::now());
+    }
+
+    fn last_break(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last_break
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One connection outside any pool, set up like the pool's.
@@ -166,17 +210,6 @@ fn log_statements(connection: &mut AnyConnection) {
             tracing::debug!(target: SQL_LOG, "{statement}");
         }
     });
-}
-
-/// Waits for a connection until `timeout` has passed.
-pub(super) fn checkout(
-    pool: &Pool<Manager>,
-    timeout: Duration,
-) -> Result<r2d2::PooledConnection<Manager>, StoreError> {
-    pool.get_timeout(timeout).map_err(|error| StoreError::Pool {
-        waited: timeout,
-        reason: error.to_string(),
-    })
 }
 
 #[cfg(test)]

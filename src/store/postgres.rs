@@ -33,7 +33,9 @@ pub(super) fn with_connect_timeout(url: &str, timeout: Duration) -> String {
     if url.contains("connect_timeout=") {
         return url.to_owned();
     }
-    let separator = if url.contains('?') { '&' } else { '?' };
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (_, place) = super::url::split_credentials(rest);
+    let separator = if place.contains('?') { '&' } else { '?' };
     let seconds = timeout.as_secs().max(2);
     format!("{url}{separator}connect_timeout={seconds}")
 }
@@ -275,6 +277,10 @@ mod tests {
         assert_eq!(
             with_connect_timeout("postgres://h/d?sslmode=require", two),
             "postgres://h/d?sslmode=require&connect_timeout=2"
+        );
+        assert_eq!(
+            with_connect_timeout("postgres://u:p?1@h/d", two),
+            "postgres://u:p?1@h/d?connect_timeout=2"
         );
         let own = "postgres://h/d?connect_timeout=9";
         assert_eq!(with_connect_timeout(own, two), own);

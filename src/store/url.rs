@@ -85,18 +85,31 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// Keeps scheme, user, hosts and database; drops the password and all parameters, since
-/// `?password=` is one.
+/// `?password=` is one. Where it is in doubt what is the password, nothing is kept.
 fn without_password(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else {
         return String::new();
     };
-    match rest.rsplit_once('@') {
-        Some((user, hosts)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{hosts}")
+    let (credentials, place) = split_credentials(rest);
+    if place.contains('@') {
+        return format!("{scheme}://...");
+    }
+    let place = place.split(['?', '#']).next().unwrap_or_default();
+    match credentials {
+        Some(credentials) => {
+            let user = credentials.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{place}")
         }
-        None => url.to_owned(),
+        None => format!("{scheme}://{place}"),
+    }
+}
+
+/// Splits what follows the scheme as libpq does: credentials end at the first `@`, unless a `/`
+/// comes before it.
+pub(super) fn split_credentials(rest: &str) -> (Option<&str>, &str) {
+    match rest.find(['@', '/']) {
+        Some(end) if rest[end..].starts_with('@') => (Some(&rest[..end]), &rest[end + 1..]),
+        _ => (None, rest),
     }
 }
 
@@ -112,7 +125,9 @@ mod tests {
     #[cfg(feature = "postgres")]
     fn the_password_is_never_shown() {
         assert_eq!(shown("postgres://u:p@h:5432/d"), "postgres://u@h:5432/d");
-        assert_eq!(shown("postgres://u:p@:w/x@h/d"), "postgres://u@h/d");
+        assert_eq!(shown("postgres://u:p#1?2@h/d?x=1"), "postgres://u@h/d");
+        assert_eq!(shown("postgres://u:p@1/2@h/d"), "postgres://...");
+        assert_eq!(shown("postgres://u:p/1@h/d"), "postgres://...");
         assert_eq!(
             shown("postgresql://h1,h2/d?password=p"),
             "postgresql://h1,h2/d"

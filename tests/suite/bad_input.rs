@@ -56,11 +56,13 @@ on_each_database! {
             assert!(answer.message().contains(reason), "{query}: {}", answer.body);
         }
         // A user or a handle that cannot be is nobody's.
-        for path in ["/api/session/sessions?user=%27%20OR%201%3D1", "/api/session/sessions?user="] {
-            assert_eq!(Visitor::new(&client).get(path).status, Status::Ok, "{path}");
+        for odd in ["%27%20OR%201%3D1", "%00", "a%00b", "%F0%9F%91%8B"] {
+            let list = format!("/api/session/sessions?user={odd}");
+            assert_eq!(Visitor::new(&client).get(&list).status, Status::Ok, "{odd}");
+            let one = format!("/api/session/sessions/{odd}");
+            let answer = Visitor::new(&client).delete(&one);
+            assert_eq!(answer.status, Status::NotFound, "{odd}");
         }
-        let odd = Visitor::new(&client).delete("/api/session/sessions/%27%20OR%201%3D1");
-        assert_eq!(odd.status, Status::NotFound);
     }
 }
 

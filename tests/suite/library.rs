@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rocket::error::ErrorKind;
+use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::{SessionConfig, SessionKeys, Sessions};
@@ -83,13 +84,24 @@ on_each_database! {
             let adding = (0..40).map(|number| async move {
                 get(client, &format!("/add/item-{number}"), Some(cookie)).await.body
             });
-            let mut sizes: Vec<u32> = rocket::futures::future::join_all(adding)
+            let mut sizes: Vec<u32> = join_all(adding)
                 .await
                 .iter()
                 .map(|body| body.parse().unwrap())
                 .collect();
             sizes.sort_unstable();
             assert_eq!(sizes, (1..=40).collect::<Vec<_>>());
+        });
+    }
+
+    fn i1_requests_that_update_twice_lose_nothing(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let cookie = &new_cookie(client).await;
+            let answers = join_all((0..50).map(|_| get(client, "/two", Some(cookie)))).await;
+            assert!(answers.iter().all(|answer| answer.status == Status::Ok));
+            assert_eq!(get(client, "/read", Some(cookie)).await.body, "101");
         });
     }
 
@@ -129,6 +141,33 @@ fn a_missing_fairing_stops_the_launch() {
         let error = build().attach(sessions).ignite().await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::SentinelAborts(_)),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn what_cannot_be_used_stops_the_launch_when_it_is_given_in_code_too() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    run(async {
+        let config = SessionConfig {
+            workers: 0,
+            ..SessionConfig::default()
+        };
+        let (refused, _) = rocket(database.store(), config);
+        let error = refused.ignite().await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::FailedFairings(_)),
+            "{error}"
+        );
+
+        let (rocket, _) = rocket(database.store(), SessionConfig::default());
+        let second = Sessions::<Vec<u8>>::fairing()
+            .keys(SessionKeys::parse(SECRET).unwrap())
+            .store(database.store());
+        let error = rocket.attach(second).ignite().await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::FailedFairings(_)),
             "{error}"
         );
     });

@@ -65,6 +65,12 @@ async fn other(session: Session<Other>) -> Result<String, SessionError> {
     Ok(counted.await?.to_string())
 }
 
+#[get("/end")]
+async fn end(session: Session<Other>) -> Result<&'static str, SessionError> {
+    session.destroy().await?;
+    Ok("ended")
+}
+
 fn client<D: rocket_diesel_sessions::TypedData>(
     database: &Database,
     on_undecodable: OnUndecodable,
@@ -132,6 +138,16 @@ on_each_database! {
         // The old release, should it come back, finds its session.
         assert_eq!(get(&old, "/old", Some(&cookie)).body, "2");
         assert_eq!(before, json!({"count": 1}));
+    }
+
+    fn undecodable_data_goes_when_its_visitor_ends_the_session(database: &Database) {
+        let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
+        let cookie = get(&old, "/old", None).cookie().unwrap();
+        let other = client::<Other>(database, OnUndecodable::Fresh, routes![end]);
+        let answer = get(&other, "/end", Some(&cookie));
+        assert_eq!((answer.status, answer.cookie()), (Status::Ok, None));
+        assert!(answer.header("set-cookie").unwrap().contains("Max-Age=0"));
+        assert_eq!(database.sessions(), 0);
     }
 
     fn undecodable_data_is_an_error_where_that_is_asked_for(database: &Database) {

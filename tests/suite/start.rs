@@ -88,7 +88,7 @@ on_each_database! {
 }
 
 #[test]
-fn the_start_message_names_address_database_and_profile_without_the_password() {
+fn the_start_message_names_address_profile_and_postgres_without_the_password() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };

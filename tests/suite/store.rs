@@ -2,8 +2,8 @@
 
 use chrono::{SubsecRound, TimeDelta, Utc};
 use rocket_diesel_sessions::{
-    NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, TokenHash, TouchSession,
-    conformance,
+    DieselStore, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions,
+    TokenHash, TouchSession, conformance,
 };
 use uuid::Uuid;
 
@@ -93,6 +93,21 @@ on_each_database! {
         let error = store.list(&query).unwrap_err();
         assert!(matches!(&error, StoreError::Corrupt { id, .. } if *id == new.id), "{error}");
     }
+}
+
+/// What a PgBouncer in transaction mode needs.
+#[test]
+fn the_postgres_store_conforms_without_prepared_statements() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    database.store();
+    let options = StoreOptions {
+        prepared_statements: false,
+        ..StoreOptions::default()
+    };
+    let store = DieselStore::open(&database.url(), options).unwrap();
+    conformance::run(&store).unwrap();
 }
 
 /// Heap-only updates need no index entry: this is what the fill factor is for.

@@ -16,6 +16,7 @@ mod update;
 mod worker;
 
 #[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -75,11 +76,13 @@ impl Pipeline {
         options: PipelineOptions,
     ) -> std::io::Result<Self> {
         let (alive, workers) = channel();
+        // One worker is kept for loads, so that writes which hang do not keep readers out.
+        let writers = options.workers.saturating_sub(1).max(1);
         let pipeline = Self {
             queue: Arc::new(Queue::new(Limits {
                 waiting: options.max_queue,
                 batch: options.max_batch,
-                writers: store.max_writers(),
+                writers: store.max_writers().min(writers),
             })),
             store,
             counters,

@@ -25,10 +25,13 @@ use crate::store::{SessionRecord, TouchSession};
 /// or stuck, or a closure is.
 const LONG: Duration = Duration::from_millis(5);
 
+/// Touches wait for loads no longer than this.
+const TOUCH_WAIT: Duration = Duration::from_millis(100);
+
 /// How much is taken in, and how it is handed out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Most jobs that wait at a time, and most sessions whose touches do.
+    /// Most loads that wait at a time, most writes, and most sessions whose touches do.
     pub(super) waiting: usize,
     /// Most jobs of one turn.
     pub(super) batch: usize,
@@ -48,6 +51,8 @@ struct State {
     loads: VecDeque<LoadJob>,
     writes: VecDeque<WriteJob>,
     touches: HashMap<Uuid, TouchSession>,
+    /// When the first of the touches came.
+    touched_at: Option<Instant>,
     /// Sessions that a worker is updating, and the updates that wait for it.
     busy: HashMap<Uuid, Vec<UpdateJob>>,
     /// How many wait in `busy`.
@@ -96,14 +101,18 @@ impl Queue {
     }
 
     pub(super) fn push_load(&self, job: LoadJob) -> Result<(), SessionError> {
-        self.push(|state| state.loads.push_back(job))
+        let state = self.open(|state| state.loads.len())?;
+        self.push(state, |state| state.loads.push_back(job));
+        Ok(())
     }
 
     pub(super) fn push_write(&self, job: WriteJob) -> Result<(), SessionError> {
-        self.push(|state| match job {
+        let state = self.open(|state| state.writes.len() + state.parked)?;
+        self.push(state, |state| match job {
             WriteJob::Update(update) => state.push_update(update),
             other => state.writes.push_back(other),
-        })
+        });
+        Ok(())
     }
 
     /// Takes in activity, or leaves it out when there is too much of it: the session's next
@@ -118,20 +127,28 @@ impl Queue {
                 entry.insert(touch);
             }
         }
+        state.touched_at.get_or_insert_with(Instant::now);
         self.wake(state);
     }
 
-    fn push(&self, push: impl FnOnce(&mut State)) -> Result<(), SessionError> {
-        let mut state = self.lock();
+    /// The state, if it takes in one more job of a kind of which so many wait.
+    fn open(
+        &self,
+        waiting: impl FnOnce(&State) -> usize,
+    ) -> Result<MutexGuard<'_, State>, SessionError> {
+        let state = self.lock();
         if state.closed {
             return Err(SessionError::Aborted);
         }
-        if state.loads.len() + state.writes.len() + state.parked >= self.limits.waiting {
+        if waiting(&state) >= self.limits.waiting {
             return Err(SessionError::Overloaded);
         }
+        Ok(state)
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State>, push: impl FnOnce(&mut State)) {
         push(&mut state);
         self.wake(state);
-        Ok(())
     }
 
     /// Waits for work. `None` when the queue was closed and all of it is done.
@@ -187,7 +204,9 @@ impl Queue {
         for id in sessions {
             let mut waiting = state.busy.remove(id).unwrap_or_default();
             state.parked -= waiting.len();
-            if let (Some(first), Some(newest)) = (waiting.first_mut(), committed.remove(id)) {
+            if let (Some(first), Some(newest)) = (waiting.first_mut(), committed.remove(id))
+                && newest.version > first.work.session.version
+            {
                 first.work.session = newest;
             }
             for job in waiting.into_iter().rev() {
@@ -256,14 +275,17 @@ impl State {
     }
 
     /// The next turn: of the two kinds, the one whose oldest job has waited longest. Touches are
-    /// in no hurry.
+    /// in little hurry.
     fn take(&mut self, limits: Limits, now: Instant) -> Option<Turn> {
         let can_load = self.can_load(limits, now);
         if self.can_write(limits, now) {
             let load = self.loads.front().map(|job| job.deadline);
             let write = self.writes.front().map(WriteJob::deadline);
             let is_older = write.is_some_and(|write| load.is_none_or(|load| write <= load));
-            if is_older || !can_load {
+            let are_touches_due = self
+                .touched_at
+                .is_some_and(|touched| now.duration_since(touched) >= TOUCH_WAIT);
+            if is_older || are_touches_due || !can_load {
                 let turn = self.take_writes(limits.batch);
                 if turn.len() > 0 || !turn.touches.is_empty() {
                     self.writing.push(now);
@@ -308,6 +330,9 @@ impl State {
         let touched: Vec<Uuid> = self.touches.keys().take(max_batch).copied().collect();
         turn.touches
             .extend(touched.iter().filter_map(|id| self.touches.remove(id)));
+        if self.touches.is_empty() {
+            self.touched_at = None;
+        }
         turn
     }
 }

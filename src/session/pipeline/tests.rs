@@ -1,5 +1,7 @@
 //! The pipeline over a real store.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use chrono::TimeDelta;
 use rocket::tokio::runtime::Runtime;
 use tempfile::TempDir;
@@ -45,9 +47,15 @@ fn new_session() -> NewSession {
 
 /// Counts one up.
 fn increment() -> Apply {
-    Box::new(|record| {
-        let count: u64 = record.data.parse().unwrap();
-        Ok(Change::Data((count + 1).to_string()))
+    increment_into(Arc::default())
+}
+
+/// Counts one up and tells what it made.
+fn increment_into(made: Arc<AtomicU64>) -> Apply {
+    Box::new(move |record| {
+        let count = record.data.parse::<u64>().unwrap() + 1;
+        made.store(count, Ordering::Relaxed);
+        Ok(Change::Data(count.to_string()))
     })
 }
 
@@ -108,7 +116,7 @@ fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
 }
 
 #[test]
-fn i1_each_caller_gets_the_row_that_its_own_update_left() {
+fn i1_each_caller_sees_its_own_update_and_may_go_on_from_what_it_got() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     let pipeline = Arc::new(pipeline(&store));
@@ -122,19 +130,24 @@ fn i1_each_caller_gets_the_row_that_its_own_update_left() {
                 let (pipeline, session) = (Arc::clone(&pipeline), session.clone());
                 rocket::tokio::spawn(async move {
                     let now = session.created_at;
-                    let updated = pipeline.update(session, now, increment()).await;
-                    updated.unwrap().unwrap().data.parse().unwrap()
+                    let (first, second) = (Arc::<AtomicU64>::default(), Arc::default());
+                    let update = increment_into(Arc::clone(&first));
+                    let updated = pipeline.update(session, now, update).await;
+                    let stored = updated.unwrap().unwrap();
+                    let update = increment_into(Arc::clone(&second));
+                    pipeline.update(stored, now, update).await.unwrap().unwrap();
+                    [first, second].map(|made| made.load(Ordering::Relaxed))
                 })
             })
             .collect();
         let mut seen = Vec::new();
         for update in updates {
-            seen.push(update.await.unwrap());
+            seen.extend(update.await.unwrap());
         }
         seen
     });
     seen.sort_unstable();
-    assert_eq!(seen, (1..=500).collect::<Vec<_>>());
+    assert_eq!(seen, (1..=1000).collect::<Vec<_>>());
 }
 
 #[test]

@@ -19,8 +19,6 @@ pub(super) struct Group {
     /// Whether `base` was loaded in this turn, and not by a request some time ago.
     is_newest: bool,
     jobs: Vec<UpdateJob>,
-    /// For each job, the data as its closure left it.
-    results: Vec<String>,
 }
 
 /// What a group needs next.
@@ -51,7 +49,6 @@ pub(super) fn group(updates: Vec<UpdateJob>) -> Vec<Group> {
                 base: session.clone(),
                 is_newest: false,
                 jobs: vec![job],
-                results: Vec::new(),
             }),
         }
     }
@@ -69,7 +66,6 @@ impl Group {
         let mut current = self.base.clone();
         let mut is_changed = false;
         let mut written_at: Option<DateTime<Utc>> = None;
-        self.results.clear();
         let mut kept = Vec::with_capacity(self.jobs.len());
         let started = Instant::now();
         for mut job in std::mem::take(&mut self.jobs) {
@@ -84,7 +80,6 @@ impl Group {
                         is_changed = true;
                     }
                     written_at = written_at.max(Some(job.work.now));
-                    self.results.push(current.data.clone());
                     kept.push(job);
                 }
                 Ok(Err(error)) => job.fail(error),
@@ -111,7 +106,8 @@ impl Group {
         Step::Done
     }
 
-    /// Answers all jobs after `save` was committed; returns the row as it is stored now.
+    /// Answers all jobs after `save` was committed; returns the row as it is stored now, and how
+    /// many updates made it.
     pub(super) fn committed(mut self, save: SaveSession) -> (SessionRecord, usize) {
         let stored = SessionRecord {
             version: save.version + 1,
@@ -124,15 +120,12 @@ impl Group {
         (stored, count)
     }
 
-    /// Each job gets the row with the data that its own closure left.
+    /// Each job gets the row as it is stored, which later jobs of the group may have changed
+    /// again: what its own closure made, its caller knows from the closure. Data and version
+    /// belong together, for the caller may start its next update from them.
     fn answer(&mut self, stored: &SessionRecord) {
-        let results = self.results.drain(..);
-        for (job, data) in self.jobs.drain(..).zip(results) {
-            let record = SessionRecord {
-                data,
-                ..stored.clone()
-            };
-            job.answer(Ok(Some(record)));
+        for job in self.jobs.drain(..) {
+            job.answer(Ok(Some(stored.clone())));
         }
     }
 

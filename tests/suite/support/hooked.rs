@@ -9,19 +9,37 @@ use rocket_diesel_sessions::{
 };
 use uuid::Uuid;
 
-/// Runs `before_write` before each write of the store under it.
+/// A call that is about to be made.
+pub(crate) enum Call<'a> {
+    /// Of so many sessions.
+    Load(usize),
+    Write(&'a WriteBatch<'a>),
+}
+
+/// Runs `before` before each load and write of the store under it.
 pub(crate) struct HookedStore {
-    pub(crate) inner: Arc<DieselStore>,
-    pub(crate) before_write: Box<dyn Fn(&WriteBatch<'_>) + Send + Sync>,
+    inner: Arc<DieselStore>,
+    before: Box<dyn Fn(Call<'_>) + Send + Sync>,
+}
+
+impl HookedStore {
+    pub(crate) fn new(
+        inner: Arc<DieselStore>,
+        before: impl Fn(Call<'_>) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let before = Box::new(before);
+        Arc::new(Self { inner, before })
+    }
 }
 
 impl SessionStore for HookedStore {
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
+        (self.before)(Call::Load(session_ids.len()));
         self.inner.load(session_ids)
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
-        (self.before_write)(batch);
+        (self.before)(Call::Write(batch));
         self.inner.write(batch)
     }
 
@@ -33,8 +51,8 @@ impl SessionStore for HookedStore {
         self.inner.delete(ids)
     }
 
-    fn delete_all(&self) -> Result<usize, StoreError> {
-        self.inner.delete_all()
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
+        self.inner.clear(now, limit)
     }
 
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
