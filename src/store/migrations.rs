@@ -8,6 +8,7 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::connection::AnyConnection;
 use super::{DatabaseUrl, StoreError, StoreOptions};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -59,8 +60,6 @@ fn sqlite(
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    use super::connection::AnyConnection;
-
     #[allow(irrefutable_let_patterns)]
     let AnyConnection::Sqlite(mut connection) = super::pool::connect(url, options)? else {
         return Err(StoreError::Url("not SQLite".to_owned()));
@@ -103,32 +102,65 @@ where
     Ok(versions.iter().map(ToString::to_string).collect())
 }
 
-/// Whether a migration of this build has not been run; changes nothing.
+/// The migrations of this build that have not been run. Changes nothing, not even to ask: Diesel's
+/// own `pending_migrations` creates its table, which takes a right that a server need not have.
 pub(super) fn pending(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError> {
-    use super::connection::AnyConnection;
-
-    fn names<C>(connection: &mut C, source: EmbeddedMigrations) -> Result<Vec<String>, Failure>
-    where
-        C: MigrationHarness<C::Backend> + Connection,
-        EmbeddedMigrations: MigrationSource<C::Backend>,
-    {
-        let pending = connection.pending_migrations(source)?;
-        Ok(pending
-            .iter()
-            .map(|migration| migration.name().to_string())
-            .collect())
-    }
-
-    match super::pool::connect(url, options)? {
+    let mut connection = super::pool::connect(url, options)?;
+    let (names, exists) = match &connection {
         #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(mut connection) => names(&mut connection, SQLITE),
+        AnyConnection::Sqlite(_) => (
+            names::<diesel::sqlite::Sqlite>(&SQLITE),
+            "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
+        ),
         #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(mut connection) => names(&mut connection, POSTGRES),
+        AnyConnection::Postgres(_) => (
+            names::<diesel::pg::Pg>(&POSTGRES),
+            "SELECT 'exists' AS text WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL",
+        ),
+    };
+    let names = names.map_err(|error| failed(url, &*error))?;
+    let mut texts = |query: &str| -> Result<Vec<Row>, StoreError> {
+        let rows = diesel::sql_query(query).load(&mut connection);
+        rows.map_err(|error| failed(url, &error))
+    };
+    if texts(exists)?.is_empty() {
+        return Ok(names.into_iter().map(|(_, name)| name).collect());
     }
-    .map_err(|error| failed(url, &*error))
+    let applied = texts("SELECT version AS text FROM __diesel_schema_migrations")?;
+    let is_pending = |version: &str| applied.iter().all(|row| row.text != version);
+    Ok(names
+        .into_iter()
+        .filter(|(version, _)| is_pending(version))
+        .map(|(_, name)| name)
+        .collect())
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
+}
+
+/// Versions and names of the embedded migrations, in order.
+fn names<DB: diesel::backend::Backend>(
+    source: &EmbeddedMigrations,
+) -> Result<Vec<(String, String)>, Failure>
+where
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let mut names: Vec<_> = source
+        .migrations()?
+        .iter()
+        .map(|migration| {
+            let name = migration.name();
+            (name.version().to_string(), name.to_string())
+        })
+        .collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn failed(url: &DatabaseUrl, error: &(impl std::fmt::Display + ?Sized)) -> StoreError {

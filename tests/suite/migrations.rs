@@ -24,6 +24,16 @@ fn migrations_of(config: &str) -> FileBasedMigrations {
 }
 
 on_each_database! {
+    fn asking_for_pending_migrations_changes_nothing(database: &Database) {
+        let store = DieselStore::open(&database.url(), StoreOptions::default()).unwrap();
+        assert_eq!(store.pending_migrations().unwrap().len(), 1);
+        let tables = match database.kind() {
+            Kind::Sqlite => "SELECT count(*) AS n FROM sqlite_master",
+            Kind::Postgres => "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'",
+        };
+        assert_eq!(database.number(tables), 0);
+    }
+
     fn migrations_go_up_down_and_up_again(database: &Database) {
         let store = DieselStore::open(&database.url(), StoreOptions::default()).unwrap();
         let pending = store.pending_migrations().unwrap();
