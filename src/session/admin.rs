@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::counters::{Counters, count};
+use super::counters::{Counters, add, count};
 use super::error::SessionError;
 use super::pipeline::Pipeline;
 use super::sweeper::{SweepReport, sweep_once};
@@ -21,7 +20,7 @@ const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 const CLEAR_BATCH: u32 = 1000;
 
 /// Whether no column can hold this: PostgreSQL refuses a text with a NUL.
-fn is_no_text(value: &str) -> bool {
+pub(super) fn is_no_text(value: &str) -> bool {
     value.contains('\0')
 }
 
@@ -82,7 +81,7 @@ impl SessionAdmin {
             limit: limit.saturating_add(1),
         };
         let job = move |store: &dyn SessionStore| Ok(store.list(&query)?);
-        let mut sessions = self.pipeline.run(self.pipeline.deadline(), job).await?;
+        let mut sessions = self.pipeline.run(job).await?;
         let limit = limit as usize;
         let more = sessions.len() > limit;
         sessions.truncate(limit);
@@ -119,9 +118,8 @@ impl SessionAdmin {
                 }
             }
         };
-        let deleted = self.pipeline.run(deadline, job).await?;
-        let ended = u64::try_from(deleted).unwrap_or(u64::MAX);
-        self.counters.ended.fetch_add(ended, Ordering::Relaxed);
+        let deleted = self.pipeline.run_long(deadline, job).await?;
+        add(&self.counters.ended, deleted);
         Ok(deleted)
     }
 
@@ -133,7 +131,7 @@ impl SessionAdmin {
         let now = self.clock.now();
         let deadline = Instant::now() + BULK_TIMEOUT;
         let job = move |store: &dyn SessionStore| Ok(sweep_once(store, now)?);
-        self.pipeline.run(deadline, job).await
+        self.pipeline.run_long(deadline, job).await
     }
 
     /// Asks the database for a sign of life.
@@ -142,7 +140,7 @@ impl SessionAdmin {
     /// When it gives none within the timeout.
     pub async fn ping(&self) -> Result<(), SessionError> {
         let job = |store: &dyn SessionStore| Ok(store.ping()?);
-        self.pipeline.run(self.pipeline.deadline(), job).await
+        self.pipeline.run(job).await
     }
 
     /// What sessions went through in this process.

@@ -9,8 +9,11 @@ use serde::Deserialize;
 use super::cookie::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
-use super::pipeline::{DIRECT_CALLS, PipelineOptions};
-use crate::store::{DatabaseUrl, DieselStore, SqliteSynchronous, StoreError, StoreOptions};
+use super::pipeline::{CALL_CONNECTIONS, PipelineOptions};
+use crate::store::{
+    DatabaseUrl, DieselStore, OnSessionLimit, SessionLimit, SqliteSynchronous, StoreError,
+    StoreOptions,
+};
 
 /// The section's name in Rocket's configuration.
 const SECTION: &str = "sessions";
@@ -25,7 +28,7 @@ const DEFAULT_DATABASE: &str = "sqlite://sessions.db";
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Connections beside the workers': for calls that do not go through the queue, and the sweep.
-const OTHER_CONNECTIONS: u32 = DIRECT_CALLS + 1;
+const OTHER_CONNECTIONS: u32 = CALL_CONNECTIONS + 1;
 
 /// How long a start waits between tries to reach the database, and between its log lines.
 const STARTUP_RETRY: Duration = Duration::from_millis(250);
@@ -57,6 +60,10 @@ pub struct SessionConfig {
     /// (OWASP ASVS 5.0, 7.3.1).
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// The same for sessions of visitors who are not signed in. Default `idle_timeout`, which it
+    /// may not exceed.
+    #[serde(with = "humantime_serde")]
+    pub anonymous_idle_timeout: Option<Duration>,
     /// A session ends this long after it was created, however much it is used. Default 30 d
     /// (OWASP ASVS 5.0, 7.3.2).
     #[serde(with = "humantime_serde")]
@@ -75,11 +82,15 @@ pub struct SessionConfig {
     pub startup_timeout: Duration,
     /// Largest data of one session, as JSON. Default 64 KiB.
     pub max_data_size: ByteUnit,
+    /// Live sessions that one user may have; 0 is no limit. Default 0 (OWASP ASVS 5.0, 7.1.2).
+    pub max_sessions_per_user: u32,
+    /// What happens to a login that would give the user more. Default `end_oldest`.
+    pub on_session_limit: OnSessionLimit,
     /// What a visitor gets whose stored data cannot be decoded.
     pub on_undecodable: OnUndecodable,
     /// Whether a start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
-    /// Most database connections at a time: the workers' and three more, up to 1000. Default 8.
+    /// Most database connections at a time: the workers' and four more, up to 1000. Default 8.
     pub pool_size: u32,
     /// Threads that work off the queue, each with a connection, 1 to 64. Default 4.
     pub workers: u32,
@@ -114,12 +125,15 @@ impl Default for SessionConfig {
         Self {
             cookie: CookieConfig::default(),
             idle_timeout: 24 * HOUR,
+            anonymous_idle_timeout: None,
             absolute_timeout: 30 * 24 * HOUR,
             touch_interval: Duration::from_secs(5 * 60),
             cleanup_interval: HOUR,
             timeout: Duration::from_secs(2),
             startup_timeout: Duration::from_secs(30),
             max_data_size: 64.kibibytes(),
+            max_sessions_per_user: 0,
+            on_session_limit: OnSessionLimit::EndOldest,
             on_undecodable: OnUndecodable::Fresh,
             auto_migrate: true,
             pool_size: 8,
@@ -172,12 +186,18 @@ impl SessionConfig {
             SECOND,
             self.absolute_timeout,
         )?;
+        within(
+            "anonymous_idle_timeout",
+            self.anonymous_idle(),
+            SECOND,
+            self.idle_timeout,
+        )?;
         // A longer one would let sessions expire in use.
         within(
             "touch_interval",
             self.touch_interval,
             Duration::ZERO,
-            self.idle_timeout / 2,
+            self.anonymous_idle() / 2,
         )?;
         within("cleanup_interval", self.cleanup_interval, SECOND, LONGEST)?;
         within("timeout", self.timeout, 10 * MILLISECOND, 60 * SECOND)?;
@@ -219,9 +239,21 @@ impl SessionConfig {
     pub(crate) fn expiry(&self) -> ExpiryPolicy {
         ExpiryPolicy::new(
             self.idle_timeout,
+            self.anonymous_idle(),
             self.absolute_timeout,
             self.touch_interval,
         )
+    }
+
+    fn anonymous_idle(&self) -> Duration {
+        self.anonymous_idle_timeout.unwrap_or(self.idle_timeout)
+    }
+
+    pub(crate) fn session_limit(&self) -> SessionLimit {
+        SessionLimit {
+            max: self.max_sessions_per_user,
+            on_limit: self.on_session_limit,
+        }
     }
 
     pub(crate) fn pipeline(&self) -> PipelineOptions {
@@ -365,7 +397,15 @@ mod tests {
             ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
             ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
             ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
-            ("pool_size = 6", "sessions.pool_size", "from 7"),
+            ("pool_size = 7", "sessions.pool_size", "from 8"),
+            (
+                "anonymous_idle_timeout = '25h'",
+                "anonymous_idle_timeout",
+                "24h",
+            ),
+            ("anonymous_idle_timeout = '2m'", "touch_interval", "1m"),
+            ("max_sessions_per_user = -1", "max_sessions_per_user", "u32"),
+            ("on_session_limit = 'x'", "on_session_limit", "end_oldest"),
             ("workers = 0", "sessions.workers", "1 to 64"),
             ("max_batch = 1001", "sessions.max_batch", "1 to 1000"),
             ("max_queue = 0", "sessions.max_queue", "1 to 1000000"),

@@ -15,7 +15,7 @@ use super::expiry::{ExpiryPolicy, is_expired};
 use super::keys::SessionKeys;
 use super::pipeline::Pipeline;
 use super::token::Token;
-use crate::store::SessionRecord;
+use crate::store::{SessionLimit, SessionRecord};
 
 /// Longest user agent that is kept, in characters.
 const USER_AGENT_LEN: usize = 512;
@@ -29,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) counters: Arc<Counters>,
     pub(crate) max_data_size: ByteUnit,
     pub(crate) on_undecodable: OnUndecodable,
+    pub(crate) session_limit: SessionLimit,
 }
 
 /// The managed state, which tells the guard that the type of data is the attached one.

@@ -39,6 +39,8 @@ counters! {
     conflicts,
     /// Sessions given a new token.
     rotated,
+    /// Users signed in.
+    logged_in,
     /// Sessions ended by request.
     ended,
     /// Touches written.
@@ -55,5 +57,11 @@ counters! {
 
 /// Counts one.
 pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+    add(counter, 1);
+}
+
+/// Counts several.
+pub(crate) fn add(counter: &AtomicU64, number: usize) {
+    let number = u64::try_from(number).unwrap_or(u64::MAX);
+    counter.fetch_add(number, Ordering::Relaxed);
 }

@@ -37,6 +37,12 @@ pub enum SessionError {
     /// The session was ended, or its token replaced, while this request was using it. 409.
     #[error("the session was ended by another request")]
     Ended,
+    /// The user to be signed in does not exist, is disabled, or has another password by now. 401.
+    #[error("the user may not sign in")]
+    UserRefused,
+    /// The user has `max_sessions_per_user` sessions already, and logins are refused then. 409.
+    #[error("the user has as many sessions as allowed")]
+    TooManySessions,
     /// The data is larger than `max_data_size`; nothing was stored. 413.
     #[error("session data of {size} bytes is over the limit of {limit}")]
     TooLarge {
@@ -71,7 +77,8 @@ impl SessionError {
             Self::Unavailable(_) | Self::Timeout | Self::Overloaded | Self::Aborted => {
                 Status::ServiceUnavailable
             }
-            Self::Ended => Status::Conflict,
+            Self::Ended | Self::TooManySessions => Status::Conflict,
+            Self::UserRefused => Status::Unauthorized,
             Self::TooLarge { .. } => Status::PayloadTooLarge,
             Self::Refused(_)
             | Self::Undecodable { .. }

@@ -11,15 +11,22 @@ use crate::store::SessionRecord;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpiryPolicy {
     idle: TimeDelta,
+    anonymous_idle: TimeDelta,
     absolute: TimeDelta,
     touch_interval: TimeDelta,
 }
 
 impl ExpiryPolicy {
-    pub(crate) fn new(idle: Duration, absolute: Duration, touch_interval: Duration) -> Self {
+    pub(crate) fn new(
+        idle: Duration,
+        anonymous_idle: Duration,
+        absolute: Duration,
+        touch_interval: Duration,
+    ) -> Self {
         let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
         Self {
             idle: delta(idle),
+            anonymous_idle: delta(anonymous_idle),
             absolute: delta(absolute),
             touch_interval: delta(touch_interval),
         }
@@ -31,8 +38,18 @@ impl ExpiryPolicy {
     }
 
     /// The deadline that follows from activity `now`, at most the absolute one.
-    pub(crate) fn deadline(&self, now: DateTime<Utc>, absolute: DateTime<Utc>) -> DateTime<Utc> {
-        (now + self.idle).min(absolute)
+    pub(crate) fn deadline(
+        &self,
+        now: DateTime<Utc>,
+        absolute: DateTime<Utc>,
+        is_signed_in: bool,
+    ) -> DateTime<Utc> {
+        let idle = if is_signed_in {
+            self.idle
+        } else {
+            self.anonymous_idle
+        };
+        (now + idle).min(absolute)
     }
 
     /// Whether activity `now` is to be recorded.
@@ -56,12 +73,12 @@ mod tests {
 
     #[test]
     fn i4_activity_never_moves_the_deadline_past_the_absolute_one() {
-        let policy = ExpiryPolicy::new(hours(24), hours(72), hours(1));
+        let policy = ExpiryPolicy::new(hours(24), hours(24), hours(72), hours(1));
         let start = Utc::now();
         let absolute = policy.absolute_deadline(start);
         let mut last = start;
         for hour in 0..72 {
-            let deadline = policy.deadline(start + TimeDelta::hours(hour), absolute);
+            let deadline = policy.deadline(start + TimeDelta::hours(hour), absolute, true);
             assert!(deadline >= last && deadline <= absolute);
             last = deadline;
         }

@@ -24,6 +24,7 @@ use super::keys::SessionKeys;
 use super::pipeline::Pipeline;
 use super::state::CookieChange;
 use super::sweeper::Sweeper;
+use super::users::UserSessions;
 use crate::store::{SessionStore, TouchSession};
 
 /// How long a shutdown waits for the sweeper.
@@ -140,6 +141,7 @@ impl<D: TypedData> Sessions<D> {
             counters,
             max_data_size: config.max_data_size,
             on_undecodable: config.on_undecodable,
+            session_limit: config.session_limit(),
         };
         Ok((core, sweeping))
     }
@@ -171,9 +173,15 @@ impl<D: TypedData> Fairing for Sessions<D> {
                     Arc::clone(&core.clock),
                     Arc::clone(&core.counters),
                 );
+                let users = UserSessions::new(
+                    Arc::clone(&core.pipeline),
+                    Arc::clone(&core.clock),
+                    Arc::clone(&core.counters),
+                );
                 Ok(rocket
                     .manage(Attached::<D>::new(Arc::new(core)))
                     .manage(admin)
+                    .manage(users)
                     .manage(sweeping))
             }
             Err(error) => {
@@ -260,7 +268,11 @@ fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
         core.pipeline.touch(TouchSession {
             session_id: record.session_id,
             now: visit.now,
-            expires_at: core.expiry.deadline(visit.now, record.absolute_expires_at),
+            expires_at: core.expiry.deadline(
+                visit.now,
+                record.absolute_expires_at,
+                record.user_id.is_some(),
+            ),
             user_agent: visit.user_agent.clone(),
             ip: visit.ip.clone(),
         });

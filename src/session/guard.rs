@@ -210,6 +210,10 @@ impl<D: TypedData> Session<D> {
         self.inner.state().is_new
     }
 
+    pub(super) fn inner(&self) -> &Inner<D> {
+        &self.inner
+    }
+
     fn field<T>(&self, field: impl FnOnce(&SessionRecord) -> T) -> Option<T> {
         self.inner.state().record().map(field)
     }
@@ -228,8 +232,12 @@ impl<D> Inner<D> {
         &self.visit
     }
 
+    pub(super) fn turn(&self) -> &AsyncMutex<()> {
+        &self.turn
+    }
+
     /// The stored session, `None` while there is none.
-    fn record(&self) -> Result<Option<SessionRecord>, SessionError> {
+    pub(super) fn record(&self) -> Result<Option<SessionRecord>, SessionError> {
         match &self.state().phase {
             Phase::Absent => Ok(None),
             Phase::Live(record) => Ok(Some((**record).clone())),
@@ -298,7 +306,7 @@ impl<D: TypedData> Inner<D> {
             token_hash: token.hash(),
             user_id: None,
             data: data::encode(&*data, core.max_data_size)?,
-            expires_at: core.expiry.deadline(now, absolute_expires_at),
+            expires_at: core.expiry.deadline(now, absolute_expires_at, false),
             absolute_expires_at,
             user_agent: self.visit.user_agent.clone(),
             ip: self.visit.ip.clone(),

@@ -14,10 +14,12 @@ mod expiry;
 mod fairing;
 mod guard;
 mod keys;
+mod login;
 mod pipeline;
 mod state;
 mod sweeper;
 mod token;
+mod users;
 
 pub use admin::{SessionAdmin, SessionPage};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -31,7 +33,9 @@ pub use error::{ConfigError, SessionError, SetupError};
 pub use fairing::Sessions;
 pub use guard::Session;
 pub use keys::SessionKeys;
+pub use login::Login;
 pub use sweeper::{SweepReport, sweep_once};
+pub use users::{UserSession, UserSessions};
 
 #[cfg(feature = "bench")]
 pub(crate) use {

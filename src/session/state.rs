@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::session::token::Token;
-use crate::store::SessionRecord;
+use crate::store::{NewSession, SessionRecord};
 
 /// Where the session stands.
 #[derive(Debug)]
@@ -81,6 +83,28 @@ impl<D> State<D> {
         self.data = data;
     }
 
+    /// The session under a new token, signed in: all that a login changes of the row.
+    pub(crate) fn bound(
+        &mut self,
+        record: SessionRecord,
+        login: NewSession,
+        expires_at: DateTime<Utc>,
+        token: Token,
+    ) {
+        self.phase = Phase::Live(Box::new(SessionRecord {
+            session_id: login.session_id,
+            token_hash: login.token_hash,
+            user_id: login.user_id,
+            expires_at: record.expires_at.max(expires_at),
+            last_seen_at: login.now,
+            user_agent: login.user_agent,
+            ip: login.ip,
+            updated_at: login.now,
+            ..record
+        }));
+        self.cookie = CookieChange::Issue(token);
+    }
+
     pub(crate) fn rotated(&mut self, token: Token) {
         if let Phase::Live(record) = &mut self.phase {
             record.session_id = token.session_id();
@@ -109,8 +133,6 @@ impl<D> State<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::NewSession;
-    use chrono::Utc;
 
     fn token() -> Token {
         Token::generate(Utc::now()).unwrap()

@@ -11,9 +11,13 @@
 //! let store = DieselStore::open(&"sqlite://scratch.db".parse()?, StoreOptions::default())?;
 //! store.migrate()?;
 //! conformance::run(&store)?;
+//! // With two users that exist:
+//! conformance::run_with_users(&store, ["ada", "bob"])?;
 //! # Ok(())
 //! # }
 //! ```
+
+mod users;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use thiserror::Error;
@@ -23,6 +27,8 @@ use super::{
     ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore,
     StoreError, TokenHash, TouchSession, WriteBatch, Written,
 };
+
+pub use users::run_with_users;
 
 /// How a store fell short.
 #[derive(Debug, Error)]
@@ -43,7 +49,7 @@ pub enum Violation {
 
 type Checked = Result<(), Violation>;
 
-/// Runs all checks, in order, up to the first that fails.
+/// Runs all checks that need no user, in order, up to the first that fails.
 ///
 /// # Errors
 /// [`Violation`] names what must be true and is not.

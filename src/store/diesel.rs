@@ -19,8 +19,8 @@ use super::schema::sessions;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::{
-    DatabaseUrl, ListSessions, RotateSession, SessionRecord, SessionStore, StoreError,
-    StoreOptions, WriteBatch, Written,
+    DatabaseUrl, ListSessions, LoginOutcome, LoginSession, RevokeScope, RotateSession,
+    SessionRecord, SessionStore, StoreError, StoreOptions, WriteBatch, Written, login, users,
 };
 
 /// How often a batch is run again that lost to another transaction.
@@ -103,7 +103,7 @@ impl DieselStore {
     }
 
     /// Runs what only reads: it may be run again on another connection when its own broke.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -114,7 +114,7 @@ impl DieselStore {
     }
 
     /// Runs what writes: once, since after a broken connection nobody knows what was committed.
-    fn change<T>(
+    pub(super) fn change<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -183,6 +183,14 @@ impl SessionStore for DieselStore {
 
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
         self.change(|connection| Ok(on_database!(connection, rotate(rotations))))
+    }
+
+    fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
+        self.change(|connection| login::login(connection, login))
+    }
+
+    fn revoke(&self, user_id: &str, scope: &RevokeScope) -> Result<Vec<String>, StoreError> {
+        self.change(|connection| Ok(users::revoke(connection, user_id, scope)?))
     }
 
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {

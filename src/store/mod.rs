@@ -7,6 +7,7 @@ pub mod conformance;
 mod connection;
 mod diesel;
 mod error;
+mod login;
 mod migrations;
 mod options;
 mod pool;
@@ -20,18 +21,23 @@ mod schema;
 mod sqlite;
 mod statement;
 mod url;
+mod users;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use self::diesel::DieselStore;
 pub use error::StoreError;
+pub use login::{
+    BindSession, LoginOutcome, LoginSession, OnSessionLimit, RevokeScope, SessionLimit,
+};
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
     ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, TokenHash,
     TouchSession, WriteBatch, Written,
 };
 pub use url::DatabaseUrl;
+pub use users::{UserRecord, UserStore};
 
 /// Keeps sessions: what the `Store` interface is to express-session.
 ///
@@ -66,6 +72,21 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// When the database fails or cannot be reached.
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError>;
+
+    /// Signs a user in, in one transaction: checks the user and the limit of sessions, and gives
+    /// the user the visitor's session under a new token, or a new session. The old token is dead
+    /// then, and the data of a session that is kept is untouched.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError>;
+
+    /// Deletes sessions of one user, and of nobody else; returns the public handles of those that
+    /// were there.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn revoke(&self, user_id: &str, scope: &RevokeScope) -> Result<Vec<String>, StoreError>;
 
     /// Deletes the sessions with these public handles; returns those that were there.
     ///

@@ -26,3 +26,4 @@ mod pipeline;
 mod rolling_deploy;
 mod start;
 mod store;
+mod users;

@@ -38,8 +38,14 @@ use crate::store::{NewSession, RotateSession, SessionRecord, SessionStore, Touch
 
 pub(crate) use self::job::{Apply, Change};
 
-/// Calls at a time that do not go through the queue: lists, clearing, health.
-pub(crate) const DIRECT_CALLS: u32 = 2;
+/// Calls at a time that do not go through the queue: logins, lists, health.
+const DIRECT_CALLS: u32 = 2;
+
+/// Calls at a time that may take long: clearing, sweeping.
+const LONG_CALLS: u32 = 1;
+
+/// Connections that calls beside the queue take.
+pub(crate) const CALL_CONNECTIONS: u32 = DIRECT_CALLS + LONG_CALLS;
 
 /// How long a shutdown waits for the workers beyond the deadline of the last job.
 const GRACE: Duration = Duration::from_secs(1);
@@ -60,6 +66,7 @@ pub(crate) struct Pipeline {
     store: Arc<dyn SessionStore>,
     counters: Arc<Counters>,
     direct: Arc<Semaphore>,
+    long: Arc<Semaphore>,
     timeout: Duration,
     /// Disconnected when all workers have ended.
     workers: Mutex<Receiver<()>>,
@@ -87,6 +94,7 @@ impl Pipeline {
             store,
             counters,
             direct: Arc::new(Semaphore::new(DIRECT_CALLS as usize)),
+            long: Arc::new(Semaphore::new(LONG_CALLS as usize)),
             timeout: options.timeout,
             workers: Mutex::new(workers),
         };
@@ -179,13 +187,30 @@ impl Pipeline {
         result.map_err(|error| self.failed(error))
     }
 
-    /// Runs `job` on a blocking thread, beside the queue: for what is rare or long.
+    /// Runs `job` on a blocking thread, beside the queue: for what is rare.
     pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, SessionError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        self.run_with(&self.direct, self.deadline(), job).await
+    }
+
+    /// The same for what is long: a deadline of its own, and one at a time.
+    pub(crate) async fn run_long<T: Send + 'static>(
         &self,
         deadline: Instant,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, SessionError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        let permits = Arc::clone(&self.direct);
+        self.run_with(&self.long, deadline, job).await
+    }
+
+    async fn run_with<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        deadline: Instant,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, SessionError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let permits = Arc::clone(permits);
         let store = Arc::clone(&self.store);
         let answer = timeout_at(deadline.into(), async move {
             let permit = permits.acquire_owned().await;

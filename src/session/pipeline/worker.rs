@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ use super::job::{CreateJob, DeleteJob, Job, LoadJob, RotateJob};
 use super::queue::{Queue, Turn, WriteTurn};
 use super::update::{Group, Step, group};
 use crate::session::SessionError;
-use crate::session::counters::{Counters, count};
+use crate::session::counters::{Counters, add, count};
 use crate::store::{
     NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError,
     TouchSession, WriteBatch, Written,
@@ -272,10 +271,6 @@ impl Worker {
 fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {
     let by_id = |record: SessionRecord| (record.session_id, record);
     records.into_iter().map(by_id).collect()
-}
-
-fn add(counter: &std::sync::atomic::AtomicU64, count: usize) {
-    counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
 /// Keeps a panic of the store from ending the thread. The jobs it had are dropped, which tells

@@ -8,7 +8,7 @@ use rocket::serde::{Deserialize, Serialize};
 use rocket::tokio::sync::Semaphore;
 use rocket::{Build, Rocket, Route, State, get, routes};
 use rocket_diesel_sessions::{
-    ManualClock, Session, SessionConfig, SessionError, SessionKeys, SessionStore, Sessions,
+    Login, ManualClock, Session, SessionConfig, SessionError, SessionKeys, SessionStore, Sessions,
 };
 
 use super::local::{Answer, SECRET, figment};
@@ -103,6 +103,41 @@ async fn destroy(session: Session<Cart>) -> Answered {
     Ok("destroyed".to_owned())
 }
 
+#[get("/login/<user>?<hash>")]
+async fn login(session: Session<Cart>, user: &str, hash: Option<&str>) -> Answered {
+    let login = Login::new(user);
+    session
+        .login(match hash {
+            Some(hash) => login.verified_against(hash),
+            None => login,
+        })
+        .await?;
+    Ok(session.id().unwrap_or_default())
+}
+
+#[get("/logout")]
+async fn logout(session: Session<Cart>) -> Answered {
+    session.logout().await?;
+    Ok("signed out".to_owned())
+}
+
+/// The user, `-` for none.
+#[get("/user")]
+fn user(session: Session<Cart>) -> String {
+    session.user_id().unwrap_or_else(|| "-".to_owned())
+}
+
+#[get("/slow/login/<user>?<hash>")]
+async fn slow_login(
+    session: Session<Cart>,
+    gate: &State<Arc<Gate>>,
+    user: &str,
+    hash: Option<&str>,
+) -> Answered {
+    gate.pass().await;
+    login(session, user, hash).await
+}
+
 #[get("/slow/count")]
 async fn slow_count(session: Session<Cart>, gate: &State<Arc<Gate>>) -> Answered {
     gate.pass().await;
@@ -184,6 +219,10 @@ fn routes() -> Vec<Route> {
         add,
         rotate,
         destroy,
+        login,
+        logout,
+        user,
+        slow_login,
         slow_count,
         slow_set,
         slow_rotate,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::{
-    DieselStore, ListSessions, RotateSession, SessionRecord, SessionStore, StoreError, WriteBatch,
-    Written,
+    DieselStore, ListSessions, LoginOutcome, LoginSession, RevokeScope, RotateSession,
+    SessionRecord, SessionStore, StoreError, WriteBatch, Written,
 };
 use uuid::Uuid;
 
@@ -45,6 +45,14 @@ impl SessionStore for HookedStore {
 
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
         self.inner.rotate(rotations)
+    }
+
+    fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
+        self.inner.login(login)
+    }
+
+    fn revoke(&self, user_id: &str, scope: &RevokeScope) -> Result<Vec<String>, StoreError> {
+        self.inner.revoke(user_id, scope)
     }
 
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {

@@ -1,0 +1,146 @@
+//! Signing in and out: [`Session::login`] and [`Session::logout`].
+
+use std::sync::Arc;
+
+use super::counters::{add, count};
+use super::data::{self, TypedData};
+use super::error::SessionError;
+use super::guard::Session;
+use super::token::Token;
+use crate::store::{BindSession, LoginOutcome, LoginSession, NewSession};
+
+/// Who is to be signed in, and what must still be true of that user when it is committed.
+///
+/// # Example
+///
+/// ```no_run
+/// # use rocket_diesel_sessions::{Login, Session, SessionError, UserRecord};
+/// # async fn sign_in(session: Session<u64>, user: UserRecord) -> Result<(), SessionError> {
+/// // However the user was recognised:
+/// session.login(&user.id).await?;
+/// // By a password that was checked against this hash:
+/// session.login(Login::new(&user.id).verified_against(&user.password_hash)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Login {
+    user_id: String,
+    password_hash: Option<String>,
+}
+
+impl Login {
+    /// The user with this id, in the table `users`.
+    pub fn new(user_id: impl Into<String>) -> Self {
+        Self {
+            user_id: user_id.into(),
+            password_hash: None,
+        }
+    }
+
+    /// Refuses the login if the user's password hash is not this one any more: otherwise a login
+    /// that is under way while the password is changed would outlive the change
+    /// (OWASP ASVS 5.0, 7.4.3).
+    #[must_use]
+    pub fn verified_against(mut self, password_hash: impl Into<String>) -> Self {
+        self.password_hash = Some(password_hash.into());
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for Login {
+    fn from(user_id: T) -> Self {
+        Self::new(user_id)
+    }
+}
+
+/// Shows the user alone.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({:?}, ..)", self.user_id)
+    }
+}
+
+impl<D: TypedData> Session<D> {
+    /// Signs a user in: the session gets a new token and keeps its data; the old token is dead at
+    /// once (OWASP ASVS 5.0, 7.2.4). Makes the session if there is none.
+    ///
+    /// A session that is another user's ends, and the user gets a new one with `D::default()`; so
+    /// does a user whose anonymous session was ended meanwhile. To sign in again as the same user
+    /// is a rotation. If `max_sessions_per_user` is set, the user's oldest other sessions end in
+    /// the same transaction, or the login is refused, as `on_session_limit` says.
+    ///
+    /// Like [`rotate`](Self::rotate), make it the last thing that can fail in a handler.
+    ///
+    /// # Errors
+    /// - [`SessionError::UserRefused`] when the user does not exist, is disabled, or has another
+    ///   password by now.
+    /// - [`SessionError::TooManySessions`] when the limit is reached and logins are refused.
+    /// - [`SessionError::Ended`] when this request has ended its session before.
+    /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] when the store failed.
+    pub async fn login(&self, login: impl Into<Login>) -> Result<(), SessionError> {
+        let login = login.into();
+        if login.user_id.contains('\0') {
+            return Err(SessionError::UserRefused);
+        }
+        let inner = self.inner();
+        let _turn = inner.turn().lock().await;
+        let record = inner.record()?;
+        let (core, visit) = (inner.core(), inner.visit());
+        let token = Token::generate(visit.now)?;
+        let absolute = core.expiry.absolute_deadline(visit.now);
+        let data = D::default();
+        let fresh = NewSession {
+            id: cuid2::create_id(),
+            session_id: token.session_id(),
+            token_hash: token.hash(),
+            user_id: Some(login.user_id.clone()),
+            data: data::encode(&data, core.max_data_size)?,
+            expires_at: core.expiry.deadline(visit.now, absolute, true),
+            absolute_expires_at: absolute,
+            user_agent: visit.user_agent.clone(),
+            ip: visit.ip.clone(),
+            now: visit.now,
+        };
+        let bind = record.as_ref().map(|record| BindSession {
+            session_id: record.session_id,
+            expires_at: core
+                .expiry
+                .deadline(visit.now, record.absolute_expires_at, true),
+        });
+        let request = LoginSession {
+            user_id: login.user_id,
+            password_hash: login.password_hash,
+            session: bind.clone(),
+            fresh: fresh.clone(),
+            limit: core.session_limit,
+        };
+        let outcome = core.pipeline.run(move |store| Ok(store.login(&request)?));
+        let ended = match (outcome.await?, record, bind) {
+            (LoginOutcome::Bound(ended), Some(record), Some(bind)) => {
+                inner.state().bound(record, fresh, bind.expires_at, token);
+                count(&core.counters.rotated);
+                ended
+            }
+            (LoginOutcome::Bound(ended) | LoginOutcome::Created(ended), ..) => {
+                let record = fresh.into_record();
+                inner.state().created(record, Arc::new(data), token);
+                count(&core.counters.created);
+                ended
+            }
+            (LoginOutcome::UserRefused, ..) => return Err(SessionError::UserRefused),
+            (LoginOutcome::LimitReached, ..) => return Err(SessionError::TooManySessions),
+        };
+        add(&core.counters.ended, ended.len());
+        count(&core.counters.logged_in);
+        Ok(())
+    }
+
+    /// Signs the user out: [`destroy`](Self::destroy) under its usual name.
+    ///
+    /// # Errors
+    /// When the store failed: then the session may still be there, and the cookie is left alone.
+    pub async fn logout(&self) -> Result<(), SessionError> {
+        self.destroy().await
+    }
+}

@@ -1,0 +1,154 @@
+//! [`UserSessions`]: the sessions of one user, for a page of that user's devices.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::admin::is_no_text;
+use super::clock::Clock;
+use super::counters::{Counters, add};
+use super::error::SessionError;
+use super::pipeline::Pipeline;
+use crate::store::{ListSessions, RevokeScope, SessionRecord, SessionStore};
+
+/// Sessions that a list has at most.
+const MAX_LISTED: u32 = 1000;
+
+/// Lists and ends sessions of a user, and never another's. Managed state of a Rocket with
+/// [`Sessions`](crate::Sessions) attached, as `&State<UserSessions>`.
+///
+/// # Example
+///
+/// ```
+/// use rocket::{State, get};
+/// use rocket_diesel_sessions::{Session, SessionError, UserSessions};
+///
+/// #[get("/devices/end-others")]
+/// async fn end_others(
+///     session: Session<Vec<String>>,
+///     sessions: &State<UserSessions>,
+/// ) -> Result<String, SessionError> {
+///     let (Some(user), Some(this)) = (session.user_id(), session.id()) else {
+///         return Ok("sign in first".to_owned());
+///     };
+///     let ended = sessions.revoke_others(&user, &this).await?;
+///     Ok(format!("{ended} other sessions ended"))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct UserSessions {
+    pipeline: Arc<Pipeline>,
+    clock: Arc<dyn Clock>,
+    counters: Arc<Counters>,
+}
+
+/// A session as its user may see it: nothing of its token or data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSession {
+    /// The public handle.
+    pub id: String,
+    /// User agent of the last touch, at most 512 characters.
+    pub user_agent: Option<String>,
+    /// Address of the last touch.
+    pub ip: Option<String>,
+    /// When the session was created.
+    pub created_at: DateTime<Utc>,
+    /// Last activity, as exact as `touch_interval`.
+    pub last_seen_at: DateTime<Utc>,
+    /// When the session ends unless it is used.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl From<SessionRecord> for UserSession {
+    fn from(record: SessionRecord) -> Self {
+        Self {
+            id: record.id,
+            user_agent: record.user_agent,
+            ip: record.ip,
+            created_at: record.created_at,
+            last_seen_at: record.last_seen_at,
+            expires_at: record.expires_at,
+        }
+    }
+}
+
+impl UserSessions {
+    pub(crate) fn new(
+        pipeline: Arc<Pipeline>,
+        clock: Arc<dyn Clock>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            pipeline,
+            clock,
+            counters,
+        }
+    }
+
+    /// The user's live sessions, the newest 1000 tokens, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, user_id: &str) -> Result<Vec<UserSession>, SessionError> {
+        if is_no_text(user_id) {
+            return Ok(Vec::new());
+        }
+        let query = ListSessions {
+            now: self.clock.now(),
+            after: None,
+            user_id: Some(user_id.to_owned()),
+            limit: MAX_LISTED,
+        };
+        let job = move |store: &dyn SessionStore| Ok(store.list(&query)?);
+        let sessions = self.pipeline.run(job).await?;
+        Ok(sessions.into_iter().map(Into::into).collect())
+    }
+
+    /// Ends the user's session with this public handle; whether there was one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke(&self, user_id: &str, id: &str) -> Result<bool, SessionError> {
+        let ended = self.end(user_id, RevokeScope::One(id.to_owned())).await?;
+        Ok(ended > 0)
+    }
+
+    /// Ends all of the user's sessions but the one with the public handle `keep`; how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke_others(&self, user_id: &str, keep: &str) -> Result<usize, SessionError> {
+        self.end(user_id, RevokeScope::AllBut(keep.to_owned()))
+            .await
+    }
+
+    /// Ends all of the user's sessions; how many there were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke_all(&self, user_id: &str) -> Result<usize, SessionError> {
+        self.end(user_id, RevokeScope::All).await
+    }
+
+    async fn end(&self, user_id: &str, scope: RevokeScope) -> Result<usize, SessionError> {
+        let handle = match &scope {
+            RevokeScope::One(id) | RevokeScope::AllBut(id) => id.as_str(),
+            RevokeScope::All => "",
+        };
+        if is_no_text(user_id) || is_no_text(handle) {
+            return Ok(0);
+        }
+        let user_id = user_id.to_owned();
+        let job = move |store: &dyn SessionStore| Ok(store.revoke(&user_id, &scope)?);
+        let ended = self.pipeline.run(job).await?.len();
+        add(&self.counters.ended, ended);
+        Ok(ended)
+    }
+}
+
+impl fmt::Debug for UserSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserSessions").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,213 @@
+//! What a store must do about users: sign them in, and end their sessions and nobody else's.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Checked, created, load, new_session, now, same, write};
+use crate::store::{
+    BindSession, ListSessions, LoginOutcome, LoginSession, OnSessionLimit, RevokeScope,
+    SaveOutcome, SessionLimit, SessionRecord, SessionStore, StoreError,
+};
+
+type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
+
+/// Runs the checks that need users, up to the first that fails. Both `users` must exist.
+///
+/// # Errors
+/// [`Violation`](super::Violation) names what must be true and is not.
+pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
+    const CHECKS: [Check; 6] = [
+        a_login_keeps_the_session_under_a_new_token,
+        a_login_without_a_session_makes_one,
+        a_login_never_hands_over_another_users_session,
+        a_user_who_does_not_exist_is_refused,
+        a_login_keeps_to_the_limit,
+        a_revocation_ends_the_users_sessions_alone,
+    ];
+    CHECKS.iter().try_for_each(|check| {
+        for user in users {
+            store.revoke(user, &RevokeScope::All)?;
+        }
+        check(store, users)
+    })
+}
+
+fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> LoginSession {
+    LoginSession {
+        user_id: user.to_owned(),
+        password_hash: None,
+        session: session.map(|record| BindSession {
+            session_id: record.session_id,
+            expires_at: record.expires_at,
+        }),
+        fresh: new_session(now),
+        limit: SessionLimit::default(),
+    }
+}
+
+/// The user's live sessions, newest token first.
+fn sessions_of(store: &dyn SessionStore, user: &str) -> Result<Vec<SessionRecord>, StoreError> {
+    store.list(&ListSessions {
+        now: now(),
+        after: None,
+        user_id: Some(user.to_owned()),
+        limit: 100,
+    })
+}
+
+fn a_login_keeps_the_session_under_a_new_token(
+    store: &dyn SessionStore,
+    [user, _]: [&str; 2],
+) -> Checked {
+    const CHECK: &str = "a login changes token, user and activity, and moves no deadline back";
+    const AGAIN: &str = "the same user's login is a rotation, and moves the idle deadline forward";
+    let start = now();
+    let record = created(store, start)?;
+    let later = start + TimeDelta::seconds(1);
+    let mut request = login(user, Some(&record), later);
+    request.fresh.ip = Some("::1".to_owned());
+    if let Some(session) = &mut request.session {
+        session.expires_at = record.expires_at - TimeDelta::hours(1);
+    }
+    let outcome = store.login(&request)?;
+    same(CHECK, outcome, LoginOutcome::Bound(Vec::new()))?;
+    same(CHECK, load(store, record.session_id)?, None)?;
+    let saved = store.save(&[write(&record, "1", later)])?;
+    same(CHECK, saved, vec![SaveOutcome::Refused])?;
+    let expected = SessionRecord {
+        session_id: request.fresh.session_id,
+        token_hash: request.fresh.token_hash,
+        user_id: Some(user.to_owned()),
+        last_seen_at: later,
+        ip: Some("::1".to_owned()),
+        updated_at: later,
+        ..record
+    };
+    same(
+        CHECK,
+        load(store, expected.session_id)?,
+        Some(expected.clone()),
+    )?;
+
+    let mut request = login(user, Some(&expected), later);
+    if let Some(session) = &mut request.session {
+        session.expires_at = expected.expires_at + TimeDelta::hours(1);
+    }
+    let outcome = store.login(&request)?;
+    same(AGAIN, outcome, LoginOutcome::Bound(Vec::new()))?;
+    let kept = load(store, request.fresh.session_id)?.map(|record| (record.id, record.expires_at));
+    let deadline = expected.expires_at + TimeDelta::hours(1);
+    same(AGAIN, kept, Some((expected.id, deadline)))
+}
+
+fn a_login_without_a_session_makes_one(store: &dyn SessionStore, [user, _]: [&str; 2]) -> Checked {
+    const CHECK: &str = "a login makes a session where there is none, or none alive";
+    let now = now();
+    let expired = created(store, now - TimeDelta::days(1))?;
+    let stranger = SessionRecord {
+        session_id: Uuid::now_v7(),
+        ..expired.clone()
+    };
+    for session in [None, Some(&expired), Some(&stranger)] {
+        let request = login(user, session, now);
+        let outcome = store.login(&request)?;
+        same(CHECK, outcome, LoginOutcome::Created(Vec::new()))?;
+        let mut expected = request.fresh.into_record();
+        expected.user_id = Some(user.to_owned());
+        same(CHECK, load(store, expected.session_id)?, Some(expected))?;
+    }
+    same(CHECK, load(store, expired.session_id)?, Some(expired))
+}
+
+fn a_login_never_hands_over_another_users_session(
+    store: &dyn SessionStore,
+    [user, other]: [&str; 2],
+) -> Checked {
+    const CHECK: &str = "a login ends a session that was another user's, and makes a new one";
+    let now = now();
+    let request = login(other, None, now);
+    store.login(&request)?;
+    let others = load(store, request.fresh.session_id)?;
+    let request = login(user, others.as_ref(), now);
+    let ended = others.iter().map(|record| record.id.clone()).collect();
+    same(CHECK, store.login(&request)?, LoginOutcome::Created(ended))?;
+    same(CHECK, sessions_of(store, other)?, Vec::new())?;
+    let mine = load(store, request.fresh.session_id)?;
+    let id = mine.as_ref().map(|record| record.id.clone());
+    same(CHECK, id, Some(request.fresh.id))
+}
+
+fn a_user_who_does_not_exist_is_refused(store: &dyn SessionStore, _: [&str; 2]) -> Checked {
+    const CHECK: &str = "a user who does not exist is not signed in, and nothing is changed";
+    let now = now();
+    let record = created(store, now)?;
+    let request = login("nobody", Some(&record), now);
+    same(CHECK, store.login(&request)?, LoginOutcome::UserRefused)?;
+    same(CHECK, load(store, request.fresh.session_id)?, None)?;
+    same(CHECK, load(store, record.session_id)?, Some(record))
+}
+
+fn a_login_keeps_to_the_limit(store: &dyn SessionStore, [user, other]: [&str; 2]) -> Checked {
+    const CHECK: &str = "a login ends the oldest sessions beyond the limit, and no other user's";
+    const REFUSED: &str = "where logins are refused at the limit, nothing is changed";
+    let now = now();
+    store.login(&login(other, None, now))?;
+    let mut logins = Vec::new();
+    for _ in 0..4 {
+        let mut request = login(user, None, now);
+        request.limit.max = 2;
+        logins.push((request.fresh.id.clone(), store.login(&request)?));
+    }
+    let ended = |of: usize| LoginOutcome::Created(vec![logins[of].0.clone()]);
+    let none = LoginOutcome::Created(Vec::new());
+    let seen: Vec<LoginOutcome> = logins.iter().map(|(_, outcome)| outcome.clone()).collect();
+    same(CHECK, seen, vec![none.clone(), none, ended(0), ended(1)])?;
+    same(CHECK, sessions_of(store, other)?.len(), 1)?;
+
+    let before = sessions_of(store, user)?;
+    let mut request = login(user, None, now);
+    request.limit = SessionLimit {
+        max: 2,
+        on_limit: OnSessionLimit::Refuse,
+    };
+    same(REFUSED, store.login(&request)?, LoginOutcome::LimitReached)?;
+    same(REFUSED, sessions_of(store, user)?, before.clone())?;
+    // One that is the user's already does not count twice.
+    let mut request = login(user, before.first(), now);
+    request.limit = SessionLimit {
+        max: 2,
+        on_limit: OnSessionLimit::Refuse,
+    };
+    let outcome = store.login(&request)?;
+    same(REFUSED, outcome, LoginOutcome::Bound(Vec::new()))
+}
+
+fn a_revocation_ends_the_users_sessions_alone(
+    store: &dyn SessionStore,
+    [user, other]: [&str; 2],
+) -> Checked {
+    const CHECK: &str = "a revocation ends sessions of its user, by handle, others or all";
+    let now = now();
+    let anonymous = created(store, now)?;
+    let mut ids = Vec::new();
+    for owner in [user, user, user, other] {
+        let request = login(owner, None, now);
+        store.login(&request)?;
+        ids.push(request.fresh.id);
+    }
+    let revoke = |scope: RevokeScope| {
+        let mut ended = store.revoke(user, &scope)?;
+        ended.sort();
+        Ok::<_, StoreError>(ended)
+    };
+    let one = |id: &String| RevokeScope::One(id.clone());
+    same(CHECK, revoke(one(&ids[3]))?, Vec::new())?;
+    same(CHECK, revoke(one(&anonymous.id))?, Vec::new())?;
+    same(CHECK, revoke(one(&ids[0]))?, vec![ids[0].clone()])?;
+    same(CHECK, revoke(one(&ids[0]))?, Vec::new())?;
+    let others = revoke(RevokeScope::AllBut(ids[1].clone()))?;
+    same(CHECK, others, vec![ids[2].clone()])?;
+    same(CHECK, revoke(RevokeScope::All)?, vec![ids[1].clone()])?;
+    same(CHECK, sessions_of(store, other)?.len(), 1)?;
+    same(CHECK, load(store, anonymous.session_id)?, Some(anonymous))
+}

@@ -1,0 +1,207 @@
+//! Signing in: what it is asked, and the one transaction that does it, the same on both databases.
+//!
+//! The transaction begins with a write of the user's row that changes nothing. It makes logins of
+//! one user, and changes of that user, wait for each other: no login gets past the limit of
+//! sessions, and none is committed after the user was disabled or the password changed.
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::case_when;
+use diesel::prelude::*;
+use diesel::sql_types::Timestamp;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::connection::AnyConnection;
+use super::row::SessionRow;
+use super::schema::{sessions, users};
+use super::{NewSession, StoreError};
+
+/// A user to be signed in: under a new token, in the visitor's session or in a new one.
+#[derive(Clone, Debug)]
+pub struct LoginSession {
+    /// The user; must exist and not be disabled.
+    pub user_id: String,
+    /// If given, must be the user's password hash still: what was verified counts only while it
+    /// is true.
+    pub password_hash: Option<String>,
+    /// The visitor's session. One that is anonymous or the user's own is kept, with its data; one
+    /// of another user ends.
+    pub session: Option<BindSession>,
+    /// The session to make where none is kept. Its token, agent, address and time are the kept
+    /// one's too; its user is ignored.
+    pub fresh: NewSession,
+    /// How many sessions the user may have, this one among them.
+    pub limit: SessionLimit,
+}
+
+/// A session that a login is to keep.
+#[derive(Clone, Debug)]
+pub struct BindSession {
+    /// The lookup half of its token.
+    pub session_id: Uuid,
+    /// Its deadline from now on, unless that would move it back.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// How many live sessions a user may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLimit {
+    /// The number; 0 is no limit.
+    pub max: u32,
+    /// What happens to a login that would pass it.
+    pub on_limit: OnSessionLimit,
+}
+
+/// What happens to a login that would give the user too many sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSessionLimit {
+    /// The sessions whose tokens are oldest end.
+    #[default]
+    EndOldest,
+    /// It is refused.
+    Refuse,
+}
+
+/// What became of a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// The visitor's session is the user's now; these ended for it, by public handle.
+    Bound(Vec<String>),
+    /// The user has a new session; these ended for it, by public handle.
+    Created(Vec<String>),
+    /// There is no such user, the user is disabled, or the password is another one by now.
+    UserRefused,
+    /// The user has as many sessions as allowed. Nothing was changed.
+    LimitReached,
+}
+
+/// Which of a user's sessions are to end. Nobody else's ever do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevokeScope {
+    /// The one with this public handle.
+    One(String),
+    /// All but the one with this public handle.
+    AllBut(String),
+    /// All.
+    All,
+}
+
+/// Runs in a transaction; on SQLite its first statement takes the write lock.
+pub(super) fn login(
+    connection: &mut AnyConnection,
+    login: &LoginSession,
+) -> Result<LoginOutcome, StoreError> {
+    connection.transaction(|connection| {
+        if !lock_user(connection, login)? {
+            return Ok(LoginOutcome::UserRefused);
+        }
+        let others = others(connection, login)?;
+        let allowed = match login.limit.max {
+            0 => others.len(),
+            max => max as usize - 1,
+        };
+        if others.len() > allowed && login.limit.on_limit == OnSessionLimit::Refuse {
+            return Ok(LoginOutcome::LimitReached);
+        }
+        let surplus = &others[allowed.min(others.len())..];
+        let mut ended = delete(connection, surplus)?;
+        if bind(connection, login)? {
+            return Ok(LoginOutcome::Bound(ended));
+        }
+        ended.extend(end_replaced(connection, login)?);
+        let mut fresh = login.fresh.clone();
+        fresh.user_id = Some(login.user_id.clone());
+        diesel::insert_into(sessions::table)
+            .values(SessionRow::from(&fresh))
+            .execute(connection)?;
+        Ok(LoginOutcome::Created(ended))
+    })
+}
+
+/// Whether the user may sign in. Until the transaction ends, nobody changes that.
+fn lock_user(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<bool> {
+    let user = users::table
+        .filter(users::id.eq(&login.user_id))
+        .filter(users::disabled_at.is_null());
+    let unchanged = users::updated_at.eq(users::updated_at);
+    let locked = match &login.password_hash {
+        Some(hash) => diesel::update(user.filter(users::password_hash.eq(hash)))
+            .set(unchanged)
+            .execute(connection)?,
+        None => diesel::update(user).set(unchanged).execute(connection)?,
+    };
+    Ok(locked == 1)
+}
+
+/// Handles of the user's other live sessions, newest token first; none where there is no limit.
+fn others(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<Vec<String>> {
+    if login.limit.max == 0 {
+        return Ok(Vec::new());
+    }
+    let own = login.session.as_ref().map_or(Uuid::nil(), |s| s.session_id);
+    sessions::table
+        .filter(sessions::user_id.eq(&login.user_id))
+        .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
+        .filter(sessions::session_id.ne(own.to_string()))
+        .order(sessions::session_id.desc())
+        .select(sessions::id)
+        .load(connection)
+}
+
+fn delete(connection: &mut AnyConnection, ids: &[String]) -> QueryResult<Vec<String>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(ids)))
+        .returning(sessions::id)
+        .get_results(connection)
+}
+
+/// Gives the visitor's session to the user, in one statement; whether it could be kept.
+fn bind(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<bool> {
+    let Some(session) = &login.session else {
+        return Ok(false);
+    };
+    let new = &login.fresh;
+    let now = new.now.naive_utc();
+    let deadline = session.expires_at.naive_utc().into_sql::<Timestamp>();
+    let later = case_when(
+        sessions::expires_at.lt(session.expires_at.naive_utc()),
+        deadline,
+    )
+    .otherwise(sessions::expires_at);
+    let is_nobody_elses = sessions::user_id
+        .is_null()
+        .or(sessions::user_id.eq(&login.user_id).assume_not_null());
+    let kept = sessions::table
+        .filter(sessions::session_id.eq(session.session_id.to_string()))
+        .filter(sessions::expires_at.gt(now))
+        .filter(is_nobody_elses);
+    let bound = diesel::update(kept)
+        .set((
+            sessions::session_id.eq(new.session_id.to_string()),
+            sessions::token_hash.eq(new.token_hash.as_bytes().to_vec()),
+            sessions::user_id.eq(&login.user_id),
+            sessions::expires_at.eq(later),
+            sessions::last_seen_at.eq(now),
+            sessions::user_agent.eq(&new.user_agent),
+            sessions::ip.eq(&new.ip),
+            sessions::updated_at.eq(now),
+        ))
+        .execute(connection)?;
+    Ok(bound == 1)
+}
+
+/// Ends the visitor's session where it is another user's.
+fn end_replaced(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<Vec<String>> {
+    let Some(session) = &login.session else {
+        return Ok(Vec::new());
+    };
+    let replaced = sessions::table
+        .filter(sessions::session_id.eq(session.session_id.to_string()))
+        .filter(sessions::user_id.is_not_null());
+    diesel::delete(replaced)
+        .returning(sessions::id)
+        .get_results(connection)
+}
