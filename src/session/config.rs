@@ -1,6 +1,6 @@
 //! `[default.sessions]` of Rocket.toml, `ROCKET_SESSIONS` and `DATABASE_URL`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rocket::data::{ByteUnit, ToByteUnit};
 use rocket::figment::Figment;
@@ -10,29 +10,16 @@ use super::cookie::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, PipelineOptions};
-use crate::store::{
-    DatabaseUrl, DieselStore, OnSessionLimit, SessionLimit, SqliteSynchronous, StoreError,
-    StoreOptions,
-};
+use crate::store::{OnSessionLimit, SessionLimit, SqliteSynchronous};
 
 /// The section's name in Rocket's configuration.
 const SECTION: &str = "sessions";
-
-/// The environment variable that names the database.
-const DATABASE_URL: &str = "DATABASE_URL";
-
-/// The database where `DATABASE_URL` is not set.
-const DEFAULT_DATABASE: &str = "sqlite://sessions.db";
 
 /// Ten years: longer durations are mistakes, and could leave the range of dates.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Connections beside the workers': for calls that do not go through the queue, and the sweep.
 const OTHER_CONNECTIONS: u32 = CALL_CONNECTIONS + 1;
-
-/// How long a start waits between tries to reach the database, and between its log lines.
-const STARTUP_RETRY: Duration = Duration::from_millis(250);
-const STARTUP_PROGRESS: Duration = Duration::from_secs(3);
 
 /// Settings of the session layer. Durations are written as in `"24h"` or `"1h 30m"`.
 ///
@@ -264,76 +251,6 @@ impl SessionConfig {
             timeout: self.timeout,
         }
     }
-
-    /// Connects to the database and brings its schema up to date, waiting for it up to
-    /// `startup_timeout`. Blocks.
-    ///
-    /// # Errors
-    /// When the database refuses, cannot be reached in time, or cannot be migrated; with
-    /// `auto_migrate` off, when it lacks migrations.
-    pub fn open_store(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
-        let store = self.connect(url)?;
-        if self.auto_migrate {
-            for version in store.migrate()? {
-                tracing::info!("ran migration {version}");
-            }
-            return Ok(store);
-        }
-        let pending = store.pending_migrations()?;
-        if pending.is_empty() {
-            return Ok(store);
-        }
-        let database = url.to_string();
-        Err(SetupError::PendingMigrations { database, pending })
-    }
-
-    /// Connects to the database and leaves its schema as it is, waiting for it up to
-    /// `startup_timeout`. Blocks.
-    ///
-    /// # Errors
-    /// When the database refuses, or cannot be reached in time.
-    pub fn connect(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
-        let options = StoreOptions {
-            pool_size: self.pool_size,
-            prepared_statements: self.prepared_statements,
-            timeout: self.timeout,
-            sqlite_synchronous: self.sqlite_synchronous,
-        };
-        let start = Instant::now();
-        let mut reported = start;
-        loop {
-            match DieselStore::open(url, options.clone()) {
-                Err(StoreError::Connect {
-                    reason,
-                    permanent: false,
-                    ..
-                }) if start.elapsed() < self.startup_timeout => {
-                    if reported == start || reported.elapsed() >= STARTUP_PROGRESS {
-                        reported = Instant::now();
-                        tracing::warn!(
-                            "waiting for {url}, {}s of {}s: {reason}",
-                            start.elapsed().as_secs(),
-                            self.startup_timeout.as_secs()
-                        );
-                    }
-                    std::thread::sleep(STARTUP_RETRY);
-                }
-                result => return result,
-            }
-        }
-    }
-}
-
-/// The database of the environment: `DATABASE_URL`, by default `sqlite://sessions.db`.
-///
-/// # Errors
-/// When it is not a URL of a database that this build can use.
-pub fn database_url_from_env() -> Result<DatabaseUrl, StoreError> {
-    match std::env::var(DATABASE_URL) {
-        Ok(url) if !url.trim().is_empty() => url.trim().parse(),
-        Err(std::env::VarError::NotUnicode(_)) => Err(StoreError::Url("must be UTF-8".to_owned())),
-        _ => DEFAULT_DATABASE.parse(),
-    }
 }
 
 /// Whether the selected profile is `debug`. Every other one is treated as production.
@@ -401,7 +318,7 @@ mod tests {
             (
                 "anonymous_idle_timeout = '25h'",
                 "anonymous_idle_timeout",
-                "24h",
+                "1day",
             ),
             ("anonymous_idle_timeout = '2m'", "touch_interval", "1m"),
             ("max_sessions_per_user = -1", "max_sessions_per_user", "u32"),

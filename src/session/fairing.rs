@@ -13,7 +13,7 @@ use rocket::{Build, Orbit, Request, Response, Rocket};
 
 use super::admin::SessionAdmin;
 use super::clock::{Clock, SystemClock};
-use super::config::{SessionConfig, database_url_from_env, is_debug};
+use super::config::{SessionConfig, is_debug};
 use super::cookie::CookiePolicy;
 use super::core::{Attached, Core};
 use super::counters::Counters;
@@ -22,6 +22,7 @@ use super::error::SetupError;
 use super::guard::{Inner, Slot};
 use super::keys::SessionKeys;
 use super::pipeline::Pipeline;
+use super::startup::database_url_from_env;
 use super::state::CookieChange;
 use super::sweeper::Sweeper;
 use super::users::UserSessions;

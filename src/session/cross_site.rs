@@ -1,0 +1,288 @@
+//! [`CrossSiteProtection`]: keeps other sites from using a visitor's cookie.
+
+use std::str::FromStr;
+
+use rocket::data::Data;
+use rocket::fairing::{self, Fairing, Info, Kind};
+use rocket::http::{Method, Status};
+use rocket::route::{Handler, Outcome};
+use rocket::{Build, Request, Rocket, Route};
+use serde::Deserialize;
+
+/// The methods that may change something (RFC 9110, section 9.2.1).
+const UNSAFE: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Delete];
+
+/// Before every route of the application.
+const FIRST: isize = isize::MIN;
+
+/// A fairing that answers requests with 403 that another site made a browser send, if they could
+/// change something: no form needs a token then (OWASP ASVS 5.0, 3.5.1).
+///
+/// Refused are unsafe methods with `Sec-Fetch-Site: cross-site`, or with an `Origin` that is
+/// neither the request's own host nor one of the allowed ones. What brings neither header comes
+/// from no browser, or from one that predates them and is left to the cookie's `SameSite`.
+///
+/// Behind a proxy that changes the `Host` header, allow the origin that browsers see.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::CrossSiteProtection;
+///
+/// let rocket = rocket::build().attach(
+///     CrossSiteProtection::fairing().allow(["https://app.example.com".parse().unwrap()]),
+/// );
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CrossSiteProtection {
+    allowed: Vec<Origin>,
+}
+
+impl CrossSiteProtection {
+    /// A fairing that lets in requests of the own host alone.
+    pub fn fairing() -> Self {
+        Self::default()
+    }
+
+    /// Lets in requests of these origins too.
+    #[must_use]
+    pub fn allow(mut self, origins: impl IntoIterator<Item = Origin>) -> Self {
+        self.allowed.extend(origins);
+        self
+    }
+
+    fn admits(&self, request: &Request<'_>) -> bool {
+        let headers = request.headers();
+        let mut origins = headers.get("Origin").peekable();
+        let is_cross_site = headers
+            .get("Sec-Fetch-Site")
+            .any(|site| site.trim().eq_ignore_ascii_case("cross-site"));
+        if origins.peek().is_none() {
+            return !is_cross_site;
+        }
+        let host = match request.host() {
+            Some(host) => Some(host.to_string()),
+            // Rocket's local client sets no host.
+            None => headers.get_one("Host").map(str::to_owned),
+        };
+        origins.all(|origin| {
+            let Ok(origin) = origin.trim().parse::<Origin>() else {
+                return false;
+            };
+            let is_own = host.as_deref().is_some_and(|host| origin.is_at(host));
+            self.allowed.contains(&origin) || is_own && !is_cross_site
+        })
+    }
+}
+
+#[rocket::async_trait]
+impl Fairing for CrossSiteProtection {
+    fn info(&self) -> Info {
+        Info {
+            name: "Cross-site protection",
+            kind: Kind::Ignite | Kind::Singleton,
+        }
+    }
+
+    /// Puts a route in front of all others, which either refuses or passes the request on: a
+    /// request fairing could not answer.
+    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
+        let route = |method| Route::ranked(FIRST, method, "/<_..>", self.clone());
+        let routes: Vec<Route> = UNSAFE.into_iter().map(route).collect();
+        Ok(rocket.mount("/", routes))
+    }
+}
+
+#[rocket::async_trait]
+impl Handler for CrossSiteProtection {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        if self.admits(request) {
+            return Outcome::forward(data, Status::NotFound);
+        }
+        tracing::debug!("refused a cross-site {} request", request.method());
+        Outcome::Error(Status::Forbidden)
+    }
+}
+
+/// An origin (RFC 6454): scheme, host, and the port where it is not the scheme's own.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::Origin;
+///
+/// assert!("https://app.example.com".parse::<Origin>().is_ok());
+/// assert!("https://app.example.com/path".parse::<Origin>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Origin {
+    scheme: &'static str,
+    /// Host and, unless it is the scheme's default, port; in lower case.
+    authority: String,
+}
+
+impl Origin {
+    /// Whether this is the origin of pages at a `Host`, by whatever scheme they were fetched:
+    /// behind a proxy that ends TLS, the server cannot tell. Browsers can, and call a request
+    /// from `http` to `https` cross-site.
+    fn is_at(&self, host: &str) -> bool {
+        without_default_port(self.scheme, host).eq_ignore_ascii_case(&self.authority)
+    }
+}
+
+fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    authority.strip_suffix(port).unwrap_or(authority)
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(origin: &str) -> Result<Self, String> {
+        let refusal = || {
+            format!("{origin:?} is no origin: allowed are http:// or https://, a host, and a port")
+        };
+        let (scheme, authority) = origin.split_once("://").ok_or_else(refusal)?;
+        let scheme = ["http", "https"]
+            .into_iter()
+            .find(|known| scheme.eq_ignore_ascii_case(known))
+            .ok_or_else(refusal)?;
+        let is_authority = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        if authority.is_empty() || !authority.chars().all(is_authority) {
+            return Err(refusal());
+        }
+        let authority = without_default_port(scheme, authority).to_ascii_lowercase();
+        Ok(Self { scheme, authority })
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = String;
+
+    fn try_from(origin: String) -> Result<Self, String> {
+        origin.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rocket::http::Header;
+    use rocket::local::blocking::Client;
+    use rocket::{delete, get, post, routes};
+
+    #[get("/")]
+    fn page() -> &'static str {
+        "page"
+    }
+
+    #[post("/")]
+    fn change() -> &'static str {
+        "changed"
+    }
+
+    #[delete("/deep/down/<_>")]
+    fn remove() {}
+
+    fn client() -> Client {
+        let protection =
+            CrossSiteProtection::fairing().allow(["https://partner.example".parse().unwrap()]);
+        let rocket = rocket::custom(rocket::Config::figment().merge(("log_level", "off")))
+            .mount("/", routes![page, change, remove])
+            .attach(protection);
+        Client::untracked(rocket).unwrap()
+    }
+
+    /// The status of a request to app.example:8000 with these headers.
+    fn status(client: &Client, method: Method, path: &str, headers: &[(&str, &str)]) -> u16 {
+        let mut request = client.req(method, path);
+        request.add_header(Header::new("Host", "app.example:8000"));
+        for (name, value) in headers {
+            request.add_header(Header::new((*name).to_owned(), (*value).to_owned()));
+        }
+        request.dispatch().status().code
+    }
+
+    #[test]
+    fn what_another_site_sends_is_refused() {
+        let client = client();
+        let (site, origin) = ("Sec-Fetch-Site", "Origin");
+        let own = "http://app.example:8000";
+        for (headers, expected) in [
+            (&[][..], 200),
+            (&[(site, "same-origin"), (origin, own)], 200),
+            (&[(site, "none")], 200),
+            (&[(origin, "https://APP.example:8000")], 200),
+            (&[(site, "cross-site")], 403),
+            (&[(site, "cross-site"), (origin, own)], 403),
+            (
+                &[(site, "cross-site"), (origin, "https://partner.example")],
+                200,
+            ),
+            (&[(origin, "https://partner.example:443")], 200),
+            (&[(origin, "http://partner.example")], 403),
+            (&[(origin, "https://evil.example")], 403),
+            (
+                &[(site, "same-site"), (origin, "http://www.app.example:8000")],
+                403,
+            ),
+            (&[(origin, "http://app.example")], 403),
+            (&[(origin, "http://app.example:8000.evil.example")], 403),
+            (&[(origin, "null")], 403),
+            (&[(origin, "")], 403),
+            (&[(origin, own), (origin, "https://evil.example")], 403),
+        ] {
+            assert_eq!(
+                status(&client, Method::Post, "/", headers),
+                expected,
+                "{headers:?}"
+            );
+            let path = "/deep/down/7";
+            assert_eq!(
+                status(&client, Method::Delete, path, headers),
+                expected,
+                "{headers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn reading_is_free_and_nothing_else_changes() {
+        let client = client();
+        let evil = [
+            ("Origin", "https://evil.example"),
+            ("Sec-Fetch-Site", "cross-site"),
+        ];
+        assert_eq!(status(&client, Method::Get, "/", &evil), 200);
+        assert_eq!(status(&client, Method::Head, "/", &evil), 200);
+        assert_eq!(status(&client, Method::Post, "/nowhere", &[]), 404);
+        assert_eq!(status(&client, Method::Post, "/nowhere", &evil), 403);
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        for wrong in [
+            "https://a.example/",
+            "a.example",
+            "ftp://a.example",
+            "https://",
+            "null",
+            "https://u@a",
+        ] {
+            let refusal = wrong.parse::<Origin>().unwrap_err();
+            assert!(
+                refusal.contains(wrong) && refusal.contains("https://"),
+                "{refusal}"
+            );
+        }
+        assert_eq!(
+            "HTTPS://A.example:443".parse(),
+            "https://a.example".parse::<Origin>()
+        );
+        assert_ne!(
+            "http://a.example:443".parse(),
+            "http://a.example".parse::<Origin>()
+        );
+    }
+}
