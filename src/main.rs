@@ -78,8 +78,8 @@ fn read_env_file() -> Result<(), Failure> {
 
 fn serve() -> Result<(), Failure> {
     let settings = Settings::from_env()?;
-    let store = settings.sessions.open_store(&settings.database_url)?;
-    let rocket = app::rocket(settings, Arc::new(store), Arc::new(SystemClock));
+    let store = Arc::new(settings.sessions.open_store(&settings.database_url)?);
+    let rocket = app::rocket(settings, store.clone(), store, Arc::new(SystemClock));
     match rocket::execute(rocket.launch()) {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.kind() {

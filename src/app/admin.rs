@@ -8,6 +8,9 @@ use rocket::request::{self, FromRequest, Request};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::signed_in::SignedIn;
+use super::users::Users;
+
 /// The environment variable that holds the token.
 const SESSION_ADMIN_TOKEN: &str = "SESSION_ADMIN_TOKEN";
 
@@ -54,8 +57,9 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-/// A request guard for administrators: `Authorization: Bearer` with the token. In the debug
-/// profile, bound to a loopback address, a request without that header is let in too.
+/// A request guard for administrators: `Authorization: Bearer` with the token, or a signed-in user
+/// with `is_admin`. In the debug profile, bound to a loopback address, a request without that
+/// header is let in too.
 pub(super) struct Admin;
 
 #[rocket::async_trait]
@@ -67,18 +71,39 @@ impl<'r> FromRequest<'r> for Admin {
         let is_open =
             config.profile == rocket::Config::DEBUG_PROFILE && config.address.is_loopback();
         let admitted = match request.headers().get_one("Authorization") {
-            None => is_open,
+            None if is_open => Ok(()),
+            None => is_signed_in(request).await,
             Some(header) => request
                 .rocket()
                 .state::<AdminToken>()
                 .zip(bearer(header))
-                .is_some_and(|(token, presented)| token.admits(presented)),
+                .filter(|(token, presented)| token.admits(presented))
+                .map(drop)
+                .ok_or(Status::Unauthorized),
         };
-        if admitted {
-            Outcome::Success(Self)
-        } else {
-            Outcome::Error((Status::Unauthorized, ()))
+        match admitted {
+            Ok(()) => Outcome::Success(Self),
+            Err(status) => Outcome::Error((status, ())),
         }
+    }
+}
+
+/// Whether the visitor is an administrator: 401 for nobody, 403 for other users.
+async fn is_signed_in(request: &Request<'_>) -> Result<(), Status> {
+    let signed_in = match request.guard::<SignedIn>().await {
+        Outcome::Success(signed_in) => signed_in,
+        Outcome::Error((status, _)) | Outcome::Forward(status) => return Err(status),
+    };
+    let users = request.rocket().state::<Users>();
+    let users = users.ok_or(Status::InternalServerError)?;
+    let user = signed_in
+        .user(users)
+        .await
+        .map_err(|error| error.status())?;
+    if user.is_admin {
+        Ok(())
+    } else {
+        Err(Status::Forbidden)
     }
 }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::admin::Admin;
 use super::data::{DataPatch, SessionData};
 use super::error::ApiError;
+use super::fields::{bad_request, read_body, unsupported};
 use super::view::{CurrentSession, SessionList};
 use crate::{Session, SessionAdmin};
 
@@ -18,7 +19,7 @@ use crate::{Session, SessionAdmin};
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1000;
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
@@ -27,10 +28,11 @@ struct Visit {
     visit_count: u64,
 }
 
+/// How many sessions were ended.
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde")]
-struct Deleted {
-    deleted: usize,
+pub(super) struct Deleted {
+    pub(super) deleted: usize,
 }
 
 /// Counts a visit; makes the session.
@@ -137,24 +139,9 @@ impl<'r> FromData<'r> for DataPatch {
 
 async fn read_patch(request: &Request<'_>, body: Data<'_>) -> Result<DataPatch, ApiError> {
     if !request.content_type().is_some_and(|kind| kind.is_json()) {
-        let message = "the body must be sent as Content-Type: application/json";
-        return Err(ApiError::new(
-            Status::UnsupportedMediaType,
-            "unsupported_media_type",
-            message,
-        ));
+        return Err(unsupported("application/json"));
     }
-    let limit = 64.kibibytes();
-    let bad_request = |message: String| ApiError::new(Status::BadRequest, "bad_request", message);
-    let body = body
-        .open(limit)
-        .into_bytes()
-        .await
-        .map_err(|error| bad_request(format!("the body could not be read: {error}")))?;
-    if !body.is_complete() {
-        let message = format!("the body is larger than {limit}");
-        return Err(ApiError::new(Status::PayloadTooLarge, "too_large", message));
-    }
+    let body = read_body(body, 64.kibibytes()).await?;
     let body = rocket::serde::json::from_slice(&body)
         .map_err(|error| bad_request(format!("the body is not JSON: {error}")))?;
     DataPatch::from_json(body).map_err(ApiError::unprocessable)

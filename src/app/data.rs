@@ -17,6 +17,9 @@ pub struct SessionData {
     pub display_name: Option<String>,
     /// How pages look.
     pub theme: Theme,
+    /// Code of a message for the next page; see `app::notice`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// How pages look.
@@ -150,6 +153,7 @@ mod tests {
             visit_count: 7,
             display_name: Some("Ada".into()),
             theme: Theme::Dark,
+            notice: None,
         };
         let patch = rocket::serde::json::from_str(patch).unwrap();
         DataPatch::from_json(patch).unwrap().apply(&mut data);

@@ -1,13 +1,20 @@
 //! Every error a client can get: JSON for programs, a page for browsers, never a stack trace.
 
+use std::time::Duration;
+
 use askama::Template;
-use rocket::http::{Accept, Header, Status};
+use rocket::http::{Accept, Status};
 use rocket::response::content::RawHtml;
 use rocket::response::{self, Responder};
 use rocket::serde::{Serialize, json::Json};
 use rocket::{Catcher, Request, Response, catch, catchers};
 
+use super::pages::Frame;
 use crate::SessionError;
+
+/// Challenges of a 401: to administrators, and to users, whose scheme is the session cookie.
+const ADMIN_CHALLENGE: &str = "Bearer";
+const USER_CHALLENGE: &str = "Session";
 
 /// An error as `{"error":{"code":"…","message":"…"}}`.
 #[derive(Debug)]
@@ -15,6 +22,10 @@ pub(super) struct ApiError {
     status: Status,
     code: &'static str,
     message: String,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u64>,
+    /// How to authenticate, on 401 (RFC 9110, section 11.6.1).
+    challenge: &'static str,
 }
 
 #[derive(Serialize)]
@@ -36,7 +47,37 @@ impl ApiError {
             status,
             code,
             message: message.into(),
+            retry_after: (status == Status::ServiceUnavailable).then_some(1),
+            challenge: USER_CHALLENGE,
         }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.status
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether it is about what was entered: for the form to say, and not for a page of its own.
+    pub(super) fn is_for_the_form(&self) -> bool {
+        matches!(self.status.code, 401 | 409 | 422 | 429) && self.code != "session_ended"
+    }
+
+    fn with_headers(&self, mut response: Response<'static>) -> Response<'static> {
+        response.set_status(self.status);
+        if self.status == Status::Unauthorized {
+            response.set_raw_header("WWW-Authenticate", self.challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.set_raw_header("Retry-After", seconds.to_string());
+        }
+        response
+    }
+
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.retry_after
     }
 
     /// 422: understood, and not allowed.
@@ -44,15 +85,47 @@ impl ApiError {
         Self::new(Status::UnprocessableEntity, "invalid", message)
     }
 
+    /// 401: whoever it is, or says so, is not told what of the two was wrong
+    /// (OWASP ASVS 5.0, 6.3.8).
+    pub(super) fn wrong_credentials() -> Self {
+        let message = "the username or the password is wrong";
+        Self::new(Status::Unauthorized, "wrong_credentials", message)
+    }
+
+    /// 401: only for signed-in users.
+    pub(super) fn signed_out() -> Self {
+        Self::new(Status::Unauthorized, "signed_out", "sign in first")
+    }
+
+    /// 429, with the time to wait.
+    pub(super) fn too_many_attempts(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let message =
+            format!("too many wrong passwords were given; try again in {seconds} seconds");
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(Status::TooManyRequests, "too_many_attempts", message)
+        }
+    }
+
+    /// 500, whose cause was logged.
+    pub(super) fn internal() -> Self {
+        Self::of(Status::InternalServerError)
+    }
+
     /// What a bare status means.
-    fn of(status: Status) -> Self {
+    pub(super) fn of(status: Status) -> Self {
         let (code, message) = match status.code {
             400 => ("bad_request", "the request could not be understood"),
             401 => (
                 "unauthorized",
-                "this needs `Authorization: Bearer` with the admin token",
+                "this needs an administrator: sign in as one, or send `Authorization: Bearer` \
+                 with the admin token",
             ),
-            403 => ("forbidden", "this is not allowed"),
+            403 => (
+                "forbidden",
+                "this is not allowed for you, or was sent by another site",
+            ),
             404 => ("not_found", "there is nothing here"),
             409 => (
                 "session_ended",
@@ -74,7 +147,10 @@ impl ApiError {
             500..=599 => ("internal", "something went wrong here"),
             _ => ("error", status.reason_lossy()),
         };
-        Self::new(status, code, message)
+        Self {
+            challenge: ADMIN_CHALLENGE,
+            ..Self::new(status, code, message)
+        }
     }
 }
 
@@ -85,6 +161,12 @@ impl From<SessionError> for ApiError {
             SessionError::TooLarge { .. } => {
                 Self::new(error.status(), "too_large", error.to_string())
             }
+            SessionError::UserRefused => Self::wrong_credentials(),
+            SessionError::TooManySessions => Self::new(
+                error.status(),
+                "too_many_sessions",
+                "you are signed in on as many devices as allowed; sign out on one of them first",
+            ),
             _ => Self::of(error.status()),
         }
     }
@@ -98,47 +180,49 @@ impl<'r> Responder<'r, 'static> for ApiError {
                 message: &self.message,
             },
         };
-        let mut response = Response::build_from(Json(body).respond_to(request)?);
-        response.status(self.status);
-        if self.status == Status::Unauthorized {
-            response.header(Header::new("WWW-Authenticate", "Bearer"));
-        }
-        if self.status == Status::ServiceUnavailable {
-            response.header(Header::new("Retry-After", "1"));
-        }
-        response.ok()
+        let response = Json(body).respond_to(request)?;
+        Ok(self.with_headers(response))
+    }
+}
+
+/// An error of a page's route: a page for browsers, JSON for others.
+pub(super) struct PageError(ApiError);
+
+impl<T: Into<ApiError>> From<T> for PageError {
+    fn from(error: T) -> Self {
+        Self(error.into())
     }
 }
 
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {
-    theme: &'static str,
+    frame: Frame,
     title: &'static str,
     message: &'a str,
 }
 
-#[derive(Responder)]
-enum ErrorAnswer {
-    Page((Status, RawHtml<String>)),
-    Json(ApiError),
+impl<'r> Responder<'r, 'static> for PageError {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let error = self.0;
+        let page = ErrorPage {
+            frame: Frame::of_nobody(),
+            title: error.status.reason_lossy(),
+            message: &error.message,
+        };
+        match page.render() {
+            Ok(html) if wants_page(request) => {
+                let response = RawHtml(html).respond_to(request)?;
+                Ok(error.with_headers(response))
+            }
+            _ => error.respond_to(request),
+        }
+    }
 }
 
 #[catch(default)]
-fn any(status: Status, request: &Request<'_>) -> ErrorAnswer {
-    let error = ApiError::of(status);
-    if !wants_page(request) {
-        return ErrorAnswer::Json(error);
-    }
-    let page = ErrorPage {
-        theme: "system",
-        title: status.reason_lossy(),
-        message: &error.message,
-    };
-    match page.render() {
-        Ok(html) => ErrorAnswer::Page((status, RawHtml(html))),
-        Err(_) => ErrorAnswer::Json(error),
-    }
+fn any(status: Status, _request: &Request<'_>) -> PageError {
+    ApiError::of(status).into()
 }
 
 /// Whether a person is looking: a browser outside the API.

@@ -1,13 +1,25 @@
 //! The application: routes and pages over the public API of the session layer.
 
+mod account;
 mod admin;
 mod api;
+mod auth;
+mod config;
 mod data;
+mod device;
 mod error;
+mod fields;
+mod guesses;
+mod headers;
 mod health;
 pub mod logging;
+mod notice;
 mod pages;
+mod passwords;
 mod settings;
+mod signed_in;
+mod username;
+mod users;
 mod view;
 
 use std::io::Write;
@@ -17,24 +29,49 @@ use rocket::fairing::AdHoc;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
 pub use admin::AdminToken;
+pub use config::AppConfig;
 pub use data::{SessionData, Theme};
 pub use settings::{Settings, figment, rocket_config};
 
-use crate::{Clock, SessionStore, Sessions};
+use users::Users;
 
-/// The application over `store`, whose schema must be up to date.
+use crate::{Clock, CrossSiteProtection, SessionStore, Sessions, UserStore};
+
+/// The application over a store of sessions and the users next to them, whose schema must be up
+/// to date.
 pub fn rocket(
     settings: Settings,
     store: Arc<dyn SessionStore>,
+    users: Arc<dyn UserStore>,
     clock: Arc<dyn Clock>,
 ) -> Rocket<Build> {
     let database = settings.database_url.to_string();
+    let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
+    let users = Users::new(
+        users,
+        Arc::clone(&clock),
+        &settings.app,
+        settings.sessions.timeout,
+    );
     let sessions = Sessions::<SessionData>::fairing()
         .config(settings.sessions)
         .keys(settings.keys)
         .store(store)
         .clock(clock);
     rocket::custom(settings.figment)
+        .attach(headers::shield(is_debug))
+        .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
+        .attach(AdHoc::try_on_ignite("Users", |rocket| {
+            Box::pin(async move {
+                match users {
+                    Ok(users) => Ok(rocket.manage(users)),
+                    Err(error) => {
+                        tracing::error!("users: {error}");
+                        Err(rocket)
+                    }
+                }
+            })
+        }))
         .attach(sessions)
         .attach(AdHoc::on_response(
             "No caching of API answers",
@@ -46,6 +83,8 @@ pub fn rocket(
         .manage(settings.admin_token)
         .manage(pages::StorageName::from(&settings.database_url))
         .mount("/api/session", api::routes())
+        .mount("/api/auth", auth::routes())
+        .mount("/api/account", account::routes())
         .mount("/", pages::routes())
         .mount("/", health::routes())
         .register("/", error::catchers())

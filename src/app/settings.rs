@@ -4,7 +4,7 @@ use rocket::Config;
 use rocket::figment::providers::{Env, Format, Toml};
 use rocket::figment::{Figment, Profile};
 
-use super::AdminToken;
+use super::{AdminToken, AppConfig};
 use crate::{
     DatabaseUrl, SessionConfig, SessionKeys, SetupError, database_url_from_env, describe_figment,
 };
@@ -16,6 +16,8 @@ pub struct Settings {
     pub figment: Figment,
     /// The section `sessions` of it.
     pub sessions: SessionConfig,
+    /// The section `app` of it.
+    pub app: AppConfig,
     /// `DATABASE_URL`.
     pub database_url: DatabaseUrl,
     /// `SESSION_SECRET`.
@@ -34,6 +36,7 @@ impl Settings {
         rocket_config(&figment)?;
         Ok(Self {
             sessions: SessionConfig::from_figment(&figment)?,
+            app: AppConfig::from_figment(&figment)?,
             database_url: database_url_from_env()?,
             keys: SessionKeys::from_env(figment.profile() == Config::DEBUG_PROFILE)?,
             admin_token: AdminToken::from_env(),

@@ -117,7 +117,7 @@ impl Handler for CrossSiteProtection {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Origin {
-    scheme: &'static str,
+    is_https: bool,
     /// Host and, unless it is the scheme's default, port; in lower case.
     authority: String,
 }
@@ -127,12 +127,12 @@ impl Origin {
     /// behind a proxy that ends TLS, the server cannot tell. Browsers can, and call a request
     /// from `http` to `https` cross-site.
     fn is_at(&self, host: &str) -> bool {
-        without_default_port(self.scheme, host).eq_ignore_ascii_case(&self.authority)
+        without_default_port(self.is_https, host).eq_ignore_ascii_case(&self.authority)
     }
 }
 
-fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
-    let port = if scheme == "https" { ":443" } else { ":80" };
+fn without_default_port(is_https: bool, authority: &str) -> &str {
+    let port = if is_https { ":443" } else { ":80" };
     authority.strip_suffix(port).unwrap_or(authority)
 }
 
@@ -144,16 +144,19 @@ impl FromStr for Origin {
             format!("{origin:?} is no origin: allowed are http:// or https://, a host, and a port")
         };
         let (scheme, authority) = origin.split_once("://").ok_or_else(refusal)?;
-        let scheme = ["http", "https"]
-            .into_iter()
-            .find(|known| scheme.eq_ignore_ascii_case(known))
-            .ok_or_else(refusal)?;
+        let is_https = scheme.eq_ignore_ascii_case("https");
+        if !is_https && !scheme.eq_ignore_ascii_case("http") {
+            return Err(refusal());
+        }
         let is_authority = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         if authority.is_empty() || !authority.chars().all(is_authority) {
             return Err(refusal());
         }
-        let authority = without_default_port(scheme, authority).to_ascii_lowercase();
-        Ok(Self { scheme, authority })
+        let authority = without_default_port(is_https, authority).to_ascii_lowercase();
+        Ok(Self {
+            is_https,
+            authority,
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::counters::{add, count};
 use super::data::{self, TypedData};
 use super::error::SessionError;
@@ -134,6 +136,14 @@ impl<D: TypedData> Session<D> {
         add(&core.counters.ended, ended.len());
         count(&core.counters.logged_in);
         Ok(())
+    }
+
+    /// When the session's token was issued: at its creation, login or rotation, to the
+    /// millisecond. Where these happen only when the user gives a password, it is the time of
+    /// that (OWASP ASVS 5.0, 7.5.2).
+    pub fn token_issued_at(&self) -> Option<DateTime<Utc>> {
+        let (seconds, nanos) = self.session_id()?.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
     }
 
     /// Signs the user out: [`destroy`](Self::destroy) under its usual name.

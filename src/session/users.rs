@@ -131,6 +131,12 @@ impl UserSessions {
         self.end(user_id, RevokeScope::All).await
     }
 
+    /// Counts sessions, by public handle, that the application has ended in a transaction of its
+    /// own, as when it deletes a user.
+    pub fn note_ended(&self, ids: &[String]) {
+        add(&self.counters.ended, ids.len());
+    }
+
     async fn end(&self, user_id: &str, scope: RevokeScope) -> Result<usize, SessionError> {
         let handle = match &scope {
             RevokeScope::One(id) | RevokeScope::AllBut(id) => id.as_str(),

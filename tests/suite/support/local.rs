@@ -8,8 +8,8 @@ use rocket::http::{Header, HeaderMap, Method, Status};
 use rocket::local::asynchronous;
 use rocket::local::blocking::{Client, LocalResponse};
 use rocket::serde::json::Value;
-use rocket_diesel_sessions::app::{self, AdminToken, Settings};
-use rocket_diesel_sessions::{ManualClock, SessionConfig, SessionKeys, SessionStore};
+use rocket_diesel_sessions::app::{self, AdminToken, AppConfig, Settings};
+use rocket_diesel_sessions::{DieselStore, ManualClock, SessionConfig, SessionKeys};
 
 use super::Database;
 
@@ -21,6 +21,7 @@ pub(crate) fn settings(database: &Database, sessions: &str) -> Settings {
     let figment = figment("debug", sessions);
     Settings {
         sessions: SessionConfig::from_figment(&figment).unwrap(),
+        app: AppConfig::from_figment(&figment).unwrap(),
         figment,
         database_url: database.url(),
         keys: SessionKeys::parse(SECRET).unwrap(),
@@ -44,10 +45,10 @@ pub(crate) fn application(database: &Database, sessions: &str) -> (Client, Arc<M
 
 pub(crate) fn application_of(
     settings: Settings,
-    store: Arc<dyn SessionStore>,
+    store: Arc<DieselStore>,
 ) -> (Client, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::starting_now());
-    let rocket = app::rocket(settings, store, clock.clone());
+    let rocket = app::rocket(settings, store.clone(), store, clock.clone());
     (Client::untracked(rocket).unwrap(), clock)
 }
 

@@ -1,0 +1,168 @@
+//! `/api/account`: what signed-in users do about their devices, password and account.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use rocket::http::Status;
+use rocket::serde::Serialize;
+use rocket::serde::json::Json;
+use rocket::{Route, State, delete, get, post, routes};
+
+use super::api::{Answer, Deleted};
+use super::error::ApiError;
+use super::fields::Fields;
+use super::signed_in::SignedIn;
+use super::users::Users;
+use crate::{UserSession, UserSessions};
+
+/// `{"sessions": […]}`.
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde")]
+struct DeviceList {
+    sessions: Vec<DeviceView>,
+}
+
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct DeviceView {
+    id: String,
+    /// Whether it is the one that asks.
+    current: bool,
+    user_agent: Option<String>,
+    ip: Option<String>,
+    created_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl DeviceView {
+    fn of(session: UserSession, current: &str) -> Self {
+        Self {
+            current: session.id == current,
+            id: session.id,
+            user_agent: session.user_agent,
+            ip: session.ip,
+            created_at: session.created_at,
+            last_seen_at: session.last_seen_at,
+            expires_at: session.expires_at,
+        }
+    }
+}
+
+/// The user's devices, the last to sign in first.
+#[get("/sessions")]
+async fn list(
+    signed_in: Result<SignedIn, ApiError>,
+    sessions: &State<UserSessions>,
+) -> Answer<DeviceList> {
+    let signed_in = signed_in?;
+    let list = sessions.list(&signed_in.user_id).await?;
+    let view = |session| DeviceView::of(session, &signed_in.id);
+    let sessions = list.into_iter().map(view).collect();
+    Ok(Json(DeviceList { sessions }))
+}
+
+/// Signs out one device.
+#[delete("/sessions/<id>")]
+async fn revoke(
+    signed_in: Result<SignedIn, ApiError>,
+    users: &State<Users>,
+    sessions: &State<UserSessions>,
+    id: &str,
+) -> Result<Status, ApiError> {
+    let signed_in = signed_in?;
+    if id == signed_in.id {
+        signed_in.session.logout().await?;
+        return Ok(Status::NoContent);
+    }
+    signed_in.require_password(users)?;
+    if sessions.revoke(&signed_in.user_id, id).await? {
+        Ok(Status::NoContent)
+    } else {
+        Err(no_such_device())
+    }
+}
+
+/// Signs out all devices but this one.
+#[delete("/sessions")]
+async fn revoke_others(
+    signed_in: Result<SignedIn, ApiError>,
+    users: &State<Users>,
+    sessions: &State<UserSessions>,
+) -> Answer<Deleted> {
+    let signed_in = signed_in?;
+    signed_in.require_password(users)?;
+    let deleted = sessions
+        .revoke_others(&signed_in.user_id, &signed_in.id)
+        .await?;
+    Ok(Json(Deleted { deleted }))
+}
+
+/// Changes the password; signs out the other devices.
+#[post("/password", data = "<fields>")]
+async fn password(
+    signed_in: Result<SignedIn, ApiError>,
+    users: &State<Users>,
+    sessions: &State<UserSessions>,
+    from: Option<IpAddr>,
+    fields: Result<Fields, ApiError>,
+) -> Result<Status, ApiError> {
+    let signed_in = signed_in?;
+    let fields = fields?;
+    let current = fields.required_as("currentPassword", "current_password")?;
+    let new = fields.required_as("newPassword", "new_password")?;
+    change_password(&signed_in, users, sessions, from, current, new).await?;
+    Ok(Status::NoContent)
+}
+
+/// Deletes the account, and with it all of its sessions.
+#[delete("/")]
+async fn delete_account(
+    signed_in: Result<SignedIn, ApiError>,
+    users: &State<Users>,
+    sessions: &State<UserSessions>,
+) -> Result<Status, ApiError> {
+    let signed_in = signed_in?;
+    signed_in.require_password(users)?;
+    delete_user(&signed_in, users, sessions).await?;
+    Ok(Status::NoContent)
+}
+
+pub(super) fn no_such_device() -> ApiError {
+    let message = "you have no session with this id";
+    ApiError::new(Status::NotFound, "not_found", message)
+}
+
+/// Checks the current password, ends the other sessions and rotates this one.
+pub(super) async fn change_password(
+    signed_in: &SignedIn,
+    users: &Users,
+    sessions: &UserSessions,
+    from: Option<IpAddr>,
+    current: &str,
+    new: &str,
+) -> Result<(), ApiError> {
+    let user = signed_in.user(users).await?;
+    let user = users.confirm(&user, current, from).await?;
+    let ended = users.change_password(&user, new, &signed_in.id).await?;
+    sessions.note_ended(&ended);
+    signed_in.session.rotate().await?;
+    Ok(())
+}
+
+/// Deletes the user; the browser is told to forget the cookie.
+pub(super) async fn delete_user(
+    signed_in: &SignedIn,
+    users: &Users,
+    sessions: &UserSessions,
+) -> Result<(), ApiError> {
+    let user = signed_in.user(users).await?;
+    let ended = users.delete(&user).await?;
+    sessions.note_ended(&ended);
+    signed_in.session.logout().await?;
+    Ok(())
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![list, revoke, revoke_others, password, delete_account]
+}

@@ -1,0 +1,82 @@
+//! `/api/auth`: registering, signing in and out.
+
+use std::net::IpAddr;
+
+use rocket::http::Status;
+use rocket::response::status::Custom;
+use rocket::serde::Serialize;
+use rocket::serde::json::Json;
+use rocket::{Route, State, post, routes};
+
+use super::api::Answer;
+use super::data::SessionData;
+use super::error::ApiError;
+use super::fields::Fields;
+use super::signed_in::{SignedIn, sign_in};
+use super::users::Users;
+use crate::{Session, UserRecord};
+
+/// `{"user":{"id","username"}}`.
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde")]
+struct UserAnswer {
+    user: UserView,
+}
+
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde")]
+struct UserView {
+    id: String,
+    username: String,
+}
+
+impl From<UserRecord> for UserAnswer {
+    fn from(user: UserRecord) -> Self {
+        Self {
+            user: UserView {
+                id: user.id,
+                username: user.username,
+            },
+        }
+    }
+}
+
+/// Adds a user and signs in.
+#[post("/register", data = "<fields>")]
+async fn register(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    fields: Result<Fields, ApiError>,
+) -> Result<Custom<Json<UserAnswer>>, ApiError> {
+    let fields = fields?;
+    let (username, password) = (fields.required("username")?, fields.required("password")?);
+    let user = users.register(username, password).await?;
+    sign_in(&session, &user).await?;
+    Ok(Custom(Status::Created, Json(user.into())))
+}
+
+/// Signs in; also again, to give the password once more.
+#[post("/login", data = "<fields>")]
+async fn login(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    from: Option<IpAddr>,
+    fields: Result<Fields, ApiError>,
+) -> Answer<UserAnswer> {
+    let fields = fields?;
+    let (username, password) = (fields.required("username")?, fields.required("password")?);
+    let user = users.recognise(username, password, from).await?;
+    sign_in(&session, &user).await?;
+    Ok(Json(user.into()))
+}
+
+/// Ends the session.
+#[post("/logout")]
+async fn logout(signed_in: Result<SignedIn, ApiError>) -> Result<Status, ApiError> {
+    signed_in?.session.logout().await?;
+    Ok(Status::NoContent)
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![register, login, logout]
+}

@@ -1,0 +1,123 @@
+//! `[default.app]` of Rocket.toml: what the application adds to the session layer's settings.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use rocket::figment::Figment;
+use rocket::serde::Deserialize;
+
+use crate::{Origin, SetupError, describe_figment};
+
+/// The section's name in Rocket's configuration.
+const SECTION: &str = "app";
+
+/// Settings of the application. Durations are written as in `"30s"` or `"10m"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(crate = "rocket::serde", deny_unknown_fields, default)]
+pub struct AppConfig {
+    /// Origins that may send unsafe requests, beside the request's own host. Default none.
+    pub origins: Vec<Origin>,
+    /// How long a password that was given lasts for what needs it. Default 10 min
+    /// (OWASP ASVS 5.0, 7.5.2).
+    #[serde(with = "humantime_serde")]
+    pub reauthenticate_after: Duration,
+    /// Password hashes that are made at a time; each takes 19 MiB. Default: one a core.
+    pub hashes_at_once: NonZeroU32,
+    /// Wrong passwords that may be given for one user at once (OWASP ASVS 5.0, 6.3.1).
+    /// Default 10.
+    pub guesses_per_user: NonZeroU32,
+    /// After those, one in this time. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub user_guess_interval: Duration,
+    /// Wrong passwords that one address may give at once. Default 50.
+    pub guesses_per_address: NonZeroU32,
+    /// After those, one in this time. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub address_guess_interval: Duration,
+}
+
+impl Default for AppConfig {
+    fn default() -> Self {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            origins: Vec::new(),
+            reauthenticate_after: Duration::from_secs(10 * 60),
+            hashes_at_once: number(u32::try_from(cores).unwrap_or(u32::MAX)),
+            guesses_per_user: number(10),
+            user_guess_interval: Duration::from_secs(30),
+            guesses_per_address: number(50),
+            address_guess_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+impl AppConfig {
+    /// Reads the section `app` of the figment's selected profile and checks it.
+    ///
+    /// # Errors
+    /// When a key is unknown, or a value is of the wrong type or out of its range.
+    pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
+        let section = figment.focus(SECTION);
+        let config: Self = section
+            .extract()
+            .map_err(|error| SetupError::Figment(describe_figment(SECTION, &error)))?;
+        let day = Duration::from_secs(24 * 3600);
+        for (key, value) in [
+            ("user_guess_interval", config.user_guess_interval),
+            ("address_guess_interval", config.address_guess_interval),
+        ] {
+            if value.is_zero() || value > day {
+                let value = humantime::format_duration(value);
+                let problem = format!("{SECTION}.{key} = \"{value}\": must be from 1ns to 1day");
+                return Err(SetupError::Figment(problem));
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rocket::figment::providers::{Format, Toml};
+
+    fn read(toml: &str) -> Result<AppConfig, String> {
+        let toml = Toml::string(&format!("[default.app]\n{toml}")).nested();
+        let figment = rocket::Config::figment().merge(toml);
+        AppConfig::from_figment(&figment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let config = read("origins = ['https://app.example.com']").unwrap();
+        assert_eq!(config.origins, ["https://app.example.com".parse().unwrap()]);
+        assert_eq!(config.reauthenticate_after, Duration::from_secs(600));
+        assert_eq!(config.guesses_per_user.get(), 10);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_what_can() {
+        for (toml, key, allowed) in [
+            ("origin = []", "origin", "origins"),
+            ("origins = ['app.example']", "app.origins", "https://"),
+            ("guesses_per_user = 0", "app.guesses_per_user", "nonzero"),
+            (
+                "user_guess_interval = '0s'",
+                "app.user_guess_interval",
+                "1day",
+            ),
+            (
+                "reauthenticate_after = 5",
+                "app.reauthenticate_after",
+                "24h",
+            ),
+        ] {
+            let message = read(toml).unwrap_err();
+            assert!(
+                message.contains(key) && message.contains(allowed),
+                "{toml}: {message}"
+            );
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A session in words: what the device is, and how long ago it was seen.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use woothee::parser::Parser;
+
+/// What a person would call the sender of this user agent.
+pub(super) fn name(user_agent: Option<&str>) -> String {
+    let Some(agent) = user_agent.map(str::trim).filter(|agent| !agent.is_empty()) else {
+        return "Unknown device".to_owned();
+    };
+    let parsed = Parser::new()
+        .parse(agent)
+        .filter(|result| result.category != "misc");
+    let known = |word: &str| !word.is_empty() && word != "UNKNOWN";
+    match parsed {
+        Some(result) if known(result.name) && known(result.os) => {
+            format!("{} on {}", result.name, result.os)
+        }
+        Some(result) if known(result.name) => result.name.to_owned(),
+        // A program: its first product (RFC 9110, section 10.1.5).
+        _ => {
+            let product = agent.split(['/', ' ']).next().unwrap_or(agent);
+            product.chars().take(40).collect()
+        }
+    }
+}
+
+/// As in "3 minutes ago".
+pub(super) fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let since = (now - then).to_std().unwrap_or_default();
+    if since < Duration::from_secs(5) {
+        return "just now".to_owned();
+    }
+    timeago::Formatter::new().convert(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+
+    #[test]
+    fn browsers_programs_and_nothing() {
+        let linux = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                     Chrome/156.0.0.0 Safari/537.36";
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 \
+                     (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
+        let firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 \
+                       Firefox/140.0";
+        for (agent, expected) in [
+            (Some(linux), "Chrome on Linux"),
+            (Some(phone), "Safari on iPhone"),
+            (Some(firefox), "Firefox on Windows 10"),
+            (Some("curl/8.5.0"), "curl"),
+            (Some("<script>"), "<script>"),
+            (Some(" "), "Unknown device"),
+            (None, "Unknown device"),
+        ] {
+            assert_eq!(name(agent), expected);
+        }
+    }
+
+    #[test]
+    fn time_is_told_in_words() {
+        let now = Utc::now();
+        assert_eq!(ago(now, now), "just now");
+        assert_eq!(ago(now + TimeDelta::seconds(9), now), "just now");
+        assert_eq!(ago(now - TimeDelta::seconds(185), now), "3 minutes ago");
+        assert_eq!(ago(now - TimeDelta::hours(25), now), "1 day ago");
+    }
+}

@@ -1,0 +1,63 @@
+//! A message that a page shows once, after the redirect that follows a form.
+//!
+//! It waits in the session's data as a code, not as a text, and the first page to be shown takes
+//! it out. An instance that does not know a code shows nothing.
+
+use super::data::SessionData;
+use crate::{Session, SessionError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    Welcome,
+    SettingsSaved,
+    PasswordChanged,
+    DeviceSignedOut,
+    OthersSignedOut,
+}
+
+impl Notice {
+    const ALL: [Self; 5] = [
+        Self::Welcome,
+        Self::SettingsSaved,
+        Self::PasswordChanged,
+        Self::DeviceSignedOut,
+        Self::OthersSignedOut,
+    ];
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Welcome => "welcome",
+            Self::SettingsSaved => "settings_saved",
+            Self::PasswordChanged => "password_changed",
+            Self::DeviceSignedOut => "device_signed_out",
+            Self::OthersSignedOut => "others_signed_out",
+        }
+    }
+
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Welcome => "Welcome! Your account is ready.",
+            Self::SettingsSaved => "Your settings are saved.",
+            Self::PasswordChanged => {
+                "Your password is changed, and all your other devices are signed out."
+            }
+            Self::DeviceSignedOut => "That device is signed out.",
+            Self::OthersSignedOut => "All your other devices are signed out.",
+        }
+    }
+
+    /// Leaves the notice for the next page.
+    pub(super) fn leave(self, data: &mut SessionData) {
+        data.notice = Some(self.code().to_owned());
+    }
+
+    /// The notice that this page is to show; no other page will.
+    pub(super) async fn take(session: &Session<SessionData>) -> Result<Option<Self>, SessionError> {
+        if session.data().notice.is_none() {
+            return Ok(None);
+        }
+        let code = session.update(|data| data.notice.take()).await?;
+        let known = |notice: &Self| Some(notice.code()) == code.as_deref();
+        Ok(Self::ALL.into_iter().find(known))
+    }
+}

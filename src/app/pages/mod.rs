@@ -1,0 +1,124 @@
+//! The pages a browser opens. They work without JavaScript: a form posts and is redirected.
+
+mod account;
+mod home;
+mod sign_in;
+
+use askama::Template;
+use rocket::http::{ContentType, Status};
+use rocket::request::Request;
+use rocket::response::content::RawHtml;
+use rocket::response::{self, Redirect, Responder};
+use rocket::{Route, get, routes};
+
+use super::data::SessionData;
+use super::error::{ApiError, PageError};
+use super::notice::Notice;
+use super::users::Users;
+use crate::{DatabaseUrl, Session, UserRecord};
+
+pub(super) use home::StorageName;
+
+type PageResult = Result<Page, PageError>;
+
+/// What is around every page.
+pub(super) struct Frame {
+    pub(super) theme: &'static str,
+    /// Whether it is known who looks; if not, nothing is said of it.
+    pub(super) is_known: bool,
+    pub(super) username: Option<String>,
+    pub(super) notice: Option<&'static str>,
+}
+
+impl Frame {
+    /// Around a page that must not ask for the session.
+    pub(super) fn of_nobody() -> Self {
+        Self {
+            theme: "system",
+            is_known: false,
+            username: None,
+            notice: None,
+        }
+    }
+
+    /// Around a page of this visitor; takes the notice that waits for the next page.
+    async fn of(session: &Session<SessionData>, users: &Users) -> Result<Self, PageError> {
+        let user = match session.user_id() {
+            Some(id) => users.find(&id).await?,
+            None => None,
+        };
+        Self::of_user(session, user.as_ref()).await
+    }
+
+    async fn of_user(
+        session: &Session<SessionData>,
+        user: Option<&UserRecord>,
+    ) -> Result<Self, PageError> {
+        let notice = Notice::take(session).await?;
+        Ok(Self {
+            theme: session.data().theme.name(),
+            is_known: true,
+            username: user.map(|user| user.username.clone()),
+            notice: notice.map(Notice::text),
+        })
+    }
+}
+
+/// What a page's route answers.
+enum Page {
+    Html(Status, String, Option<u64>),
+    /// To be fetched instead, with GET.
+    Next(&'static str),
+}
+
+impl Page {
+    fn show(template: &impl Template) -> PageResult {
+        Self::with_status(Status::Ok, template)
+    }
+
+    fn with_status(status: Status, template: &impl Template) -> PageResult {
+        Ok(Self::Html(status, render(template)?, None))
+    }
+
+    /// A form again, with what was wrong with it.
+    fn refused(error: &ApiError, template: &impl Template) -> PageResult {
+        let html = render(template)?;
+        Ok(Self::Html(error.status(), html, error.retry_after()))
+    }
+}
+
+fn render(template: &impl Template) -> Result<String, ApiError> {
+    template.render().map_err(|error| {
+        tracing::error!("a page cannot be rendered: {error}");
+        ApiError::internal()
+    })
+}
+
+impl<'r> Responder<'r, 'static> for Page {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let (status, html, retry_after) = match self {
+            Self::Html(status, html, retry_after) => (status, html, retry_after),
+            Self::Next(path) => return Redirect::to(path).respond_to(request),
+        };
+        let mut response = RawHtml(html).respond_to(request)?;
+        response.set_status(status);
+        if let Some(seconds) = retry_after {
+            response.set_raw_header("Retry-After", seconds.to_string());
+        }
+        Ok(response)
+    }
+}
+
+/// The one stylesheet, part of the program.
+#[get("/static/style.css")]
+fn style() -> (ContentType, &'static str) {
+    (ContentType::CSS, include_str!("../../../static/style.css"))
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = routes![style];
+    routes.extend(home::routes());
+    routes.extend(sign_in::routes());
+    routes.extend(account::routes());
+    routes
+}
