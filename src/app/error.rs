@@ -5,12 +5,15 @@ use std::time::Duration;
 use askama::Template;
 use rocket::http::{Accept, Status};
 use rocket::response::content::RawHtml;
-use rocket::response::{self, Responder};
+use rocket::response::{self, Redirect, Responder};
 use rocket::serde::{Serialize, json::Json};
 use rocket::{Catcher, Request, Response, catch, catchers};
 
 use super::pages::Frame;
 use crate::SessionError;
+
+/// The code of what is only for signed-in users.
+const SIGNED_OUT: &str = "signed_out";
 
 /// Challenges of a 401: to administrators, and to users, whose scheme is the session cookie.
 const ADMIN_CHALLENGE: &str = "Bearer";
@@ -94,7 +97,7 @@ impl ApiError {
 
     /// 401: only for signed-in users.
     pub(super) fn signed_out() -> Self {
-        Self::new(Status::Unauthorized, "signed_out", "sign in first")
+        Self::new(Status::Unauthorized, SIGNED_OUT, "sign in first")
     }
 
     /// 429, with the time to wait.
@@ -185,7 +188,8 @@ impl<'r> Responder<'r, 'static> for ApiError {
     }
 }
 
-/// An error of a page's route: a page for browsers, JSON for others.
+/// An error of a page's route: a page for browsers, JSON for others. A browser whose session has
+/// ended meanwhile is sent to sign in.
 pub(super) struct PageError(ApiError);
 
 impl<T: Into<ApiError>> From<T> for PageError {
@@ -205,6 +209,9 @@ struct ErrorPage<'a> {
 impl<'r> Responder<'r, 'static> for PageError {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let error = self.0;
+        if error.code == SIGNED_OUT && wants_page(request) {
+            return Redirect::to("/login").respond_to(request);
+        }
         let page = ErrorPage {
             frame: Frame::of_nobody(),
             title: error.status.reason_lossy(),

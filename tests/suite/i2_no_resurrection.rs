@@ -117,15 +117,32 @@ on_each_database! {
             Kind::Postgres => vec![Server::start(database), Server::start(database)],
         };
         for _ in 0..5 {
-            end_under_fire(&servers, database);
+            end_under_fire(&servers, database, |browser| {
+                browser.visit();
+                "/api/session"
+            });
+        }
+        for number in 0..20 {
+            end_under_fire(&servers, database, |browser| {
+                let user = format!(
+                    r#"{{"username":"user{number}","password":"correct horse battery {number}"}}"#
+                );
+                assert_eq!(browser.post("/api/auth/register", &user).status, 201);
+                browser.visit();
+                "/api/auth/logout"
+            });
         }
     }
 }
 
-/// Six browsers hammer one session while a seventh ends it.
-fn end_under_fire(servers: &[Server], database: &Database) {
+/// Six browsers hammer one session while a seventh ends it, which `start` makes and says how.
+fn end_under_fire(
+    servers: &[Server],
+    database: &Database,
+    start: impl FnOnce(&mut Browser) -> &'static str,
+) {
     let mut first = servers[0].client();
-    first.visit();
+    let end = start(&mut first);
     let cookie = first.cookie.clone().unwrap();
     let id = first.get("/api/session").json()["session"]["id"].clone();
     let id = id.as_str().unwrap();
@@ -150,7 +167,11 @@ fn end_under_fire(servers: &[Server], database: &Database) {
         crate::support::wait_until("the session was counted", || {
             first.get("/api/session").json()["session"]["data"]["visitCount"].as_u64() > Some(20)
         });
-        assert_eq!(first.delete("/api/session").status, 204);
+        let ending = match end {
+            "/api/auth/logout" => first.post(end, ""),
+            _ => first.delete(end),
+        };
+        assert_eq!((ending.status, &first.cookie), (204, &None));
         ended.store(true, Ordering::SeqCst);
     });
     let back = database.number(&format!(

@@ -6,6 +6,8 @@
 #[macro_use]
 mod support;
 
+mod account_pages;
+mod accounts;
 mod api;
 mod bad_input;
 mod command_line;
@@ -22,8 +24,10 @@ mod i9_statements;
 mod library;
 mod migrations;
 mod pages;
+mod passwords;
 mod pipeline;
 mod rolling_deploy;
+mod site;
 mod start;
 mod store;
 mod users;

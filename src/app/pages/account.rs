@@ -99,11 +99,7 @@ async fn account(
     users: &State<Users>,
     sessions: &State<UserSessions>,
 ) -> PageResult {
-    match signed_in {
-        Ok(signed_in) => show(&signed_in, users, sessions, None).await,
-        Err(error) if error.status() == Status::Unauthorized => Ok(Page::Next("/login")),
-        Err(error) => Err(error.into()),
-    }
+    show(&signed_in?, users, sessions, None).await
 }
 
 /// How a form that needs the password again goes on.

@@ -7,7 +7,7 @@ use rocket::figment::providers::{Format, Toml};
 use rocket::http::{Header, HeaderMap, Method, Status};
 use rocket::local::asynchronous;
 use rocket::local::blocking::{Client, LocalResponse};
-use rocket::serde::json::Value;
+use rocket::serde::json::{Value, json};
 use rocket_diesel_sessions::app::{self, AdminToken, AppConfig, Settings};
 use rocket_diesel_sessions::{DieselStore, ManualClock, SessionConfig, SessionKeys};
 
@@ -91,6 +91,21 @@ impl<'c> Visitor<'c> {
 
     pub(crate) fn patch(&mut self, path: &str, json: &str) -> Answer {
         self.send(Method::Patch, path, Some("application/json"), json)
+    }
+
+    pub(crate) fn post_json(&mut self, path: &str, json: &str) -> Answer {
+        self.send(Method::Post, path, Some("application/json"), json)
+    }
+
+    /// Registers or signs in over the API.
+    pub(crate) fn enter(&mut self, how: &str, username: &str, password: &str) -> Answer {
+        let body = json!({"username": username, "password": password}).to_string();
+        self.post_json(&format!("/api/auth/{how}"), &body)
+    }
+
+    /// The user that this visitor is signed in as, null if as none.
+    pub(crate) fn user_id(&mut self) -> Value {
+        self.session()["userId"].clone()
     }
 
     pub(crate) fn post_form(&mut self, path: &str, form: &str) -> Answer {

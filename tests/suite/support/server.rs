@@ -258,6 +258,23 @@ impl Browser {
             .unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
+    /// POST of a JSON body; an empty one is none.
+    pub(crate) fn post(&mut self, path: &str, json: &str) -> Reply {
+        let mut request = self.agent.post(format!("{}{path}", self.url));
+        if let Some(cookie) = &self.cookie {
+            request = request.header("Cookie", cookie);
+        }
+        let answer = if json.is_empty() {
+            request.send_empty()
+        } else {
+            request
+                .header("Content-Type", "application/json")
+                .send(json)
+        };
+        self.keep(answer)
+            .unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
     fn keep(
         &mut self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,

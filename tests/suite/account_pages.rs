@@ -1,0 +1,215 @@
+//! The pages of accounts, as their HTML says it; what a browser makes of them is in `browser`.
+
+use chrono::TimeDelta;
+use rocket::http::{Accept, ContentType, Method, Status};
+use rocket::local::blocking::Client;
+use rocket::serde::json::Value;
+
+use crate::accounts::{PASSWORD, registered, signed_in};
+use crate::support::local::{Answer, application};
+use crate::support::{Database, Kind, Visitor};
+
+const GOOD: &str = "username=ada&password=correct+horse+battery";
+
+/// The path that an answer sends on to.
+fn next(answer: &Answer) -> &str {
+    assert_eq!(answer.status, Status::SeeOther, "{}", answer.body);
+    answer.header("location").unwrap()
+}
+
+fn handle(visitor: &mut Visitor<'_>) -> String {
+    visitor.session()["id"].as_str().unwrap().to_owned()
+}
+
+/// What a browser gets.
+fn browse(client: &Client, method: Method, path: &str) -> Answer {
+    let request = client.req(method, path.to_owned());
+    let form = ContentType::Form;
+    request.header(Accept::HTML).header(form).dispatch().into()
+}
+
+/// Two devices of one user.
+fn two_devices(client: &Client) -> (Visitor<'_>, Visitor<'_>) {
+    (registered(client, "ada"), signed_in(client, "ada"))
+}
+
+on_each_database! {
+    fn a_visitor_registers_signs_out_and_in_again(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = Visitor::new(&client);
+        assert_eq!(next(&browse(&client, Method::Get, "/account")), "/login");
+        ada.post_form("/visit", "");
+        assert_eq!(next(&ada.post_form("/register", GOOD)), "/account");
+        let page = ada.get("/account");
+        assert!(page.body.contains("Welcome!") && page.body.contains("<h1>ada</h1>"), "{}", page.body);
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        assert!(!ada.get("/account").body.contains("Welcome!"), "a notice is shown once");
+        for path in ["/login", "/register", "/signed-out", "/account-deleted"] {
+            assert_eq!(next(&ada.get(path)), "/account", "{path}");
+        }
+        assert_eq!(ada.visit(), 2);
+        assert_eq!(next(&ada.post_form("/logout", "")), "/signed-out");
+        assert_eq!(ada.cookie, None);
+        assert!(ada.get("/signed-out").body.contains("You are signed out"));
+        assert_eq!(ada.get("/account").status, Status::Unauthorized);
+        assert_eq!(next(&ada.post_form("/login", GOOD)), "/account");
+        assert_eq!(ada.get("/account").status, Status::Ok);
+    }
+
+    fn devices_are_signed_out_on_the_page(database: &Database) {
+        let (client, _) = application(database, "");
+        let (mut laptop, mut phone) = two_devices(&client);
+        let mut bob = registered(&client, "bob");
+        let page = laptop.get("/account").body;
+        assert_eq!(page.matches("<li class=\"device\"").count(), 2, "{page}");
+        assert_eq!(page.matches("this device").count(), 1, "{page}");
+        for nobodys in [handle(&mut bob), "nothing".to_owned()] {
+            let answer = laptop.post_form(&format!("/account/sessions/{nobodys}/end"), "");
+            assert_eq!(answer.status, Status::NotFound);
+        }
+        let end = format!("/account/sessions/{}/end", handle(&mut phone));
+        assert_eq!(next(&laptop.post_form(&end, "")), "/account");
+        assert_eq!(phone.session(), Value::Null);
+        assert!(laptop.get("/account").body.contains("That device is signed out."));
+        let mut tablet = signed_in(&client, "ada");
+        assert_eq!(next(&laptop.post_form("/account/sessions/end-others", "")), "/account");
+        assert_eq!(tablet.session(), Value::Null);
+        assert!(laptop.get("/account").body.contains("All your other devices"));
+        assert_ne!(bob.user_id(), Value::Null);
+        let own = format!("/account/sessions/{}/end", handle(&mut laptop));
+        assert_eq!(next(&laptop.post_form(&own, "")), "/signed-out");
+        assert_eq!(laptop.cookie, None);
+    }
+
+    fn the_password_is_asked_for_again_after_ten_minutes(database: &Database) {
+        let (client, clock) = application(database, "");
+        let (mut laptop, mut phone) = two_devices(&client);
+        clock.advance(TimeDelta::minutes(11));
+        let phones = handle(&mut phone);
+        for path in [
+            format!("/account/sessions/{phones}/end"),
+            "/account/sessions/end-others".to_owned(),
+            "/account/delete".to_owned(),
+        ] {
+            let asked = laptop.post_form(&path, "");
+            assert_eq!(asked.status, Status::Forbidden, "{path}");
+            assert!(asked.body.contains(&format!("action=\"{path}\"")), "{}", asked.body);
+            let wrong = laptop.post_form(&path, "password=a+wrong+password");
+            assert_eq!(wrong.status, Status::Unauthorized, "{path}");
+            assert!(wrong.body.contains("role=\"alert\""), "{}", wrong.body);
+            assert_ne!(phone.user_id(), Value::Null);
+        }
+        let old = laptop.cookie.clone();
+        let path = format!("/account/sessions/{phones}/end");
+        assert_eq!(next(&laptop.post_form(&path, GOOD)), "/account");
+        assert_eq!(phone.session(), Value::Null);
+        assert_ne!(laptop.cookie, old);
+        assert!(laptop.get("/account").body.contains("That device is signed out."));
+        assert_eq!(next(&laptop.post_form("/account/delete", "")), "/account-deleted");
+        assert_eq!((laptop.cookie.as_ref(), database.sessions()), (None, 0));
+        assert!(laptop.get("/account-deleted").body.contains("Your account is deleted"));
+    }
+
+    fn the_password_is_changed_on_the_page(database: &Database) {
+        let (client, _) = application(database, "");
+        let (mut laptop, mut phone) = two_devices(&client);
+        let path = "/account/password";
+        let wrong = laptop.post_form(path, "current_password=wrong&new_password=staple+staple");
+        assert_eq!(wrong.status, Status::Unauthorized);
+        assert!(wrong.body.contains("role=\"alert\""), "{}", wrong.body);
+        let form = "current_password=correct+horse+battery&new_password=short";
+        let weak = laptop.post_form(path, form);
+        assert_eq!(weak.status, Status::UnprocessableEntity);
+        assert!(weak.body.contains("8 to 128"), "{}", weak.body);
+        assert_ne!(phone.user_id(), Value::Null);
+        let form = "current_password=correct+horse+battery&new_password=staple+staple";
+        assert_eq!(next(&laptop.post_form(path, form)), "/account");
+        assert!(laptop.get("/account").body.contains("Your password is changed"));
+        assert_eq!(phone.session(), Value::Null);
+    }
+}
+
+#[test]
+fn a_form_that_is_refused_is_shown_again_with_the_reason() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    registered(&client, "ada");
+    for (path, form, status, reason) in [
+        ("/register", GOOD, 409, "is taken"),
+        (
+            "/register",
+            "username=a%22%3Cb&password=x",
+            422,
+            "has 1 characters",
+        ),
+        ("/register", "username=&password=x", 422, "0 characters"),
+        ("/login", "username=a%22%3Cb&password=x", 401, "wrong"),
+        ("/login", "username=&password=", 401, "wrong"),
+    ] {
+        let mut visitor = Visitor::new(&client);
+        let answer = visitor.post_form(path, form);
+        assert_eq!(answer.status.code, status, "{path} {form}: {}", answer.body);
+        let problem = answer
+            .body
+            .split("id=\"problem\">")
+            .nth(1)
+            .unwrap_or_default();
+        let problem = problem.split("</p>").next().unwrap();
+        assert!(problem.contains(reason), "{path} {form}: {problem}");
+        assert!(
+            !answer.body.contains("a\"<b"),
+            "what was entered is text: {}",
+            answer.body
+        );
+        assert!(!answer.body.contains(PASSWORD), "no password comes back");
+        assert_eq!(visitor.cookie, None);
+    }
+    let entered = Visitor::new(&client).post_form("/login", "username=ad%26a&password=x");
+    assert!(
+        entered.body.contains("value=\"ad&#38;a\""),
+        "{}",
+        entered.body
+    );
+}
+
+#[test]
+fn pages_take_forms_and_nothing_else() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut ada = registered(&client, "ada");
+    let mut stranger = Visitor::new(&client);
+    for path in [
+        "/login",
+        "/register",
+        "/settings",
+        "/account/password",
+        "/account/delete",
+        "/account/sessions/end-others",
+        "/account/sessions/x/end",
+    ] {
+        let json = Some("application/json");
+        let answer = ada.send(Method::Post, path, json, r#"{"username":"ada"}"#);
+        assert_eq!(answer.status, Status::UnsupportedMediaType, "{path}");
+        if path.starts_with("/account") {
+            assert_eq!(
+                stranger.post_form(path, "").status,
+                Status::Unauthorized,
+                "{path}"
+            );
+            assert_eq!(
+                next(&browse(&client, Method::Post, path)),
+                "/login",
+                "{path}"
+            );
+        }
+    }
+    for (path, form) in [
+        ("/login", "username=ada"),
+        ("/register", ""),
+        ("/account/password", ""),
+    ] {
+        let answer = ada.post_form(path, form);
+        assert_eq!(answer.status, Status::UnprocessableEntity, "{path}");
+    }
+    assert_ne!(ada.user_id(), Value::Null);
+}

@@ -1,0 +1,230 @@
+//! Accounts over the API: registering, signing in and out, devices.
+
+use chrono::TimeDelta;
+use rocket::http::Status;
+use rocket::local::blocking::Client;
+use rocket::serde::json::Value;
+
+use crate::support::local::{application, application_of, figment, settings};
+use crate::support::{Database, Kind, Visitor};
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+const DEVICES: &str = "/api/account/sessions";
+
+/// A visitor who has registered.
+pub(crate) fn registered<'c>(client: &'c Client, username: &str) -> Visitor<'c> {
+    let mut visitor = Visitor::new(client);
+    let answer = visitor.enter("register", username, PASSWORD);
+    assert_eq!(answer.status, Status::Created, "{}", answer.body);
+    visitor
+}
+
+/// The same user on another device.
+pub(crate) fn signed_in<'c>(client: &'c Client, username: &str) -> Visitor<'c> {
+    let mut visitor = Visitor::new(client);
+    let answer = visitor.enter("login", username, PASSWORD);
+    assert_eq!(answer.status, Status::Ok, "{}", answer.body);
+    visitor
+}
+
+fn devices(visitor: &mut Visitor<'_>) -> Vec<Value> {
+    let answer = visitor.get(DEVICES);
+    assert_eq!(answer.status, Status::Ok, "{}", answer.body);
+    answer.json()["sessions"].as_array().unwrap().clone()
+}
+
+on_each_database! {
+    fn i3_registering_and_signing_in_keep_the_data_and_kill_the_old_cookie(database: &Database) {
+        let (client, _) = application(database, "");
+        for how in ["register", "login"] {
+            let mut visitor = Visitor::new(&client);
+            assert_eq!((visitor.visit(), visitor.visit()), (1, 2));
+            let (planted, before) = (visitor.cookie.clone().unwrap(), visitor.session());
+            let answer = visitor.enter(how, "Ada", PASSWORD);
+            let expected = if how == "register" { Status::Created } else { Status::Ok };
+            assert_eq!(answer.status, expected, "{}", answer.body);
+            let user = answer.json()["user"].clone();
+            assert_eq!(user["username"], "ada");
+            let session = visitor.session();
+            assert_eq!(session["userId"], user["id"]);
+            assert_eq!(session["id"], before["id"]);
+            assert_ne!(session["sessionId"], before["sessionId"]);
+            assert_eq!(visitor.visit(), 3);
+            let mut thief = Visitor::with_cookie(&client, planted);
+            assert_eq!(thief.session(), Value::Null, "{how}");
+        }
+    }
+
+    fn a_name_is_taken_once_however_it_is_written(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = registered(&client, "Zoë");
+        let before = ada.session();
+        for again in ["Zoë", "ZOË", "zoe\u{308}"] {
+            // A form that was sent twice, and another visitor.
+            for visitor in [&mut ada, &mut Visitor::new(&client)] {
+                let answer = visitor.enter("register", again, PASSWORD);
+                assert_eq!(answer.status, Status::Conflict, "{again}: {}", answer.body);
+                assert_eq!(answer.json()["error"]["code"], "username_taken");
+                assert_eq!(answer.header("set-cookie"), None);
+            }
+        }
+        assert_eq!(ada.session(), before);
+        assert_eq!(database.number("SELECT count(*) AS n FROM users"), 1);
+        let mut other = Visitor::new(&client);
+        assert_eq!(other.enter("login", "ZOË", PASSWORD).status, Status::Ok);
+    }
+
+    fn signing_out_ends_the_session(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        let cookie = ada.cookie.clone().unwrap();
+        let answer = ada.send(rocket::http::Method::Post, "/api/auth/logout", None, "");
+        assert_eq!((answer.status, &ada.cookie), (Status::NoContent, &None));
+        assert_eq!(database.sessions(), 0);
+        for mut visitor in [Visitor::new(&client), Visitor::with_cookie(&client, cookie)] {
+            let answer = visitor.send(rocket::http::Method::Post, "/api/auth/logout", None, "");
+            assert_eq!(answer.status, Status::Unauthorized);
+            assert_eq!(answer.json()["error"]["code"], "signed_out");
+            assert!(answer.header("www-authenticate").is_some());
+            assert_eq!(visitor.get(DEVICES).status, Status::Unauthorized);
+        }
+    }
+
+    fn a_user_sees_and_ends_devices(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut laptop = registered(&client, "ada");
+        let mut phone = signed_in(&client, "ada");
+        let mut tablet = signed_in(&client, "ada");
+        let mut bob = registered(&client, "bob");
+        let seen = devices(&mut laptop);
+        assert_eq!(seen.len(), 3);
+        let current: Vec<&Value> = seen.iter().filter(|device| device["current"] == true).collect();
+        assert_eq!(current.len(), 1);
+        assert_eq!(current[0]["id"], laptop.session()["id"]);
+        for key in ["id", "userAgent", "ip", "createdAt", "lastSeenAt", "expiresAt"] {
+            assert!(current[0].get(key).is_some(), "{key}: {}", current[0]);
+        }
+        assert_eq!(current[0].as_object().unwrap().len(), 7, "nothing of the token or the data");
+
+        let id = |visitor: &mut Visitor<'_>| visitor.session()["id"].as_str().unwrap().to_owned();
+        let bobs = id(&mut bob);
+        for nobodys in [bobs.as_str(), "nothing", "%00", "%27--"] {
+            let answer = laptop.delete(&format!("{DEVICES}/{nobodys}"));
+            assert_eq!(answer.status, Status::NotFound, "{nobodys}");
+        }
+        let phones = id(&mut phone);
+        assert_eq!(laptop.delete(&format!("{DEVICES}/{phones}")).status, Status::NoContent);
+        assert_eq!(phone.session(), Value::Null);
+        assert_eq!(laptop.delete(DEVICES).json()["deleted"], 1);
+        assert_eq!(tablet.session(), Value::Null);
+        assert_eq!(devices(&mut laptop).len(), 1);
+        assert_eq!(id(&mut bob), bobs);
+        // This device: the same as signing out.
+        let own = id(&mut laptop);
+        assert_eq!(laptop.delete(&format!("{DEVICES}/{own}")).status, Status::NoContent);
+        assert_eq!(laptop.cookie, None);
+    }
+
+    fn what_is_grave_needs_the_password_again_after_ten_minutes(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        let mut phone = signed_in(&client, "ada");
+        let phones = phone.session()["id"].as_str().unwrap().to_owned();
+        clock.advance(TimeDelta::minutes(10) + TimeDelta::milliseconds(1));
+        for path in [DEVICES, &format!("{DEVICES}/{phones}"), "/api/account"] {
+            let answer = ada.delete(path);
+            assert_eq!(answer.status, Status::Forbidden, "{path}");
+            assert_eq!(answer.json()["error"]["code"], "reauthentication_required");
+        }
+        assert_ne!(phone.user_id(), Value::Null);
+        // Neither use nor time alone makes it recent again; the password does, under a new token.
+        ada.visit();
+        assert_eq!(ada.delete(DEVICES).status, Status::Forbidden);
+        let old = ada.cookie.clone();
+        assert_eq!(ada.enter("login", "ada", "a wrong password").status, Status::Unauthorized);
+        assert_eq!(ada.delete(DEVICES).status, Status::Forbidden);
+        assert_eq!(ada.enter("login", "ada", PASSWORD).status, Status::Ok);
+        assert_ne!(ada.cookie, old);
+        assert_eq!(ada.visit(), 2);
+        assert_eq!(ada.delete(DEVICES).json()["deleted"], 1);
+        assert_eq!(phone.session(), Value::Null);
+    }
+
+    fn a_deleted_account_leaves_nothing(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        let mut phone = signed_in(&client, "ada");
+        let mut bob = registered(&client, "bob");
+        let answer = ada.delete("/api/account");
+        assert_eq!((answer.status, &ada.cookie), (Status::NoContent, &None));
+        assert_eq!(phone.session(), Value::Null);
+        assert_ne!(bob.user_id(), Value::Null);
+        assert_eq!(database.sessions(), 1);
+        let gone = Visitor::new(&client).enter("login", "ada", PASSWORD);
+        assert_eq!(gone.status, Status::Unauthorized);
+        // The name is free again, for another user.
+        registered(&client, "ada");
+    }
+
+    fn i2_a_user_deleted_or_disabled_in_sql_is_out_at_the_next_request(database: &Database) {
+        let (client, _) = application(database, "");
+        for sql in [
+            "DELETE FROM users WHERE username = 'ada'",
+            "UPDATE users SET disabled_at = updated_at WHERE username = 'ada'",
+        ] {
+            let mut ada = registered(&client, "ada");
+            let mut phone = signed_in(&client, "ada");
+            let mut bob = Visitor::new(&client);
+            bob.visit();
+            database.execute(sql);
+            for visitor in [&mut ada, &mut phone] {
+                assert_eq!(visitor.get(DEVICES).status, Status::Unauthorized, "{sql}");
+                assert_eq!(visitor.session(), Value::Null, "{sql}");
+            }
+            assert_eq!(database.sessions(), 1, "{sql}");
+            let refused = ada.enter("login", "ada", PASSWORD);
+            assert_eq!(refused.status, Status::Unauthorized, "{sql}");
+            assert_eq!(refused.json()["error"]["code"], "wrong_credentials", "{sql}");
+            assert_eq!(bob.visit(), 2);
+            bob.delete("/api/session");
+        }
+    }
+}
+
+#[test]
+fn a_limit_of_sessions_is_kept_or_said() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let limit = "max_sessions_per_user = 1";
+    let (client, _) = application(&database, limit);
+    let mut first = registered(&client, "ada");
+    signed_in(&client, "ada");
+    assert_eq!(first.session(), Value::Null);
+
+    let refusing = format!("{limit}\non_session_limit = 'refuse'");
+    let (client, _) = application(&database, &refusing);
+    let mut second = Visitor::new(&client);
+    let answer = second.enter("login", "ada", PASSWORD);
+    assert_eq!(answer.status, Status::Conflict);
+    assert_eq!(answer.json()["error"]["code"], "too_many_sessions");
+    assert_eq!(second.cookie, None);
+}
+
+#[test]
+fn an_administrator_is_a_user_who_is_one() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut settings = settings(&database, "");
+    settings.figment = figment("release", "");
+    let (client, _) = application_of(settings, database.store());
+    let mut ada = registered(&client, "ada");
+    let list = "/api/session/sessions";
+    assert_eq!(Visitor::new(&client).get(list).status, Status::Unauthorized);
+    assert_eq!(ada.get(list).status, Status::Forbidden);
+    assert_eq!(ada.delete(list).status, Status::Forbidden);
+    database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'ada'");
+    assert_eq!(
+        ada.get(list).json()["sessions"].as_array().unwrap().len(),
+        1
+    );
+    database.execute("UPDATE users SET is_admin = FALSE");
+    assert_eq!(ada.get(list).status, Status::Forbidden);
+}
