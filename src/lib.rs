@@ -48,10 +48,11 @@
 //! 6. **The answer goes out.** The fairing adds the cookie if there is a new token, on answers of
 //!    every status but 503, and records the activity if that is due ([`SessionConfig`]'s
 //!    `touch_interval`), without making the visitor wait.
-//! 7. **The token may change.** [`rotate`](Session::rotate) replaces it in one statement and
-//!    leaves everything else as it is. The old one is dead at once.
-//! 8. **The session ends**: by [`destroy`](Session::destroy), by [`SessionAdmin::revoke`], or at
-//!    a deadline. From then on no request writes to it, whenever it was loaded; what is still
+//! 7. **The token changes** with what the session may do: [`login`](Session::login) binds the
+//!    session to a user and replaces its token in one transaction, [`rotate`](Session::rotate)
+//!    replaces the token alone. The data stays, and the old token is dead at once.
+//! 8. **The session ends**: by [`logout`](Session::logout) or [`destroy`](Session::destroy), by
+//!    [`UserSessions`] or [`SessionAdmin`], with its user, or at a deadline. From then on no request writes to it, whenever it was loaded; what is still
 //!    under way gets [`SessionError::Ended`].
 //! 9. **The row goes.** Ended sessions are deleted at once, expired ones by a background thread,
 //!    every hour ([`sweep_once`] is one pass of it).
