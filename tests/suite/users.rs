@@ -1,13 +1,17 @@
 //! Signing in and out, and the sessions of a user, as a library user's application has them.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use chrono::TimeDelta;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{Clock, OnSessionLimit, SessionConfig, UserSessions, UserStore};
+use rocket_diesel_sessions::{
+    Clock, LoginOutcome, LoginSession, OnSessionLimit, SessionConfig, SessionLimit, SessionStore,
+    UserSessions, UserStore,
+};
 
+use crate::store::new_session;
 use crate::support::Database;
 use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
 
@@ -215,6 +219,32 @@ on_each_database! {
             let left = user_sessions(&client).list("ada").await.unwrap();
             assert!(left.len() == 3 && left.iter().all(|session| session.id != oldest.id));
         });
+    }
+
+    fn logins_that_race_wait_for_each_other(database: &Database) {
+        const AT_ONCE: usize = 4;
+        let store = database.store();
+        database.add_users(&["ada"]);
+        for round in 0..20 {
+            let start = Barrier::new(AT_ONCE);
+            std::thread::scope(|scope| {
+                for _ in 0..AT_ONCE {
+                    scope.spawn(|| {
+                        let login = LoginSession {
+                            user_id: "ada".to_owned(),
+                            password_hash: None,
+                            session: None,
+                            fresh: new_session(None),
+                            limit: SessionLimit { max: 1, ..SessionLimit::default() },
+                        };
+                        start.wait();
+                        let outcome = store.login(&login).unwrap();
+                        assert!(matches!(outcome, LoginOutcome::Created(_)), "{outcome:?}");
+                    });
+                }
+            });
+            assert_eq!(database.sessions(), 1, "round {round}");
+        }
     }
 
     fn where_the_limit_refuses_logins_the_sessions_stay(database: &Database) {
