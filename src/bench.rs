@@ -13,7 +13,7 @@ use rocket::data::ToByteUnit;
 use uuid::Uuid;
 
 use crate::session::{
-    Change, Clock, Counters, Pipeline, PipelineOptions, SessionKeys, SystemClock, Token, TypedData,
+    Change, Clock, Monitor, Pipeline, PipelineOptions, SessionKeys, SystemClock, Token, TypedData,
     decode, recode, to_json,
 };
 use crate::{NewSession, SessionError, SessionRecord, SessionStore, TokenHash};
@@ -50,7 +50,9 @@ impl Way {
             max_queue: 4096,
             timeout: Duration::from_secs(10),
         };
-        let pipeline = Pipeline::start(store, Arc::new(Counters::default()), options)?;
+        let monitor = Monitor::new(Vec::new().into(), Arc::new(SystemClock));
+        let monitor = monitor.map_err(std::io::Error::other)?;
+        let pipeline = Pipeline::start(store, Arc::new(monitor), options)?;
         Ok(Self(Arc::new(pipeline)))
     }
 

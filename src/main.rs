@@ -79,7 +79,7 @@ fn read_env_file() -> Result<(), Failure> {
 fn serve() -> Result<(), Failure> {
     let settings = Settings::from_env()?;
     let store = Arc::new(settings.sessions.open_store(&settings.database_url)?);
-    let rocket = app::rocket(settings, store.clone(), store, Arc::new(SystemClock));
+    let rocket = app::rocket(settings, store, Arc::new(SystemClock));
     match rocket::execute(rocket.launch()) {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.kind() {

@@ -1,8 +1,10 @@
 //! Who may see and end other people's sessions.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use rocket::http::Status;
+use rocket::http::uri::Host;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use sha2::{Digest, Sha256};
@@ -68,8 +70,9 @@ impl<'r> FromRequest<'r> for Admin {
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
         let config = request.rocket().config();
-        let is_open =
-            config.profile == rocket::Config::DEBUG_PROFILE && config.address.is_loopback();
+        let is_open = config.profile == rocket::Config::DEBUG_PROFILE
+            && config.address.is_loopback()
+            && names_loopback(request);
         let admitted = match request.headers().get_one("Authorization") {
             None if is_open => Ok(()),
             None => is_signed_in(request).await,
@@ -84,6 +87,22 @@ impl<'r> FromRequest<'r> for Admin {
         match admitted {
             Ok(()) => Outcome::Success(Self),
             Err(status) => Outcome::Error((status, ())),
+        }
+    }
+}
+
+/// Whether the request was made to this machine by a name of its own. Another name may be of a
+/// site that has it point here, so that its pages can ask us (DNS rebinding).
+fn names_loopback(request: &Request<'_>) -> bool {
+    match request.host().map(Host::domain) {
+        // Rocket's local client names none.
+        None => true,
+        Some(domain) => {
+            let name = domain.as_str().trim_matches(['[', ']']);
+            name.eq_ignore_ascii_case("localhost")
+                || name
+                    .parse::<IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
         }
     }
 }

@@ -12,12 +12,16 @@ use super::admin::Admin;
 use super::data::{DataPatch, SessionData};
 use super::error::ApiError;
 use super::fields::{bad_request, read_body, unsupported};
-use super::view::{CurrentSession, SessionList};
+use super::view::{CurrentSession, SessionList, StatsView};
 use crate::{Session, SessionAdmin};
 
 /// Sessions of one page.
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1000;
+
+/// Hours of the statistics.
+const DEFAULT_HOURS: u32 = 24;
+const MAX_HOURS: u32 = 90 * 24;
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -78,10 +82,25 @@ async fn list(
     after: Option<&str>,
     user: Option<&str>,
 ) -> Answer<SessionList> {
-    let limit = limit.map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
+    let limit = limit.map_or(Ok(DEFAULT_LIMIT), |limit| {
+        parse_number("limit", limit, MAX_LIMIT)
+    })?;
     let after = after.map(parse_cursor).transpose()?;
     let page = sessions.list(limit, after, user.map(str::to_owned)).await?;
     Ok(Json(page.into()))
+}
+
+/// How sessions are used.
+#[get("/stats?<hours>")]
+async fn stats(
+    _admin: Admin,
+    sessions: &State<SessionAdmin>,
+    hours: Option<&str>,
+) -> Answer<StatsView> {
+    let hours = hours.map_or(Ok(DEFAULT_HOURS), |hours| {
+        parse_number("hours", hours, MAX_HOURS)
+    })?;
+    Ok(Json(sessions.stats(hours).await?.into()))
 }
 
 /// Ends everybody's sessions.
@@ -106,11 +125,11 @@ async fn revoke(
     }
 }
 
-fn parse_limit(limit: &str) -> Result<u32, ApiError> {
-    match limit.parse() {
-        Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
+fn parse_number(name: &str, number: &str, most: u32) -> Result<u32, ApiError> {
+    match number.parse() {
+        Ok(parsed) if (1..=most).contains(&parsed) => Ok(parsed),
         _ => Err(ApiError::unprocessable(format!(
-            "limit: {limit:?} is not a whole number from 1 to {MAX_LIMIT}"
+            "{name}: {number:?} is not a whole number from 1 to {most}"
         ))),
     }
 }
@@ -154,6 +173,7 @@ pub(super) fn routes() -> Vec<Route> {
         change_data,
         destroy,
         list,
+        stats,
         clear,
         revoke
     ]

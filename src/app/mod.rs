@@ -13,6 +13,7 @@ mod guesses;
 mod headers;
 mod health;
 pub mod logging;
+mod metrics;
 mod notice;
 mod pages;
 mod passwords;
@@ -35,20 +36,44 @@ pub use settings::{Settings, figment, rocket_config};
 
 use users::Users;
 
-use crate::{Clock, CrossSiteProtection, SessionStore, Sessions, UserStore};
+use crate::{
+    Clock, CrossSiteProtection, DieselStore, SessionStore, Sessions, StatsStore, UserStore,
+};
 
-/// The application over a store of sessions and the users next to them, whose schema must be up
-/// to date.
+/// Where the application keeps what it keeps.
+#[derive(Clone)]
+#[allow(missing_debug_implementations)]
+pub struct Stores {
+    /// Sessions.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Users, whom the sessions' rows refer to.
+    pub users: Arc<dyn UserStore>,
+    /// Usage over time.
+    pub stats: Arc<dyn StatsStore>,
+}
+
+/// One database for all of it.
+impl From<Arc<DieselStore>> for Stores {
+    fn from(store: Arc<DieselStore>) -> Self {
+        Self {
+            sessions: store.clone(),
+            users: store.clone(),
+            stats: store,
+        }
+    }
+}
+
+/// The application over stores whose schema must be up to date.
 pub fn rocket(
     settings: Settings,
-    store: Arc<dyn SessionStore>,
-    users: Arc<dyn UserStore>,
+    stores: impl Into<Stores>,
     clock: Arc<dyn Clock>,
 ) -> Rocket<Build> {
+    let stores = stores.into();
     let database = settings.database_url.to_string();
     let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
     let users = Users::new(
-        users,
+        stores.users,
         Arc::clone(&clock),
         &settings.app,
         settings.sessions.timeout,
@@ -56,7 +81,8 @@ pub fn rocket(
     let sessions = Sessions::<SessionData>::fairing()
         .config(settings.sessions)
         .keys(settings.keys)
-        .store(store)
+        .store(stores.sessions)
+        .statistics(stores.stats)
         .clock(clock);
     rocket::custom(settings.figment)
         .attach(headers::shield(is_debug))
@@ -87,6 +113,7 @@ pub fn rocket(
         .mount("/api/account", account::routes())
         .mount("/", pages::routes())
         .mount("/", health::routes())
+        .mount("/", metrics::routes())
         .register("/", error::catchers())
 }
 

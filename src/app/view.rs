@@ -1,10 +1,12 @@
 //! The JSON shapes of sessions.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rocket::serde::{Serialize, json::Value};
 use uuid::Uuid;
 
-use crate::{SessionPage, SessionRecord};
+use crate::{EndReason, HourStats, SessionPage, SessionRecord, SessionStats};
 
 /// A session as its visitor sees it.
 #[derive(Debug, Serialize)]
@@ -67,6 +69,57 @@ struct AdminSessionView {
 pub(super) struct SessionList {
     sessions: Vec<AdminSessionView>,
     next: Option<Uuid>,
+}
+
+/// How sessions are used.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+pub(super) struct StatsView {
+    active: u64,
+    anonymous: u64,
+    signed_in: u64,
+    /// Whether the three above were counted now, or are the last sample.
+    exact: bool,
+    /// The hours of which something is known, the oldest first.
+    hours: Vec<HourView>,
+    next_expiries: Vec<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct HourView {
+    hour: DateTime<Utc>,
+    created: u64,
+    /// By reason, in the order of their names.
+    ended: BTreeMap<&'static str, u64>,
+    peak_active: u64,
+    users: u64,
+}
+
+impl From<HourStats> for HourView {
+    fn from(stats: HourStats) -> Self {
+        let ended = EndReason::ALL.map(EndReason::name).into_iter();
+        Self {
+            hour: stats.hour,
+            created: stats.created,
+            ended: ended.zip(stats.ended).collect(),
+            peak_active: stats.peak_active,
+            users: stats.users,
+        }
+    }
+}
+
+impl From<SessionStats> for StatsView {
+    fn from(stats: SessionStats) -> Self {
+        Self {
+            active: stats.active,
+            anonymous: stats.active.saturating_sub(stats.signed_in),
+            signed_in: stats.signed_in,
+            exact: stats.is_exact,
+            hours: stats.hours.into_iter().map(Into::into).collect(),
+            next_expiries: stats.next_expiries,
+        }
+    }
 }
 
 impl From<SessionPage> for SessionList {

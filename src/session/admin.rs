@@ -4,20 +4,28 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::counters::{Counters, add, count};
 use super::error::SessionError;
+use super::monitor::Monitor;
 use super::pipeline::Pipeline;
-use super::sweeper::{SweepReport, sweep_once};
-use crate::store::{ListSessions, SessionRecord, SessionStore};
+use super::recorder::Recorder;
+use super::sweeper::{SweepReport, Sweeper};
+use super::usage::hour;
+use crate::store::{
+    EndReason, HourStats, ListSessions, SessionRecord, SessionStore, StoreError, SweepRecord,
+};
 
 /// How long an operation on all sessions may take.
 const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Rows of one delete when all sessions are ended: small, so that nothing waits long for them.
 const CLEAR_BATCH: u32 = 1000;
+
+/// How many of the next expiries are told.
+const NEXT_EXPIRIES: u32 = 10;
 
 /// Whether no column can hold this: PostgreSQL refuses a text with a NUL.
 pub(super) fn is_no_text(value: &str) -> bool {
@@ -31,7 +39,9 @@ pub(super) fn is_no_text(value: &str) -> bool {
 pub struct SessionAdmin {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
-    counters: Arc<Counters>,
+    monitor: Arc<Monitor>,
+    sweeper: Arc<Sweeper>,
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// One page of a list.
@@ -43,16 +53,35 @@ pub struct SessionPage {
     pub next: Option<Uuid>,
 }
 
+/// How sessions are used.
+#[derive(Clone, Debug)]
+pub struct SessionStats {
+    /// Live sessions.
+    pub active: u64,
+    /// Those of signed-in users.
+    pub signed_in: u64,
+    /// Whether they were counted now; where there are many, they are the last sample.
+    pub is_exact: bool,
+    /// Hours of which something is known, in their order.
+    pub hours: Vec<HourStats>,
+    /// When the next sessions end unless they are used, soonest first; ten at most.
+    pub next_expiries: Vec<DateTime<Utc>>,
+}
+
 impl SessionAdmin {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
-        counters: Arc<Counters>,
+        monitor: Arc<Monitor>,
+        sweeper: Arc<Sweeper>,
+        recorder: Option<Arc<Recorder>>,
     ) -> Self {
         Self {
             pipeline,
             clock,
-            counters,
+            monitor,
+            sweeper,
+            recorder,
         }
     }
 
@@ -80,7 +109,7 @@ impl SessionAdmin {
             // One more, to know whether there is a next page.
             limit: limit.saturating_add(1),
         };
-        let job = move |store: &dyn SessionStore| Ok(store.list(&query)?);
+        let job = move |store: &dyn SessionStore| store.list(&query);
         let mut sessions = self.pipeline.run(job).await?;
         let limit = limit as usize;
         let more = sessions.len() > limit;
@@ -94,11 +123,12 @@ impl SessionAdmin {
     /// # Errors
     /// When the store fails.
     pub async fn revoke(&self, id: &str) -> Result<bool, SessionError> {
-        let ended = !is_no_text(id) && self.pipeline.delete(id.to_owned()).await?;
-        if ended {
-            count(&self.counters.ended);
+        if is_no_text(id) {
+            return Ok(false);
         }
-        Ok(ended)
+        self.pipeline
+            .delete(id.to_owned(), EndReason::Revoked)
+            .await
     }
 
     /// Ends every session that there is, in batches; how many there were.
@@ -108,19 +138,19 @@ impl SessionAdmin {
     pub async fn clear(&self) -> Result<usize, SessionError> {
         let now = self.clock.now();
         let deadline = Instant::now() + BULK_TIMEOUT;
+        let monitor = Arc::clone(&self.monitor);
         let job = move |store: &dyn SessionStore| {
             let mut deleted = 0;
             loop {
                 let batch = store.clear(now, CLEAR_BATCH)?;
-                deleted += batch;
-                if batch == 0 || Instant::now() >= deadline {
+                deleted += batch.len();
+                monitor.ended(&batch, EndReason::Cleared);
+                if batch.is_empty() || Instant::now() >= deadline {
                     return Ok(deleted);
                 }
             }
         };
-        let deleted = self.pipeline.run_long(deadline, job).await?;
-        add(&self.counters.ended, deleted);
-        Ok(deleted)
+        self.pipeline.run_long(deadline, job).await
     }
 
     /// Deletes the sessions that have expired by now, as the hourly sweep does.
@@ -128,9 +158,9 @@ impl SessionAdmin {
     /// # Errors
     /// When the store fails.
     pub async fn sweep(&self) -> Result<SweepReport, SessionError> {
-        let now = self.clock.now();
         let deadline = Instant::now() + BULK_TIMEOUT;
-        let job = move |store: &dyn SessionStore| Ok(sweep_once(store, now)?);
+        let sweeper = Arc::clone(&self.sweeper);
+        let job = move |_: &dyn SessionStore| sweeper.sweep(|| Instant::now() >= deadline);
         self.pipeline.run_long(deadline, job).await
     }
 
@@ -139,20 +169,60 @@ impl SessionAdmin {
     /// # Errors
     /// When it gives none within the timeout.
     pub async fn ping(&self) -> Result<(), SessionError> {
-        let job = |store: &dyn SessionStore| Ok(store.ping()?);
-        self.pipeline.run(job).await
+        self.pipeline.probe(SessionStore::ping).await
     }
 
-    /// What sessions went through in this process.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    /// How many sessions are live, and usage of the last `hours` hours, this one among them.
+    ///
+    /// # Errors
+    /// When the store fails, or keeps no statistics.
+    pub async fn stats(&self, hours: u32) -> Result<SessionStats, SessionError> {
+        let now = self.clock.now();
+        let from = hour(now) - TimeDelta::hours(i64::from(hours.max(1)) - 1);
+        self.of_recorder(move |recorder| {
+            let (census, is_exact) = recorder.census(now)?;
+            // What this instance has not written yet.
+            recorder.write(Some(census))?;
+            let store = recorder.store();
+            Ok(SessionStats {
+                active: census.active,
+                signed_in: census.signed_in,
+                is_exact,
+                hours: store.usage(from)?,
+                next_expiries: store.next_expiries(now, NEXT_EXPIRIES)?,
+            })
+        })
+        .await
+    }
+
+    /// The last passes of the sweep, of all instances, newest first.
+    ///
+    /// # Errors
+    /// When the store fails, or keeps no statistics.
+    pub async fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, SessionError> {
+        self.of_recorder(move |recorder| recorder.store().sweeps(limit))
+            .await
+    }
+
+    async fn of_recorder<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Recorder) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let recorder = self.recorder.clone().ok_or(SessionError::NoStatistics)?;
+        self.pipeline.run(move |_| ask(&recorder)).await
+    }
+
+    /// What sessions went through in this process, in Prometheus' text format, version 0.0.4. Costs
+    /// no statement.
+    pub fn metrics(&self) -> String {
+        let metrics = &self.monitor.metrics;
+        self.pipeline.sample(metrics);
+        metrics.to_text()
     }
 }
 
 impl fmt::Debug for SessionAdmin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionAdmin")
-            .field("counters", &self.counters)
-            .finish_non_exhaustive()
+        f.debug_struct("SessionAdmin").finish_non_exhaustive()
     }
 }

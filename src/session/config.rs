@@ -73,6 +73,12 @@ pub struct SessionConfig {
     pub max_sessions_per_user: u32,
     /// What happens to a login that would give the user more. Default `end_oldest`.
     pub on_session_limit: OnSessionLimit,
+    /// How often usage is written to the statistics. Default 1 min.
+    #[serde(with = "humantime_serde")]
+    pub stats_interval: Duration,
+    /// How long statistics are kept. Default 90 d.
+    #[serde(with = "humantime_serde")]
+    pub stats_retention: Duration,
     /// What a visitor gets whose stored data cannot be decoded.
     pub on_undecodable: OnUndecodable,
     /// Whether a start runs pending migrations. Default `true`.
@@ -121,6 +127,8 @@ impl Default for SessionConfig {
             max_data_size: 64.kibibytes(),
             max_sessions_per_user: 0,
             on_session_limit: OnSessionLimit::EndOldest,
+            stats_interval: Duration::from_secs(60),
+            stats_retention: 90 * 24 * HOUR,
             on_undecodable: OnUndecodable::Fresh,
             auto_migrate: true,
             pool_size: 8,
@@ -187,6 +195,8 @@ impl SessionConfig {
             self.anonymous_idle() / 2,
         )?;
         within("cleanup_interval", self.cleanup_interval, SECOND, LONGEST)?;
+        within("stats_interval", self.stats_interval, SECOND, LONGEST)?;
+        within("stats_retention", self.stats_retention, SECOND, LONGEST)?;
         within("timeout", self.timeout, 10 * MILLISECOND, 60 * SECOND)?;
         within(
             "startup_timeout",

@@ -10,9 +10,10 @@ use super::SessionError;
 use super::clock::Clock;
 use super::config::OnUndecodable;
 use super::cookie::CookiePolicy;
-use super::counters::{Counters, count};
 use super::expiry::{ExpiryPolicy, is_expired};
 use super::keys::SessionKeys;
+use super::metrics::Missed;
+use super::monitor::Monitor;
 use super::pipeline::Pipeline;
 use super::token::Token;
 use crate::store::{SessionLimit, SessionRecord};
@@ -26,7 +27,7 @@ pub(crate) struct Core {
     pub(crate) cookie: CookiePolicy,
     pub(crate) expiry: ExpiryPolicy,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) monitor: Arc<Monitor>,
     pub(crate) max_data_size: ByteUnit,
     pub(crate) on_undecodable: OnUndecodable,
     pub(crate) session_limit: SessionLimit,
@@ -82,10 +83,10 @@ impl Core {
         }
         let token = values.iter().find_map(|value| self.keys.verify(value));
         if token.is_none() {
-            count(if values.is_empty() {
-                &self.counters.missed_none
+            self.monitor.metrics.missed(if values.is_empty() {
+                Missed::None
             } else {
-                &self.counters.missed_forged
+                Missed::Forged
             });
         }
         Visit {
@@ -106,14 +107,12 @@ impl Core {
         now: DateTime<Utc>,
     ) -> Result<Option<SessionRecord>, SessionError> {
         let missed = match self.pipeline.load(token.session_id()).await? {
-            None => &self.counters.missed_gone,
-            Some(record) if !record.token_hash.matches(&token.hash()) => {
-                &self.counters.missed_forged
-            }
-            Some(record) if is_expired(&record, now) => &self.counters.missed_expired,
+            None => Missed::Gone,
+            Some(record) if !record.token_hash.matches(&token.hash()) => Missed::Forged,
+            Some(record) if is_expired(&record, now) => Missed::Expired,
             Some(record) => return Ok(Some(record)),
         };
-        count(missed);
+        self.monitor.metrics.missed(missed);
         Ok(None)
     }
 }

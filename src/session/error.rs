@@ -43,6 +43,9 @@ pub enum SessionError {
     /// The user has `max_sessions_per_user` sessions already, and logins are refused then. 409.
     #[error("the user has as many sessions as allowed")]
     TooManySessions,
+    /// Statistics are not kept: `Sessions` was given a store of sessions alone. 500.
+    #[error("statistics are not kept; give Sessions a StatsStore")]
+    NoStatistics,
     /// The data is larger than `max_data_size`; nothing was stored. 413.
     #[error("session data of {size} bytes is over the limit of {limit}")]
     TooLarge {
@@ -84,12 +87,34 @@ impl SessionError {
             | Self::Undecodable { .. }
             | Self::Encode(_)
             | Self::Random(_)
-            | Self::NotAttached => Status::InternalServerError,
+            | Self::NotAttached
+            | Self::NoStatistics => Status::InternalServerError,
         }
     }
 }
 
 impl SessionError {
+    /// Its name in metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(error) if matches!(**error, StoreError::Outage { .. }) => "outage",
+            Self::Unavailable(_) => "unavailable",
+            Self::Refused(_) => "refused",
+            Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
+            Self::Aborted => "aborted",
+            Self::Ended => "ended",
+            Self::UserRefused => "user_refused",
+            Self::TooManySessions => "too_many_sessions",
+            Self::TooLarge { .. } => "too_large",
+            Self::Undecodable { .. } => "undecodable",
+            Self::Encode(_) => "encode",
+            Self::Random(_) => "random",
+            Self::NotAttached => "not_attached",
+            Self::NoStatistics => "no_statistics",
+        }
+    }
+
     /// Whether the store is at fault, and trying again later may help.
     pub(crate) fn is_outage(&self) -> bool {
         self.status() == Status::ServiceUnavailable
@@ -179,6 +204,9 @@ pub enum SetupError {
     /// Another `Sessions::fairing()` is attached already.
     #[error("Sessions::fairing() is attached twice; one Rocket has one type of session data")]
     AttachedTwice,
+    /// Two metrics have one name.
+    #[error("metrics: {0}")]
+    Metrics(String),
     /// The system gave no threads.
     #[error("no worker threads: {0}")]
     Threads(#[source] std::io::Error),

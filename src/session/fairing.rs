@@ -1,4 +1,5 @@
-//! [`Sessions`]: the fairing that sets sessions up, sends the cookie, and runs the sweeper.
+//! [`Sessions`]: the fairing that sets sessions up, sends the cookie, and runs the background
+//! threads.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,24 +13,27 @@ use rocket::tokio::time::timeout;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
 use super::admin::SessionAdmin;
+use super::background::Background;
 use super::clock::{Clock, SystemClock};
 use super::config::{SessionConfig, is_debug};
 use super::cookie::CookiePolicy;
 use super::core::{Attached, Core};
-use super::counters::Counters;
 use super::data::TypedData;
 use super::error::SetupError;
+use super::events::{Hook, SessionEvent};
 use super::guard::{Inner, Slot};
 use super::keys::SessionKeys;
+use super::monitor::Monitor;
 use super::pipeline::Pipeline;
+use super::recorder::Recorder;
 use super::startup::database_url_from_env;
 use super::state::CookieChange;
 use super::sweeper::Sweeper;
 use super::users::UserSessions;
-use crate::store::{SessionStore, TouchSession};
+use crate::store::{DieselStore, SessionStore, StatsStore, TouchSession};
 
-/// How long a shutdown waits for the sweeper.
-const SWEEPER_GRACE: Duration = Duration::from_secs(1);
+/// How long a shutdown waits for the background threads.
+const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 
 /// Seconds after which a client may try again when the store failed.
 const RETRY_AFTER: &str = "1";
@@ -51,17 +55,30 @@ pub struct Sessions<D> {
     config: Option<SessionConfig>,
     keys: Option<SessionKeys>,
     store: Option<Arc<dyn SessionStore>>,
+    stats: Option<Arc<dyn StatsStore>>,
     clock: Arc<dyn Clock>,
-    sweeper: Mutex<Option<Sweeper>>,
+    /// Taken when Rocket ignites.
+    hooks: Mutex<Vec<Hook>>,
+    background: Mutex<Vec<Background>>,
     marker: PhantomData<fn() -> D>,
 }
 
-/// What the sweeper needs, kept from ignition until liftoff.
-struct Sweeping {
-    store: Arc<dyn SessionStore>,
-    clock: Arc<dyn Clock>,
-    counters: Arc<Counters>,
-    interval: Duration,
+/// What the background threads do, kept from ignition until liftoff.
+struct Chores {
+    sweeper: Arc<Sweeper>,
+    cleanup_interval: Duration,
+    recorder: Option<Arc<Recorder>>,
+    stats_interval: Duration,
+}
+
+impl Chores {
+    fn start(&self) -> std::io::Result<Vec<Background>> {
+        let mut threads = vec![Arc::clone(&self.sweeper).start(self.cleanup_interval)?];
+        if let Some(recorder) = &self.recorder {
+            threads.push(Arc::clone(recorder).start(self.stats_interval)?);
+        }
+        Ok(threads)
+    }
 }
 
 impl<D: TypedData> Sessions<D> {
@@ -71,8 +88,10 @@ impl<D: TypedData> Sessions<D> {
             config: None,
             keys: None,
             store: None,
+            stats: None,
             clock: Arc::new(SystemClock),
-            sweeper: Mutex::new(None),
+            hooks: Mutex::default(),
+            background: Mutex::default(),
             marker: PhantomData,
         }
     }
@@ -98,6 +117,34 @@ impl<D: TypedData> Sessions<D> {
         self
     }
 
+    /// Keeps usage over time in this store. Where none is given, the database of `DATABASE_URL`
+    /// keeps it, and with a [`store`](Self::store) of your own nothing does.
+    #[must_use]
+    pub fn statistics(mut self, stats: Arc<dyn StatsStore>) -> Self {
+        self.stats = Some(stats);
+        self
+    }
+
+    /// Calls `hook` after each session that was created, rotated or ended, by whatever request or
+    /// sweep of this instance. It runs on the thread that did it, which waits for it: be quick.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionEventKind, Sessions};
+    ///
+    /// let sessions = Sessions::<Vec<String>>::fairing().on_event(|event| {
+    ///     if let SessionEventKind::Ended(reason) = event.kind {
+    ///         println!("session {} ended: {}", event.id, reason.name());
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_event(self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
+        lock(&self.hooks).push(Box::new(hook));
+        self
+    }
+
     /// Uses this clock instead of the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -105,7 +152,7 @@ impl<D: TypedData> Sessions<D> {
         self
     }
 
-    async fn set_up(&self, rocket: &Rocket<Build>) -> Result<(Core, Sweeping), SetupError> {
+    async fn set_up(&self, rocket: &Rocket<Build>) -> Result<(Core, Chores), SetupError> {
         if rocket.state::<SessionAdmin>().is_some() {
             return Err(SetupError::AttachedTwice);
         }
@@ -120,18 +167,37 @@ impl<D: TypedData> Sessions<D> {
             Some(keys) => keys.clone(),
             None => SessionKeys::from_env(debug)?,
         };
-        let store = match &self.store {
-            Some(store) => Arc::clone(store),
-            None => open_store(config.clone()).await?,
+        let (store, stats): (Arc<dyn SessionStore>, _) = if let Some(store) = &self.store {
+            (Arc::clone(store), self.stats.clone())
+        } else {
+            let store = open_store(config.clone()).await?;
+            let stats = self.stats.clone().unwrap_or_else(|| store.clone());
+            (store, Some(stats))
         };
-        let counters = Arc::new(Counters::default());
-        let sweeping = Sweeping {
-            store: Arc::clone(&store),
-            clock: Arc::clone(&self.clock),
-            counters: Arc::clone(&counters),
-            interval: config.cleanup_interval,
+        let hooks = std::mem::take(&mut *lock(&self.hooks)).into();
+        let monitor = Monitor::new(hooks, Arc::clone(&self.clock))
+            .map_err(|error| SetupError::Metrics(error.to_string()))?;
+        let monitor = Arc::new(monitor);
+        let recorder = stats.clone().map(|stats| {
+            Arc::new(Recorder::new(
+                stats,
+                Arc::clone(&monitor),
+                Arc::clone(&self.clock),
+                config.stats_retention,
+            ))
+        });
+        let chores = Chores {
+            sweeper: Arc::new(Sweeper {
+                store: Arc::clone(&store),
+                stats,
+                clock: Arc::clone(&self.clock),
+                monitor: Arc::clone(&monitor),
+            }),
+            cleanup_interval: config.cleanup_interval,
+            recorder,
+            stats_interval: config.stats_interval,
         };
-        let pipeline = Pipeline::start(store, Arc::clone(&counters), config.pipeline())
+        let pipeline = Pipeline::start(store, Arc::clone(&monitor), config.pipeline())
             .map_err(SetupError::Threads)?;
         let core = Core {
             pipeline: Arc::new(pipeline),
@@ -139,16 +205,16 @@ impl<D: TypedData> Sessions<D> {
             cookie,
             expiry: config.expiry(),
             clock: Arc::clone(&self.clock),
-            counters,
+            monitor,
             max_data_size: config.max_data_size,
             on_undecodable: config.on_undecodable,
             session_limit: config.session_limit(),
         };
-        Ok((core, sweeping))
+        Ok((core, chores))
     }
 }
 
-async fn open_store(config: SessionConfig) -> Result<Arc<dyn SessionStore>, SetupError> {
+async fn open_store(config: SessionConfig) -> Result<Arc<DieselStore>, SetupError> {
     let url = database_url_from_env()?;
     let opened = spawn_blocking(move || config.open_store(&url)).await;
     match opened {
@@ -168,22 +234,24 @@ impl<D: TypedData> Fairing for Sessions<D> {
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
         match self.set_up(&rocket).await {
-            Ok((core, sweeping)) => {
+            Ok((core, chores)) => {
                 let admin = SessionAdmin::new(
                     Arc::clone(&core.pipeline),
                     Arc::clone(&core.clock),
-                    Arc::clone(&core.counters),
+                    Arc::clone(&core.monitor),
+                    Arc::clone(&chores.sweeper),
+                    chores.recorder.clone(),
                 );
                 let users = UserSessions::new(
                     Arc::clone(&core.pipeline),
                     Arc::clone(&core.clock),
-                    Arc::clone(&core.counters),
+                    Arc::clone(&core.monitor),
                 );
                 Ok(rocket
                     .manage(Attached::<D>::new(Arc::new(core)))
                     .manage(admin)
                     .manage(users)
-                    .manage(sweeping))
+                    .manage(chores))
             }
             Err(error) => {
                 tracing::error!("sessions: {error}");
@@ -193,19 +261,13 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
-        let Some(sweeping) = rocket.state::<Sweeping>() else {
+        let Some(chores) = rocket.state::<Chores>() else {
             return;
         };
-        let started = Sweeper::start(
-            Arc::clone(&sweeping.store),
-            Arc::clone(&sweeping.clock),
-            Arc::clone(&sweeping.counters),
-            sweeping.interval,
-        );
-        match started {
-            Ok(sweeper) => *lock(&self.sweeper) = Some(sweeper),
+        match chores.start() {
+            Ok(threads) => *lock(&self.background) = threads,
             Err(error) => {
-                tracing::error!("no session sweeper, stopping: {error}");
+                tracing::error!("no background threads, stopping: {error}");
                 rocket.shutdown().notify();
             }
         }
@@ -221,12 +283,10 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_shutdown(&self, _: &Rocket<Orbit>) {
-        let sweeper = lock(&self.sweeper).take();
-        if let Some(sweeper) = sweeper {
-            let stopped = spawn_blocking(move || sweeper.stop());
-            if timeout(SWEEPER_GRACE, stopped).await.is_err() {
-                tracing::warn!("the session sweeper did not stop in time");
-            }
+        let threads = std::mem::take(&mut *lock(&self.background));
+        let stopped = spawn_blocking(move || threads.into_iter().for_each(Background::stop));
+        if timeout(BACKGROUND_GRACE, stopped).await.is_err() {
+            tracing::warn!("the background threads of sessions did not stop in time");
         }
     }
 }

@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 use super::config::OnUndecodable;
 use super::core::{Attached, Core, Visit};
-use super::counters::count;
 use super::data::{self, TypedData};
 use super::error::SessionError;
+use super::metrics::Missed;
 use super::pipeline::{Apply, Change};
 use super::state::{Phase, State};
 use super::token::Token;
-use crate::store::{NewSession, RotateSession, SessionRecord};
+use crate::store::{EndReason, NewSession, RotateSession, SessionRecord};
 
 /// The visitor's session, with data of type `D`.
 ///
@@ -144,11 +144,10 @@ impl<D: TypedData> Session<D> {
             new_token_hash: token.hash(),
             now: inner.visit.now,
         };
-        if !inner.core.pipeline.rotate(rotation).await? {
+        if !inner.core.pipeline.rotate(record.id, rotation).await? {
             inner.state().found_ended();
             return Err(SessionError::Ended);
         }
-        count(&inner.core.counters.rotated);
         inner.state().rotated(token);
         Ok(())
     }
@@ -167,9 +166,7 @@ impl<D: TypedData> Session<D> {
             [own, state.undecodable.clone()]
         };
         for id in ids.into_iter().flatten() {
-            if inner.core.pipeline.delete(id).await? {
-                count(&inner.core.counters.ended);
-            }
+            inner.core.pipeline.delete(id, EndReason::Logout).await?;
         }
         inner.state().ended(inner.visit.has_cookie);
         Ok(())
@@ -256,11 +253,14 @@ impl<D: TypedData> Inner<D> {
         let state = match record {
             Some(record) => match data::decode(&record.data) {
                 Ok(data) => {
-                    count(&core.counters.loaded);
+                    core.monitor.metrics.loaded.inc();
+                    if let Some(user_id) = &record.user_id {
+                        core.monitor.usage.seen(user_id, visit.now);
+                    }
                     State::loaded(record, data)
                 }
                 Err(error) => {
-                    count(&core.counters.missed_undecodable);
+                    core.monitor.metrics.missed(Missed::Undecodable);
                     let error = undecodable(&record, &error);
                     tracing::warn!("{error}");
                     if core.on_undecodable == OnUndecodable::Error {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::counters::{add, count};
 use super::data::{self, TypedData};
 use super::error::SessionError;
 use super::guard::Session;
 use super::token::Token;
-use crate::store::{BindSession, LoginOutcome, LoginSession, NewSession};
+use crate::store::{BindSession, EndReason, LoginOutcome, LoginSession, NewSession};
 
 /// Who is to be signed in, and what must still be true of that user when it is committed.
 ///
@@ -117,24 +116,36 @@ impl<D: TypedData> Session<D> {
             fresh: fresh.clone(),
             limit: core.session_limit,
         };
-        let outcome = core.pipeline.run(move |store| Ok(store.login(&request)?));
-        let ended = match (outcome.await?, record, bind) {
-            (LoginOutcome::Bound(ended), Some(record), Some(bind)) => {
-                inner.state().bound(record, fresh, bind.expires_at, token);
-                count(&core.counters.rotated);
-                ended
+        let (kept, made) = (
+            record.as_ref().map(|record| record.id.clone()),
+            fresh.id.clone(),
+        );
+        let monitor = Arc::clone(&core.monitor);
+        let outcome = core.pipeline.run(move |store| {
+            let outcome = store.login(&request)?;
+            // Here, so that it is told even if the request has stopped waiting.
+            if let LoginOutcome::Bound(ended) | LoginOutcome::Created(ended) = &outcome {
+                match kept {
+                    Some(id) if matches!(outcome, LoginOutcome::Bound(_)) => monitor.rotated(&id),
+                    _ => monitor.created([made.as_str()].into_iter()),
+                }
+                monitor.ended(ended, EndReason::Replaced);
+                monitor.metrics.logins.inc();
+                monitor.usage.seen(&request.user_id, request.fresh.now);
             }
-            (LoginOutcome::Bound(ended) | LoginOutcome::Created(ended), ..) => {
+            Ok(outcome)
+        });
+        match (outcome.await?, record, bind) {
+            (LoginOutcome::Bound(_), Some(record), Some(bind)) => {
+                inner.state().bound(record, fresh, bind.expires_at, token);
+            }
+            (LoginOutcome::Bound(_) | LoginOutcome::Created(_), ..) => {
                 let record = fresh.into_record();
                 inner.state().created(record, Arc::new(data), token);
-                count(&core.counters.created);
-                ended
             }
             (LoginOutcome::UserRefused, ..) => return Err(SessionError::UserRefused),
             (LoginOutcome::LimitReached, ..) => return Err(SessionError::TooManySessions),
-        };
-        add(&core.counters.ended, ended.len());
-        count(&core.counters.logged_in);
+        }
         Ok(())
     }
 

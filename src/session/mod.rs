@@ -3,36 +3,41 @@
 //! Nothing here knows of routes or pages, nor of SQL.
 
 mod admin;
+mod background;
 mod clock;
 mod config;
 mod cookie;
 mod core;
-mod counters;
 mod cross_site;
 mod data;
 mod error;
+mod events;
 mod expiry;
 mod fairing;
 mod guard;
 mod keys;
 mod login;
+mod metrics;
+mod monitor;
 mod pipeline;
+mod recorder;
 mod startup;
 mod state;
 mod sweeper;
 mod token;
+mod usage;
 mod users;
 
-pub use admin::{SessionAdmin, SessionPage};
+pub use admin::{SessionAdmin, SessionPage, SessionStats};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "app")]
 pub(crate) use config::describe as describe_figment;
 pub use config::{OnUndecodable, SessionConfig};
 pub use cookie::{CookieConfig, SameSite};
-pub use counters::Counters;
 pub use cross_site::{CrossSiteProtection, Origin};
 pub use data::TypedData;
 pub use error::{ConfigError, SessionError, SetupError};
+pub use events::{SessionEvent, SessionEventKind};
 pub use fairing::Sessions;
 pub use guard::Session;
 pub use keys::SessionKeys;
@@ -44,6 +49,7 @@ pub use users::{UserSession, UserSessions};
 #[cfg(feature = "bench")]
 pub(crate) use {
     data::{decode, recode, to_json},
+    monitor::Monitor,
     pipeline::{Change, Pipeline, PipelineOptions},
     token::Token,
 };

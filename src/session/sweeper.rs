@@ -1,18 +1,17 @@
-//! The background thread that deletes expired sessions.
+//! Deleting expired sessions: one pass, and the thread that makes one every hour.
 //!
 //! Any number of instances may sweep the same table: on PostgreSQL they skip each other's rows.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::background::{Background, Schedule, Stop};
 use super::clock::Clock;
-use super::counters::{Counters, count};
-use crate::store::{SessionStore, StoreError};
+use super::metrics::{Call, whole};
+use super::monitor::Monitor;
+use crate::store::{EndReason, SessionStore, StatsStore, StoreError, SweepRecord};
 
 /// Rows of one delete: small, so that nothing waits long for them.
 const BATCH: u32 = 1000;
@@ -24,9 +23,6 @@ const BREATH: Duration = Duration::from_millis(2);
 /// instances that start together do not sweep together.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const MAX_JITTER: Duration = Duration::from_secs(30);
-
-/// The wait after a first failed pass; it doubles up to the interval.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// What a pass did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,117 +50,102 @@ pub struct SweepReport {
 /// # }
 /// ```
 pub fn sweep_once(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<SweepReport, StoreError> {
-    sweep_until(store, now, |pause| {
-        std::thread::sleep(pause);
-        false
-    })
-}
-
-/// A pass that ends early when `stop`, which waits for the given time, says so.
-fn sweep_until(
-    store: &dyn SessionStore,
-    now: DateTime<Utc>,
-    mut stop: impl FnMut(Duration) -> bool,
-) -> Result<SweepReport, StoreError> {
     let start = Instant::now();
     let mut deleted = 0;
+    sweep_batches(store, now, |batch, _| {
+        deleted += batch.len();
+        std::thread::sleep(BREATH);
+        false
+    })?;
+    let elapsed = start.elapsed();
+    Ok(SweepReport { deleted, elapsed })
+}
+
+/// A pass that hands over the handles of each batch with the time it took, and ends early when it
+/// is told to.
+fn sweep_batches(
+    store: &dyn SessionStore,
+    now: DateTime<Utc>,
+    mut stop_after: impl FnMut(&[String], Duration) -> bool,
+) -> Result<(), StoreError> {
     loop {
+        let start = Instant::now();
         let batch = store.sweep(now, BATCH)?;
-        deleted += batch;
-        if batch == 0 || stop(BREATH) {
-            let elapsed = start.elapsed();
-            return Ok(SweepReport { deleted, elapsed });
+        if batch.is_empty() || stop_after(&batch, start.elapsed()) {
+            return Ok(());
         }
     }
 }
 
-/// The running thread. Dropping it stops the thread without waiting for it.
+/// What makes passes, and keeps that it did.
 pub(crate) struct Sweeper {
-    /// Its end is the signal to stop.
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-struct Worker {
-    store: Arc<dyn SessionStore>,
-    clock: Arc<dyn Clock>,
-    counters: Arc<Counters>,
-    interval: Duration,
-    stop: Receiver<()>,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) stats: Option<Arc<dyn StatsStore>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) monitor: Arc<Monitor>,
 }
 
 impl Sweeper {
     /// Starts the thread `session-sweeper`.
-    pub(crate) fn start(
-        store: Arc<dyn SessionStore>,
-        clock: Arc<dyn Clock>,
-        counters: Arc<Counters>,
-        interval: Duration,
-    ) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let worker = Worker {
-            store,
-            clock,
-            counters,
-            interval,
-            stop: stopped,
-        };
-        let thread = std::thread::Builder::new()
-            .name("session-sweeper".to_owned())
-            .spawn(move || worker.run())?;
-        Ok(Self { stop, thread })
+    pub(crate) fn start(self: Arc<Self>, interval: Duration) -> std::io::Result<Background> {
+        let first = FIRST_DELAY.min(interval) + jitter(MAX_JITTER.min(interval / 2));
+        let schedule = Schedule { first, interval };
+        Background::start("session-sweeper", schedule, move |stop| self.pass(stop))
     }
 
-    /// Stops the thread, in the middle of a pass too, and waits until it has ended. Blocks.
-    pub(crate) fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the session sweeper panicked");
-        }
-    }
-}
-
-impl Worker {
-    fn run(self) {
-        let mut wait = FIRST_DELAY.min(self.interval) + jitter(MAX_JITTER.min(self.interval / 2));
-        let mut backoff = FIRST_BACKOFF;
-        while !self.is_stopped_within(wait) {
-            wait = if self.pass() {
-                backoff = FIRST_BACKOFF;
-                self.interval
-            } else {
-                let wait = backoff.min(self.interval);
-                backoff = (backoff * 2).min(self.interval);
-                wait
-            };
-        }
-    }
-
-    /// One pass; whether it went well.
-    fn pass(&self) -> bool {
-        count(&self.counters.sweeps);
-        let stop = |pause| self.is_stopped_within(pause);
-        match sweep_until(&*self.store, self.clock.now(), stop) {
-            Ok(SweepReport { deleted, elapsed }) => {
-                let swept = u64::try_from(deleted).unwrap_or(u64::MAX);
-                self.counters.swept.fetch_add(swept, Ordering::Relaxed);
-                if deleted > 0 {
-                    tracing::info!("swept {deleted} expired sessions in {elapsed:.1?}");
-                } else {
-                    tracing::debug!("swept no expired session in {elapsed:.1?}");
-                }
+    /// One pass of the thread; whether it went well.
+    fn pass(&self, stop: &Stop) -> bool {
+        match self.sweep(|| stop.within(BREATH)) {
+            Ok(SweepReport { deleted, elapsed }) if deleted > 0 => {
+                tracing::info!("swept {deleted} expired sessions in {elapsed:.1?}");
+                true
+            }
+            Ok(_) => {
+                tracing::debug!("swept no expired session");
                 true
             }
             Err(error) => {
-                count(&self.counters.sweep_failures);
                 tracing::warn!("the sweep of expired sessions failed, it will go on: {error}");
                 false
             }
         }
     }
 
-    fn is_stopped_within(&self, wait: Duration) -> bool {
-        self.stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
+    /// One pass, which `stop`, asked after each batch, can end.
+    ///
+    /// # Errors
+    /// When the store fails; what was deleted until then stays deleted.
+    pub(crate) fn sweep(&self, mut stop: impl FnMut() -> bool) -> Result<SweepReport, StoreError> {
+        let (start, started_at) = (Instant::now(), self.clock.now());
+        let metrics = &self.monitor.metrics;
+        metrics.sweeps.inc();
+        let mut deleted = 0;
+        let result = sweep_batches(&*self.store, started_at, |batch, took| {
+            deleted += batch.len();
+            metrics.called(Call::Sweep, batch.len(), took);
+            self.monitor.ended(batch, EndReason::Expired);
+            stop()
+        });
+        let elapsed = start.elapsed();
+        metrics.swept(deleted, elapsed);
+        if result.is_err() {
+            metrics.sweep_failures.inc();
+        }
+        self.keep(&SweepRecord {
+            started_at,
+            elapsed,
+            deleted: whole(deleted),
+            error: result.as_ref().err().map(ToString::to_string),
+        });
+        result.map(|()| SweepReport { deleted, elapsed })
+    }
+
+    fn keep(&self, record: &SweepRecord) {
+        if let Some(stats) = &self.stats
+            && let Err(error) = stats.add_sweep(record)
+        {
+            tracing::debug!("the sweep is not in the statistics: {error}");
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 
 use super::admin::is_no_text;
 use super::clock::Clock;
-use super::counters::{Counters, add};
 use super::error::SessionError;
+use super::monitor::Monitor;
 use super::pipeline::Pipeline;
-use crate::store::{ListSessions, RevokeScope, SessionRecord, SessionStore};
+use crate::store::{EndReason, ListSessions, RevokeScope, SessionRecord, SessionStore};
 
 /// Sessions that a list has at most.
 const MAX_LISTED: u32 = 1000;
@@ -40,7 +40,7 @@ const MAX_LISTED: u32 = 1000;
 pub struct UserSessions {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
-    counters: Arc<Counters>,
+    monitor: Arc<Monitor>,
 }
 
 /// A session as its user may see it: nothing of its token or data.
@@ -77,12 +77,12 @@ impl UserSessions {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
-        counters: Arc<Counters>,
+        monitor: Arc<Monitor>,
     ) -> Self {
         Self {
             pipeline,
             clock,
-            counters,
+            monitor,
         }
     }
 
@@ -100,7 +100,7 @@ impl UserSessions {
             user_id: Some(user_id.to_owned()),
             limit: MAX_LISTED,
         };
-        let job = move |store: &dyn SessionStore| Ok(store.list(&query)?);
+        let job = move |store: &dyn SessionStore| store.list(&query);
         let sessions = self.pipeline.run(job).await?;
         Ok(sessions.into_iter().map(Into::into).collect())
     }
@@ -131,10 +131,10 @@ impl UserSessions {
         self.end(user_id, RevokeScope::All).await
     }
 
-    /// Counts sessions, by public handle, that the application has ended in a transaction of its
-    /// own, as when it deletes a user.
+    /// Tells metrics, statistics and hooks of sessions, by public handle, that the application has
+    /// ended in a transaction of its own, as when it deletes a user.
     pub fn note_ended(&self, ids: &[String]) {
-        add(&self.counters.ended, ids.len());
+        self.monitor.ended(ids, EndReason::Revoked);
     }
 
     async fn end(&self, user_id: &str, scope: RevokeScope) -> Result<usize, SessionError> {
@@ -146,10 +146,13 @@ impl UserSessions {
             return Ok(0);
         }
         let user_id = user_id.to_owned();
-        let job = move |store: &dyn SessionStore| Ok(store.revoke(&user_id, &scope)?);
-        let ended = self.pipeline.run(job).await?.len();
-        add(&self.counters.ended, ended);
-        Ok(ended)
+        let monitor = Arc::clone(&self.monitor);
+        let job = move |store: &dyn SessionStore| {
+            let ended = store.revoke(&user_id, &scope)?;
+            monitor.ended(&ended, EndReason::Revoked);
+            Ok(ended.len())
+        };
+        self.pipeline.run(job).await
     }
 }
 

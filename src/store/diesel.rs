@@ -19,7 +19,7 @@ use super::schema::sessions;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::{
-    DatabaseUrl, ListSessions, LoginOutcome, LoginSession, RevokeScope, RotateSession,
+    DatabaseUrl, ListSessions, LoginOutcome, LoginSession, PoolState, RevokeScope, RotateSession,
     SessionRecord, SessionStore, StoreError, StoreOptions, WriteBatch, Written, login, users,
 };
 
@@ -202,7 +202,7 @@ impl SessionStore for DieselStore {
         })
     }
 
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
         // In the order of an index that a rotation moves a row to the end of.
         let some = old
             .filter(old.field(sessions::created_at).le(now.naive_utc()))
@@ -211,7 +211,9 @@ impl SessionStore for DieselStore {
             .select(old.field(sessions::id));
         self.change(|connection| {
             let rows = sessions::table.filter(sessions::id.eq_any(some));
-            Ok(diesel::delete(rows).execute(connection)?)
+            Ok(diesel::delete(rows)
+                .returning(sessions::id)
+                .get_results(connection)?)
         })
     }
 
@@ -234,12 +236,16 @@ impl SessionStore for DieselStore {
         row::records(rows)
     }
 
-    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
+    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
         self.change(|connection| Ok(on_database!(connection, sweep(now, limit))))
     }
 
     fn ping(&self) -> Result<(), StoreError> {
         self.read(|connection| Ok(connection.ping()?))
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        Some(self.connections.state())
     }
 
     fn max_writers(&self) -> usize {

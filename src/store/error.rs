@@ -30,6 +30,12 @@ pub enum StoreError {
         /// What the pool last met.
         reason: String,
     },
+    /// The database failed a moment ago and was not asked again. Nothing was written.
+    #[error("the database failed a moment ago: {reason}")]
+    Outage {
+        /// What it failed with.
+        reason: String,
+    },
     /// The connection broke; whether a write was committed is unknown.
     #[error("the database connection broke: {0}")]
     Broken(#[source] DieselError),

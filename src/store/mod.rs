@@ -20,6 +20,7 @@ mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statement;
+mod stats;
 mod url;
 mod users;
 
@@ -33,9 +34,10 @@ pub use login::{
 };
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
-    ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, TokenHash,
-    TouchSession, WriteBatch, Written,
+    ListSessions, NewSession, PoolState, RotateSession, SaveOutcome, SaveSession, SessionRecord,
+    TokenHash, TouchSession, WriteBatch, Written,
 };
+pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
 pub use users::{UserRecord, UserStore};
 
@@ -94,12 +96,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError>;
 
-    /// Deletes at most `limit` of the sessions created by `now`; returns how many. 0 means that
-    /// none is left.
+    /// Deletes at most `limit` of the sessions created by `now`; returns their public handles. None
+    /// means that none is left.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError>;
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError>;
 
     /// One page of live sessions, newest token first.
     ///
@@ -108,11 +110,12 @@ pub trait SessionStore: Send + Sync + 'static {
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError>;
 
     /// Deletes at most `limit` sessions that have expired by `now`, leaving out those that another
-    /// sweep or a request holds; returns how many. 0 means that there is nothing left to do.
+    /// sweep or a request holds; returns their public handles. None means that there is nothing
+    /// left to do.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError>;
+    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError>;
 
     /// Asks the database for a sign of life, with one statement.
     ///
@@ -124,6 +127,11 @@ pub trait SessionStore: Send + Sync + 'static {
     /// other, as in SQLite.
     fn max_writers(&self) -> usize {
         usize::MAX
+    }
+
+    /// Connections of the store's pool, for metrics; `None` where there is no pool.
+    fn pool(&self) -> Option<PoolState> {
+        None
     }
 
     /// [`write`](Self::write) of nothing but new sessions.

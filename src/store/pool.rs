@@ -12,7 +12,7 @@ use diesel::r2d2::R2D2Connection;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
 use super::connection::AnyConnection;
-use super::{DatabaseUrl, StoreError, StoreOptions};
+use super::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
 /// Target of the log lines that show each statement (level debug).
 const SQL_LOG: &str = "rocket_diesel_sessions::sql";
@@ -117,6 +117,14 @@ impl Connections {
                 return Ok(connection);
             }
             connection.broken = true;
+        }
+    }
+
+    pub(super) fn state(&self) -> PoolState {
+        let state = self.pool.state();
+        PoolState {
+            open: state.connections,
+            in_use: state.connections.saturating_sub(state.idle_connections),
         }
     }
 

@@ -243,24 +243,24 @@ pub(super) fn rotate(
 
 statement! {
     /// One batch of a sweep: rows that a request or another sweep holds are left to the next.
-    Sweep on Pg, PgConnection;
+    Sweep on Pg, PgConnection, returns Text;
     "WITH expired AS MATERIALIZED (SELECT id FROM sessions WHERE expires_at <= "
         now: NaiveDateTime as Timestamp,
     " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
     " FOR UPDATE SKIP LOCKED) \
-     DELETE FROM sessions AS s USING expired WHERE s.id = expired.id"
+     DELETE FROM sessions AS s USING expired WHERE s.id = expired.id RETURNING s.id"
 }
 
 pub(super) fn sweep(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     limit: u32,
-) -> QueryResult<usize> {
+) -> QueryResult<Vec<String>> {
     Sweep {
         now: now.naive_utc(),
         limit: limit.into(),
     }
-    .execute(connection)
+    .load(connection)
 }
 
 #[cfg(test)]

@@ -191,6 +191,15 @@ pub struct RotateSession {
     pub now: DateTime<Utc>,
 }
 
+/// Connections of a store's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open ones.
+    pub open: u32,
+    /// Those of them that are being used.
+    pub in_use: u32,
+}
+
 /// Which sessions to list: live ones, newest token first.
 #[derive(Clone, Debug)]
 pub struct ListSessions {

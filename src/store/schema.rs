@@ -1,6 +1,37 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    session_stats (hour) {
+        hour -> Timestamp,
+        created -> BigInt,
+        ended_logout -> BigInt,
+        ended_revoked -> BigInt,
+        ended_replaced -> BigInt,
+        ended_expired -> BigInt,
+        ended_cleared -> BigInt,
+        peak_active -> BigInt,
+        users -> BigInt,
+    }
+}
+
+diesel::table! {
+    session_stats_users (hour, user_id) {
+        hour -> Timestamp,
+        user_id -> Text,
+    }
+}
+
+diesel::table! {
+    session_sweeps (id) {
+        id -> Text,
+        started_at -> Timestamp,
+        elapsed_ms -> BigInt,
+        deleted -> BigInt,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Text,
         session_id -> Text,
@@ -32,4 +63,10 @@ diesel::table! {
 
 diesel::joinable!(sessions -> users (user_id));
 
-diesel::allow_tables_to_appear_in_same_query!(sessions, users,);
+diesel::allow_tables_to_appear_in_same_query!(
+    session_stats,
+    session_stats_users,
+    session_sweeps,
+    sessions,
+    users,
+);

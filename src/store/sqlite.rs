@@ -183,23 +183,23 @@ pub(super) fn rotate(
 
 statement! {
     /// One batch of a sweep.
-    Sweep on Sqlite, SqliteConnection;
+    Sweep on Sqlite, SqliteConnection, returns Text;
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= "
         now: NaiveDateTime as Timestamp,
     " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
-    ")"
+    ") RETURNING id"
 }
 
 pub(super) fn sweep(
     connection: &mut SqliteConnection,
     now: DateTime<Utc>,
     limit: u32,
-) -> QueryResult<usize> {
+) -> QueryResult<Vec<String>> {
     Sweep {
         now: now.naive_utc(),
         limit: limit.into(),
     }
-    .execute(connection)
+    .load(connection)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use rocket_diesel_sessions::{SessionAdmin, SessionStore, sweep_once};
 
 use crate::store::new_session;
 use crate::support::local::application;
-use crate::support::{Database, Kind, Server, Visitor, wait_until};
+use crate::support::{Database, Kind, Server, Visitor, metric, wait_until};
 
 /// Makes `count` sessions that expired yesterday.
 fn create_expired(store: &dyn SessionStore, count: usize) {
@@ -67,7 +67,7 @@ on_each_database! {
         clock.advance(TimeDelta::hours(1));
         wait_until("the expired session is swept", || database.sessions() == 1);
         let admin = client.rocket().state::<SessionAdmin>().unwrap();
-        wait_until("it is counted", || admin.counters().swept() == 1);
+        wait_until("it is counted", || metric(admin, "sessions_swept_total") == 1);
     }
 
     fn i10_the_sweep_goes_on_after_an_error(database: &Database) {
@@ -76,9 +76,9 @@ on_each_database! {
         clock.advance(TimeDelta::hours(25));
         database.execute("ALTER TABLE sessions RENAME TO elsewhere");
         let admin = client.rocket().state::<SessionAdmin>().unwrap();
-        wait_until("a pass fails", || admin.counters().sweep_failures() >= 1);
+        wait_until("a pass fails", || metric(admin, "sessions_sweep_failures_total") >= 1);
         database.execute("ALTER TABLE elsewhere RENAME TO sessions");
-        wait_until("a later pass sweeps", || admin.counters().swept() == 1);
+        wait_until("a later pass sweeps", || metric(admin, "sessions_swept_total") == 1);
         assert_eq!(database.sessions(), 0);
     }
 

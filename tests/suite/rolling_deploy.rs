@@ -12,8 +12,8 @@ use rocket_diesel_sessions::{
     OnUndecodable, Session, SessionAdmin, SessionConfig, SessionError, SessionKeys, Sessions,
 };
 
-use crate::support::Database;
 use crate::support::local::{Answer, SECRET, figment};
+use crate::support::{Database, metric};
 
 /// The type of the release that is being replaced.
 #[derive(Default, Serialize, Deserialize)]
@@ -133,7 +133,8 @@ on_each_database! {
         let own = answer.cookie().unwrap();
         assert_ne!(own, cookie);
         let admin = other.rocket().state::<SessionAdmin>().unwrap();
-        assert_eq!(admin.counters().missed_undecodable(), 1);
+        let undecodable = "sessions_missed_total{reason=\"undecodable\"}";
+        assert_eq!(metric(admin, undecodable), 1);
         assert_eq!(database.sessions(), 2);
         // The old release, should it come back, finds its session.
         assert_eq!(get(&old, "/old", Some(&cookie)).body, "2");

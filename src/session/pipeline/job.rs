@@ -8,7 +8,7 @@ use rocket::tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::session::SessionError;
-use crate::store::{NewSession, RotateSession, SessionRecord};
+use crate::store::{EndReason, NewSession, RotateSession, SessionRecord};
 
 /// What an update makes of a row's data. Called again when another process was faster.
 pub(crate) type Apply = Box<dyn FnMut(&SessionRecord) -> Result<Change, SessionError> + Send>;
@@ -76,12 +76,24 @@ pub(super) struct Update {
     pub(super) apply: Apply,
 }
 
+/// A new token for a session, with the session's public handle.
+pub(super) struct Rotation {
+    pub(super) id: String,
+    pub(super) rotation: RotateSession,
+}
+
+/// The end of a session, by public handle.
+pub(super) struct Deletion {
+    pub(super) id: String,
+    pub(super) reason: EndReason,
+}
+
 pub(super) type LoadJob = Job<Uuid, Option<SessionRecord>>;
 pub(super) type CreateJob = Job<NewSession, ()>;
 /// `None`: the session is gone, has a new token, or has expired.
 pub(super) type UpdateJob = Job<Update, Option<SessionRecord>>;
-pub(super) type RotateJob = Job<RotateSession, bool>;
-pub(super) type DeleteJob = Job<String, bool>;
+pub(super) type RotateJob = Job<Rotation, bool>;
+pub(super) type DeleteJob = Job<Deletion, bool>;
 
 /// A job that changes rows.
 pub(super) enum WriteJob {

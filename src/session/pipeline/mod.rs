@@ -10,6 +10,7 @@
 //! few worker threads take whatever has queued up, with no delay added, and answer it with one
 //! statement a kind. The busier the server, the larger the batches.
 
+mod breaker;
 mod job;
 mod queue;
 mod update;
@@ -29,12 +30,16 @@ use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
-use self::job::{Answer, Failure, Job, Update, WriteJob};
+use self::breaker::Breaker;
+use self::job::{Answer, Deletion, Failure, Job, Rotation, Update, WriteJob};
 use self::queue::{Limits, Queue};
 use self::worker::Worker;
-use super::counters::{Counters, count};
 use super::error::SessionError;
-use crate::store::{NewSession, RotateSession, SessionRecord, SessionStore, TouchSession};
+use super::metrics::{Call, Metrics};
+use super::monitor::Monitor;
+use crate::store::{
+    EndReason, NewSession, RotateSession, SessionRecord, SessionStore, StoreError, TouchSession,
+};
 
 pub(crate) use self::job::{Apply, Change};
 
@@ -64,7 +69,8 @@ pub(crate) struct PipelineOptions {
 pub(crate) struct Pipeline {
     queue: Arc<Queue>,
     store: Arc<dyn SessionStore>,
-    counters: Arc<Counters>,
+    monitor: Arc<Monitor>,
+    breaker: Arc<Breaker>,
     direct: Arc<Semaphore>,
     long: Arc<Semaphore>,
     timeout: Duration,
@@ -79,7 +85,7 @@ impl Pipeline {
     /// When the system gives no threads.
     pub(crate) fn start(
         store: Arc<dyn SessionStore>,
-        counters: Arc<Counters>,
+        monitor: Arc<Monitor>,
         options: PipelineOptions,
     ) -> std::io::Result<Self> {
         let (alive, workers) = channel();
@@ -92,7 +98,8 @@ impl Pipeline {
                 writers: store.max_writers().min(writers),
             })),
             store,
-            counters,
+            monitor,
+            breaker: Arc::default(),
             direct: Arc::new(Semaphore::new(DIRECT_CALLS as usize)),
             long: Arc::new(Semaphore::new(LONG_CALLS as usize)),
             timeout: options.timeout,
@@ -102,7 +109,8 @@ impl Pipeline {
             let worker = Worker {
                 queue: Arc::clone(&pipeline.queue),
                 store: Arc::clone(&pipeline.store),
-                counters: Arc::clone(&pipeline.counters),
+                monitor: Arc::clone(&pipeline.monitor),
+                breaker: Arc::clone(&pipeline.breaker),
                 alive: alive.clone(),
             };
             std::thread::Builder::new()
@@ -116,8 +124,8 @@ impl Pipeline {
     pub(crate) async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
         let (job, answer) = Job::new(id, self.deadline());
         let deadline = job.deadline;
-        self.answer(self.queue.push_load(job), deadline, answer)
-            .await
+        let queued = self.checked(|queue| queue.push_load(job));
+        self.answer(queued, deadline, answer).await
     }
 
     /// Inserts a session.
@@ -146,14 +154,19 @@ impl Pipeline {
         self.queue.push_touch(touch);
     }
 
-    /// Gives a session a new token; whether it was there.
-    pub(crate) async fn rotate(&self, rotation: RotateSession) -> Result<bool, SessionError> {
-        self.write(rotation, WriteJob::Rotate).await
+    /// Gives the session with this public handle a new token; whether it was there.
+    pub(crate) async fn rotate(
+        &self,
+        id: String,
+        rotation: RotateSession,
+    ) -> Result<bool, SessionError> {
+        self.write(Rotation { id, rotation }, WriteJob::Rotate)
+            .await
     }
 
     /// Deletes a session by its public handle; whether it was there.
-    pub(crate) async fn delete(&self, id: String) -> Result<bool, SessionError> {
-        self.write(id, WriteJob::Delete).await
+    pub(crate) async fn delete(&self, id: String, reason: EndReason) -> Result<bool, SessionError> {
+        self.write(Deletion { id, reason }, WriteJob::Delete).await
     }
 
     async fn write<W, T>(
@@ -163,8 +176,17 @@ impl Pipeline {
     ) -> Result<T, SessionError> {
         let (job, answer) = Job::new(work, self.deadline());
         let deadline = job.deadline;
-        self.answer(self.queue.push_write(kind(job)), deadline, answer)
-            .await
+        let queued = self.checked(|queue| queue.push_write(kind(job)));
+        self.answer(queued, deadline, answer).await
+    }
+
+    /// Takes a job in, unless there is an outage.
+    fn checked(
+        &self,
+        push: impl FnOnce(&Queue) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        self.breaker.check(Instant::now())?;
+        push(&self.queue)
     }
 
     /// Waits for a worker's answer until the deadline.
@@ -190,7 +212,16 @@ impl Pipeline {
     /// Runs `job` on a blocking thread, beside the queue: for what is rare.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&dyn SessionStore) -> Result<T, SessionError> + Send + 'static,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        self.breaker.check(Instant::now())?;
+        self.run_with(&self.direct, self.deadline(), job).await
+    }
+
+    /// The same, whatever is known of the database.
+    pub(crate) async fn probe<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
         self.run_with(&self.direct, self.deadline(), job).await
     }
@@ -199,8 +230,9 @@ impl Pipeline {
     pub(crate) async fn run_long<T: Send + 'static>(
         &self,
         deadline: Instant,
-        job: impl FnOnce(&dyn SessionStore) -> Result<T, SessionError> + Send + 'static,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
+        self.breaker.check(Instant::now())?;
         self.run_with(&self.long, deadline, job).await
     }
 
@@ -208,21 +240,26 @@ impl Pipeline {
         &self,
         permits: &Arc<Semaphore>,
         deadline: Instant,
-        job: impl FnOnce(&dyn SessionStore) -> Result<T, SessionError> + Send + 'static,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
         let permits = Arc::clone(permits);
         let store = Arc::clone(&self.store);
+        let (breaker, monitor) = (Arc::clone(&self.breaker), Arc::clone(&self.monitor));
         let answer = timeout_at(deadline.into(), async move {
             let permit = permits.acquire_owned().await;
             spawn_blocking(move || {
                 let _permit = permit;
-                job(&*store)
+                let start = Instant::now();
+                let result = job(&*store);
+                breaker.learn(result.as_ref().err());
+                monitor.metrics.called(Call::Other, 1, start.elapsed());
+                result
             })
             .await
         })
         .await;
         let result = match answer {
-            Ok(Ok(result)) => result,
+            Ok(Ok(result)) => result.map_err(Into::into),
             Ok(Err(_)) => Err(SessionError::Aborted),
             Err(_) => Err(SessionError::Timeout),
         };
@@ -235,10 +272,22 @@ impl Pipeline {
 
     fn failed(&self, error: SessionError) -> SessionError {
         if error.is_outage() {
-            count(&self.counters.failed);
             tracing::debug!("{error}");
         }
+        self.monitor.metrics.failed(&error);
         error
+    }
+
+    /// Puts what is only known when it is asked for into the metrics.
+    pub(crate) fn sample(&self, metrics: &Metrics) {
+        let (loads, writes) = self.queue.depth();
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        metrics.waiting_loads.set(gauge(loads));
+        metrics.waiting_writes.set(gauge(writes));
+        if let Some(pool) = self.store.pool() {
+            metrics.connections.set(pool.open.into());
+            metrics.connections_in_use.set(pool.in_use.into());
+        }
     }
 }
 

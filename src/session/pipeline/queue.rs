@@ -216,6 +216,12 @@ impl Queue {
         self.wake(state);
     }
 
+    /// How many loads wait, and how many writes.
+    pub(super) fn depth(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.loads.len(), state.writes.len() + state.parked)
+    }
+
     /// Takes nothing in any more; what is there will be done.
     pub(super) fn close(&self) {
         self.lock().closed = true;

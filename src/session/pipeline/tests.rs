@@ -24,8 +24,9 @@ fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
         max_queue: 4096,
         timeout: Duration::from_secs(10),
     };
-    let counters = Arc::new(Counters::default());
-    Pipeline::start(Arc::clone(store) as _, counters, options).unwrap()
+    let clock = Arc::new(crate::session::SystemClock);
+    let monitor = Monitor::new(Vec::new().into(), clock).unwrap();
+    Pipeline::start(Arc::clone(store) as _, Arc::new(monitor), options).unwrap()
 }
 
 fn new_session() -> NewSession {
@@ -171,7 +172,12 @@ fn an_update_that_changes_nothing_is_checked_against_the_newest_row_and_writes_n
             .unwrap();
         let seen = seen.unwrap();
         assert_eq!((seen.data.as_str(), seen.version), ("1", 1));
-        assert!(pipeline.delete(stale.id.clone()).await.unwrap());
+        assert!(
+            pipeline
+                .delete(stale.id.clone(), EndReason::Logout)
+                .await
+                .unwrap()
+        );
         let unchanged: Apply = Box::new(|_| Ok(Change::Unchanged));
         assert_eq!(pipeline.update(stale, now, unchanged).await.unwrap(), None);
     });

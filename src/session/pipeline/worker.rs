@@ -8,11 +8,13 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use super::breaker::Breaker;
 use super::job::{CreateJob, DeleteJob, Job, LoadJob, RotateJob};
 use super::queue::{Queue, Turn, WriteTurn};
 use super::update::{Group, Step, group};
 use crate::session::SessionError;
-use crate::session::counters::{Counters, add, count};
+use crate::session::metrics::{Call, whole};
+use crate::session::monitor::Monitor;
 use crate::store::{
     NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError,
     TouchSession, WriteBatch, Written,
@@ -24,7 +26,8 @@ type Committed = HashMap<Uuid, SessionRecord>;
 pub(super) struct Worker {
     pub(super) queue: Arc<Queue>,
     pub(super) store: Arc<dyn SessionStore>,
-    pub(super) counters: Arc<Counters>,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) breaker: Arc<Breaker>,
     /// Dropped when the thread ends.
     pub(super) alive: Sender<()>,
 }
@@ -57,7 +60,11 @@ impl Worker {
         if ids.is_empty() {
             return;
         }
-        match self.store.load(&ids) {
+        let _pass = match self.breaker.enter(Instant::now()) {
+            Ok(pass) => pass,
+            Err(error) => return fail_all(jobs, &error),
+        };
+        match self.call(Call::Load, jobs.len(), |store| store.load(&ids)) {
             Ok(records) => {
                 let mut records = by_session(records);
                 let are_shared = jobs.len() > ids.len();
@@ -73,15 +80,43 @@ impl Worker {
             // One row that cannot be read is no reason to fail the others.
             Err(StoreError::Corrupt { .. }) if ids.len() > 1 => {
                 for job in jobs {
-                    self.load(vec![job]);
+                    self.load_one(job);
                 }
             }
             Err(error) => fail_all(jobs, &failed("load", error)),
         }
     }
 
+    fn load_one(&self, job: LoadJob) {
+        match self.call(Call::Load, 1, |store| store.load(&[job.work])) {
+            Ok(mut records) => job.answer(Ok(records.pop())),
+            Err(error) => job.fail(failed("load", error)),
+        }
+    }
+
+    /// Calls the store, and keeps how that went.
+    fn call<T>(
+        &self,
+        kind: Call,
+        size: usize,
+        call: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let start = Instant::now();
+        let result = call(&*self.store);
+        self.monitor.metrics.called(kind, size, start.elapsed());
+        self.breaker.learn(result.as_ref().err());
+        result
+    }
+
     fn write(&self, turn: WriteTurn) -> Committed {
         let mut committed = Committed::new();
+        let _pass = match self.breaker.enter(Instant::now()) {
+            Ok(pass) => pass,
+            Err(error) => {
+                turn.fail(&error);
+                return committed;
+            }
+        };
         let mut creates = without_late(turn.creates);
         let mut touches = turn.touches;
         let mut groups = group(turn.updates);
@@ -147,11 +182,13 @@ impl Worker {
             return Ok(Written::default());
         }
         let creates: Vec<NewSession> = creates.iter().map(|job| job.work.clone()).collect();
-        self.store.write(&WriteBatch {
+        let batch = WriteBatch {
             creates: &creates,
             saves,
             touches,
-        })
+        };
+        let size = creates.len() + saves.len() + touches.len();
+        self.call(Call::Write, size, |store| store.write(&batch))
     }
 
     /// What follows from a save; the group again if it was refused.
@@ -163,11 +200,11 @@ impl Worker {
         committed: &mut Committed,
     ) -> Option<Group> {
         if outcome == SaveOutcome::Refused {
-            count(&self.counters.conflicts);
+            self.monitor.metrics.conflicts.inc();
             return Some(group);
         }
         let (record, updates) = group.committed(save);
-        add(&self.counters.updated, updates);
+        self.monitor.metrics.updated.inc_by(whole(updates));
         committed.insert(record.session_id, record);
         None
     }
@@ -180,7 +217,8 @@ impl Worker {
     ) -> Vec<Group> {
         let mut refused = Vec::new();
         for (group, save) in groups.into_iter().zip(saves) {
-            match self.store.save(std::slice::from_ref(&save)) {
+            let one = std::slice::from_ref(&save);
+            match self.call(Call::Write, 1, |store| store.save(one)) {
                 Ok(outcomes) => {
                     let outcome = outcomes.first().copied().unwrap_or(SaveOutcome::Refused);
                     refused.extend(self.settle(group, save, outcome, committed));
@@ -209,7 +247,7 @@ impl Worker {
         if ids.is_empty() {
             return Vec::new();
         }
-        match self.store.load(&ids) {
+        match self.call(Call::Load, ids.len(), |store| store.load(&ids)) {
             Ok(records) => {
                 let mut newest = by_session(records);
                 stale
@@ -233,10 +271,14 @@ impl Worker {
         if jobs.is_empty() {
             return;
         }
-        let rotations: Vec<RotateSession> = jobs.iter().map(|job| job.work.clone()).collect();
-        match self.store.rotate(&rotations) {
+        let rotations: Vec<RotateSession> =
+            jobs.iter().map(|job| job.work.rotation.clone()).collect();
+        match self.call(Call::Rotate, jobs.len(), |store| store.rotate(&rotations)) {
             Ok(rotated) => {
                 for (job, rotated) in jobs.into_iter().zip(rotated) {
+                    if rotated {
+                        self.monitor.rotated(&job.work.id);
+                    }
                     job.answer(Ok(rotated));
                 }
             }
@@ -249,12 +291,16 @@ impl Worker {
         if jobs.is_empty() {
             return;
         }
-        let ids: Vec<String> = jobs.iter().map(|job| job.work.clone()).collect();
-        match self.store.delete(&ids) {
+        let ids: Vec<String> = jobs.iter().map(|job| job.work.id.clone()).collect();
+        match self.call(Call::Delete, jobs.len(), |store| store.delete(&ids)) {
             Ok(deleted) => {
                 let mut deleted: HashSet<String> = deleted.into_iter().collect();
                 for job in jobs {
-                    let was_there = deleted.remove(&job.work);
+                    let was_there = deleted.remove(&job.work.id);
+                    if was_there {
+                        let ended = std::slice::from_ref(&job.work.id);
+                        self.monitor.ended(ended, job.work.reason);
+                    }
                     job.answer(Ok(was_there));
                 }
             }
@@ -263,8 +309,9 @@ impl Worker {
     }
 
     fn count(&self, creates: &[CreateJob], written: &Written) {
-        add(&self.counters.created, creates.len());
-        add(&self.counters.touched, written.touched);
+        let ids = creates.iter().map(|job| job.work.id.as_str());
+        self.monitor.created(ids);
+        self.monitor.metrics.touched.inc_by(whole(written.touched));
     }
 }
 
@@ -287,6 +334,15 @@ fn guarded<T>(turn: impl FnOnce() -> T) -> Option<T> {
 fn failed(verb: &str, error: StoreError) -> SessionError {
     tracing::warn!("{verb}: {error}");
     error.into()
+}
+
+impl WriteTurn {
+    fn fail(self, error: &SessionError) {
+        fail_all(self.creates, error);
+        fail_all(self.updates, error);
+        fail_all(self.rotations, error);
+        fail_all(self.deletes, error);
+    }
 }
 
 fn fail_all<W, T>(jobs: Vec<Job<W, T>>, error: &SessionError) {

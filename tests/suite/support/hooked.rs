@@ -59,7 +59,7 @@ impl SessionStore for HookedStore {
         self.inner.delete(ids)
     }
 
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
         self.inner.clear(now, limit)
     }
 
@@ -67,7 +67,7 @@ impl SessionStore for HookedStore {
         self.inner.list(query)
     }
 
-    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {
+    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
         self.inner.sweep(now, limit)
     }
 

@@ -48,7 +48,7 @@ pub(crate) fn application_of(
     store: Arc<DieselStore>,
 ) -> (Client, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::starting_now());
-    let rocket = app::rocket(settings, store.clone(), store, clock.clone());
+    let rocket = app::rocket(settings, store, clock.clone());
     (Client::untracked(rocket).unwrap(), clock)
 }
 

@@ -38,6 +38,19 @@ macro_rules! on_each_database {
     };
 }
 
+/// The value of a metric, by name and labels.
+pub(crate) fn metric(admin: &rocket_diesel_sessions::SessionAdmin, name: &str) -> u64 {
+    metric_of(&admin.metrics(), name)
+}
+
+/// The same in a text of metrics.
+pub(crate) fn metric_of(text: &str, name: &str) -> u64 {
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    text.lines()
+        .find_map(value)
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
 /// Waits until `condition` holds; panics, naming `what`, after 20 seconds.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = std::time::Instant::now();

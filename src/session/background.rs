@@ -1,0 +1,73 @@
+//! A thread of its own for what is done again and again, until it is stopped.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The wait after a first failure; it doubles up to the interval.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// When a thread does its work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule {
+    /// Before the first time.
+    pub(crate) first: Duration,
+    /// Between two times.
+    pub(crate) interval: Duration,
+}
+
+/// The running thread. Dropping it stops the thread without waiting for it.
+pub(crate) struct Background {
+    name: &'static str,
+    /// Its end is the signal to stop.
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Tells the work when to stop.
+pub(crate) struct Stop(Receiver<()>);
+
+impl Stop {
+    /// Waits so long; whether the thread is to stop.
+    pub(crate) fn within(&self, wait: Duration) -> bool {
+        self.0.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
+    }
+}
+
+impl Background {
+    /// Starts a thread of this name. `work` says whether it went well; if not, it is called again
+    /// sooner.
+    pub(crate) fn start(
+        name: &'static str,
+        schedule: Schedule,
+        mut work: impl FnMut(&Stop) -> bool + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = channel();
+        let run = move || {
+            let stop = Stop(stopped);
+            let (mut wait, mut backoff) = (schedule.first, FIRST_BACKOFF);
+            while !stop.within(wait) {
+                if work(&stop) {
+                    backoff = FIRST_BACKOFF;
+                    wait = schedule.interval;
+                } else {
+                    wait = backoff.min(schedule.interval);
+                    backoff = (backoff * 2).min(schedule.interval);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)?;
+        Ok(Self { name, stop, thread })
+    }
+
+    /// Stops the thread, in the middle of its work if that asks, and waits until it has ended.
+    /// Blocks.
+    pub(crate) fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread {} panicked", self.name);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Counts and times of what sessions go through in this process, as Prometheus reads them.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::error::SessionError;
+use crate::store::EndReason;
+
+/// Upper bounds of batch sizes, in operations.
+const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// Upper bounds of a call of the store, in seconds.
+const SECONDS: [f64; 12] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 2.5,
+];
+
+/// Upper bounds of a sweep, in seconds.
+const SWEEP_SECONDS: [f64; 8] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0, 60.0, 300.0];
+
+/// Why a request that asked for a session got none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Missed {
+    /// It brought no cookie.
+    None,
+    /// Its cookie was malformed, not signed by us, or of another secret half.
+    Forged,
+    /// Its session is past a deadline.
+    Expired,
+    /// Its session is no longer stored.
+    Gone,
+    /// Its session's data could not be decoded.
+    Undecodable,
+}
+
+const MISSED: [&str; 5] = ["none", "forged", "expired", "gone", "undecodable"];
+
+/// Calls of the store that are timed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    Load,
+    Write,
+    Rotate,
+    Delete,
+    Sweep,
+    Other,
+}
+
+const CALLS: [&str; 6] = ["load", "write", "rotate", "delete", "sweep", "other"];
+
+/// Metrics of a session layer. Their names begin with `sessions_`.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) created: IntCounter,
+    pub(crate) loaded: IntCounter,
+    missed: [IntCounter; 5],
+    pub(crate) updated: IntCounter,
+    pub(crate) conflicts: IntCounter,
+    pub(crate) rotated: IntCounter,
+    pub(crate) logins: IntCounter,
+    ended: [IntCounter; 5],
+    pub(crate) touched: IntCounter,
+    pub(crate) sweeps: IntCounter,
+    pub(crate) sweep_failures: IntCounter,
+    pub(crate) swept: IntCounter,
+    sweep_seconds: Histogram,
+    batch_size: [Histogram; 6],
+    call_seconds: [Histogram; 6],
+    errors: IntCounterVec,
+    pub(crate) waiting_loads: IntGauge,
+    pub(crate) waiting_writes: IntGauge,
+    pub(crate) connections: IntGauge,
+    pub(crate) connections_in_use: IntGauge,
+    pub(crate) active_anonymous: IntGauge,
+    pub(crate) active_signed_in: IntGauge,
+}
+
+/// Registers metrics as they are made.
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: Collector + Clone + 'static>(
+        &self,
+        made: prometheus::Result<C>,
+    ) -> prometheus::Result<C> {
+        let collector = made?;
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.register(IntCounter::new(name, help))
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: [&str; 5],
+    ) -> prometheus::Result<[IntCounter; 5]> {
+        let family = self.register(IntCounterVec::new(Opts::new(name, help), &[label]))?;
+        Ok(values.map(|value| family.with_label_values(&[value])))
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> prometheus::Result<[Histogram; 6]> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let family = self.register(HistogramVec::new(options, &["call"]))?;
+        Ok(CALLS.map(|call| family.with_label_values(&[call])))
+    }
+
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: [&str; 2],
+    ) -> prometheus::Result<[IntGauge; 2]> {
+        let family = self.register(IntGaugeVec::new(Opts::new(name, help), &[label]))?;
+        Ok(values.map(|value| family.with_label_values(&[value])))
+    }
+}
+
+impl Metrics {
+    /// # Errors
+    /// When two metrics have one name, which is a mistake in this file.
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let make = Maker(Registry::new_custom(Some("sessions".to_owned()), None)?);
+        let [waiting_loads, waiting_writes] = make.gauges(
+            "queue_depth",
+            "Operations that wait for a worker",
+            "kind",
+            ["load", "write"],
+        )?;
+        let [connections, connections_in_use] = make.gauges(
+            "connections",
+            "Database connections of the pool",
+            "state",
+            ["open", "in_use"],
+        )?;
+        let [active_anonymous, active_signed_in] = make.gauges(
+            "active",
+            "Live sessions of all instances, as last sampled",
+            "kind",
+            ["anonymous", "signed_in"],
+        )?;
+        let ended = EndReason::ALL.map(EndReason::name);
+        let errors = Opts::new("errors_total", "Operations that failed, by kind");
+        let sweep = HistogramOpts::new("sweep_seconds", "Time of a pass of the sweep")
+            .buckets(SWEEP_SECONDS.to_vec());
+        Ok(Self {
+            created: make.counter("created_total", "Sessions created")?,
+            loaded: make.counter("loaded_total", "Requests that loaded a session")?,
+            missed: make.counters(
+                "missed_total",
+                "Requests that asked for a session and had none, by reason",
+                "reason",
+                MISSED,
+            )?,
+            updated: make.counter("updated_total", "Updates committed")?,
+            conflicts: make.counter(
+                "conflicts_total",
+                "Times an update was applied again because another one was faster",
+            )?,
+            rotated: make.counter("rotated_total", "Sessions given a new token")?,
+            logins: make.counter("logins_total", "Users signed in")?,
+            ended: make.counters("ended_total", "Sessions ended, by reason", "reason", ended)?,
+            touched: make.counter("touches_total", "Activity of sessions written")?,
+            sweeps: make.counter("sweeps_total", "Passes of the sweep")?,
+            sweep_failures: make.counter("sweep_failures_total", "Passes that failed")?,
+            swept: make.counter("swept_total", "Expired sessions that sweeps deleted")?,
+            sweep_seconds: make.register(Histogram::with_opts(sweep))?,
+            batch_size: make.histograms(
+                "batch_size",
+                "Operations that one call of the store answered",
+                &SIZES,
+            )?,
+            call_seconds: make.histograms(
+                "statement_seconds",
+                "Time of a call of the store, by kind, the wait for a connection included",
+                &SECONDS,
+            )?,
+            errors: make.register(IntCounterVec::new(errors, &["kind"]))?,
+            waiting_loads,
+            waiting_writes,
+            connections,
+            connections_in_use,
+            active_anonymous,
+            active_signed_in,
+            registry: make.0,
+        })
+    }
+
+    pub(crate) fn missed(&self, reason: Missed) {
+        self.missed[reason as usize].inc();
+    }
+
+    pub(crate) fn ended(&self, reason: EndReason, number: usize) {
+        self.ended[reason.index()].inc_by(whole(number));
+    }
+
+    /// A call of the store that answered `size` operations.
+    pub(crate) fn called(&self, call: Call, size: usize, took: Duration) {
+        self.call_seconds[call as usize].observe(took.as_secs_f64());
+        // No batch is so large that a float could not count it.
+        #[allow(clippy::cast_precision_loss)]
+        self.batch_size[call as usize].observe(size as f64);
+    }
+
+    pub(crate) fn swept(&self, number: usize, took: Duration) {
+        self.swept.inc_by(whole(number));
+        self.sweep_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn failed(&self, error: &SessionError) {
+        self.errors.with_label_values(&[error.kind()]).inc();
+    }
+
+    /// All of it in Prometheus' text format, version 0.0.4.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!("metrics cannot be written: {error}");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// A number as counters want it.
+pub(crate) fn whole(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_in_the_text() {
+        let metrics = Metrics::new().unwrap();
+        metrics.missed(Missed::Forged);
+        metrics.ended(EndReason::Expired, 7);
+        metrics.called(Call::Load, 3, Duration::from_millis(2));
+        metrics.failed(&SessionError::Timeout);
+        let text = metrics.to_text();
+        for line in [
+            "sessions_missed_total{reason=\"forged\"} 1",
+            "sessions_missed_total{reason=\"none\"} 0",
+            "sessions_ended_total{reason=\"expired\"} 7",
+            "sessions_batch_size_bucket{call=\"load\",le=\"4\"} 1",
+            "sessions_statement_seconds_count{call=\"load\"} 1",
+            "sessions_errors_total{kind=\"timeout\"} 1",
+            "# TYPE sessions_created_total counter",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+        }
+    }
+}

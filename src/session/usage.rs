@@ -1,0 +1,139 @@
+//! What the hour's statistics have yet to be told: gathered in memory, written every minute.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+
+use super::metrics::whole;
+use crate::store::{EndReason, UsageDelta};
+
+/// Places to remember users who were seen in this hour: 512 KiB. When two share one, they are
+/// only told more often.
+const PLACES: usize = 1 << 16;
+
+/// Users kept for the next write; beyond that, they are told at their next request.
+const MAX_USERS: usize = 100_000;
+
+pub(crate) struct Usage {
+    pending: Mutex<BTreeMap<DateTime<Utc>, Pending>>,
+    seen: Vec<AtomicU64>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Pending {
+    created: u64,
+    ended: [u64; 5],
+    users: HashSet<String>,
+}
+
+/// The hour that a time is in.
+pub(crate) fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
+}
+
+impl Usage {
+    pub(crate) fn new() -> Self {
+        Self {
+            pending: Mutex::default(),
+            seen: (0..PLACES).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(crate) fn created(&self, number: usize, now: DateTime<Utc>) {
+        self.add(now, |pending| pending.created += whole(number));
+    }
+
+    pub(crate) fn ended(&self, reason: EndReason, number: usize, now: DateTime<Utc>) {
+        self.add(now, |pending| {
+            pending.ended[reason.index()] += whole(number);
+        });
+    }
+
+    /// A request of a signed-in user. Takes no lock but for the first one in an hour.
+    pub(crate) fn seen(&self, user_id: &str, now: DateTime<Utc>) {
+        let hour = hour(now);
+        let mark = self.hasher.hash_one((user_id, hour)).max(1);
+        let place = usize::try_from(mark % PLACES as u64).unwrap_or_default();
+        if self.seen[place].load(Ordering::Relaxed) == mark {
+            return;
+        }
+        let mut is_kept = true;
+        self.add(now, |pending| {
+            is_kept = pending.users.len() < MAX_USERS;
+            if is_kept {
+                pending.users.insert(user_id.to_owned());
+            }
+        });
+        if is_kept {
+            self.seen[place].store(mark, Ordering::Relaxed);
+        }
+    }
+
+    fn add(&self, now: DateTime<Utc>, add: impl FnOnce(&mut Pending)) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        add(pending.entry(hour(now)).or_default());
+    }
+
+    /// Takes what is there, to be written.
+    pub(crate) fn take(&self) -> Vec<UsageDelta> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let delta = |(hour, pending): (_, Pending)| UsageDelta {
+            hour,
+            created: pending.created,
+            ended: pending.ended,
+            active: 0,
+            users: pending.users.into_iter().collect(),
+        };
+        std::mem::take(&mut *pending)
+            .into_iter()
+            .map(delta)
+            .collect()
+    }
+
+    /// Puts back what could not be written.
+    pub(crate) fn put_back(&self, deltas: Vec<UsageDelta>) {
+        for delta in deltas {
+            self.add(delta.hour, |pending| {
+                pending.created += delta.created;
+                for (kept, more) in pending.ended.iter_mut().zip(delta.ended) {
+                    *kept += more;
+                }
+                pending.users.extend(delta.users);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_there_once_and_can_be_put_back() {
+        let usage = Usage::new();
+        let now = "2026-01-01T10:59:59Z".parse().unwrap();
+        let later = "2026-01-01T11:00:00Z".parse().unwrap();
+        usage.created(2, now);
+        usage.ended(EndReason::Revoked, 3, now);
+        for user in ["ada", "bob", "ada"] {
+            usage.seen(user, now);
+        }
+        usage.seen("ada", later);
+        let mut taken = usage.take();
+        assert!(usage.take().is_empty());
+        usage.seen("ada", later);
+        assert!(usage.take().is_empty(), "once an hour");
+        usage.put_back(taken.clone());
+        taken[0].users.sort();
+        assert_eq!(taken.len(), 2);
+        assert_eq!((taken[0].created, taken[0].ended), (2, [0, 3, 0, 0, 0]));
+        assert_eq!(taken[0].users, ["ada", "bob"]);
+        assert_eq!(taken[1].users, ["ada"]);
+        assert_eq!(usage.take().len(), 2);
+    }
+}

@@ -1,0 +1,295 @@
+//! [`StatsStore`] over the pool.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use diesel::dsl::{case_when, count, count_star};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+
+use super::{Census, HourStats, StatsStore, SweepRecord, UsageDelta};
+use crate::store::connection::AnyConnection;
+use crate::store::schema::{session_stats, session_stats_users, session_sweeps, sessions};
+use crate::store::{DieselStore, StoreError};
+
+/// Users of an hour are kept by name for so long, for instances that are late to tell of them.
+const USERS_KEPT: TimeDelta = TimeDelta::hours(2);
+
+/// Rows of one insert.
+#[cfg(feature = "postgres")]
+const CHUNK: usize = 1000;
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = session_stats)]
+struct HourRow {
+    hour: NaiveDateTime,
+    created: i64,
+    ended_logout: i64,
+    ended_revoked: i64,
+    ended_replaced: i64,
+    ended_expired: i64,
+    ended_cleared: i64,
+    peak_active: i64,
+    users: i64,
+}
+
+impl From<&UsageDelta> for HourRow {
+    fn from(delta: &UsageDelta) -> Self {
+        let [logout, revoked, replaced, expired, cleared] = delta.ended.map(signed);
+        Self {
+            hour: delta.hour.naive_utc(),
+            created: signed(delta.created),
+            ended_logout: logout,
+            ended_revoked: revoked,
+            ended_replaced: replaced,
+            ended_expired: expired,
+            ended_cleared: cleared,
+            peak_active: signed(delta.active),
+            users: 0,
+        }
+    }
+}
+
+impl From<HourRow> for HourStats {
+    fn from(row: HourRow) -> Self {
+        let ended = [
+            row.ended_logout,
+            row.ended_revoked,
+            row.ended_replaced,
+            row.ended_expired,
+            row.ended_cleared,
+        ];
+        Self {
+            hour: row.hour.and_utc(),
+            created: unsigned(row.created),
+            ended: ended.map(unsigned),
+            peak_active: unsigned(row.peak_active),
+            users: unsigned(row.users),
+        }
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = session_sweeps)]
+#[diesel(treat_none_as_default_value = false)]
+struct SweepRow {
+    id: String,
+    started_at: NaiveDateTime,
+    elapsed_ms: i64,
+    deleted: i64,
+    error: Option<String>,
+}
+
+impl From<SweepRow> for SweepRecord {
+    fn from(row: SweepRow) -> Self {
+        Self {
+            started_at: row.started_at.and_utc(),
+            elapsed: Duration::from_millis(unsigned(row.elapsed_ms)),
+            deleted: unsigned(row.deleted),
+            error: row.error,
+        }
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = session_stats_users)]
+struct UserSeen<'a> {
+    hour: NaiveDateTime,
+    user_id: &'a str,
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+/// Adds a row to the one of its hour. The enum of connections has no upsert; both databases do.
+macro_rules! add_hour {
+    ($connection:expr, $row:expr) => {{
+        use session_stats as s;
+        diesel::insert_into(s::table)
+            .values($row)
+            .on_conflict(s::hour)
+            .do_update()
+            .set((
+                s::created.eq(s::created + excluded(s::created)),
+                s::ended_logout.eq(s::ended_logout + excluded(s::ended_logout)),
+                s::ended_revoked.eq(s::ended_revoked + excluded(s::ended_revoked)),
+                s::ended_replaced.eq(s::ended_replaced + excluded(s::ended_replaced)),
+                s::ended_expired.eq(s::ended_expired + excluded(s::ended_expired)),
+                s::ended_cleared.eq(s::ended_cleared + excluded(s::ended_cleared)),
+                s::peak_active.eq(case_when(
+                    excluded(s::peak_active).gt(s::peak_active),
+                    excluded(s::peak_active),
+                )
+                .otherwise(s::peak_active)),
+            ))
+            .execute($connection)?;
+    }};
+}
+
+fn add_delta(connection: &mut AnyConnection, delta: &UsageDelta) -> QueryResult<()> {
+    let row = HourRow::from(delta);
+    let hour = row.hour;
+    match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(connection) => {
+            add_hour!(connection, row);
+            for user_id in &delta.users {
+                diesel::insert_or_ignore_into(session_stats_users::table)
+                    .values(UserSeen { hour, user_id })
+                    .execute(connection)?;
+            }
+        }
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(connection) => {
+            add_hour!(connection, row);
+            // In one order, so that instances that tell of the same users do not deadlock.
+            let mut users: Vec<&str> = delta.users.iter().map(String::as_str).collect();
+            users.sort_unstable();
+            for users in users.chunks(CHUNK) {
+                let seen: Vec<UserSeen<'_>> = users
+                    .iter()
+                    .map(|user_id| UserSeen { hour, user_id })
+                    .collect();
+                diesel::insert_into(session_stats_users::table)
+                    .values(&seen)
+                    .on_conflict_do_nothing()
+                    .execute(connection)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl StatsStore for DieselStore {
+    fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
+        self.change(|connection| {
+            connection.transaction(|connection| {
+                for delta in deltas {
+                    add_delta(connection, delta)?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn usage(&self, from: DateTime<Utc>) -> Result<Vec<HourStats>, StoreError> {
+        let from = from.naive_utc();
+        self.read(|connection| {
+            let hours: Vec<HourRow> = session_stats::table
+                .filter(session_stats::hour.ge(from))
+                .order(session_stats::hour)
+                .select(HourRow::as_select())
+                .load(connection)?;
+            let seen: Vec<(NaiveDateTime, i64)> = session_stats_users::table
+                .filter(session_stats_users::hour.ge(from))
+                .group_by(session_stats_users::hour)
+                .select((session_stats_users::hour, count_star()))
+                .load(connection)?;
+            let stats = |mut row: HourRow| {
+                let of_hour = seen.iter().find(|(hour, _)| *hour == row.hour);
+                row.users = row.users.max(of_hour.map_or(0, |(_, users)| *users));
+                HourStats::from(row)
+            };
+            Ok(hours.into_iter().map(stats).collect())
+        })
+    }
+
+    fn add_sweep(&self, sweep: &SweepRecord) -> Result<(), StoreError> {
+        self.change(|connection| {
+            diesel::insert_into(session_sweeps::table)
+                .values(SweepRow {
+                    id: cuid2::create_id(),
+                    started_at: sweep.started_at.naive_utc(),
+                    elapsed_ms: i64::try_from(sweep.elapsed.as_millis()).unwrap_or(i64::MAX),
+                    deleted: signed(sweep.deleted),
+                    error: sweep.error.clone(),
+                })
+                .execute(connection)?;
+            Ok(())
+        })
+    }
+
+    fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, StoreError> {
+        let rows: Vec<SweepRow> = self.read(|connection| {
+            Ok(session_sweeps::table
+                .order(session_sweeps::started_at.desc())
+                .limit(limit.into())
+                .select(SweepRow::as_select())
+                .load(connection)?)
+        })?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    fn forget(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let over = (now - USERS_KEPT).naive_utc();
+        self.change(|connection| {
+            connection.transaction(|connection| {
+                let old = session_stats::table.filter(session_stats::hour.lt(before.naive_utc()));
+                diesel::delete(old).execute(connection)?;
+                let old =
+                    session_sweeps::table.filter(session_sweeps::started_at.lt(before.naive_utc()));
+                diesel::delete(old).execute(connection)?;
+                let seen: Vec<(NaiveDateTime, i64)> = session_stats_users::table
+                    .filter(session_stats_users::hour.lt(over))
+                    .group_by(session_stats_users::hour)
+                    .select((session_stats_users::hour, count_star()))
+                    .load(connection)?;
+                for (hour, users) in seen {
+                    let row = session_stats::table
+                        .find(hour)
+                        .filter(session_stats::users.lt(users));
+                    diesel::update(row)
+                        .set(session_stats::users.eq(users))
+                        .execute(connection)?;
+                }
+                let over = session_stats_users::table.filter(session_stats_users::hour.lt(over));
+                diesel::delete(over).execute(connection)?;
+                Ok(())
+            })
+        })
+    }
+
+    fn census(&self, now: DateTime<Utc>, limit: Option<u32>) -> Result<Option<Census>, StoreError> {
+        let live = sessions::table.filter(sessions::expires_at.gt(now.naive_utc()));
+        self.read(|connection| {
+            let Some(limit) = limit else {
+                let (active, signed_in): (i64, i64) = live
+                    .select((count_star(), count(sessions::user_id)))
+                    .first(connection)?;
+                return Ok(Some(Census {
+                    active: unsigned(active),
+                    signed_in: unsigned(signed_in),
+                }));
+            };
+            // One more than allowed, to know that there are more.
+            let are_signed_in: Vec<bool> = live
+                .limit(i64::from(limit) + 1)
+                .select(sessions::user_id.is_not_null())
+                .load(connection)?;
+            let active = are_signed_in.len() as u64;
+            let signed_in = are_signed_in.into_iter().filter(|is| *is).count() as u64;
+            Ok((active <= u64::from(limit)).then_some(Census { active, signed_in }))
+        })
+    }
+
+    fn next_expiries(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<DateTime<Utc>>, StoreError> {
+        let times: Vec<NaiveDateTime> = self.read(|connection| {
+            Ok(sessions::table
+                .filter(sessions::expires_at.gt(now.naive_utc()))
+                .order(sessions::expires_at)
+                .limit(limit.into())
+                .select(sessions::expires_at)
+                .load(connection)?)
+        })?;
+        Ok(times.into_iter().map(|time| time.and_utc()).collect())
+    }
+}
