@@ -69,6 +69,8 @@ pub fn figment() -> Figment {
         Config::release_default()
     };
     Figment::from(base)
+        // Rocket's own default is a header that any client can send.
+        .merge((rocket::Config::IP_HEADER, false))
         .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
         .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
         .select(profile)

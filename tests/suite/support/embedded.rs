@@ -121,6 +121,11 @@ async fn logout(session: Session<Cart>) -> Answered {
     Ok("signed out".to_owned())
 }
 
+#[get("/id")]
+fn id(session: Session<Cart>) -> String {
+    session.id().unwrap_or_default()
+}
+
 /// The user, `-` for none.
 #[get("/user")]
 fn user(session: Session<Cart>) -> String {
@@ -221,6 +226,7 @@ fn routes() -> Vec<Route> {
         destroy,
         login,
         logout,
+        id,
         user,
         slow_login,
         slow_count,
