@@ -29,5 +29,6 @@ mod pipeline;
 mod rolling_deploy;
 mod site;
 mod start;
+mod statistics;
 mod store;
 mod users;
