@@ -27,6 +27,7 @@ mod pages;
 mod passwords;
 mod pipeline;
 mod rolling_deploy;
+mod shutdown;
 mod site;
 mod start;
 mod statistics;
