@@ -8,6 +8,7 @@ mod support;
 
 mod api;
 mod bad_input;
+mod browser;
 mod command_line;
 mod i10_sweep;
 mod i1_no_lost_update;
