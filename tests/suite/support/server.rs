@@ -162,7 +162,7 @@ impl Server {
     }
 
     /// Asks the server to stop, as a service manager does, and returns its exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(self) -> Option<i32> {
         self.send_sigterm();
         self.wait()
     }
