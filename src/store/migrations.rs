@@ -42,7 +42,9 @@ pub(super) fn run(
         DatabaseUrl::Sqlite(_) => sqlite(url, options, direction),
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(location) => {
-            let location = super::postgres::with_connect_timeout(location, options.timeout);
+            // No limits: the lock may be long in coming, and so may a migration.
+            let limits = super::libpq::Limits::AsTheServerSays;
+            let location = super::libpq::location(location, options.timeout, limits);
             postgres(url, &location, direction)
         }
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
@@ -73,7 +75,6 @@ fn postgres(
     location: &str,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    // Without the pool's statement_timeout: the lock may be long in coming, and so may a migration.
     let mut lock = super::pool::establish::<PgConnection>(url, location)?;
     let mut connection = super::pool::establish::<PgConnection>(url, location)?;
     lock.transaction(|lock| {
