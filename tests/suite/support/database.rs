@@ -33,21 +33,29 @@ struct Number {
 impl Database {
     /// `None` if PostgreSQL is to be skipped.
     pub(crate) fn new(kind: Kind) -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let folder = tempfile::tempdir().unwrap();
-        let url = match kind {
-            Kind::Sqlite => format!("sqlite://{}/test.db", folder.path().display()),
-            Kind::Postgres => {
-                let server = cluster::url()?;
-                let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-                let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
-                admin
-                    .batch_execute(&format!("CREATE DATABASE {name}"))
-                    .unwrap();
-                format!("{server}/{name}")
+        match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite://{}/test.db", folder.path().display());
+                Some(Self { kind, url, folder })
             }
-        };
-        Some(Self { kind, url, folder })
+            Kind::Postgres => Some(Self::on(cluster::url()?)),
+        }
+    }
+
+    /// A database on the PostgreSQL server of this URL.
+    pub(crate) fn on(server: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .unwrap();
+        Self {
+            kind: Kind::Postgres,
+            url: format!("{server}/{name}"),
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -94,25 +102,25 @@ impl Database {
     /// A connection of its own, to hold a transaction open.
     pub(crate) fn connection(&self) -> Box<dyn Sql> {
         match self.kind {
-            Kind::Sqlite => {
-                let mut connection = SqliteConnection::establish(&self.url).unwrap();
-                connection
-                    .batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;")
-                    .unwrap();
-                Box::new(connection)
-            }
+            Kind::Sqlite => Box::new(self.sqlite()),
             Kind::Postgres => Box::new(PgConnection::establish(&self.url).unwrap()),
         }
+    }
+
+    /// Waits for others: the last one that closes the file keeps all out for a moment.
+    fn sqlite(&self) -> SqliteConnection {
+        let mut connection = SqliteConnection::establish(&self.url).unwrap();
+        connection
+            .batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;")
+            .unwrap();
+        connection
     }
 
     /// The number that a query yields in its column `n`.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         let query = diesel::sql_query(sql);
         let number: Number = match self.kind {
-            Kind::Sqlite => {
-                let mut connection = SqliteConnection::establish(&self.url).unwrap();
-                query.get_result(&mut connection).unwrap()
-            }
+            Kind::Sqlite => query.get_result(&mut self.sqlite()).unwrap(),
             Kind::Postgres => {
                 let mut connection = PgConnection::establish(&self.url).unwrap();
                 query.get_result(&mut connection).unwrap()
