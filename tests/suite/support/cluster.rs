@@ -78,10 +78,26 @@ fn answer(answers: &mut BufReader<ChildStdout>) -> String {
     line.trim().to_owned()
 }
 
-static SHARED: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::start_with(""));
+/// The server that tests share, and the PgBouncer in front of it with `TEST_PGBOUNCER=1`.
+struct Shared {
+    cluster: Cluster,
+    pooler: Option<String>,
+}
+
+static SHARED: LazyLock<Option<Shared>> = LazyLock::new(|| {
+    let mut cluster = Cluster::start_with("")?;
+    let is_pooled = std::env::var("TEST_PGBOUNCER").is_ok_and(|pooled| pooled == "1");
+    let pooler = is_pooled.then(|| cluster.tell("pgbouncer options"));
+    Some(Shared { cluster, pooler })
+});
 
 /// The URL, without a database, of the server that tests share; `None` if PostgreSQL is to be
 /// skipped.
 pub(super) fn url() -> Option<&'static str> {
-    SHARED.as_ref().map(Cluster::url)
+    SHARED.as_ref().map(|shared| shared.cluster.url())
+}
+
+/// The URL of the PgBouncer through which stores and servers reach it, if they are to.
+pub(super) fn pooler() -> Option<&'static str> {
+    SHARED.as_ref()?.pooler.as_deref()
 }
