@@ -54,24 +54,38 @@ pub struct SweepReport {
 /// # }
 /// ```
 pub fn sweep_once(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<SweepReport, StoreError> {
-    sweep_until(store, now, |pause| {
+    sweep_with_progress(store, now, |_| {})
+}
+
+/// The same; tells `progress` after each batch how many are deleted so far.
+///
+/// # Errors
+/// As for [`sweep_once`].
+pub fn sweep_with_progress(
+    store: &dyn SessionStore,
+    now: DateTime<Utc>,
+    mut progress: impl FnMut(usize),
+) -> Result<SweepReport, StoreError> {
+    sweep_until(store, now, |deleted, pause| {
+        progress(deleted);
         std::thread::sleep(pause);
         false
     })
 }
 
-/// A pass that ends early when `stop`, which waits for the given time, says so.
+/// A pass that ends early when `stop`, which is told how many are deleted so far and waits for the
+/// given time, says so.
 fn sweep_until(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
-    mut stop: impl FnMut(Duration) -> bool,
+    mut stop: impl FnMut(usize, Duration) -> bool,
 ) -> Result<SweepReport, StoreError> {
     let start = Instant::now();
     let mut deleted = 0;
     loop {
         let batch = store.sweep(now, BATCH)?;
         deleted += batch;
-        if batch == 0 || stop(BREATH) {
+        if batch == 0 || stop(deleted, BREATH) {
             let elapsed = start.elapsed();
             return Ok(SweepReport { deleted, elapsed });
         }
@@ -143,7 +157,7 @@ impl Worker {
     /// One pass; whether it went well.
     fn pass(&self) -> bool {
         count(&self.counters.sweeps);
-        let stop = |pause| self.is_stopped_within(pause);
+        let stop = |_, pause| self.is_stopped_within(pause);
         match sweep_until(&*self.store, self.clock.now(), stop) {
             Ok(SweepReport { deleted, elapsed }) => {
                 let swept = u64::try_from(deleted).unwrap_or(u64::MAX);

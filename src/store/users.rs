@@ -57,6 +57,19 @@ pub trait UserStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
 
+    /// The users with these ids, in no particular order; absent ones are left out.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError>;
+
+    /// At most `limit` users in the order of their names, byte by byte: those whose name sorts
+    /// after `after`, if given.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError>;
+
     /// Adds a user; `false` when the name is taken.
     ///
     /// # Errors
@@ -77,12 +90,25 @@ pub trait UserStore: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<Option<Vec<String>>, StoreError>;
 
+    /// Makes a user an administrator, or no longer one; whether there is such a user. It holds from
+    /// the user's next request on.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn set_admin(&self, id: &str, is_admin: bool, now: DateTime<Utc>) -> Result<bool, StoreError>;
+
     /// Keeps a user from signing in, and ends all of the user's sessions.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
     fn disable_user(&self, id: &str, now: DateTime<Utc>)
     -> Result<Option<Vec<String>>, StoreError>;
+
+    /// Lets a user sign in again who was disabled; whether there is such a user.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError>;
 
     /// Deletes a user with all sessions.
     ///
@@ -174,6 +200,31 @@ impl UserStore for DieselStore {
         })
     }
 
+    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|connection| {
+            let rows = users::table
+                .filter(users::id.eq_any(ids))
+                .select(UserRow::as_select())
+                .load(connection)?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        })
+    }
+
+    fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|connection| {
+            let mut page = users::table
+                .order(users::username)
+                .limit(limit.into())
+                .select(UserRow::as_select())
+                .into_boxed();
+            if let Some(after) = after {
+                page = page.filter(users::username.gt(after));
+            }
+            let rows = page.load(connection)?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        })
+    }
+
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError> {
         let added = self.change(|connection| {
             diesel::insert_into(users::table)
@@ -216,6 +267,28 @@ impl UserStore for DieselStore {
                 Ok(Some(revoke(connection, id, &scope)?))
             })
         })
+    }
+
+    fn set_admin(&self, id: &str, is_admin: bool, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let changed = self.change(|connection| {
+            let user = diesel::update(users::table.find(id)).set((
+                users::is_admin.eq(is_admin),
+                users::updated_at.eq(now.naive_utc()),
+            ));
+            Ok(user.execute(connection)?)
+        })?;
+        Ok(changed == 1)
+    }
+
+    fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let changed = self.change(|connection| {
+            let user = diesel::update(users::table.find(id)).set((
+                users::disabled_at.eq(None::<NaiveDateTime>),
+                users::updated_at.eq(now.naive_utc()),
+            ));
+            Ok(user.execute(connection)?)
+        })?;
+        Ok(changed == 1)
     }
 
     fn disable_user(
