@@ -52,7 +52,10 @@ fn run(command: Command) -> Result<(), Failure> {
     }
     read_env_file()?;
     let figment = app::figment();
-    app::logging::init(app::rocket_config(&figment)?.log_level);
+    app::logging::init(
+        app::rocket_config(&figment)?.log_level,
+        app::logging::LogFormat::from_env()?,
+    );
     match command {
         Command::Serve => serve(),
         Command::Migrate => migrate(&SessionConfig::from_figment(&figment)?),

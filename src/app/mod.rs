@@ -1,12 +1,13 @@
 //! The application: routes and pages over the public API of the session layer.
 
 mod account;
+pub mod accounts;
 mod admin;
 mod api;
 mod auth;
 mod config;
 mod data;
-mod device;
+pub mod device;
 mod error;
 mod fields;
 mod guesses;
@@ -16,11 +17,12 @@ pub mod logging;
 mod notice;
 mod pages;
 mod passwords;
+mod request_id;
 mod settings;
 mod signed_in;
 mod username;
 mod users;
-mod view;
+pub mod view;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ pub use config::AppConfig;
 pub use data::{SessionData, Theme};
 pub use settings::{Settings, figment, rocket_config};
 
+use request_id::{RequestLog, traced};
 use users::Users;
 
 use crate::{Clock, CrossSiteProtection, SessionStore, Sessions, UserStore};
@@ -59,6 +62,7 @@ pub fn rocket(
         .store(store)
         .clock(clock);
     rocket::custom(settings.figment)
+        .attach(RequestLog)
         .attach(headers::shield(is_debug))
         .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
         .attach(AdHoc::try_on_ignite("Users", |rocket| {
@@ -82,11 +86,11 @@ pub fn rocket(
         }))
         .manage(settings.admin_token)
         .manage(pages::StorageName::from(&settings.database_url))
-        .mount("/api/session", api::routes())
-        .mount("/api/auth", auth::routes())
-        .mount("/api/account", account::routes())
-        .mount("/", pages::routes())
-        .mount("/", health::routes())
+        .mount("/api/session", traced(api::routes()))
+        .mount("/api/auth", traced(auth::routes()))
+        .mount("/api/account", traced(account::routes()))
+        .mount("/", traced(pages::routes()))
+        .mount("/", traced(health::routes()))
         .register("/", error::catchers())
 }
 
