@@ -6,6 +6,7 @@ pub(crate) mod embedded;
 pub(crate) mod hooked;
 pub(crate) mod local;
 pub(crate) mod server;
+pub(crate) mod terminal;
 
 pub(crate) use database::{Database, Kind};
 pub(crate) use local::Visitor;
