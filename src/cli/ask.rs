@@ -13,6 +13,7 @@ pub(super) fn new_password(name: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         return first_line(io::stdin().lock());
     }
+    survive_interrupts()?;
     let password = rpassword::prompt_password(format!("New password for {name}: "))?;
     let again = rpassword::prompt_password("The same again: ")?;
     if password == again {
@@ -20,6 +21,24 @@ pub(super) fn new_password(name: &str) -> Result<String, Failure> {
     } else {
         Err("the two passwords are not the same; nothing was changed".into())
     }
+}
+
+/// Keeps Ctrl-C from ending the process at once, which would leave a terminal that shows nothing of
+/// what is typed: the question fails instead, and the terminal is put right first. What installs
+/// the handler for good is tokio, for want of another way without `unsafe`.
+#[cfg(unix)]
+fn survive_interrupts() -> io::Result<()> {
+    use rocket::tokio::runtime::Builder;
+    use rocket::tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::interrupt()).map(drop)
+}
+
+#[cfg(not(unix))]
+fn survive_interrupts() -> io::Result<()> {
+    Ok(())
 }
 
 fn first_line(input: impl Read) -> Result<String, Failure> {

@@ -163,7 +163,7 @@ on_each_database! {
         let store = database.store();
         database.add_users(&["ada"]);
         let mut session = new_session(Some("ada"));
-        session.data = r#"{"cart":{"items":["pen"]}}"#.to_owned();
+        session.data = r#"{"cart":{"items":["pen"]}}"#.into();
         session.ip = Some("::1".to_owned());
         store.create(std::slice::from_ref(&session)).unwrap();
         let shown = run(database, &["sessions", "show", &session.id]);
@@ -190,7 +190,7 @@ on_each_database! {
         session.ip = Some("\u{1b}]0;title\u{7}".to_owned());
         session.data = Value::from(HOSTILE).to_string();
         let mut no_json = new_session(None);
-        no_json.data = HOSTILE.to_owned();
+        no_json.data = HOSTILE.into();
         database.store().create(&[session.clone(), no_json.clone()]).unwrap();
         let show = ["sessions", "show", &session.id];
         for arguments in [&["sessions", "list"][..], &show, &["sessions", "show", &no_json.id]] {

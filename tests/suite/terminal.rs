@@ -5,7 +5,7 @@ use rocket_diesel_sessions::{SessionStore, UserStore};
 
 use crate::store::new_session;
 use crate::support::local::{Visitor, application};
-use crate::support::terminal::Terminal;
+use crate::support::terminal::{SETTINGS, Terminal};
 use crate::support::{Database, Kind};
 
 fn database() -> Database {
@@ -45,17 +45,41 @@ fn a_password_is_asked_for_twice_and_not_shown() {
 }
 
 #[test]
+fn an_interrupted_question_leaves_the_terminal_as_it_was() {
+    let database = database();
+    let mut terminal = Terminal::start(&database, 80, "users add ada");
+    terminal.expect("New password for ada: ");
+    terminal.expect_no_echo();
+    terminal.types("sesame\u{3}");
+    let (code, screen) = terminal.end();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains("error: interrupted"), "{screen}");
+    let settings = std::fs::read_to_string(database.folder().join(SETTINGS)).unwrap();
+    for setting in ["echo", "icanon", "isig"] {
+        assert!(
+            settings.split_whitespace().any(|word| word == setting),
+            "{settings}"
+        );
+    }
+    assert!(database.store().user_by_name("ada").unwrap().is_none());
+}
+
+#[test]
 fn clearing_asks_first() {
     let database = database();
     database.store().create(&[new_session(None)]).unwrap();
-    for (answer, expected) in [("", 1), ("no", 1), ("y", 0)] {
+    let refused = (1, "error: not confirmed");
+    for (answer, (expected, result)) in [
+        ("", refused),
+        ("no", refused),
+        ("y", (0, "ended 1 session")),
+    ] {
         let mut terminal = Terminal::start(&database, 80, "sessions clear");
         terminal.expect("Everybody is signed out. [y/N] ");
         assert_eq!(database.sessions(), 1);
         terminal.types(answer);
         let (code, screen) = terminal.end();
         assert_eq!(code, Some(expected), "{screen}");
-        let result = ["ended 1 session", "error: not confirmed"][expected as usize];
         assert!(screen.contains(result), "{screen}");
     }
     assert_eq!(database.sessions(), 0);

@@ -11,6 +11,9 @@ use super::{Database, wait_until};
 /// The name of the file in which the terminal's device is left.
 const DEVICE: &str = "terminal";
 
+/// The name of the file in which the terminal's settings are left at the end.
+pub(crate) const SETTINGS: &str = "settings";
+
 pub(crate) struct Terminal {
     process: Child,
     keyboard: std::process::ChildStdin,
@@ -26,8 +29,10 @@ impl Terminal {
     pub(crate) fn start(database: &Database, columns: u16, arguments: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_rocket_diesel_sessions");
         let device = database.folder().join(DEVICE);
-        let commands =
-            format!("stty rows 24 cols {columns}; tty > {DEVICE}; exec {program} {arguments}");
+        let commands = format!(
+            "stty rows 24 cols {columns}; tty > {DEVICE}; {program} {arguments}; code=$?; \
+             stty -a > {SETTINGS}; exit $code"
+        );
         let mut process = Command::new("script")
             .args(["-qec", &commands, "/dev/null"])
             .env_clear()
