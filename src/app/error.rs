@@ -8,8 +8,10 @@ use rocket::response::content::RawHtml;
 use rocket::response::{self, Redirect, Responder};
 use rocket::serde::{Serialize, json::Json};
 use rocket::{Catcher, Request, Response, catch, catchers};
+use uuid::Uuid;
 
 use super::pages::Frame;
+use super::request_id;
 use crate::SessionError;
 
 /// The code of what is only for signed-in users.
@@ -19,7 +21,7 @@ const SIGNED_OUT: &str = "signed_out";
 const ADMIN_CHALLENGE: &str = "Bearer";
 const USER_CHALLENGE: &str = "Session";
 
-/// An error as `{"error":{"code":"…","message":"…"}}`.
+/// An error as `{"error":{"code":"…","message":"…","requestId":"…"}}`.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: Status,
@@ -38,10 +40,11 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(crate = "rocket::serde")]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct Detail<'a> {
     code: &'a str,
     message: &'a str,
+    request_id: Uuid,
 }
 
 impl ApiError {
@@ -181,6 +184,7 @@ impl<'r> Responder<'r, 'static> for ApiError {
             error: Detail {
                 code: self.code,
                 message: &self.message,
+                request_id: request_id::of(request),
             },
         };
         let response = Json(body).respond_to(request)?;
@@ -204,6 +208,7 @@ struct ErrorPage<'a> {
     frame: Frame,
     title: &'static str,
     message: &'a str,
+    request_id: Uuid,
 }
 
 impl<'r> Responder<'r, 'static> for PageError {
@@ -216,6 +221,7 @@ impl<'r> Responder<'r, 'static> for PageError {
             frame: Frame::of_nobody(),
             title: error.status.reason_lossy(),
             message: &error.message,
+            request_id: request_id::of(request),
         };
         match page.render() {
             Ok(html) if wants_page(request) => {

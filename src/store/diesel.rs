@@ -102,6 +102,17 @@ impl DieselStore {
         migrations::pending(&self.url, &self.options)
     }
 
+    /// How many sessions have expired by `now` and are still there, to know how long a sweep will
+    /// take.
+    ///
+    /// # Errors
+    /// When the database fails, or cannot count them all within its timeout.
+    pub fn count_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let expired = sessions::table.filter(sessions::expires_at.le(now.naive_utc()));
+        let count: i64 = self.read(|connection| Ok(expired.count().get_result(connection)?))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Runs what only reads: it may be run again on another connection when its own broke.
     pub(super) fn read<T>(
         &self,
@@ -231,6 +242,17 @@ impl SessionStore for DieselStore {
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
         let rows = self.read(|connection| Ok(on_database!(connection, load(session_ids))))?;
         row::records(rows)
+    }
+
+    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
+        let row = self.read(|connection| {
+            let row = sessions::table
+                .find(id)
+                .select(SessionRow::as_select())
+                .first(connection);
+            Ok(row.optional()?)
+        })?;
+        row.map(TryInto::try_into).transpose()
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {

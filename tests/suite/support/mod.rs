@@ -9,6 +9,7 @@ pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod server;
 mod tab;
+pub(crate) mod terminal;
 
 pub(crate) use chromium::Chromium;
 pub(crate) use cluster::Cluster;
