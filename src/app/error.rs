@@ -14,6 +14,9 @@ use super::pages::Frame;
 use super::request_id;
 use crate::SessionError;
 
+/// The code of a wrong name or password.
+const WRONG_CREDENTIALS: &str = "wrong_credentials";
+
 /// The code of what is only for signed-in users.
 const SIGNED_OUT: &str = "signed_out";
 
@@ -95,7 +98,15 @@ impl ApiError {
     /// (OWASP ASVS 5.0, 6.3.8).
     pub(super) fn wrong_credentials() -> Self {
         let message = "the username or the password is wrong";
-        Self::new(Status::Unauthorized, "wrong_credentials", message)
+        Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
+    }
+
+    /// The same where no username was asked for.
+    pub(super) fn without_username(mut self) -> Self {
+        if self.code == WRONG_CREDENTIALS {
+            "the password is wrong".clone_into(&mut self.message);
+        }
+        self
     }
 
     /// 401: only for signed-in users.

@@ -127,7 +127,8 @@ impl Users {
     ) -> Result<UserRecord, ApiError> {
         let at = At::Session(session);
         let found = self.find(user_id);
-        self.verify(Guess { at, from }, found, password).await
+        let verified = self.verify(Guess { at, from }, found, password).await;
+        verified.map_err(ApiError::without_username)
     }
 
     async fn verify(

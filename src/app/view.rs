@@ -86,7 +86,7 @@ pub struct SessionList {
 /// How sessions are used.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
-pub(super) struct StatsView {
+pub struct StatsView {
     active: u64,
     anonymous: u64,
     signed_in: u64,

@@ -7,6 +7,7 @@ mod database;
 mod output;
 mod serve;
 mod sessions;
+mod stats;
 mod sweep;
 mod table;
 mod users;
@@ -48,6 +49,8 @@ enum Command {
     /// Lists, adds and changes users.
     #[command(subcommand)]
     Users(users::Command),
+    /// Tells how many sessions there are, and how they were used by the hour.
+    Stats(stats::Arguments),
     /// Prints a fresh secret, fit for `SESSION_SECRET` and `SESSION_ADMIN_TOKEN`.
     Secret,
 }
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Sweep => sweep::run(&Database::open(&figment)?),
         Command::Sessions(command) => sessions::run(command, &Database::open(&figment)?),
         Command::Users(command) => users::run(command, &Database::open(&figment)?),
+        Command::Stats(arguments) => stats::run(&arguments, &Database::open(&figment)?),
         Command::Secret => Ok(()),
     }
 }

@@ -8,12 +8,13 @@ use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket_diesel_sessions::app::device;
 use rocket_diesel_sessions::app::view::{SessionDetail, SessionList};
 use rocket_diesel_sessions::{
-    Clock, DieselStore, ListSessions, Revocation, RevokeScope, SessionPage, SessionRecord,
+    Clock, DieselStore, EndReason, ListSessions, Revocation, RevokeScope, SessionPage, SessionRecord,
     SessionStore, StoreError, SystemClock, UserStore,
 };
 use uuid::Uuid;
 
 use super::database::Database;
+use super::stats::note_ended;
 use super::output::{count, say_json};
 use super::table::{Table, date, distance, or_dash, printable, printable_lines};
 use super::{Failure, ask, say, users};
@@ -177,6 +178,7 @@ fn pretty(data: &str) -> String {
 
 fn revoke(handles: &[String], store: &DieselStore) -> Result<(), Failure> {
     let ended = store.delete(handles)?;
+    note_ended(store, EndReason::Revoked, ended.len());
     for handle in &ended {
         say(format_args!("ended {handle}"))?;
     }
@@ -199,6 +201,7 @@ fn revoke_all_of(name: &str, store: &DieselStore) -> Result<(), Failure> {
         by: None,
     };
     let ended = store.revoke(&revocation)?.unwrap_or_default().len();
+    note_ended(store, EndReason::Revoked, ended);
     say(format_args!(
         "ended {} of {}",
         count(ended, "session"),
@@ -227,7 +230,10 @@ fn clear(yes: bool, database: &Database, now: DateTime<Utc>) -> Result<(), Failu
             Ok(batch) if batch.is_empty() => {
                 return say(format_args!("{url}: ended {}", count(ended, "session")));
             }
-            Ok(batch) => ended += batch.len(),
+            Ok(batch) => {
+                ended += batch.len();
+                note_ended(store, EndReason::Cleared, batch.len());
+            }
             Err(error) => {
                 let ended = count(ended, "session");
                 return Err(format!("{error} ({ended} ended before that)").into());

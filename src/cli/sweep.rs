@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
-use rocket_diesel_sessions::{Clock, DieselStore, SystemClock, sweep_with_progress};
+use rocket_diesel_sessions::{
+    Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, sweep_with_progress,
+};
 
 use super::database::Database;
+use super::stats::note_ended;
 use super::{Failure, say};
 
 pub(super) fn run(database: &Database) -> Result<(), Failure> {
@@ -17,6 +20,16 @@ pub(super) fn run(database: &Database) -> Result<(), Failure> {
     let swept = sweep_with_progress(store, now, |deleted| bar.set_position(deleted as u64));
     bar.finish_and_clear();
     let report = swept?;
+    note_ended(store, EndReason::Expired, report.deleted);
+    let record = SweepRecord {
+        started_at: now,
+        elapsed: report.elapsed,
+        deleted: report.deleted as u64,
+        error: None,
+    };
+    if let Err(error) = store.add_sweep(&record) {
+        tracing::warn!("the statistics do not have it: {error}");
+    }
     say(format_args!(
         "{url}: deleted {} expired sessions in {:.1?}",
         report.deleted, report.elapsed

@@ -5,10 +5,11 @@ use clap::Subcommand;
 use rocket_diesel_sessions::app::accounts::{fold_username, hash_password, new_user};
 use rocket_diesel_sessions::app::view::UserList;
 use rocket_diesel_sessions::{
-    Clock, DieselStore, PasswordChange, SystemClock, UserChange, UserRecord, UserStore,
+    Clock, DieselStore, EndReason, PasswordChange, SystemClock, UserChange, UserRecord, UserStore,
 };
 
 use super::database::Database;
+use super::stats::note_ended;
 use super::output::{count, say_json};
 use super::table::{Table, printable};
 use super::{Failure, ask, say};
@@ -181,6 +182,7 @@ fn disable(name: &str, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Fa
     let UserChange::Done(ended) = store.disable_user(&user.id, now)? else {
         return Err(gone(&user));
     };
+    note_ended(store, EndReason::Revoked, ended.len());
     say(format_args!(
         "{} is disabled; ended {}",
         printable(&user.username),
@@ -218,6 +220,7 @@ fn change_password(name: &str, store: &DieselStore, now: DateTime<Utc>) -> Resul
     let UserChange::Done(ended) = store.change_password(&change)? else {
         return Err(gone(&user));
     };
+    note_ended(store, EndReason::Revoked, ended.len());
     say(format_args!(
         "{name} has a new password; ended {}",
         count(ended.len(), "session")
