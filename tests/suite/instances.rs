@@ -18,7 +18,7 @@ fn with_three(test: impl FnOnce(&Database, [Server; 3])) {
     test(&database, servers);
 }
 
-fn any<'s>(servers: &'s [Server; 3]) -> &'s Server {
+fn any(servers: &[Server; 3]) -> &Server {
     let random = RandomState::new().build_hasher().finish();
     &servers[usize::try_from(random % 3).unwrap()]
 }
