@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "postgres")]
 use diesel::connection::CacheSize;
-use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::connection::InstrumentationEvent;
+#[cfg(feature = "sqlite")]
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};

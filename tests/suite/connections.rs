@@ -2,6 +2,7 @@
 //! requests on them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rocket::futures::future::join_all;
 use rocket::http::Status;
@@ -11,7 +12,7 @@ use rocket_diesel_sessions::{DieselStore, SessionConfig, SessionStore, StoreErro
 use crate::store::new_session;
 use crate::support::embedded::{get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
-use crate::support::{Database, Kind};
+use crate::support::{Database, Kind, wait_for};
 
 fn open(url: &str) -> DieselStore {
     DieselStore::open(&url.parse().unwrap(), StoreOptions::default()).unwrap()
@@ -34,26 +35,25 @@ fn all_but_the_held_one_succeed(path: &str) {
     run(async {
         let gate = Arc::new(std::sync::Mutex::new(()));
         let at_gate = Arc::clone(&gate);
-        let store = HookedStore::new(database.store(), move |call| {
-            if let Call::Write(_) = call {
-                drop(at_gate.lock());
-            }
+        let loads = Arc::new(AtomicUsize::new(0));
+        let loaded = Arc::clone(&loads);
+        let store = HookedStore::new(database.store(), move |call| match call {
+            Call::Write(_) => drop(at_gate.lock()),
+            Call::Load(sessions) => drop(loaded.fetch_add(sessions, Ordering::SeqCst)),
         });
-        let config = SessionConfig {
-            workers: 1,
-            ..patient()
-        };
-        let client = &Client::untracked(rocket(store, config).0).await.unwrap();
+        let client = &Client::untracked(rocket(store, patient()).0).await.unwrap();
         let cookies = join_all((0..20).map(|_| new_cookie(client))).await;
         get(client, "/add/held", Some(&cookies[7])).await;
         let mut holder = database.connection();
         holder.run("BEGIN; SELECT 1 FROM sessions WHERE data LIKE '%held%' FOR UPDATE");
-        // A first write keeps the worker until the others are queued.
+        // A first write keeps the next ones waiting until all are there.
+        let before = loads.load(Ordering::SeqCst);
         let shut = gate.lock().unwrap();
         let first = get(client, "/count", None);
         let requests = cookies.iter().map(|cookie| get(client, path, Some(cookie)));
-        let (first, answers, ()) = rocket::tokio::join!(first, join_all(requests), async move {
-            rocket::tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let (first, answers, ()) = rocket::tokio::join!(first, join_all(requests), async {
+            let is_there = async || loads.load(Ordering::SeqCst) >= before + 20;
+            wait_for("all sessions are loaded", is_there).await;
             drop(shut);
         });
         assert_eq!(first.status, Status::Ok);

@@ -42,9 +42,7 @@ fn with_load(test: impl FnOnce(&Database, Server, Load)) {
 #[test]
 fn i5_a_server_that_is_killed_loses_nothing_it_acknowledged() {
     with_load(|database, server, load| {
-        for _ in 0..3 {
-            load.wait_for_counts(50);
-        }
+        load.wait_for_counts(200);
         server.kill();
         let server = Server::start_with(database, &SETTINGS);
         load.go_to(&[&server]);
@@ -86,6 +84,7 @@ fn i5_a_database_that_crashes_loses_nothing_that_was_acknowledged() {
     let server = Server::start_with(&database, &SETTINGS);
     let load = Load::on(&[&server]);
     for _ in 0..2 {
+        load.wait_for_counts(300);
         cluster.tell("crash");
         load.wait_until_refused();
         cluster.tell("start");
