@@ -8,14 +8,14 @@ use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket_diesel_sessions::app::device;
 use rocket_diesel_sessions::app::view::{SessionDetail, SessionList};
 use rocket_diesel_sessions::{
-    Clock, DieselStore, EndReason, ListSessions, Revocation, RevokeScope, SessionPage, SessionRecord,
-    SessionStore, StoreError, SystemClock, UserStore,
+    Clock, DieselStore, EndReason, ListSessions, Revocation, RevokeScope, SessionPage,
+    SessionRecord, SessionStore, StoreError, SystemClock, UserStore,
 };
 use uuid::Uuid;
 
 use super::database::Database;
-use super::stats::note_ended;
 use super::output::{count, say_json};
+use super::stats::note_ended;
 use super::table::{Table, date, distance, or_dash, printable, printable_lines};
 use super::{Failure, ask, say, users};
 

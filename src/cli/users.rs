@@ -9,8 +9,8 @@ use rocket_diesel_sessions::{
 };
 
 use super::database::Database;
-use super::stats::note_ended;
 use super::output::{count, say_json};
+use super::stats::note_ended;
 use super::table::{Table, printable};
 use super::{Failure, ask, say};
 

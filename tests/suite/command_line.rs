@@ -327,3 +327,32 @@ fn the_databases_password_is_not_shown() {
     let parsed: DatabaseUrl = database.raw_url().parse().unwrap();
     assert_eq!(parsed.to_string(), database.raw_url());
 }
+
+on_each_database! {
+    fn stats_tell_the_usage_and_what_commands_have_ended(database: &Database) {
+        let store = database.store();
+        store.create(&[new_session(None), new_session(None)]).unwrap();
+        let first = store.list(&rocket_diesel_sessions::ListSessions {
+            now: chrono::Utc::now(),
+            after: None,
+            user_id: None,
+            limit: 1,
+        });
+        let handle = first.unwrap().remove(0).id;
+        let output = |arguments: &[&str]| {
+            let mut command = program(database.folder());
+            command.env("DATABASE_URL", database.raw_url()).args(arguments);
+            let output = run_to_end(command);
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        output(&["sessions", "revoke", &handle]);
+        let table = output(&["stats"]);
+        assert!(table.contains("1 live sessions: 0 signed in, 1 anonymous"), "{table}");
+        assert!(table.contains("REVOKED"), "{table}");
+        let json: Value =
+            from_str(&output(&["stats", "--json", "--hours", "2"])).unwrap();
+        assert_eq!(json["active"], 1);
+        assert_eq!(json["hours"][0]["ended"]["revoked"], 1);
+    }
+}
