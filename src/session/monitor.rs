@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::events::{Hook, SessionEvent, SessionEventKind};
 use super::metrics::{Metrics, whole};
 use super::usage::Usage;
-use crate::store::EndReason;
+use crate::store::{EndReason, Swept};
 
 pub(crate) struct Monitor {
     pub(crate) metrics: Metrics,
@@ -45,11 +45,24 @@ impl Monitor {
     }
 
     pub(crate) fn ended(&self, ids: &[String], reason: EndReason) {
-        if ids.is_empty() {
+        self.count_ended(ids.len(), ids, reason);
+    }
+
+    /// Whether anybody wants to know which sessions end.
+    pub(crate) fn has_hooks(&self) -> bool {
+        !self.hooks.is_empty()
+    }
+
+    pub(crate) fn swept(&self, batch: &Swept) {
+        self.count_ended(batch.deleted, &batch.handles, EndReason::Expired);
+    }
+
+    fn count_ended(&self, number: usize, ids: &[String], reason: EndReason) {
+        if number == 0 {
             return;
         }
-        self.metrics.ended(reason, ids.len());
-        self.usage.ended(reason, ids.len(), self.clock.now());
+        self.metrics.ended(reason, number);
+        self.usage.ended(reason, number, self.clock.now());
         let ids = ids.iter().map(String::as_str);
         self.tell(ids, SessionEventKind::Ended(reason));
     }

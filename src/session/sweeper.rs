@@ -11,10 +11,16 @@ use super::background::{Background, Schedule, Stop};
 use super::clock::Clock;
 use super::metrics::{Call, whole};
 use super::monitor::Monitor;
-use crate::store::{EndReason, SessionStore, StatsStore, StoreError, SweepRecord};
+use crate::store::{SessionStore, StatsStore, StoreError, SweepBatch, SweepRecord, Swept};
 
-/// Rows of one delete: small, so that nothing waits long for them.
-const BATCH: u32 = 1000;
+/// Rows of the first delete of a pass.
+const FIRST_BATCH: u32 = 1000;
+
+/// Batches grow while they take less than this, and shrink when they take longer than twice this:
+/// many rows at a time cost the least, and nothing is to wait long for them.
+const GOOD_BATCH: Duration = Duration::from_millis(20);
+const SMALLEST_BATCH: u32 = 100;
+const LARGEST_BATCH: u32 = 20_000;
 
 /// Between two batches, for SQLite's other writers.
 const BREATH: Duration = Duration::from_millis(2);
@@ -64,8 +70,8 @@ pub fn sweep_with_progress(
 ) -> Result<SweepReport, StoreError> {
     let start = Instant::now();
     let mut deleted = 0;
-    sweep_batches(store, now, |batch, _| {
-        deleted += batch.len();
+    sweep_batches(store, now, false, |batch, _| {
+        deleted += batch.deleted;
         progress(deleted);
         std::thread::sleep(BREATH);
         false
@@ -74,18 +80,29 @@ pub fn sweep_with_progress(
     Ok(SweepReport { deleted, elapsed })
 }
 
-/// A pass that hands over the handles of each batch with the time it took, and ends early when it
-/// is told to.
+/// A pass that hands over each batch with the time it took, and ends early when it is told to.
 fn sweep_batches(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
-    mut stop_after: impl FnMut(&[String], Duration) -> bool,
+    handles: bool,
+    mut stop_after: impl FnMut(&Swept, Duration) -> bool,
 ) -> Result<(), StoreError> {
+    let mut limit = FIRST_BATCH;
     loop {
         let start = Instant::now();
-        let batch = store.sweep(now, BATCH)?;
-        if batch.is_empty() || stop_after(&batch, start.elapsed()) {
+        let batch = store.sweep(&SweepBatch {
+            now,
+            limit,
+            handles,
+        })?;
+        let took = start.elapsed();
+        if batch.deleted == 0 || stop_after(&batch, took) {
             return Ok(());
+        }
+        if took < GOOD_BATCH {
+            limit = (limit * 2).min(LARGEST_BATCH);
+        } else if took > GOOD_BATCH * 2 {
+            limit = (limit / 2).max(SMALLEST_BATCH);
         }
     }
 }
@@ -133,10 +150,11 @@ impl Sweeper {
         let metrics = &self.monitor.metrics;
         metrics.sweeps.inc();
         let mut deleted = 0;
-        let result = sweep_batches(&*self.store, started_at, |batch, took| {
-            deleted += batch.len();
-            metrics.called(Call::Sweep, batch.len(), took);
-            self.monitor.ended(batch, EndReason::Expired);
+        let handles = self.monitor.has_hooks();
+        let result = sweep_batches(&*self.store, started_at, handles, |batch, took| {
+            deleted += batch.deleted;
+            metrics.called(Call::Sweep, batch.deleted, took);
+            self.monitor.swept(batch);
             stop()
         });
         let elapsed = start.elapsed();

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{
     ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore,
-    StoreError, TokenHash, TouchSession, WriteBatch, Written,
+    StoreError, SweepBatch, Swept, TokenHash, TouchSession, WriteBatch, Written,
 };
 
 pub use users::run_with_users;
@@ -376,12 +376,23 @@ fn a_sweep_takes_the_expired_alone(store: &dyn SessionStore) -> Checked {
         expired.push(created(store, now - TimeDelta::days(1))?.id);
     }
     expired.sort();
-    let mut swept = [store.sweep(now, 2)?, store.sweep(now, 2)?];
-    same(CHECK, swept.each_ref().map(Vec::len), [2, 1])?;
-    let mut swept = swept.each_mut().map(std::mem::take).concat();
-    swept.sort();
-    same(CHECK, swept, expired)?;
-    same(CHECK, store.sweep(now, 2)?, Vec::new())?;
+    let batch = |handles| SweepBatch {
+        now,
+        limit: 2,
+        handles,
+    };
+    let swept = [store.sweep(&batch(true))?, store.sweep(&batch(true))?];
+    same(CHECK, swept.each_ref().map(|swept| swept.deleted), [2, 1])?;
+    let mut handles = swept.map(|swept| swept.handles).concat();
+    handles.sort();
+    same(CHECK, handles, expired)?;
+    same(CHECK, store.sweep(&batch(true))?, Swept::default())?;
+    for _ in 0..3 {
+        created(store, now - TimeDelta::days(1))?;
+    }
+    for deleted in [2, 1, 0] {
+        same(CHECK, store.sweep(&batch(false))?.deleted, deleted)?;
+    }
     same(CHECK, load(store, live.session_id)?, Some(live.clone()))?;
     let before = now - TimeDelta::microseconds(1);
     same(CHECK, store.clear(before, 10)?, Vec::new())?;

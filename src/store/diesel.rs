@@ -20,7 +20,8 @@ use super::schema::sessions;
 use super::sqlite;
 use super::{
     DatabaseUrl, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation, RotateSession,
-    SessionRecord, SessionStore, StoreError, StoreOptions, WriteBatch, Written, login, users,
+    SessionRecord, SessionStore, StoreError, StoreOptions, SweepBatch, Swept, WriteBatch, Written,
+    login, users,
 };
 
 /// How often a job is run again that lost to another transaction.
@@ -314,8 +315,8 @@ impl SessionStore for DieselStore {
         row::records(rows)
     }
 
-    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.change(|connection| Ok(on_database!(connection, sweep(now, limit))))
+    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
+        self.change(|connection| Ok(on_database!(connection, sweep(batch))))
     }
 
     fn ping(&self) -> Result<(), StoreError> {

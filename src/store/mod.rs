@@ -38,7 +38,7 @@ pub use login::{
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
     ListSessions, NewSession, PoolState, RotateSession, SaveOutcome, SaveSession, SessionRecord,
-    TokenHash, TouchSession, WriteBatch, Written,
+    SweepBatch, Swept, TokenHash, TouchSession, WriteBatch, Written,
 };
 pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
@@ -118,13 +118,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError>;
 
-    /// Deletes at most `limit` sessions that have expired by `now`, leaving out those that another
-    /// sweep or a request holds; returns their public handles. None means that there is nothing
-    /// left to do.
+    /// Deletes a batch of expired sessions, leaving out those that another sweep or a request holds.
+    /// None deleted means that there is nothing left to do.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError>;
+    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError>;
 
     /// Asks the database for a sign of life, with one statement.
     ///

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::NaiveDateTime;
 use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -17,7 +17,8 @@ use super::row::SessionRow;
 use super::schema::sessions;
 use super::statement::statement;
 use super::{
-    NewSession, RotateSession, SaveOutcome, SaveSession, TouchSession, WriteBatch, Written,
+    NewSession, RotateSession, SaveOutcome, SaveSession, SweepBatch, Swept, TouchSession,
+    WriteBatch, Written,
 };
 
 /// Asks for messages in English, which are all that tells a deadlock and a lock that was waited for
@@ -243,14 +244,52 @@ statement! {
      DELETE FROM sessions AS s USING expired WHERE s.id = expired.id RETURNING s.id"
 }
 
-pub(super) fn sweep(
-    connection: &mut PgConnection,
-    now: DateTime<Utc>,
-    limit: u32,
-) -> QueryResult<Vec<String>> {
-    Sweep {
-        now: now.naive_utc(),
-        limit: limit.into(),
+statement! {
+    /// The same where no row is held, which is nearly always: three times as fast, since rows are
+    /// not locked before they are deleted, nor looked up by an index again. Where it has to wait, it
+    /// fails after `lock_timeout`.
+    SweepFast on Pg, PgConnection;
+    "DELETE FROM sessions WHERE expires_at <= " now: NaiveDateTime as Timestamp,
+    " AND ctid = ANY(ARRAY(SELECT ctid FROM sessions WHERE expires_at <= "
+        expired_at: NaiveDateTime as Timestamp,
+    " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
+    "))"
+}
+
+pub(super) fn sweep(connection: &mut PgConnection, batch: &SweepBatch) -> QueryResult<Swept> {
+    let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
+    if !batch.handles {
+        let fast = SweepFast {
+            now,
+            expired_at: now,
+            limit,
+        };
+        // Nothing deleted may mean that another sweep was faster. Another engine may have no ctid.
+        match fast.execute(connection) {
+            Ok(deleted @ 1..) => {
+                return Ok(Swept {
+                    deleted,
+                    handles: Vec::new(),
+                });
+            }
+            Ok(0) => {}
+            Err(error) if is_statements_fault(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
-    .load(connection)
+    let handles: Vec<String> = Sweep { now, limit }.load(connection)?;
+    Ok(Swept {
+        deleted: handles.len(),
+        handles,
+    })
+}
+
+/// Whether another statement on the same connection may do better.
+fn is_statements_fault(error: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    matches!(error, Error::DatabaseError(kind, _) if !matches!(kind,
+        DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction
+            | DatabaseErrorKind::SerializationFailure))
 }

@@ -191,6 +191,26 @@ pub struct RotateSession {
     pub now: DateTime<Utc>,
 }
 
+/// A batch of a sweep.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepBatch {
+    /// Sessions that have expired by then are deleted.
+    pub now: DateTime<Utc>,
+    /// How many at most.
+    pub limit: u32,
+    /// Whether the handles of those that were deleted are asked for; they cost half as much again.
+    pub handles: bool,
+}
+
+/// What a batch of a sweep deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many sessions.
+    pub deleted: usize,
+    /// Their public handles, if they were asked for.
+    pub handles: Vec<String>,
+}
+
 /// Connections of a store's pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolState {

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::NaiveDateTime;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
@@ -17,7 +17,7 @@ use super::schema::sessions;
 use super::statement::statement;
 use super::{
     RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreError, StoreOptions,
-    TouchSession, WriteBatch, Written,
+    SweepBatch, Swept, TouchSession, WriteBatch, Written,
 };
 
 /// What each connection is told first. The busy timeout comes before anything that may wait.
@@ -190,16 +190,16 @@ statement! {
     ") RETURNING id"
 }
 
-pub(super) fn sweep(
-    connection: &mut SqliteConnection,
-    now: DateTime<Utc>,
-    limit: u32,
-) -> QueryResult<Vec<String>> {
-    Sweep {
-        now: now.naive_utc(),
-        limit: limit.into(),
+pub(super) fn sweep(connection: &mut SqliteConnection, batch: &SweepBatch) -> QueryResult<Swept> {
+    let handles: Vec<String> = Sweep {
+        now: batch.now.naive_utc(),
+        limit: batch.limit.into(),
     }
-    .load(connection)
+    .load(connection)?;
+    Ok(Swept {
+        deleted: handles.len(),
+        handles,
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::{
     DieselStore, ListSessions, LoginOutcome, LoginSession, Revocation, RotateSession,
-    SessionRecord, SessionStore, StoreError, WriteBatch, Written,
+    SessionRecord, SessionStore, StoreError, SweepBatch, Swept, WriteBatch, Written,
 };
 use uuid::Uuid;
 
@@ -71,8 +71,8 @@ impl SessionStore for HookedStore {
         self.inner.list(query)
     }
 
-    fn sweep(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.inner.sweep(now, limit)
+    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
+        self.inner.sweep(batch)
     }
 
     fn ping(&self) -> Result<(), StoreError> {
