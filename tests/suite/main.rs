@@ -10,6 +10,7 @@ mod account_pages;
 mod accounts;
 mod api;
 mod bad_input;
+mod browser;
 mod command_line;
 mod i10_sweep;
 mod i1_no_lost_update;

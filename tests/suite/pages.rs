@@ -1,4 +1,4 @@
-//! The home page, as its HTML says it; a browser's view of it is looked at by hand.
+//! The home page, as its HTML says it; `browser` has it as a browser shows it.
 
 use rocket::http::{Method, Status};
 use rocket::serde::json::Value;

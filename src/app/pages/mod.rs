@@ -115,8 +115,14 @@ fn style() -> (ContentType, &'static str) {
     (ContentType::CSS, include_str!("../../../static/style.css"))
 }
 
+/// The icon of tabs and bookmarks. Without one, browsers ask for `/favicon.ico` in vain.
+#[get("/static/icon.svg")]
+fn icon() -> (ContentType, &'static str) {
+    (ContentType::SVG, include_str!("../../../static/icon.svg"))
+}
+
 pub(super) fn routes() -> Vec<Route> {
-    let mut routes = routes![style];
+    let mut routes = routes![style, icon];
     routes.extend(home::routes());
     routes.extend(sign_in::routes());
     routes.extend(account::routes());

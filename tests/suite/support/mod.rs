@@ -1,15 +1,19 @@
 //! What the tests stand on: real databases, real servers, and visitors with a cookie jar.
 
+pub(crate) mod chromium;
 mod cluster;
 pub(crate) mod database;
 pub(crate) mod embedded;
 pub(crate) mod hooked;
 pub(crate) mod local;
 pub(crate) mod server;
+mod tab;
 
+pub(crate) use chromium::Chromium;
 pub(crate) use database::{Database, Kind};
 pub(crate) use local::Visitor;
 pub(crate) use server::Server;
+pub(crate) use tab::Tab;
 
 /// Defines a test for each database: `fn name(database: &Database) { … }` becomes the tests
 /// `name::sqlite` and `name::postgres`.

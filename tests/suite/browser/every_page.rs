@@ -1,0 +1,177 @@
+//! What must be true of every page, whoever looks at it.
+
+use fantoccini::key::Key;
+use rocket::serde::json::{Value, from_str, json};
+
+use super::{OTHER_DEVICE, SAVE_SETTINGS, fill_in, register, sign_in};
+use crate::support::{Chromium, Database, Kind, Server, Tab};
+
+/// Shows each page in turn, with names as long as they may be, and has it looked at.
+fn walk(chromium: &Chromium, looked_at: impl Fn(&Tab)) {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let always = ("ROCKET_APP", r#"{reauthenticate_after="0s"}"#);
+    let server = Server::start_with(&database, &[always]);
+    let name = "w".repeat(64);
+    let tab = chromium.open(&server);
+    let visit = |path: &str| {
+        tab.goto(path);
+        assert_eq!(tab.path(), path);
+        looked_at(&tab);
+    };
+    for path in [
+        "/",
+        "/login",
+        "/register",
+        "/signed-out",
+        "/account-deleted",
+        "/nowhere",
+    ] {
+        visit(path);
+    }
+    tab.goto("/login");
+    fill_in(&tab, &name, "a wrong one");
+    assert_eq!(tab.count("[role=alert]"), 1);
+    looked_at(&tab);
+
+    register(&tab, &name);
+    looked_at(&tab);
+    tab.goto("/");
+    tab.fill("display_name", &"m".repeat(64));
+    tab.click(SAVE_SETTINGS);
+    looked_at(&tab);
+    let other = chromium.open(&server);
+    sign_in(&other, &name);
+    visit("/account");
+    tab.click(&format!("{OTHER_DEVICE} button"));
+    assert_eq!(tab.text("h1"), "Your password, once more");
+    looked_at(&tab);
+}
+
+/// Finds what is amiss with the page as a document.
+const PROBLEMS: &str = r"
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const problems = [];
+    const need = (holds, what) => holds || problems.push(what);
+    need(document.documentElement.lang === 'en', 'no language');
+    need(document.title !== '', 'no title');
+    need(all('h1').length === 1, 'not exactly one h1');
+    need(all('main').length === 1, 'not exactly one main landmark');
+    for (const field of all('input:not([hidden]), select, textarea'))
+        need(field.labels.length === 1, `no label: ${field.outerHTML}`);
+    for (const control of all('a, button'))
+        need(control.innerText.trim() !== '', `no text: ${control.outerHTML}`);
+    for (const attribute of ['aria-describedby', 'aria-labelledby', 'for'])
+        for (const element of all(`[${attribute}]`))
+            for (const id of element.getAttribute(attribute).split(' '))
+                need(all(`[id='${id}']`).length === 1, `${attribute} of ${id}`);
+    return problems;
+";
+
+#[test]
+fn every_page_is_a_sound_document_whose_fields_have_labels() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    walk(chromium, |tab| {
+        assert_eq!(tab.execute(PROBLEMS), json!([]), "{}", tab.path());
+    });
+}
+
+#[test]
+fn no_page_scrolls_sideways_on_a_phone() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let overflow = "const {scrollWidth, clientWidth} = document.documentElement; \
+                    return scrollWidth - clientWidth";
+    walk(chromium, |tab| {
+        for width in [390, 320] {
+            tab.set_width(width);
+            assert_eq!(tab.execute(overflow), json!(0), "{} at {width}", tab.path());
+        }
+        tab.set_width(1000);
+    });
+}
+
+#[test]
+fn pages_ask_for_nothing_from_elsewhere_and_break_no_policy() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let tab = chromium.open(&server);
+    for path in [
+        "/",
+        "/login",
+        "/register",
+        "/signed-out",
+        "/account-deleted",
+    ] {
+        tab.goto(path);
+    }
+    register(&tab, "hopper");
+    let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
+    let console: Vec<Value> = tab.log("browser").into_iter().filter(is_serious).collect();
+    assert!(console.is_empty(), "{console:?}");
+
+    let network = tab.log("performance");
+    let requested: Vec<String> = network.iter().filter_map(requested_url).collect();
+    let ours = |url: &String| url.starts_with(server.url());
+    assert!(
+        requested.len() > 6 && requested.iter().all(ours),
+        "{requested:?}"
+    );
+}
+
+/// The URL of an entry of the network's log, if it is a request.
+fn requested_url(entry: &Value) -> Option<String> {
+    let entry: Value = from_str(entry["message"].as_str()?).ok()?;
+    let event = &entry["message"];
+    let is_request = event["method"] == "Network.requestWillBeSent";
+    let url = event["params"]["request"]["url"].as_str()?;
+    is_request.then(|| url.to_owned())
+}
+
+#[test]
+fn the_first_tab_reaches_a_link_that_skips_to_the_content() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let tab = chromium.open(&server);
+    register(&tab, "hopper");
+    let is_on_screen = "const {left, top} = document.activeElement.getBoundingClientRect(); \
+                        return left >= 0 && top >= 0";
+    for path in ["/", "/account", "/nowhere"] {
+        tab.goto(path);
+        tab.press(Key::Tab);
+        assert_eq!(tab.text(":focus"), "Skip to content");
+        assert_eq!(tab.execute(is_on_screen), json!(true));
+        tab.press(Key::Enter);
+        tab.press(Key::Tab);
+        assert_eq!(tab.count("main :focus"), 1, "{path}");
+    }
+}
+
+#[test]
+fn one_can_sign_in_by_keyboard_alone() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    register(&chromium.open(&server), "hopper");
+    let tab = chromium.open(&server);
+    tab.goto("/login");
+    for password in ["a wrong one", super::PASSWORD] {
+        if tab.count("[role=alert]") == 0 {
+            tab.type_in("hopper");
+            tab.press(Key::Tab);
+        }
+        tab.type_in(password);
+        tab.submit();
+    }
+    assert_eq!(tab.path(), "/account");
+}
