@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::signed_in::SignedIn;
 use super::users::Users;
-use crate::{UserSession, UserSessions};
+use crate::{PasswordChange, UserSession, UserSessions};
 
 /// `{"sessions": […]}`.
 #[derive(Serialize)]
@@ -76,6 +76,7 @@ async fn revoke(
         return Ok(Status::NoContent);
     }
     signed_in.require_password(users)?;
+    let sessions = sessions.by(signed_in.session_id);
     if sessions.revoke(&signed_in.user_id, id).await? {
         Ok(Status::NoContent)
     } else {
@@ -93,6 +94,7 @@ async fn revoke_others(
     let signed_in = signed_in?;
     signed_in.require_password(users)?;
     let deleted = sessions
+        .by(signed_in.session_id)
         .revoke_others(&signed_in.user_id, &signed_in.id)
         .await?;
     Ok(Json(Deleted { deleted }))
@@ -133,7 +135,7 @@ pub(super) fn no_such_device() -> ApiError {
     ApiError::new(Status::NotFound, "not_found", message)
 }
 
-/// Checks the current password, ends the other sessions and rotates this one.
+/// Checks the current password and changes it, which ends the other sessions and rotates this one.
 pub(super) async fn change_password(
     signed_in: &SignedIn,
     users: &Users,
@@ -142,12 +144,22 @@ pub(super) async fn change_password(
     current: &str,
     new: &str,
 ) -> Result<(), ApiError> {
-    let user = signed_in.user(users).await?;
-    let user = users.confirm(&user, current, from).await?;
-    let ended = users.change_password(&user, new, &signed_in.id).await?;
-    sessions.note_ended(&ended);
-    signed_in.session.rotate().await?;
-    Ok(())
+    let (user_id, id) = (&signed_in.user_id, &signed_in.id);
+    let user = users.confirm(user_id, id, current, from).await?;
+    let new_hash = users.hash(new).await?;
+    let change = async |rotation, deadline| {
+        let change = PasswordChange {
+            user_id: user.id,
+            old_hash: user.password_hash,
+            new_hash,
+            rotation,
+            deadline: Some(deadline),
+        };
+        let ended = users.change_password(change).await?;
+        sessions.note_ended(&ended);
+        Ok(())
+    };
+    signed_in.session.rotate_with(change).await
 }
 
 /// Deletes the user; the browser is told to forget the cookie.
@@ -156,8 +168,8 @@ pub(super) async fn delete_user(
     users: &Users,
     sessions: &UserSessions,
 ) -> Result<(), ApiError> {
-    let user = signed_in.user(users).await?;
-    let ended = users.delete(&user).await?;
+    let by = signed_in.acting(users);
+    let ended = users.delete(&signed_in.user_id, by).await?;
     sessions.note_ended(&ended);
     signed_in.session.logout().await?;
     Ok(())

@@ -46,11 +46,12 @@ impl From<UserRecord> for UserAnswer {
 async fn register(
     session: Session<SessionData>,
     users: &State<Users>,
+    from: Option<IpAddr>,
     fields: Result<Fields, ApiError>,
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
     let fields = fields?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let user = users.register(username, password).await?;
+    let user = users.register(username, password, from).await?;
     sign_in(&session, &user).await?;
     Ok(Custom(Status::Created, Json(user.into())))
 }

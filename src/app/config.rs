@@ -11,6 +11,9 @@ use crate::{Origin, SetupError, describe_figment};
 /// The section's name in Rocket's configuration.
 const SECTION: &str = "app";
 
+/// More would be no limit, and its time could not be counted.
+const MAX_GUESSES: u32 = 10_000;
+
 /// Settings of the application. Durations are written as in `"30s"` or `"10m"`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(crate = "rocket::serde", deny_unknown_fields, default)]
@@ -21,10 +24,11 @@ pub struct AppConfig {
     /// (OWASP ASVS 5.0, 7.5.2).
     #[serde(with = "humantime_serde")]
     pub reauthenticate_after: Duration,
-    /// Password hashes that are made at a time; each takes 19 MiB. Default: one a core.
+    /// Password hashes that are made at a time; each takes 19 MiB. Default: half the cores, so that
+    /// requests have the others.
     pub hashes_at_once: NonZeroU32,
-    /// Wrong passwords that may be given for one user at once (OWASP ASVS 5.0, 6.3.1).
-    /// Default 10.
+    /// Wrong passwords that may be given for one user at once, from one network; ten times as many
+    /// from everywhere (OWASP ASVS 5.0, 6.1.1 and 6.3.1). Default 10.
     pub guesses_per_user: NonZeroU32,
     /// After those, one in this time. Default 30 s.
     #[serde(with = "humantime_serde")]
@@ -43,7 +47,7 @@ impl Default for AppConfig {
         Self {
             origins: Vec::new(),
             reauthenticate_after: Duration::from_secs(10 * 60),
-            hashes_at_once: number(u32::try_from(cores).unwrap_or(u32::MAX)),
+            hashes_at_once: number(u32::try_from(cores.div_ceil(2)).unwrap_or(u32::MAX)),
             guesses_per_user: number(10),
             user_guess_interval: Duration::from_secs(30),
             guesses_per_address: number(50),
@@ -70,6 +74,15 @@ impl AppConfig {
             if value.is_zero() || value > day {
                 let value = humantime::format_duration(value);
                 let problem = format!("{SECTION}.{key} = \"{value}\": must be from 1ns to 1day");
+                return Err(SetupError::Figment(problem));
+            }
+        }
+        for (key, value) in [
+            ("guesses_per_user", config.guesses_per_user),
+            ("guesses_per_address", config.guesses_per_address),
+        ] {
+            if value.get() > MAX_GUESSES {
+                let problem = format!("{SECTION}.{key} = {value}: must be from 1 to {MAX_GUESSES}");
                 return Err(SetupError::Figment(problem));
             }
         }
@@ -112,6 +125,7 @@ mod tests {
                 "app.reauthenticate_after",
                 "24h",
             ),
+            ("guesses_per_user = 10001", "app.guesses_per_user", "10000"),
         ] {
             let message = read(toml).unwrap_err();
             assert!(

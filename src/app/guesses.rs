@@ -1,8 +1,12 @@
 //! Slows the guessing of passwords, per user and per address (OWASP ASVS 5.0, 6.3.1).
 //!
-//! Only wrong passwords count, so that who knows the password is not kept out by signing in
-//! often. Memory is bounded: each of the two limits has a fixed number of places, and a user or
-//! address is put in one by a hash that nobody outside can predict.
+//! A guess is counted before it is checked, so that many at once are no way around, and taken back
+//! if it was right: who knows the password is not kept out by signing in often. Guesses at a user
+//! from one network have the narrow limit, those from everywhere a ten times wider one: a stranger
+//! cannot easily keep a user out.
+//!
+//! Memory is bounded: each limit has a fixed number of places, and what it counts is put in one by a
+//! hash that nobody outside can predict.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -23,55 +27,104 @@ use crate::Clock;
 /// Places of each limit: 512 KiB. Two that share one also share its guesses.
 const PLACES: usize = 1 << 16;
 
-/// Who guesses, and whose password.
+/// How many times wider the limit for a user is over all networks.
+const EVERYWHERE: u32 = 10;
+
+/// Who guesses, and at what.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guess<'a> {
-    /// The name, folded, whether there is such a user or not.
-    pub(super) username: &'a str,
+    pub(super) at: At<'a>,
     /// The address, as Rocket's `ip_header` has it.
     pub(super) from: Option<IpAddr>,
 }
 
+/// What is guessed at.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum At<'a> {
+    /// A user, by folded name, whether there is one or not.
+    User(&'a str),
+    /// The password of a signed-in user, from the session with this handle. Strangers' guesses at
+    /// the user do not count here.
+    Session(&'a str),
+}
+
 pub(super) struct Guesses {
-    users: Limit,
+    near: Limit,
+    everywhere: Limit,
     addresses: Limit,
     hasher: RandomState,
+}
+
+/// A guess that was counted. Dropping it takes it back, unless it was wrong.
+pub(super) struct Counted<'a> {
+    places: Vec<(&'a Limit, usize)>,
+}
+
+impl Counted<'_> {
+    /// It was wrong: it stays counted.
+    pub(super) fn was_wrong(mut self) {
+        self.places.clear();
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        for (limit, place) in &self.places {
+            limit.take_back(*place);
+        }
+    }
 }
 
 impl Guesses {
     pub(super) fn new(config: &AppConfig, clock: &Arc<dyn Clock>) -> Self {
         let limit = |burst, interval| Limit::new(burst, interval, clock);
+        let (burst, interval) = (config.guesses_per_user, config.user_guess_interval);
+        let wide = burst.saturating_mul(NonZeroU32::MIN.saturating_add(EVERYWHERE - 1));
         Self {
-            users: limit(config.guesses_per_user, config.user_guess_interval),
+            near: limit(burst, interval),
+            everywhere: limit(wide, interval / EVERYWHERE),
             addresses: limit(config.guesses_per_address, config.address_guess_interval),
             hasher: RandomState::new(),
         }
     }
 
-    /// How long a guess must wait, if it must.
-    pub(super) fn wait(&self, guess: Guess<'_>) -> Option<Duration> {
-        let (user, address) = self.places(guess);
-        let wait = |limit: &Limit, place| limit.wait(&limit.asks, place);
-        wait(&self.users, user).max(address.and_then(|place| wait(&self.addresses, place)))
+    /// Counts a guess.
+    ///
+    /// # Errors
+    /// How long it must wait, if it must.
+    pub(super) fn count(&self, guess: Guess<'_>) -> Result<Counted<'_>, Duration> {
+        let network = guess.from.map(network);
+        let mut counts = vec![
+            (&self.near, self.place((guess.at, network))),
+            (&self.everywhere, self.place(guess.at)),
+        ];
+        counts.extend(network.map(|network| (&self.addresses, self.place(network))));
+        count_all(counts)
     }
 
-    /// Counts a guess that was wrong.
-    pub(super) fn wrong(&self, guess: Guess<'_>) {
-        let (user, address) = self.places(guess);
-        self.users.wait(&self.users.counts, user);
-        if let Some(place) = address {
-            self.addresses.wait(&self.addresses.counts, place);
-        }
-    }
-
-    fn places(&self, guess: Guess<'_>) -> (usize, Option<usize>) {
-        let address = guess.from.map(|address| self.place(network(address)));
-        (self.place(guess.username), address)
+    /// Counts something that is no guess, and that an address should not do too often either.
+    ///
+    /// # Errors
+    /// As for [`count`](Self::count).
+    pub(super) fn count_address(&self, from: Option<IpAddr>) -> Result<Counted<'_>, Duration> {
+        let address = from.map(|from| (&self.addresses, self.place(network(from))));
+        count_all(address.into_iter().collect())
     }
 
     fn place(&self, key: impl Hash) -> usize {
         usize::try_from(self.hasher.hash_one(key) % PLACES as u64).unwrap_or_default()
     }
+}
+
+fn count_all(counts: Vec<(&Limit, usize)>) -> Result<Counted<'_>, Duration> {
+    let mut counted = Counted {
+        places: Vec::with_capacity(counts.len()),
+    };
+    for (limit, place) in counts {
+        limit.count(place)?;
+        counted.places.push((limit, place));
+    }
+    Ok(counted)
 }
 
 /// What one subscriber has: of an IPv6 address, the first 64 bits.
@@ -90,12 +143,11 @@ impl fmt::Debug for Guesses {
     }
 }
 
-type Limiter<S> = RateLimiter<usize, S, LimitClock, NoOpMiddleware<Nanos>>;
-
-/// One limit over its places, with two limiters: one counts, the other only asks.
+/// One limit over its places.
 struct Limit {
-    counts: Limiter<Places>,
-    asks: Limiter<Unchanged>,
+    limiter: RateLimiter<usize, Places, LimitClock, NoOpMiddleware<Nanos>>,
+    places: Places,
+    interval: Duration,
     clock: LimitClock,
 }
 
@@ -107,20 +159,28 @@ impl Limit {
         let places = Places((0..PLACES).map(|_| AtomicU64::new(0)).collect());
         let clock = LimitClock(Arc::clone(clock));
         Self {
-            counts: RateLimiter::new(quota, places.clone(), clock.clone()),
-            asks: RateLimiter::new(quota, Unchanged(places), clock.clone()),
+            limiter: RateLimiter::new(quota, places.clone(), clock.clone()),
+            places,
+            interval: quota.replenish_interval(),
             clock,
         }
     }
 
-    fn wait<S: StateStore<Key = usize>>(
-        &self,
-        limiter: &Limiter<S>,
-        place: usize,
-    ) -> Option<Duration> {
-        let refused = limiter.check_key(&place).err()?;
-        let now = governor::clock::Clock::now(&self.clock);
-        Some(refused.wait_time_from(now))
+    /// Counts one; if there are too many, does not, and says how long to wait.
+    fn count(&self, place: usize) -> Result<(), Duration> {
+        self.limiter.check_key(&place).map_err(|refused| {
+            let now = governor::clock::Clock::now(&self.clock);
+            refused.wait_time_from(now)
+        })
+    }
+
+    /// What was counted is forgotten: the place's time, which each one moves on, moves back.
+    fn take_back(&self, place: usize) {
+        let interval = Nanos::from(self.interval).as_u64();
+        let back = |time: u64| Some(time.saturating_sub(interval));
+        let state = &self.places.0[place % PLACES];
+        // Cannot fail: there is always a time before.
+        let _ = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, back);
     }
 }
 
@@ -166,21 +226,6 @@ impl StateStore for Places {
     }
 }
 
-/// The same places, which stay as they are.
-struct Unchanged(Places);
-
-impl StateStore for Unchanged {
-    type Key = usize;
-
-    fn measure_and_replace<T, F, E>(&self, place: &usize, change: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let state = self.0.0[place % PLACES].load(Ordering::Acquire);
-        change((state != 0).then(|| Nanos::new(state))).map(|(result, _)| result)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,11 +238,15 @@ mod tests {
         (Guesses::new(&AppConfig::default(), &shared), clock)
     }
 
-    fn guess<'a>(username: &'a str, from: &str) -> Guess<'a> {
+    fn guess<'a>(name: &'a str, from: &str) -> Guess<'a> {
         Guess {
-            username,
+            at: At::User(name),
             from: Some(from.parse().unwrap()),
         }
+    }
+
+    fn wrong(guesses: &Guesses, guess: Guess<'_>) -> Result<(), Duration> {
+        guesses.count(guess).map(Counted::was_wrong)
     }
 
     #[test]
@@ -205,51 +254,66 @@ mod tests {
         let (guesses, clock) = guesses();
         let ada = guess("ada", "192.0.2.1");
         for _ in 0..1000 {
-            assert_eq!(guesses.wait(ada), None);
+            assert!(guesses.count(ada).is_ok());
         }
         for _ in 0..10 {
-            assert_eq!(guesses.wait(ada), None);
-            guesses.wrong(ada);
+            wrong(&guesses, ada).unwrap();
         }
-        let wait = guesses.wait(ada).unwrap();
+        let wait = wrong(&guesses, ada).unwrap_err();
         assert!(
             wait <= Duration::from_secs(30) && !wait.is_zero(),
             "{wait:?}"
         );
-        // From wherever they come; others are not concerned.
-        assert!(guesses.wait(guess("ada", "192.0.2.2")).is_some());
-        assert_eq!(guesses.wait(guess("bob", "192.0.2.1")), None);
+        // Others are not concerned, nor is the user elsewhere, nor one who is signed in.
+        assert!(guesses.count(guess("bob", "192.0.2.1")).is_ok());
+        assert!(guesses.count(guess("ada", "192.0.2.2")).is_ok());
+        let at = At::Session("handle");
+        assert!(guesses.count(Guess { at, ..ada }).is_ok());
         // What is refused does not count, so that waiting helps.
         for _ in 0..100 {
-            guesses.wrong(ada);
+            assert!(wrong(&guesses, ada).is_err());
         }
         clock.advance(TimeDelta::from_std(wait).unwrap());
-        assert_eq!(guesses.wait(ada), None);
-        guesses.wrong(ada);
-        assert!(guesses.wait(ada).is_some());
+        wrong(&guesses, ada).unwrap();
+        assert!(wrong(&guesses, ada).is_err());
         clock.advance(TimeDelta::minutes(5));
         for _ in 0..10 {
-            assert_eq!(guesses.wait(ada), None);
-            guesses.wrong(ada);
+            wrong(&guesses, ada).unwrap();
         }
+    }
+
+    #[test]
+    fn many_at_once_are_no_way_around() {
+        let (guesses, _) = guesses();
+        let ada = guess("ada", "192.0.2.1");
+        let under_way: Vec<_> = (0..40).map(|_| guesses.count(ada)).collect();
+        assert_eq!(under_way.iter().filter(|guess| guess.is_ok()).count(), 10);
+        drop(under_way);
+        assert!(guesses.count(ada).is_ok(), "they were right");
+    }
+
+    #[test]
+    fn a_user_is_guessed_at_from_everywhere_ten_times_as_often() {
+        let (guesses, _) = guesses();
+        let admitted = (0..250)
+            .filter(|number| wrong(&guesses, guess("ada", &format!("192.0.2.{number}"))).is_ok());
+        assert_eq!(admitted.count(), 100);
     }
 
     #[test]
     fn an_address_is_slowed_whomever_it_guesses_at() {
         let (guesses, _) = guesses();
-        let names: Vec<String> = (0..50).map(|number| format!("user{number}")).collect();
-        for (number, name) in names.iter().enumerate() {
+        for number in 0..50 {
             // A subscriber's many IPv6 addresses are one.
-            guesses.wrong(guess(name, &format!("2001:db8:0:1::{number:x}")));
+            let name = format!("user{number}");
+            wrong(&guesses, guess(&name, &format!("2001:db8:0:1::{number:x}"))).unwrap();
         }
-        assert!(guesses.wait(guess("ada", "2001:db8:0:1::ffff")).is_some());
-        assert_eq!(guesses.wait(guess("ada", "2001:db8:0:2::1")), None);
-        assert_eq!(
-            guesses.wait(Guess {
-                username: "ada",
-                from: None
-            }),
-            None
-        );
+        let same = "2001:db8:0:1::ffff";
+        assert!(guesses.count(guess("ada", same)).is_err());
+        assert!(guesses.count_address(Some(same.parse().unwrap())).is_err());
+        assert!(guesses.count(guess("ada", "2001:db8:0:2::1")).is_ok());
+        let (at, from) = (At::User("ada"), None);
+        assert!(guesses.count(Guess { at, from }).is_ok());
+        assert!(guesses.count_address(None).is_ok());
     }
 }

@@ -56,7 +56,12 @@ impl Notice {
         if session.data().notice.is_none() {
             return Ok(None);
         }
-        let code = session.update(|data| data.notice.take()).await?;
+        let code = match session.update(|data| data.notice.take()).await {
+            Ok(code) => code,
+            // By another request: the page says what it saw.
+            Err(SessionError::Ended) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let known = |notice: &Self| Some(notice.code()) == code.as_deref();
         Ok(Self::ALL.into_iter().find(known))
     }

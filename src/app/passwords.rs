@@ -84,10 +84,10 @@ impl Hasher {
     /// Whether the password is the one of `hash`; takes as long where there is none.
     pub(super) async fn verify(
         &self,
-        permit: OwnedSemaphorePermit,
         password: &str,
         hash: Option<&str>,
     ) -> Result<bool, ApiError> {
+        let permit = self.permit().await?;
         let (password, exists) = (password.to_owned(), hash.is_some());
         let hash = hash.unwrap_or(&self.nobody).to_owned();
         let verified = spawn_blocking(move || {
@@ -101,7 +101,7 @@ impl Hasher {
     }
 
     /// Waits for its turn to hash.
-    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let permit = Arc::clone(&self.permits).acquire_owned();
         match timeout(self.timeout, permit).await {
             Ok(Ok(permit)) => Ok(permit),

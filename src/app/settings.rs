@@ -63,13 +63,32 @@ pub fn figment() -> Figment {
         Config::DEFAULT_PROFILE
     };
     let profile = Profile::from_env_or("ROCKET_PROFILE", default);
-    let base = if profile == Config::DEBUG_PROFILE {
+    defaults(&profile)
+        .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
+        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
+        .select(profile)
+}
+
+/// What counts where nothing is set.
+fn defaults(profile: &Profile) -> Figment {
+    let base = if *profile == Config::DEBUG_PROFILE {
         Config::debug_default()
     } else {
         Config::release_default()
     };
-    Figment::from(base)
-        .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
-        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
-        .select(profile)
+    // Rocket's own default is a header that any client can send.
+    Figment::from(base).merge((Config::IP_HEADER, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_chooses_its_address_unless_a_header_is_set() {
+        for profile in [Config::DEBUG_PROFILE, Config::RELEASE_PROFILE] {
+            let figment = defaults(&profile).select(profile);
+            assert_eq!(rocket_config(&figment).unwrap().ip_header, None);
+        }
+    }
 }

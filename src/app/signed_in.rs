@@ -3,11 +3,16 @@
 use chrono::TimeDelta;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
+use uuid::Uuid;
 
 use super::data::SessionData;
 use super::error::ApiError;
 use super::users::Users;
-use crate::{Login, Session, UserRecord};
+use crate::{ActingSession, Login, Session, SessionRecord, UserRecord};
+
+/// How far the clocks of two instances may be apart: a token that seems to have been issued later
+/// than that is not a fresh one.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 /// A request of a signed-in user. As `Result<SignedIn, ApiError>` in a handler, it lets that one
 /// say how the others are turned away.
@@ -17,6 +22,8 @@ pub(super) struct SignedIn {
     pub(super) user_id: String,
     /// The session's public handle.
     pub(super) id: String,
+    /// The lookup half of the token it came with.
+    pub(super) session_id: Uuid,
 }
 
 #[rocket::async_trait]
@@ -25,12 +32,18 @@ impl<'r> FromRequest<'r> for SignedIn {
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
         let error = match request.guard::<Session<SessionData>>().await {
-            Outcome::Success(session) => match (session.user_id(), session.id()) {
-                (Some(user_id), Some(id)) => {
+            Outcome::Success(session) => match session.record() {
+                Some(SessionRecord {
+                    user_id: Some(user_id),
+                    id,
+                    session_id,
+                    ..
+                }) => {
                     return Outcome::Success(Self {
                         session,
                         user_id,
                         id,
+                        session_id,
                     });
                 }
                 _ => ApiError::signed_out(),
@@ -56,9 +69,18 @@ impl SignedIn {
     /// is, and at no other time.
     pub(super) fn has_just_given_password(&self, users: &Users) -> bool {
         let within = TimeDelta::from_std(users.reauthenticate_after()).unwrap_or(TimeDelta::MAX);
-        self.session
-            .token_issued_at()
-            .is_some_and(|issued| users.now() - issued <= within)
+        self.session.token_issued_at().is_some_and(|issued| {
+            let ago = users.now() - issued;
+            (-CLOCKS_DIFFER..=within).contains(&ago)
+        })
+    }
+
+    /// This session, for what is to be done only while it is live.
+    pub(super) fn acting(&self, users: &Users) -> ActingSession {
+        ActingSession {
+            session_id: self.session_id,
+            now: users.now(),
+        }
     }
 
     /// Refuses what needs the password again.

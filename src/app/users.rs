@@ -2,20 +2,23 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
 use rocket::tokio::sync::Semaphore;
 use rocket::tokio::task::spawn_blocking;
-use rocket::tokio::time::timeout;
+use rocket::tokio::time::timeout_at;
 
 use super::config::AppConfig;
 use super::error::ApiError;
-use super::guesses::{Guess, Guesses};
+use super::guesses::{At, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
 use super::username;
-use crate::{Clock, SessionError, StoreError, UserRecord, UserStore};
+use crate::{
+    ActingSession, Clock, PasswordChange, SessionError, StoreError, UserChange, UserRecord,
+    UserStore,
+};
 
 /// Calls of the store at a time.
 const CALLS: usize = 2;
@@ -66,15 +69,20 @@ impl Users {
     /// Adds a user.
     ///
     /// # Errors
-    /// When the name or the password is not allowed (422), or the name is taken (409).
+    /// When the name or the password is not allowed (422), the name is taken (409), or its address
+    /// has asked for too many names that are (429).
     pub(super) async fn register(
         &self,
         username: &str,
         password: &str,
+        from: Option<IpAddr>,
     ) -> Result<UserRecord, ApiError> {
         let username = username::fold(username).map_err(ApiError::unprocessable)?;
         let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
+        let counted = self.guesses.count_address(from);
+        let counted = counted.map_err(ApiError::too_many_attempts)?;
         if self.by_name(&username).await?.is_some() {
+            counted.was_wrong();
             return Err(taken(&username));
         }
         let now = self.now();
@@ -91,6 +99,7 @@ impl Users {
         if self.run(move |store| store.add_user(&new)).await? {
             Ok(user)
         } else {
+            counted.was_wrong();
             Err(taken(&user.username))
         }
     }
@@ -107,77 +116,84 @@ impl Users {
     ) -> Result<UserRecord, ApiError> {
         // A name that cannot be is looked for too.
         let username = username::fold(username).unwrap_or_default();
-        self.verify(&username, password, from).await
+        let at = At::User(&username);
+        let found = self.by_name(&username);
+        self.verify(Guess { at, from }, found, password).await
     }
 
-    /// The signed-in user again, by password.
+    /// A signed-in user again, by password; `session` is the handle of the session that asks.
     ///
     /// # Errors
     /// As for [`recognise`](Self::recognise).
     pub(super) async fn confirm(
         &self,
-        user: &UserRecord,
+        user_id: &str,
+        session: &str,
         password: &str,
         from: Option<IpAddr>,
     ) -> Result<UserRecord, ApiError> {
-        self.verify(&user.username, password, from).await
+        let at = At::Session(session);
+        let found = self.find(user_id);
+        self.verify(Guess { at, from }, found, password).await
     }
 
     async fn verify(
         &self,
-        username: &str,
+        guess: Guess<'_>,
+        found: impl Future<Output = Result<Option<UserRecord>, SessionError>>,
         password: &str,
-        from: Option<IpAddr>,
     ) -> Result<UserRecord, ApiError> {
-        let guess = Guess { username, from };
-        self.slow_down(guess)?;
-        let found = self.by_name(username).await?;
-        let permit = self.hasher.permit().await?;
-        // Again, for the guesses that came at the same time and were found wrong meanwhile.
-        self.slow_down(guess)?;
+        let counted = self.guesses.count(guess);
+        let counted = counted.map_err(ApiError::too_many_attempts)?;
+        let found = found.await?;
         let hash = found.as_ref().map(|user| user.password_hash.as_str());
-        let is_right = self.hasher.verify(permit, password, hash).await?;
+        let is_right = self.hasher.verify(password, hash).await?;
         match found {
             Some(user) if is_right && user.disabled_at.is_none() => Ok(user),
             _ => {
-                self.guesses.wrong(guess);
+                counted.was_wrong();
                 Err(ApiError::wrong_credentials())
             }
         }
     }
 
-    fn slow_down(&self, guess: Guess<'_>) -> Result<(), ApiError> {
-        match self.guesses.wait(guess) {
-            Some(wait) => Err(ApiError::too_many_attempts(wait)),
-            None => Ok(()),
-        }
-    }
-
-    /// Changes the password of a user who has just been recognised; ends the user's sessions but
-    /// the one with the handle `keep`, and returns their handles.
+    /// The hash of a password that is chosen.
     ///
     /// # Errors
-    /// When the new password is not allowed (422), or the old one was changed meanwhile (401).
+    /// 422 when it is not allowed.
+    pub(super) async fn hash(&self, password: &str) -> Result<String, ApiError> {
+        let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
+        self.hasher.hash(password).await
+    }
+
+    /// Changes the password of a user; returns the handles of the sessions that ended.
+    ///
+    /// # Errors
+    /// When the old password was changed meanwhile (401), or the session that asks has ended (409).
     pub(super) async fn change_password(
         &self,
-        user: &UserRecord,
-        new: &str,
-        keep: &str,
+        change: PasswordChange,
     ) -> Result<Vec<String>, ApiError> {
-        let new = NewPassword::new(new).map_err(ApiError::unprocessable)?;
-        let new = self.hasher.hash(new).await?;
-        let (id, old) = (user.id.clone(), user.password_hash.clone());
-        let (keep, now) = (keep.to_owned(), self.now());
-        self.run(move |store| store.change_password(&id, &old, &new, &keep, now))
-            .await?
-            .ok_or_else(ApiError::wrong_credentials)
+        done(
+            self.run(move |store| store.change_password(&change))
+                .await?,
+        )
     }
 
     /// Deletes a user with all sessions, and returns their handles.
-    pub(super) async fn delete(&self, user: &UserRecord) -> Result<Vec<String>, SessionError> {
-        let id = user.id.clone();
-        let ended = self.run(move |store| store.delete_user(&id)).await?;
-        Ok(ended.unwrap_or_default())
+    ///
+    /// # Errors
+    /// When the session that asks has ended (409).
+    pub(super) async fn delete(
+        &self,
+        user_id: &str,
+        by: ActingSession,
+    ) -> Result<Vec<String>, ApiError> {
+        let id = user_id.to_owned();
+        done(
+            self.run(move |store| store.delete_user(&id, Some(by)))
+                .await?,
+        )
     }
 
     async fn by_name(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
@@ -191,10 +207,15 @@ impl Users {
         call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
         let (calls, store) = (Arc::clone(&self.calls), Arc::clone(&self.store));
-        let answer = timeout(self.timeout, async move {
+        let deadline = Instant::now() + self.timeout;
+        let answer = timeout_at(deadline.into(), async move {
             let permit = calls.acquire_owned().await;
             spawn_blocking(move || {
                 let _permit = permit;
+                // Nobody waits for it any more.
+                if Instant::now() >= deadline {
+                    return Err(StoreError::TooLate);
+                }
                 call(&*store)
             })
             .await
@@ -204,6 +225,14 @@ impl Users {
             Ok(Err(_)) => Err(SessionError::Aborted),
             Err(_) => Err(SessionError::Timeout),
         }
+    }
+}
+
+fn done(change: UserChange) -> Result<Vec<String>, ApiError> {
+    match change {
+        UserChange::Done(ended) => Ok(ended),
+        UserChange::NoUser => Err(ApiError::wrong_credentials()),
+        UserChange::SessionEnded => Err(SessionError::Ended.into()),
     }
 }
 

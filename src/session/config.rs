@@ -83,7 +83,8 @@ pub struct SessionConfig {
     pub on_undecodable: OnUndecodable,
     /// Whether a start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
-    /// Most database connections at a time: the workers' and four more, up to 1000. Default 8.
+    /// Most database connections at a time: the workers' and five more, up to 1000.
+    /// Default 12.
     pub pool_size: u32,
     /// Threads that work off the queue, each with a connection, 1 to 64. Default 4.
     pub workers: u32,
@@ -131,7 +132,7 @@ impl Default for SessionConfig {
             stats_retention: 90 * 24 * HOUR,
             on_undecodable: OnUndecodable::Fresh,
             auto_migrate: true,
-            pool_size: 8,
+            pool_size: 12,
             workers: 4,
             max_batch: 256,
             max_queue: 4096,
@@ -324,7 +325,7 @@ mod tests {
             ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
             ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
             ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
-            ("pool_size = 7", "sessions.pool_size", "from 8"),
+            ("pool_size = 8", "sessions.pool_size", "from 9"),
             (
                 "anonymous_idle_timeout = '25h'",
                 "anonymous_idle_timeout",

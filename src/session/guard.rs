@@ -18,7 +18,7 @@ use super::metrics::Missed;
 use super::pipeline::{Apply, Change};
 use super::state::{Phase, State};
 use super::token::Token;
-use crate::store::{EndReason, NewSession, RotateSession, SessionRecord};
+use crate::store::{EndReason, NewSession, SessionRecord};
 
 /// The visitor's session, with data of type `D`.
 ///
@@ -121,35 +121,6 @@ impl<D: TypedData> Session<D> {
     pub async fn set(&self, data: D) -> Result<(), SessionError> {
         let data = Arc::new(data);
         self.inner.write(move |_| (Arc::clone(&data), ())).await
-    }
-
-    /// Gives the session a new token and keeps all else: the old one is dead at once. For any
-    /// change of what the session may do (OWASP ASVS 5.0, 7.2.4). Does nothing without a session.
-    ///
-    /// Make it the last thing that can fail in a handler: an answer of 503 carries no cookie, so
-    /// the visitor would be left with the old one.
-    ///
-    /// # Errors
-    /// As for [`update`](Self::update).
-    pub async fn rotate(&self) -> Result<(), SessionError> {
-        let inner = &self.inner;
-        let _turn = inner.turn.lock().await;
-        let Some(record) = inner.record()? else {
-            return Ok(());
-        };
-        let token = Token::generate(inner.visit.now)?;
-        let rotation = RotateSession {
-            session_id: record.session_id,
-            new_session_id: token.session_id(),
-            new_token_hash: token.hash(),
-            now: inner.visit.now,
-        };
-        if !inner.core.pipeline.rotate(record.id, rotation).await? {
-            inner.state().found_ended();
-            return Err(SessionError::Ended);
-        }
-        inner.state().rotated(token);
-        Ok(())
     }
 
     /// Ends the session: its row is deleted, and the browser told to forget the cookie. Also when

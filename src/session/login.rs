@@ -1,14 +1,18 @@
-//! Signing in and out: [`Session::login`] and [`Session::logout`].
+//! What changes a session's token: [`Session::login`], [`Session::logout`] and
+//! [`Session::rotate`].
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
 use super::data::{self, TypedData};
 use super::error::SessionError;
-use super::guard::Session;
+use super::guard::{Inner, Session};
 use super::token::Token;
-use crate::store::{BindSession, EndReason, LoginOutcome, LoginSession, NewSession};
+use crate::store::{
+    BindSession, EndReason, LoginOutcome, LoginSession, NewSession, RotateSession, SessionRecord,
+};
 
 /// Who is to be signed in, and what must still be true of that user when it is committed.
 ///
@@ -62,13 +66,29 @@ impl std::fmt::Debug for Login {
     }
 }
 
+impl<D> Inner<D> {
+    /// A new token for this session, and what a store is told of it.
+    fn rotation(&self, record: &SessionRecord) -> Result<(Token, RotateSession), SessionError> {
+        let now = self.visit().now;
+        let token = Token::generate(now)?;
+        let rotation = RotateSession {
+            session_id: record.session_id,
+            new_session_id: token.session_id(),
+            new_token_hash: token.hash(),
+            now,
+        };
+        Ok((token, rotation))
+    }
+}
+
 impl<D: TypedData> Session<D> {
     /// Signs a user in: the session gets a new token and keeps its data; the old token is dead at
     /// once (OWASP ASVS 5.0, 7.2.4). Makes the session if there is none.
     ///
     /// A session that is another user's ends, and the user gets a new one with `D::default()`; so
     /// does a user whose anonymous session was ended meanwhile. To sign in again as the same user
-    /// is a rotation. If `max_sessions_per_user` is set, the user's oldest other sessions end in
+    /// is a rotation, also when the form was sent twice at once. A session whose data could not be
+    /// decoded is left as it is. If `max_sessions_per_user` is set, the user's oldest other sessions end in
     /// the same transaction, or the login is refused, as `on_session_limit` says.
     ///
     /// Like [`rotate`](Self::rotate), make it the last thing that can fail in a handler.
@@ -88,6 +108,7 @@ impl<D: TypedData> Session<D> {
         let _turn = inner.turn().lock().await;
         let record = inner.record()?;
         let (core, visit) = (inner.core(), inner.visit());
+        let deadline = core.pipeline.deadline();
         let token = Token::generate(visit.now)?;
         let absolute = core.expiry.absolute_deadline(visit.now);
         let data = D::default();
@@ -104,6 +125,7 @@ impl<D: TypedData> Session<D> {
             now: visit.now,
         };
         let bind = record.as_ref().map(|record| BindSession {
+            id: record.id.clone(),
             session_id: record.session_id,
             expires_at: core
                 .expiry
@@ -115,13 +137,14 @@ impl<D: TypedData> Session<D> {
             session: bind.clone(),
             fresh: fresh.clone(),
             limit: core.session_limit,
+            deadline: Some(core.pipeline.commit_deadline(deadline)),
         };
         let (kept, made) = (
             record.as_ref().map(|record| record.id.clone()),
             fresh.id.clone(),
         );
         let monitor = Arc::clone(&core.monitor);
-        let outcome = core.pipeline.run(move |store| {
+        let outcome = core.pipeline.run_by(deadline, move |store| {
             let outcome = store.login(&request)?;
             // Here, so that it is told even if the request has stopped waiting.
             if let LoginOutcome::Bound(ended) | LoginOutcome::Created(ended) = &outcome {
@@ -146,6 +169,55 @@ impl<D: TypedData> Session<D> {
             (LoginOutcome::UserRefused, ..) => return Err(SessionError::UserRefused),
             (LoginOutcome::LimitReached, ..) => return Err(SessionError::TooManySessions),
         }
+        Ok(())
+    }
+
+    /// Gives the session a new token and keeps all else: the old one is dead at once. For any
+    /// change of what the session may do (OWASP ASVS 5.0, 7.2.4). Does nothing without a session.
+    ///
+    /// Make it the last thing that can fail in a handler: an answer of 503 carries no cookie, so
+    /// the visitor would be left with the old one.
+    ///
+    /// # Errors
+    /// As for [`update`](Self::update).
+    pub async fn rotate(&self) -> Result<(), SessionError> {
+        let inner = self.inner();
+        let _turn = inner.turn().lock().await;
+        let Some(record) = inner.record()? else {
+            return Ok(());
+        };
+        let (token, rotation) = inner.rotation(&record)?;
+        if !inner.core().pipeline.rotate(record.id, rotation).await? {
+            inner.state().found_ended();
+            return Err(SessionError::Ended);
+        }
+        inner.state().rotated(token);
+        Ok(())
+    }
+
+    /// Gives the session a new token in a transaction of the caller's: `commit` gets the old and
+    /// the new one, and the time until when it may be committed, and says whether it was. Past that
+    /// time, nobody would learn of the new token.
+    ///
+    /// # Errors
+    /// What `commit` returns; [`SessionError::Ended`] without a session.
+    pub async fn rotate_with<F, E>(
+        &self,
+        commit: impl FnOnce(RotateSession, Instant) -> F,
+    ) -> Result<(), E>
+    where
+        F: Future<Output = Result<(), E>>,
+        E: From<SessionError>,
+    {
+        let inner = self.inner();
+        let _turn = inner.turn().lock().await;
+        let record = inner.record()?.ok_or(SessionError::Ended)?;
+        let pipeline = &inner.core().pipeline;
+        let deadline = pipeline.commit_deadline(pipeline.deadline());
+        let (token, rotation) = inner.rotation(&record)?;
+        commit(rotation, deadline).await?;
+        inner.core().monitor.rotated(&record.id);
+        inner.state().rotated(token);
         Ok(())
     }
 

@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::admin::is_no_text;
 use super::clock::Clock;
 use super::error::SessionError;
 use super::monitor::Monitor;
 use super::pipeline::Pipeline;
-use crate::store::{EndReason, ListSessions, RevokeScope, SessionRecord, SessionStore};
+use crate::store::{
+    ActingSession, EndReason, ListSessions, Revocation, RevokeScope, SessionRecord, SessionStore,
+};
 
 /// Sessions that a list has at most.
 const MAX_LISTED: u32 = 1000;
@@ -29,10 +32,10 @@ const MAX_LISTED: u32 = 1000;
 ///     session: Session<Vec<String>>,
 ///     sessions: &State<UserSessions>,
 /// ) -> Result<String, SessionError> {
-///     let (Some(user), Some(this)) = (session.user_id(), session.id()) else {
+///     let (Some(user), Some(this)) = (session.user_id(), session.record()) else {
 ///         return Ok("sign in first".to_owned());
 ///     };
-///     let ended = sessions.revoke_others(&user, &this).await?;
+///     let ended = sessions.by(this.session_id).revoke_others(&user, &this.id).await?;
 ///     Ok(format!("{ended} other sessions ended"))
 /// }
 /// ```
@@ -41,6 +44,8 @@ pub struct UserSessions {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
     monitor: Arc<Monitor>,
+    /// The session that asks.
+    by: Option<Uuid>,
 }
 
 /// A session as its user may see it: nothing of its token or data.
@@ -83,7 +88,17 @@ impl UserSessions {
             pipeline,
             clock,
             monitor,
+            by: None,
         }
+    }
+
+    /// The same, asked for by the user's session with this lookup half of a token: nothing ends,
+    /// and the answer is [`SessionError::Ended`], if that one has ended meanwhile. Without it, a
+    /// request that is slow to come in could act for a session that was signed out.
+    #[must_use]
+    pub fn by(&self, session_id: Uuid) -> Self {
+        let by = Some(session_id);
+        Self { by, ..self.clone() }
     }
 
     /// The user's live sessions, the newest 1000 tokens, newest first.
@@ -145,14 +160,19 @@ impl UserSessions {
         if is_no_text(user_id) || is_no_text(handle) {
             return Ok(0);
         }
-        let user_id = user_id.to_owned();
+        let now = self.clock.now();
+        let revocation = Revocation {
+            user_id: user_id.to_owned(),
+            scope,
+            by: self.by.map(|session_id| ActingSession { session_id, now }),
+        };
         let monitor = Arc::clone(&self.monitor);
         let job = move |store: &dyn SessionStore| {
-            let ended = store.revoke(&user_id, &scope)?;
-            monitor.ended(&ended, EndReason::Revoked);
-            Ok(ended.len())
+            let ended = store.revoke(&revocation)?;
+            monitor.ended(ended.as_deref().unwrap_or_default(), EndReason::Revoked);
+            Ok(ended.map(|ended| ended.len()))
         };
-        self.pipeline.run(job).await
+        self.pipeline.run(job).await?.ok_or(SessionError::Ended)
     }
 }
 

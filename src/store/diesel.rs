@@ -1,12 +1,12 @@
 //! [`DieselStore`]: the [`SessionStore`] over an r2d2 pool of Diesel connections.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::connection::AnyConnection;
@@ -19,7 +19,7 @@ use super::schema::sessions;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::{
-    DatabaseUrl, ListSessions, LoginOutcome, LoginSession, PoolState, RevokeScope, RotateSession,
+    DatabaseUrl, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation, RotateSession,
     SessionRecord, SessionStore, StoreError, StoreOptions, WriteBatch, Written, login, users,
 };
 
@@ -118,8 +118,14 @@ impl DieselStore {
         &self,
         mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let _writer = matches!(self.url, DatabaseUrl::Sqlite(_))
-            .then(|| self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        let waited = self.options.timeout;
+        let _writer = match self.url {
+            DatabaseUrl::Sqlite(_) => {
+                let writer = self.writer.try_lock_for(waited);
+                Some(writer.ok_or(StoreError::Busy { waited })?)
+            }
+            DatabaseUrl::Postgres(_) => None,
+        };
         self.run(&mut job)
     }
 
@@ -189,8 +195,8 @@ impl SessionStore for DieselStore {
         self.change(|connection| login::login(connection, login))
     }
 
-    fn revoke(&self, user_id: &str, scope: &RevokeScope) -> Result<Vec<String>, StoreError> {
-        self.change(|connection| Ok(users::revoke(connection, user_id, scope)?))
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
+        self.change(|connection| users::revoke(connection, revocation))
     }
 
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {

@@ -36,6 +36,15 @@ pub enum StoreError {
         /// What it failed with.
         reason: String,
     },
+    /// SQLite's one writer was busy until the deadline. Nothing was written.
+    #[error("another writer kept the database busy for {waited:?}")]
+    Busy {
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// What was asked for was not done before its deadline, and rolled back.
+    #[error("it was not done in time, and undone")]
+    TooLate,
     /// The connection broke; whether a write was committed is unknown.
     #[error("the database connection broke: {0}")]
     Broken(#[source] DieselError),

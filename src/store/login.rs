@@ -4,6 +4,9 @@
 //! one user, and changes of that user, wait for each other: no login gets past the limit of
 //! sessions, and none is committed after the user was disabled or the password changed.
 
+use std::fmt;
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use diesel::dsl::case_when;
 use diesel::prelude::*;
@@ -16,8 +19,9 @@ use super::row::SessionRow;
 use super::schema::{sessions, users};
 use super::{NewSession, StoreError};
 
-/// A user to be signed in: under a new token, in the visitor's session or in a new one.
-#[derive(Clone, Debug)]
+/// A user to be signed in: under a new token, in the visitor's session or in a new one. `Debug` shows
+/// no hash.
+#[derive(Clone)]
 pub struct LoginSession {
     /// The user; must exist and not be disabled.
     pub user_id: String,
@@ -32,11 +36,26 @@ pub struct LoginSession {
     pub fresh: NewSession,
     /// How many sessions the user may have, this one among them.
     pub limit: SessionLimit,
+    /// Until when it may be committed: past that, nobody waits for the new token any more.
+    pub deadline: Option<Instant>,
+}
+
+impl fmt::Debug for LoginSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginSession")
+            .field("user_id", &self.user_id)
+            .field("session", &self.session)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A session that a login is to keep.
 #[derive(Clone, Debug)]
 pub struct BindSession {
+    /// Its public handle: by this it is kept if it has become the user's own under another token
+    /// meanwhile, as when a form is sent twice.
+    pub id: String,
     /// The lookup half of its token.
     pub session_id: Uuid,
     /// Its deadline from now on, unless that would move it back.
@@ -76,7 +95,27 @@ pub enum LoginOutcome {
     LimitReached,
 }
 
-/// Which of a user's sessions are to end. Nobody else's ever do.
+/// Sessions of one user that are to end. Nobody else's ever do.
+#[derive(Clone, Debug)]
+pub struct Revocation {
+    /// The user.
+    pub user_id: String,
+    /// Which of the user's sessions.
+    pub scope: RevokeScope,
+    /// The session that asks for it, if one does: it must be the user's, and live.
+    pub by: Option<ActingSession>,
+}
+
+/// A session that a user acts from: what it asks for is done only while it is live.
+#[derive(Clone, Copy, Debug)]
+pub struct ActingSession {
+    /// The lookup half of its token.
+    pub session_id: Uuid,
+    /// The time of the request.
+    pub now: DateTime<Utc>,
+}
+
+/// Which of a user's sessions are to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevokeScope {
     /// The one with this public handle.
@@ -101,22 +140,36 @@ pub(super) fn login(
             0 => others.len(),
             max => max as usize - 1,
         };
-        if others.len() > allowed && login.limit.on_limit == OnSessionLimit::Refuse {
+        if others.len() > allowed
+            && login.limit.on_limit == OnSessionLimit::Refuse
+            && !has_session(connection, login)?
+        {
             return Ok(LoginOutcome::LimitReached);
         }
         let surplus = &others[allowed.min(others.len())..];
         let mut ended = delete(connection, surplus)?;
-        if bind(connection, login)? {
-            return Ok(LoginOutcome::Bound(ended));
-        }
-        ended.extend(end_replaced(connection, login)?);
-        let mut fresh = login.fresh.clone();
-        fresh.user_id = Some(login.user_id.clone());
-        diesel::insert_into(sessions::table)
-            .values(SessionRow::from(&fresh))
-            .execute(connection)?;
-        Ok(LoginOutcome::Created(ended))
+        let outcome = if bind(connection, login)? {
+            LoginOutcome::Bound(ended)
+        } else {
+            ended.extend(end_replaced(connection, login)?);
+            let mut fresh = login.fresh.clone();
+            fresh.user_id = Some(login.user_id.clone());
+            diesel::insert_into(sessions::table)
+                .values(SessionRow::from(&fresh))
+                .execute(connection)?;
+            LoginOutcome::Created(ended)
+        };
+        in_time(login.deadline)?;
+        Ok(outcome)
     })
+}
+
+/// Rolls back what would be committed too late.
+pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
+    match deadline {
+        Some(deadline) if Instant::now() >= deadline => Err(StoreError::TooLate),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the user may sign in. Until the transaction ends, nobody changes that.
@@ -139,14 +192,28 @@ fn others(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<V
     if login.limit.max == 0 {
         return Ok(Vec::new());
     }
-    let own = login.session.as_ref().map_or(Uuid::nil(), |s| s.session_id);
+    let own = login.session.as_ref().map_or("", |s| s.id.as_str());
     sessions::table
         .filter(sessions::user_id.eq(&login.user_id))
         .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
-        .filter(sessions::session_id.ne(own.to_string()))
+        .filter(sessions::id.ne(own))
         .order(sessions::session_id.desc())
         .select(sessions::id)
         .load(connection)
+}
+
+/// Whether the visitor's session is one of the user's already, so that the login adds none.
+fn has_session(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<bool> {
+    let Some(session) = &login.session else {
+        return Ok(false);
+    };
+    let own: i64 = sessions::table
+        .find(&session.id)
+        .filter(sessions::user_id.eq(&login.user_id))
+        .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
+        .count()
+        .get_result(connection)?;
+    Ok(own > 0)
 }
 
 fn delete(connection: &mut AnyConnection, ids: &[String]) -> QueryResult<Vec<String>> {
@@ -171,22 +238,28 @@ fn bind(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<boo
         deadline,
     )
     .otherwise(sessions::expires_at);
-    let is_nobody_elses = sessions::user_id
-        .is_null()
-        .or(sessions::user_id.eq(&login.user_id).assume_not_null());
+    let is_own = sessions::user_id.eq(&login.user_id).assume_not_null();
+    let is_asked_for = sessions::session_id
+        .eq(session.session_id.to_string())
+        .and(sessions::user_id.is_null());
     let kept = sessions::table
-        .filter(sessions::session_id.eq(session.session_id.to_string()))
+        .find(&session.id)
         .filter(sessions::expires_at.gt(now))
-        .filter(is_nobody_elses);
+        .filter(is_asked_for.or(is_own));
+    let last_seen = case_when(sessions::last_seen_at.lt(now), now.into_sql::<Timestamp>())
+        .otherwise(sessions::last_seen_at);
     let bound = diesel::update(kept)
         .set((
             sessions::session_id.eq(new.session_id.to_string()),
             sessions::token_hash.eq(new.token_hash.as_bytes().to_vec()),
             sessions::user_id.eq(&login.user_id),
             sessions::expires_at.eq(later),
-            sessions::last_seen_at.eq(now),
-            sessions::user_agent.eq(&new.user_agent),
-            sessions::ip.eq(&new.ip),
+            sessions::last_seen_at.eq(last_seen),
+            // What is not known stays.
+            new.user_agent
+                .as_ref()
+                .map(|agent| sessions::user_agent.eq(agent)),
+            new.ip.as_ref().map(|ip| sessions::ip.eq(ip)),
             sessions::updated_at.eq(now),
         ))
         .execute(connection)?;

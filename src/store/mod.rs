@@ -30,7 +30,8 @@ use uuid::Uuid;
 pub use self::diesel::DieselStore;
 pub use error::StoreError;
 pub use login::{
-    BindSession, LoginOutcome, LoginSession, OnSessionLimit, RevokeScope, SessionLimit,
+    ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,
+    RevokeScope, SessionLimit,
 };
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
@@ -39,7 +40,7 @@ pub use record::{
 };
 pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
-pub use users::{UserRecord, UserStore};
+pub use users::{PasswordChange, UserChange, UserRecord, UserStore};
 
 /// Keeps sessions: what the `Store` interface is to express-session.
 ///
@@ -80,15 +81,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// then, and the data of a session that is kept is untouched.
     ///
     /// # Errors
-    /// When the database fails or cannot be reached.
+    /// When the database fails or cannot be reached, or it was not done by its deadline.
     fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError>;
 
     /// Deletes sessions of one user, and of nobody else; returns the public handles of those that
-    /// were there.
+    /// were there, `None` when the session that asks for it has ended.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn revoke(&self, user_id: &str, scope: &RevokeScope) -> Result<Vec<String>, StoreError>;
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError>;
 
     /// Deletes the sessions with these public handles; returns those that were there.
     ///

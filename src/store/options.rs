@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// How a [`DieselStore`](super::DieselStore) connects.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// Most connections at a time. Default 8.
+    /// Most connections at a time. Default 12.
     pub pool_size: u32,
     /// PostgreSQL only: whether statements are prepared once per connection. Default `true`.
     /// A PgBouncer in transaction mode needs `false`.
@@ -21,7 +21,7 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            pool_size: 8,
+            pool_size: 12,
             prepared_statements: true,
             timeout: Duration::from_secs(2),
             sqlite_synchronous: SqliteSynchronous::Full,

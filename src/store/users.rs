@@ -3,14 +3,16 @@
 //! Passwords come here as hashes; making and checking those is the application's.
 
 use std::fmt;
+use std::time::Instant;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::Error as DieselError;
 
 use super::connection::AnyConnection;
-use super::login::RevokeScope;
+use super::login::{ActingSession, Revocation, RevokeScope, in_time};
 use super::schema::{sessions, users};
-use super::{DieselStore, StoreError};
+use super::{DieselStore, RotateSession, StoreError};
 
 /// One row of `users`. `Debug` shows no hash.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,8 +44,42 @@ impl fmt::Debug for UserRecord {
     }
 }
 
-/// Keeps users, next to their sessions. What ends sessions does it in the same transaction and
-/// returns their public handles; `None` says that there is no such user.
+/// A new password for a user: ends all of the user's sessions but the one that asks, which gets a
+/// new token. `Debug` shows no hash.
+#[derive(Clone)]
+pub struct PasswordChange {
+    /// The user; must not be disabled.
+    pub user_id: String,
+    /// The hash that was verified; must be the user's still.
+    pub old_hash: String,
+    /// The hash to keep.
+    pub new_hash: String,
+    /// The new token of the session that asks; must be the user's, and live.
+    pub rotation: RotateSession,
+    /// Until when it may be committed: past that, nobody waits for the new token any more.
+    pub deadline: Option<Instant>,
+}
+
+impl fmt::Debug for PasswordChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordChange")
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a change of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserChange {
+    /// It is done; these sessions ended with it, by public handle.
+    Done(Vec<String>),
+    /// There is no such user, or not with that password any more. Nothing was changed.
+    NoUser,
+    /// The session that asked for it has ended. Nothing was changed.
+    SessionEnded,
+}
+
+/// Keeps users, next to their sessions. What ends sessions does it in the same transaction.
 pub trait UserStore: Send + Sync + 'static {
     /// The user with this id.
     ///
@@ -63,32 +99,23 @@ pub trait UserStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError>;
 
-    /// Replaces the password hash `old`, and ends the user's sessions but the one with the public
-    /// handle `keep`. `None` also when the hash is not `old` any more.
+    /// Changes a user's password.
     ///
     /// # Errors
-    /// When the database fails or cannot be reached.
-    fn change_password(
-        &self,
-        id: &str,
-        old: &str,
-        new: &str,
-        keep: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Vec<String>>, StoreError>;
+    /// When the database fails or cannot be reached, or it was not done by its deadline.
+    fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError>;
 
     /// Keeps a user from signing in, and ends all of the user's sessions.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn disable_user(&self, id: &str, now: DateTime<Utc>)
-    -> Result<Option<Vec<String>>, StoreError>;
+    fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError>;
 
-    /// Deletes a user with all sessions.
+    /// Deletes a user with all sessions; `by` the user's session, if one asks for it.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn delete_user(&self, id: &str) -> Result<Option<Vec<String>>, StoreError>;
+    fn delete_user(&self, id: &str, by: Option<ActingSession>) -> Result<UserChange, StoreError>;
 }
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -131,8 +158,33 @@ impl From<&UserRecord> for UserRow {
     }
 }
 
-/// Deletes sessions of one user; returns the handles of those that were there.
+/// Deletes sessions of one user; returns the handles of those that were there, `None` when the session
+/// that asks has ended.
 pub(super) fn revoke(
+    connection: &mut AnyConnection,
+    revocation: &Revocation,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let user_id = &revocation.user_id;
+    connection.transaction(|connection| match revocation.by {
+        Some(by) if !is_live(connection, user_id, by)? => Ok(None),
+        _ => Ok(Some(end(connection, user_id, &revocation.scope)?)),
+    })
+}
+
+/// Whether the session is the user's, and live. It stays so until the transaction ends: a write that
+/// changes nothing is a lock that every database has.
+fn is_live(connection: &mut AnyConnection, user_id: &str, by: ActingSession) -> QueryResult<bool> {
+    let session = sessions::table
+        .filter(sessions::session_id.eq(by.session_id.to_string()))
+        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::expires_at.gt(by.now.naive_utc()));
+    let locked = diesel::update(session)
+        .set(sessions::version.eq(sessions::version))
+        .execute(connection)?;
+    Ok(locked == 1)
+}
+
+fn end(
     connection: &mut AnyConnection,
     user_id: &str,
     scope: &RevokeScope,
@@ -149,6 +201,28 @@ pub(super) fn revoke(
             .returning(sessions::id)
             .get_results(connection),
     }
+}
+
+/// Gives the session that asks a new token; its public handle, if it is the user's and live.
+fn rotate(
+    connection: &mut AnyConnection,
+    user_id: &str,
+    rotation: &RotateSession,
+) -> QueryResult<Option<String>> {
+    let now = rotation.now.naive_utc();
+    let session = sessions::table
+        .filter(sessions::session_id.eq(rotation.session_id.to_string()))
+        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::expires_at.gt(now));
+    diesel::update(session)
+        .set((
+            sessions::session_id.eq(rotation.new_session_id.to_string()),
+            sessions::token_hash.eq(rotation.new_token_hash.as_bytes().to_vec()),
+            sessions::updated_at.eq(now),
+        ))
+        .returning(sessions::id)
+        .get_result(connection)
+        .optional()
 }
 
 impl UserStore for DieselStore {
@@ -189,40 +263,41 @@ impl UserStore for DieselStore {
         }
     }
 
-    fn change_password(
-        &self,
-        id: &str,
-        old: &str,
-        new: &str,
-        keep: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Vec<String>>, StoreError> {
+    fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError> {
+        let id = &change.user_id;
         let user = users::table
             .find(id)
-            .filter(users::password_hash.eq(old))
+            .filter(users::password_hash.eq(&change.old_hash))
             .filter(users::disabled_at.is_null());
-        self.change(|connection| {
+        let changed = self.change(|connection| {
             connection.transaction(|connection| {
                 let changed = diesel::update(user)
                     .set((
-                        users::password_hash.eq(new),
-                        users::updated_at.eq(now.naive_utc()),
+                        users::password_hash.eq(&change.new_hash),
+                        users::updated_at.eq(change.rotation.now.naive_utc()),
                     ))
                     .execute(connection)?;
                 if changed == 0 {
-                    return Ok(None);
+                    return Ok(UserChange::NoUser);
                 }
-                let scope = RevokeScope::AllBut(keep.to_owned());
-                Ok(Some(revoke(connection, id, &scope)?))
+                let Some(kept) = rotate(connection, id, &change.rotation)? else {
+                    // Undoes the change.
+                    return Err(DieselError::RollbackTransaction.into());
+                };
+                let ended = end(connection, id, &RevokeScope::AllBut(kept))?;
+                in_time(change.deadline)?;
+                Ok(UserChange::Done(ended))
             })
-        })
+        });
+        match changed {
+            Err(StoreError::Query(DieselError::RollbackTransaction)) => {
+                Ok(UserChange::SessionEnded)
+            }
+            changed => changed,
+        }
     }
 
-    fn disable_user(
-        &self,
-        id: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Vec<String>>, StoreError> {
+    fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError> {
         self.change(|connection| {
             connection.transaction(|connection| {
                 // First the row, which a login in flight holds, and then what that one made.
@@ -231,29 +306,34 @@ impl UserStore for DieselStore {
                     .set(users::updated_at.eq(now.naive_utc()))
                     .execute(connection)?;
                 if found == 0 {
-                    return Ok(None);
+                    return Ok(UserChange::NoUser);
                 }
-                let ended = revoke(connection, id, &RevokeScope::All)?;
+                let ended = end(connection, id, &RevokeScope::All)?;
                 diesel::update(user.filter(users::disabled_at.is_null()))
                     .set(users::disabled_at.eq(now.naive_utc()))
                     .execute(connection)?;
-                Ok(Some(ended))
+                Ok(UserChange::Done(ended))
             })
         })
     }
 
-    fn delete_user(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
+    fn delete_user(&self, id: &str, by: Option<ActingSession>) -> Result<UserChange, StoreError> {
         self.change(|connection| {
             connection.transaction(|connection| {
                 let user = users::table.find(id);
                 let unchanged = users::updated_at.eq(users::updated_at);
                 let found = diesel::update(user).set(unchanged).execute(connection)?;
                 if found == 0 {
-                    return Ok(None);
+                    return Ok(UserChange::NoUser);
                 }
-                let ended = revoke(connection, id, &RevokeScope::All)?;
+                if let Some(by) = by
+                    && !is_live(connection, id, by)?
+                {
+                    return Ok(UserChange::SessionEnded);
+                }
+                let ended = end(connection, id, &RevokeScope::All)?;
                 diesel::delete(user).execute(connection)?;
-                Ok(Some(ended))
+                Ok(UserChange::Done(ended))
             })
         })
     }

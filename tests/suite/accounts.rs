@@ -1,12 +1,15 @@
 //! Accounts over the API: registering, signing in and out, devices.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use chrono::TimeDelta;
 use rocket::http::Status;
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
 
 use crate::support::local::{application, application_of, figment, settings};
-use crate::support::{Database, Kind, Visitor};
+use crate::support::{Database, Kind, Server, Visitor, wait_until};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 const DEVICES: &str = "/api/account/sessions";
@@ -188,6 +191,44 @@ on_each_database! {
             assert_eq!(bob.visit(), 2);
             bob.delete("/api/session");
         }
+    }
+}
+
+/// Guards load a session before the body is there: who is slow with it must not act for a session
+/// that was ended meanwhile.
+#[test]
+fn i2_a_request_that_is_slow_to_come_in_does_nothing_for_a_session_that_has_ended() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let mut owner = server.client();
+    let user = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
+    assert_eq!(owner.post("/api/auth/register", &user).status, 201);
+    for path in ["/account/delete", "/account/sessions/end-others"] {
+        let mut thief = server.client();
+        assert_eq!(thief.post("/api/auth/login", &user).status, 200);
+        // What was logged before is all there now.
+        server.statements_of(|| {});
+        let before = server.log().len();
+        let address = server.url().strip_prefix("http://").unwrap();
+        let mut slow = TcpStream::connect(address).unwrap();
+        let cookie = thief.cookie.clone().unwrap();
+        write!(
+            slow,
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nContent-Length: 40\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n{}",
+            // Rocket looks at the beginning of a form before it calls a guard.
+            "x".repeat(30)
+        )
+        .unwrap();
+        wait_until("its session is loaded", || {
+            server.log()[before..].contains("SELECT")
+        });
+        assert_eq!(owner.delete(DEVICES).json()["deleted"], 1, "{path}");
+        write!(slow, "{}", "x".repeat(10)).unwrap();
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 409"), "{path}: {answer}");
+        assert_eq!(owner.get(DEVICES).status, 200, "{path}");
     }
 }
 

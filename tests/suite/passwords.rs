@@ -45,7 +45,7 @@ on_each_database! {
 
     fn wrong_passwords_are_slowed_and_right_ones_are_not(database: &Database) {
         let (client, clock) = application(database, "");
-        registered(&client, "ada");
+        let mut ada = registered(&client, "ada");
         for _ in 0..15 {
             signed_in(&client, "ada");
         }
@@ -61,13 +61,28 @@ on_each_database! {
             let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
             assert!((1..=30).contains(&seconds), "{seconds}");
         }
-        // Others are not concerned, nor is who waits.
+        // Others are not concerned, nor is who is signed in, nor who waits.
+        assert_eq!(change(&mut ada, PASSWORD, PASSWORD), Status::NoContent);
         registered(&client, "bob");
         signed_in(&client, "bob");
         clock.advance(TimeDelta::seconds(30));
         assert_eq!(guess(PASSWORD).status, Status::Ok);
         assert_eq!(guess("a wrong password").status, Status::Unauthorized);
         assert_eq!(guess(PASSWORD).status, Status::TooManyRequests);
+    }
+
+    fn wrong_passwords_of_a_signed_in_user_are_slowed_too(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        for _ in 0..10 {
+            let status = change(&mut ada, "a wrong password", "staple staple");
+            assert_eq!(status, Status::Unauthorized);
+        }
+        assert_eq!(change(&mut ada, PASSWORD, "staple staple"), Status::TooManyRequests);
+        let page = ada.post_form("/account/delete", "password=a+wrong+password");
+        assert_eq!(page.status, Status::TooManyRequests);
+        assert!(page.header("retry-after").is_some());
+        signed_in(&client, "ada");
     }
 
     fn an_unknown_user_looks_and_costs_like_a_wrong_password(database: &Database) {

@@ -120,8 +120,8 @@ async fn confirm(
 ) -> Result<Confirmed, ApiError> {
     match fields.optional("password") {
         Some(password) => {
-            let user = signed_in.user(users).await?;
-            match users.confirm(&user, password, from).await {
+            let (user_id, id) = (&signed_in.user_id, &signed_in.id);
+            match users.confirm(user_id, id, password, from).await {
                 Ok(user) => Ok(Confirmed::Now(user)),
                 Err(error) if error.is_for_the_form() => Ok(Confirmed::No(Some(error))),
                 Err(error) => Err(error),
@@ -153,13 +153,14 @@ async fn ask_for_password(
     }
 }
 
-/// Leaves a notice, and gives the session a new token if the password was just given.
+/// Gives the session a new token if the password was just given, and leaves a notice.
 async fn done(signed_in: &SignedIn, confirmed: Confirmed, notice: Notice) -> PageResult {
     let session = &signed_in.session;
-    session.update(move |data| notice.leave(data)).await?;
     if let Confirmed::Now(user) = confirmed {
         sign_in(session, &user).await?;
     }
+    // It is done, whether it can be said or not.
+    let _ = session.update(move |data| notice.leave(data)).await;
     Ok(Page::Next(PATH))
 }
 
@@ -184,6 +185,7 @@ async fn end_one(
             ask_for_password(&signed_in, users, &action, "Sign out that device", wrong).await
         }
         confirmed => {
+            let sessions = sessions.by(signed_in.session_id);
             if !sessions.revoke(&signed_in.user_id, id).await? {
                 return Err(no_such_device().into());
             }
@@ -216,6 +218,7 @@ async fn end_others(
         }
         confirmed => {
             sessions
+                .by(signed_in.session_id)
                 .revoke_others(&signed_in.user_id, &signed_in.id)
                 .await?;
             done(&signed_in, confirmed, Notice::OthersSignedOut).await

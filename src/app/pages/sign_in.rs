@@ -92,11 +92,12 @@ async fn register_page(session: Session<SessionData>, users: &State<Users>) -> P
 async fn register(
     session: Session<SessionData>,
     users: &State<Users>,
+    from: Option<IpAddr>,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let fields = fields?.of_form()?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
-    match users.register(username, password).await {
+    match users.register(username, password, from).await {
         Ok(user) => {
             sign_in(&session, &user).await?;
             // The account is there; it may do without its greeting.

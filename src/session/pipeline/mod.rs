@@ -43,14 +43,17 @@ use crate::store::{
 
 pub(crate) use self::job::{Apply, Change};
 
-/// Calls at a time that do not go through the queue: logins, lists, health.
+/// Calls at a time that do not go through the queue: logins, lists.
 const DIRECT_CALLS: u32 = 2;
+
+/// Readiness checks at a time: they must not wait for others.
+const PROBE_CALLS: u32 = 1;
 
 /// Calls at a time that may take long: clearing, sweeping.
 const LONG_CALLS: u32 = 1;
 
 /// Connections that calls beside the queue take.
-pub(crate) const CALL_CONNECTIONS: u32 = DIRECT_CALLS + LONG_CALLS;
+pub(crate) const CALL_CONNECTIONS: u32 = DIRECT_CALLS + PROBE_CALLS + LONG_CALLS;
 
 /// How long a shutdown waits for the workers beyond the deadline of the last job.
 const GRACE: Duration = Duration::from_secs(1);
@@ -72,6 +75,7 @@ pub(crate) struct Pipeline {
     monitor: Arc<Monitor>,
     breaker: Arc<Breaker>,
     direct: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
     long: Arc<Semaphore>,
     timeout: Duration,
     /// Disconnected when all workers have ended.
@@ -101,6 +105,7 @@ impl Pipeline {
             monitor,
             breaker: Arc::default(),
             direct: Arc::new(Semaphore::new(DIRECT_CALLS as usize)),
+            probes: Arc::new(Semaphore::new(PROBE_CALLS as usize)),
             long: Arc::new(Semaphore::new(LONG_CALLS as usize)),
             timeout: options.timeout,
             workers: Mutex::new(workers),
@@ -214,8 +219,17 @@ impl Pipeline {
         &self,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
+        self.run_by(self.deadline(), job).await
+    }
+
+    /// The same, with a deadline that the job knows of.
+    pub(crate) async fn run_by<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SessionError> {
         self.breaker.check(Instant::now())?;
-        self.run_with(&self.direct, self.deadline(), job).await
+        self.run_with(&self.direct, deadline, job).await
     }
 
     /// The same, whatever is known of the database.
@@ -223,7 +237,7 @@ impl Pipeline {
         &self,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        self.run_with(&self.direct, self.deadline(), job).await
+        self.run_with(&self.probes, self.deadline(), job).await
     }
 
     /// The same for what is long: a deadline of its own, and one at a time.
@@ -250,6 +264,10 @@ impl Pipeline {
             spawn_blocking(move || {
                 let _permit = permit;
                 let start = Instant::now();
+                // Nobody waits for it any more.
+                if start >= deadline {
+                    return Err(StoreError::TooLate);
+                }
                 let result = job(&*store);
                 breaker.learn(result.as_ref().err());
                 monitor.metrics.called(Call::Other, 1, start.elapsed());
@@ -264,6 +282,12 @@ impl Pipeline {
             Err(_) => Err(SessionError::Timeout),
         };
         result.map_err(|error| self.failed(error))
+    }
+
+    /// Until when what is asked for now may be committed, if whoever asks must learn of it: a little
+    /// before the deadline, so that the answer is on its way by then.
+    pub(crate) fn commit_deadline(&self, deadline: Instant) -> Instant {
+        deadline.checked_sub(self.timeout / 10).unwrap_or(deadline)
     }
 
     pub(crate) fn deadline(&self) -> Instant {

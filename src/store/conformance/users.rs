@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Checked, created, load, new_session, now, same, write};
 use crate::store::{
-    BindSession, ListSessions, LoginOutcome, LoginSession, OnSessionLimit, RevokeScope,
+    BindSession, ListSessions, LoginOutcome, LoginSession, OnSessionLimit, Revocation, RevokeScope,
     SaveOutcome, SessionLimit, SessionRecord, SessionStore, StoreError,
 };
 
@@ -26,7 +26,7 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
     ];
     CHECKS.iter().try_for_each(|check| {
         for user in users {
-            store.revoke(user, &RevokeScope::All)?;
+            store.revoke(&revocation(user, RevokeScope::All))?;
         }
         check(store, users)
     })
@@ -37,11 +37,21 @@ fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> Log
         user_id: user.to_owned(),
         password_hash: None,
         session: session.map(|record| BindSession {
+            id: record.id.clone(),
             session_id: record.session_id,
             expires_at: record.expires_at,
         }),
         fresh: new_session(now),
         limit: SessionLimit::default(),
+        deadline: None,
+    }
+}
+
+fn revocation(user: &str, scope: RevokeScope) -> Revocation {
+    Revocation {
+        user_id: user.to_owned(),
+        scope,
+        by: None,
     }
 }
 
@@ -137,11 +147,14 @@ fn a_login_never_hands_over_another_users_session(
     same(CHECK, id, Some(request.fresh.id))
 }
 
-fn a_user_who_does_not_exist_is_refused(store: &dyn SessionStore, _: [&str; 2]) -> Checked {
-    const CHECK: &str = "a user who does not exist is not signed in, and nothing is changed";
+fn a_user_who_does_not_exist_is_refused(store: &dyn SessionStore, [user, _]: [&str; 2]) -> Checked {
+    const CHECK: &str = "a user who does not exist, or has another password, is not signed in";
     let now = now();
     let record = created(store, now)?;
-    let request = login("nobody", Some(&record), now);
+    let mut request = login("nobody", Some(&record), now);
+    same(CHECK, store.login(&request)?, LoginOutcome::UserRefused)?;
+    user.clone_into(&mut request.user_id);
+    request.password_hash = Some("no hash that anybody has".to_owned());
     same(CHECK, store.login(&request)?, LoginOutcome::UserRefused)?;
     same(CHECK, load(store, request.fresh.session_id)?, None)?;
     same(CHECK, load(store, record.session_id)?, Some(record))
@@ -196,7 +209,7 @@ fn a_revocation_ends_the_users_sessions_alone(
         ids.push(request.fresh.id);
     }
     let revoke = |scope: RevokeScope| {
-        let mut ended = store.revoke(user, &scope)?;
+        let mut ended = store.revoke(&revocation(user, scope))?.unwrap_or_default();
         ended.sort();
         Ok::<_, StoreError>(ended)
     };

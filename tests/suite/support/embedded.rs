@@ -121,6 +121,11 @@ async fn logout(session: Session<Cart>) -> Answered {
     Ok("signed out".to_owned())
 }
 
+#[get("/id")]
+fn id(session: Session<Cart>) -> String {
+    session.id().unwrap_or_default()
+}
+
 /// The user, `-` for none.
 #[get("/user")]
 fn user(session: Session<Cart>) -> String {
@@ -221,6 +226,7 @@ fn routes() -> Vec<Route> {
         destroy,
         login,
         logout,
+        id,
         user,
         slow_login,
         slow_count,
@@ -241,12 +247,22 @@ pub(crate) fn rocket(
     store: Arc<dyn SessionStore>,
     config: SessionConfig,
 ) -> (Rocket<Build>, Arc<ManualClock>) {
+    rocket_with(store, config, |sessions| sessions)
+}
+
+/// The same, with more set.
+pub(crate) fn rocket_with(
+    store: Arc<dyn SessionStore>,
+    config: SessionConfig,
+    set: impl FnOnce(Sessions<Cart>) -> Sessions<Cart>,
+) -> (Rocket<Build>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::starting_now());
     let sessions = Sessions::<Cart>::fairing()
         .config(config)
         .keys(SessionKeys::parse(SECRET).unwrap())
         .clock(clock.clone())
         .store(store);
+    let sessions = set(sessions);
     let rocket = rocket::custom(figment("debug", ""))
         .attach(sessions)
         .manage(Arc::new(Gate::new()))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::{
-    DieselStore, ListSessions, LoginOutcome, LoginSession, RevokeScope, RotateSession,
+    DieselStore, ListSessions, LoginOutcome, LoginSession, Revocation, RotateSession,
     SessionRecord, SessionStore, StoreError, WriteBatch, Written,
 };
 use uuid::Uuid;
@@ -51,8 +51,8 @@ impl SessionStore for HookedStore {
         self.inner.login(login)
     }
 
-    fn revoke(&self, user_id: &str, scope: &RevokeScope) -> Result<Vec<String>, StoreError> {
-        self.inner.revoke(user_id, scope)
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
+        self.inner.revoke(revocation)
     }
 
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {

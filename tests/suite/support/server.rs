@@ -129,7 +129,7 @@ impl Server {
         self.log()
     }
 
-    fn send_sigterm(&self) {
+    pub(crate) fn send_sigterm(&self) {
         let pid = self.process.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(sent.success());
@@ -162,8 +162,13 @@ impl Server {
     }
 
     /// Asks the server to stop, as a service manager does, and returns its exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(self) -> Option<i32> {
         self.send_sigterm();
+        self.wait()
+    }
+
+    /// Waits until the server has ended, and returns its exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.process.wait().unwrap().code()
     }
 

@@ -1,0 +1,42 @@
+//! The end of a server: what is under way is finished, what was put off is done, and nothing hangs.
+
+use crate::support::{Database, Kind, Server, metric_of, wait_until};
+
+on_each_database! {
+    fn requests_under_way_end_well_when_the_server_stops(database: &Database) {
+        let server = Server::start(database);
+        let mut visitor = server.client();
+        assert_eq!(visitor.visit(), 1);
+        let mut holder = database.connection();
+        match database.kind() {
+            Kind::Sqlite => holder.run("BEGIN IMMEDIATE"),
+            Kind::Postgres => holder.run("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"),
+        }
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| visitor.visit());
+            let mut monitor = server.client();
+            wait_until("the visit waits for the database", || {
+                let metrics = monitor.get("/metrics").body;
+                metric_of(&metrics, "sessions_connections{state=\"in_use\"}") > 0
+            });
+            server.send_sigterm();
+            wait_until("no new work is taken in", || monitor.try_get("/healthz").is_none());
+            holder.run("ROLLBACK");
+            assert_eq!(slow.join().unwrap(), 2);
+        });
+        assert_eq!(server.wait(), Some(0));
+        assert_eq!(database.number("SELECT version AS n FROM sessions"), 1);
+    }
+
+    fn activity_that_was_put_off_is_written_before_the_end(database: &Database) {
+        let environment = [("ROCKET_SESSIONS", r#"{timeout="20s",touch_interval="0s"}"#)];
+        let server = Server::start_with(database, &environment);
+        let mut visitor = server.client();
+        visitor.visit();
+        database.execute("UPDATE sessions SET last_seen_at = created_at");
+        assert_eq!(visitor.get("/api/session").status, 200);
+        assert_eq!(server.terminate(), Some(0));
+        let seen = "SELECT count(*) AS n FROM sessions WHERE last_seen_at > created_at";
+        assert_eq!(database.number(seen), 1);
+    }
+}

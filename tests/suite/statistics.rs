@@ -1,0 +1,271 @@
+//! Metrics, hooks, and usage over time.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{TimeDelta, Utc};
+use rocket::http::{Header, Status};
+use rocket::local::asynchronous;
+use rocket::serde::json::Value;
+use rocket_diesel_sessions::{
+    Clock, EndReason, HourStats, SessionAdmin, SessionConfig, SessionEvent, SessionEventKind,
+    StatsStore, SweepRecord, UsageDelta, UserSessions,
+};
+
+use crate::accounts::registered;
+use crate::store::new_session;
+use crate::support::embedded::{get, new_cookie, rocket_with, run};
+use crate::support::local::{ADMIN_TOKEN, application, application_of, figment, settings};
+use crate::support::{Database, Kind, Server, Visitor, metric, metric_of, wait_until};
+
+const STATS: &str = "/api/session/stats";
+
+/// The figures of this hour.
+fn this_hour(stats: &Value) -> Value {
+    stats["hours"].as_array().unwrap().last().unwrap().clone()
+}
+
+on_each_database! {
+    fn hooks_are_told_of_all_that_happens_to_sessions(database: &Database) {
+        let events: Arc<Mutex<Vec<SessionEvent>>> = Arc::default();
+        let told = Arc::clone(&events);
+        let config = SessionConfig { max_sessions_per_user: 1, ..SessionConfig::default() };
+        run(async {
+            let (rocket, clock) = rocket_with(database.store(), config, |sessions| {
+                sessions
+                    .on_event(move |event| told.lock().unwrap().push(event.clone()))
+                    .on_event(|_| panic!("a hook that panics harms nobody"))
+            });
+            database.add_users(&["ada"]);
+            let client = &asynchronous::Client::untracked(rocket).await.unwrap();
+            let admin = client.rocket().state::<SessionAdmin>().unwrap();
+            let mut expected = Vec::new();
+            let mut expect = |id: &str, kind| {
+                let seen = std::mem::take(&mut *events.lock().unwrap());
+                let seen: Vec<_> = seen.into_iter().map(|event| (event.id, event.kind)).collect();
+                expected.push((id.to_owned(), kind));
+                assert!(seen.contains(&(id.to_owned(), kind)), "{id} {kind:?}: {seen:?}");
+                seen
+            };
+            let ended = SessionEventKind::Ended;
+
+            let cookie = new_cookie(client).await;
+            let id = get(client, "/id", Some(&cookie)).await.body;
+            expect(&id, SessionEventKind::Created);
+            let cookie = get(client, "/rotate", Some(&cookie)).await.cookie().unwrap();
+            expect(&id, SessionEventKind::Rotated);
+            let cookie = get(client, "/login/ada", Some(&cookie)).await.cookie().unwrap();
+            assert_eq!(expect(&id, SessionEventKind::Rotated).len(), 1);
+            // A second device takes the place of the first.
+            let second = get(client, "/login/ada", None).await;
+            let seen = expect(&second.body, SessionEventKind::Created);
+            assert!(seen.contains(&(id, ended(EndReason::Replaced))), "{seen:?}");
+            assert_eq!(get(client, "/id", Some(&cookie)).await.body, "");
+            get(client, "/logout", second.cookie().as_deref()).await;
+            expect(&second.body, ended(EndReason::Logout));
+
+            let third = get(client, "/login/ada", None).await.body;
+            let users = client.rocket().state::<UserSessions>().unwrap();
+            users.revoke_all("ada").await.unwrap();
+            expect(&third, ended(EndReason::Revoked));
+            let fourth = get(client, "/login/ada", None).await.body;
+            admin.revoke(&fourth).await.unwrap();
+            expect(&fourth, ended(EndReason::Revoked));
+
+            let cookie = new_cookie(client).await;
+            let swept = get(client, "/id", Some(&cookie)).await.body;
+            clock.advance(TimeDelta::hours(25));
+            admin.sweep().await.unwrap();
+            expect(&swept, ended(EndReason::Expired));
+            let cookie = new_cookie(client).await;
+            let cleared = get(client, "/id", Some(&cookie)).await.body;
+            admin.clear().await.unwrap();
+            expect(&cleared, ended(EndReason::Cleared));
+
+            assert_eq!(metric(admin, "sessions_created_total"), 6);
+            assert_eq!(metric(admin, "sessions_rotated_total"), 2);
+            assert_eq!(metric(admin, "sessions_logins_total"), 4);
+            for (reason, number) in
+                [("logout", 1), ("revoked", 2), ("replaced", 1), ("expired", 1), ("cleared", 1)]
+            {
+                let name = format!("sessions_ended_total{{reason=\"{reason}\"}}");
+                assert_eq!(metric(admin, &name), number, "{reason}");
+            }
+        });
+    }
+
+    fn statistics_tell_the_hours_usage_also_of_sessions_that_are_gone(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        registered(&client, "bob");
+        let mut nobody = Visitor::new(&client);
+        nobody.visit();
+        let stats = ada.get(STATS).json();
+        assert_eq!((&stats["active"], &stats["anonymous"], &stats["signedIn"], &stats["exact"]),
+            (&3.into(), &1.into(), &2.into(), &true.into()), "{stats}");
+        assert_eq!(stats["nextExpiries"].as_array().unwrap().len(), 3);
+        nobody.delete("/api/session");
+        let stats = ada.get(STATS).json();
+        let hour = this_hour(&stats);
+        assert_eq!((&stats["active"], &hour["created"], &hour["peakActive"], &hour["users"]),
+            (&2.into(), &3.into(), &3.into(), &2.into()), "{stats}");
+        assert_eq!(hour["ended"]["logout"], 1);
+
+        // Another instance adds to the same hours, and counts a user once.
+        let (other, other_clock) = application(database, "");
+        other_clock.advance(clock.now() - other_clock.now());
+        let mut elsewhere = Visitor::with_cookie(&other, ada.cookie.clone().unwrap());
+        elsewhere.visit();
+        Visitor::new(&other).visit();
+        let stats = elsewhere.get(STATS).json();
+        let hour = this_hour(&stats);
+        assert_eq!((&stats["active"], &hour["created"], &hour["users"]),
+            (&3.into(), &4.into(), &2.into()), "{stats}");
+
+        // The hours stay when the rows are gone.
+        clock.advance(TimeDelta::hours(25));
+        let admin = client.rocket().state::<SessionAdmin>().unwrap();
+        assert_eq!(run(admin.sweep()).unwrap().deleted, 3);
+        let stats = Visitor::new(&client).get(&format!("{STATS}?hours=48")).json();
+        let hours = stats["hours"].as_array().unwrap();
+        assert_eq!((&stats["active"], hours.len()), (&0.into(), 2), "{stats}");
+        assert_eq!((&hours[0]["created"], &hours[0]["users"]), (&4.into(), &2.into()));
+        assert_eq!(hours[1]["ended"]["expired"], 3);
+        let sweeps = run(admin.sweeps(10)).unwrap();
+        assert_eq!((sweeps.len(), sweeps[0].deleted, &sweeps[0].error), (1, 3, &None));
+        let recent = Visitor::new(&client).get(STATS).json();
+        assert_eq!(recent["hours"].as_array().unwrap().len(), 1);
+    }
+
+    fn usage_is_added_up_and_forgotten_after_its_time(database: &Database) {
+        let store = database.store();
+        let now = Utc::now();
+        let hour: chrono::DateTime<Utc> = "2026-01-01T10:00:00Z".parse().unwrap();
+        let delta = |active, users: &[&str]| UsageDelta {
+            hour,
+            created: 1,
+            ended: [1, 0, 0, 2, 0],
+            active,
+            users: users.iter().map(|user| (*user).to_owned()).collect(),
+        };
+        store.add_usage(&[delta(5, &["ada", "bob"]), delta(3, &["bob"])]).unwrap();
+        store.add_usage(&[delta(0, &[])]).unwrap();
+        let expected = HourStats {
+            hour,
+            created: 3,
+            ended: [3, 0, 0, 6, 0],
+            peak_active: 5,
+            users: 2,
+        };
+        assert_eq!(store.usage(hour).unwrap(), std::slice::from_ref(&expected));
+        assert_eq!(store.usage(hour + TimeDelta::hours(1)).unwrap(), []);
+        let failed = SweepRecord {
+            started_at: hour,
+            elapsed: std::time::Duration::from_millis(7),
+            deleted: 2,
+            error: Some("the database is down".to_owned()),
+        };
+        store.add_sweep(&failed).unwrap();
+        assert_eq!(store.sweeps(10).unwrap(), [failed]);
+
+        // Names of users go first, their number stays.
+        store.forget(hour, now).unwrap();
+        let names = "SELECT count(*) AS n FROM session_stats_users";
+        assert_eq!(database.number(names), 0);
+        assert_eq!(store.usage(hour).unwrap(), [expected]);
+        store.forget(hour + TimeDelta::microseconds(1), now).unwrap();
+        assert_eq!((store.usage(hour).unwrap(), store.sweeps(10).unwrap()), (vec![], vec![]));
+    }
+
+    fn a_large_table_is_sampled_and_not_counted_for_everyone_who_asks(database: &Database) {
+        use rocket_diesel_sessions::SessionStore;
+        let store = database.store();
+        let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
+        store.create(&new).unwrap();
+        let (client, _) = application(database, "");
+        let stats = Visitor::new(&client).get(STATS).json();
+        assert_eq!((&stats["active"], &stats["exact"]), (&10_001.into(), &false.into()), "{stats}");
+        database.execute("DELETE FROM sessions");
+        let stats = Visitor::new(&client).get(STATS).json();
+        assert_eq!((&stats["active"], &stats["exact"]), (&0.into(), &true.into()), "{stats}");
+    }
+
+    fn a_server_that_stops_writes_its_last_statistics(database: &Database) {
+        let server = Server::start(database);
+        let mut visitor = server.client();
+        visitor.visit();
+        assert_eq!(visitor.delete("/api/session").status, 204);
+        assert_eq!(server.terminate(), Some(0));
+        let hours = database.store().usage(Utc::now() - TimeDelta::hours(2)).unwrap();
+        let created: u64 = hours.iter().map(|hour| hour.created).sum();
+        let ended: u64 = hours.iter().flat_map(|hour| hour.ended).sum();
+        assert_eq!((created, ended), (1, 1));
+    }
+}
+
+#[test]
+fn statistics_are_written_every_so_often() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let environment = [("ROCKET_SESSIONS", r#"{stats_interval="1s"}"#)];
+    let server = Server::start_with(&database, &environment);
+    server.client().visit();
+    wait_until("the visit is in the table", || {
+        database.number("SELECT coalesce(max(created), 0) AS n FROM session_stats") == 1
+    });
+}
+
+#[test]
+fn metrics_are_for_this_machine_and_administrators() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut settings = settings(&database, "");
+    settings.figment = figment("release", "");
+    let (client, _) = application_of(settings, database.store());
+    let ask = |remote: &str, header: Option<(&'static str, String)>| {
+        let mut request = client.get("/metrics").remote(remote.parse().unwrap());
+        if let Some((name, value)) = header {
+            request.add_header(Header::new(name, value));
+        }
+        request.dispatch()
+    };
+    let here = ask("127.0.0.1:1", None);
+    let kind = here.headers().get_one("Content-Type").unwrap();
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+    let text = here.into_string().unwrap();
+    for name in [
+        "sessions_created_total",
+        "sessions_queue_depth{kind=\"load\"}",
+    ] {
+        assert_eq!(metric_of(&text, name), 0);
+    }
+    assert_eq!(ask("192.0.2.1:1", None).status(), Status::Unauthorized);
+    let proxied = Some(("X-Forwarded-For", "192.0.2.1".to_owned()));
+    assert_eq!(ask("127.0.0.1:1", proxied).status(), Status::Unauthorized);
+    let token = Some(("Authorization", format!("Bearer {ADMIN_TOKEN}")));
+    assert_eq!(ask("192.0.2.1:1", token).status(), Status::Ok);
+    let wrong = Some(("Authorization", "Bearer x".to_owned()));
+    assert_eq!(ask("127.0.0.1:1", wrong).status(), Status::Unauthorized);
+}
+
+#[test]
+fn metrics_tell_why_there_was_no_session() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, clock) = application(&database, "");
+    let mut visitor = Visitor::new(&client);
+    visitor.visit();
+    let cookie = visitor.cookie.clone().unwrap();
+    visitor.session();
+    clock.advance(TimeDelta::hours(25));
+    visitor.session();
+    Visitor::new(&client).session();
+    Visitor::with_cookie(&client, "session=forged").session();
+    database.execute("DELETE FROM sessions");
+    Visitor::with_cookie(&client, cookie).session();
+    let admin = client.rocket().state::<SessionAdmin>().unwrap();
+    for (reason, number) in [("none", 2), ("forged", 1), ("expired", 1), ("gone", 1)] {
+        let name = format!("sessions_missed_total{{reason=\"{reason}\"}}");
+        assert_eq!(metric(admin, &name), number, "{reason}");
+    }
+    assert_eq!(metric(admin, "sessions_loaded_total"), 1);
+    assert!(metric(admin, "sessions_statement_seconds_count{call=\"load\"}") >= 3);
+    let answer = Visitor::new(&client).get(&format!("{STATS}?hours=0"));
+    assert_eq!(answer.status, Status::UnprocessableEntity);
+}
