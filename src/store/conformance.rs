@@ -151,6 +151,12 @@ fn what_is_created_is_loaded(store: &dyn SessionStore) -> Checked {
     expected.sort_by_key(|record| record.session_id);
     same(CHECK, loaded, expected)?;
     same(CHECK, store.load(&[])?, Vec::new())?;
+    // By its handle too, expired or not.
+    for now in [now, now - TimeDelta::days(2)] {
+        let record = created(store, now)?;
+        same(CHECK, store.find(&record.id)?, Some(record))?;
+    }
+    same(CHECK, store.find("nobody")?, None)?;
     store.create(&[])?;
     Ok(())
 }
@@ -315,6 +321,7 @@ fn what_is_gone_stays_gone(store: &dyn SessionStore) -> Checked {
     let rotated = store.rotate(&[rotation(&record, now)])?;
     same(CHECK, rotated, vec![false])?;
     same(CHECK, load(store, record.session_id)?, None)?;
+    same(CHECK, store.find(&record.id)?, None)?;
     same(CHECK, load(store, kept.session_id)?, Some(kept))
 }
 

@@ -183,6 +183,17 @@ impl SessionStore for DieselStore {
         row::records(rows)
     }
 
+    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
+        let row = self.read(|connection| {
+            let row = sessions::table
+                .find(id)
+                .select(SessionRow::as_select())
+                .first(connection);
+            Ok(row.optional()?)
+        })?;
+        row.map(TryInto::try_into).transpose()
+    }
+
     fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
         self.change(|connection| Ok(on_database!(connection, write(batch))))
     }

@@ -60,6 +60,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError>;
 
+    /// The session with this public handle, expired or not.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError>;
+
     /// Inserts, saves and touches, all in one transaction.
     ///
     /// A save needs the version that it was made from; of several saves of one session, the first

@@ -93,6 +93,12 @@ pub trait UserStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached.
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
 
+    /// The users with these ids, in no particular order; absent ones are left out.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError>;
+
     /// Adds a user; `false` when the name is taken.
     ///
     /// # Errors
@@ -245,6 +251,16 @@ impl UserStore for DieselStore {
                 .first(connection)
                 .optional()?;
             Ok(user.map(Into::into))
+        })
+    }
+
+    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|connection| {
+            let rows = users::table
+                .filter(users::id.eq_any(ids))
+                .select(UserRow::as_select())
+                .load(connection)?;
+            Ok(rows.into_iter().map(Into::into).collect())
         })
     }
 

@@ -38,6 +38,10 @@ impl SessionStore for HookedStore {
         self.inner.load(session_ids)
     }
 
+    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
+        self.inner.find(id)
+    }
+
     fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
         (self.before)(Call::Write(batch));
         self.inner.write(batch)
