@@ -141,7 +141,7 @@ on_each_database! {
         for q in ["ada.l", "ADA.l", "%20ada.l%20", user.as_str().unwrap()] {
             assert_eq!(found(q), both, "{q}");
         }
-        assert_eq!(found(&hers), [hers.clone()]);
+        assert_eq!(found(&hers), std::slice::from_ref(&hers));
         assert_eq!(found(&other), [other]);
         let long = "x".repeat(10_000);
         for q in ["ada", "%00", "%25", "a%20or%201=1", "%F0%9F%91%8B", &long] {
@@ -156,11 +156,11 @@ on_each_database! {
         let (client, _) = application(database, "");
         database.add_users(&["ada"]);
         let mut new = new_session(Some("ada"));
-        new.data = r#"{"note":"</pre><script>alert(1)</script>","list":[1,2]}"#.to_owned();
+        new.data = r#"{"note":"</pre><script>alert(1)</script>","list":[1,2]}"#.into();
         new.user_agent = Some("<b>bold</b>".to_owned());
         new.expires_at = Utc::now() - TimeDelta::hours(1);
         let mut broken = new_session(None);
-        broken.data = "{<i>".to_owned();
+        broken.data = "{<i>".into();
         database.store().create(&[new.clone(), broken.clone()]).unwrap();
         let mut visitor = Visitor::new(&client);
         let path = format!("/admin/sessions/{}", new.id);
@@ -176,10 +176,10 @@ on_each_database! {
             assert!(page.contains(text), "{text}: {page}");
         }
         assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
-        let mut hash = String::new();
-        for byte in new.token_hash.as_bytes() {
-            hash.push_str(&format!("{byte:02x}"));
-        }
+        let hex = |bytes: &[u8]| -> Vec<String> {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let hash = hex(new.token_hash.as_bytes()).concat();
         assert!(!page.to_lowercase().contains(&hash), "{page}");
         let page = visitor.get(&format!("/admin/sessions/{}", broken.id)).body;
         assert!(page.contains("{&#60;i&#62;"), "{page}");

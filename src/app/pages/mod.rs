@@ -117,6 +117,12 @@ impl<'r> Responder<'r, 'static> for Page {
     }
 }
 
+/// What the dashboard has beside it.
+#[get("/static/admin.css")]
+fn admin_style() -> (ContentType, &'static str) {
+    (ContentType::CSS, include_str!("../../../static/admin.css"))
+}
+
 /// The one script, which the dashboard does without where scripts are switched off.
 #[get("/static/live.js")]
 fn script() -> (ContentType, &'static str) {
@@ -124,7 +130,7 @@ fn script() -> (ContentType, &'static str) {
     (ContentType::JavaScript, script)
 }
 
-/// The one stylesheet, part of the program.
+/// The stylesheet of every page, part of the program.
 #[get("/static/style.css")]
 fn style() -> (ContentType, &'static str) {
     (ContentType::CSS, include_str!("../../../static/style.css"))
@@ -137,7 +143,7 @@ fn icon() -> (ContentType, &'static str) {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    let mut routes = routes![style, icon, script];
+    let mut routes = routes![style, admin_style, icon, script];
     routes.extend(home::routes());
     routes.extend(sign_in::routes());
     routes.extend(account::routes());

@@ -1,14 +1,14 @@
-//! Sessions created and ended by the hour: a chart as inline SVG, and the same as numbers.
+//! Sessions created and ended by the hour, as inline SVG.
 
 use std::fmt::Display;
 
-use chrono::{DateTime, Duration, DurationRound, TimeDelta, Timelike, Utc};
+use chrono::Timelike;
 use plotters::prelude::*;
 
-use crate::HourStats;
+use super::hours::{Row, summary};
 
 /// Width and height in the SVG's own units; the page scales it.
-const SIZE: (u32, u32) = (720, 240);
+const SIZE: (u32, u32) = (600, 220);
 
 /// What the elements are drawn in, to be told apart: the stylesheet gives them their colours.
 const CREATED: RGBColor = RGBColor(1, 0, 0);
@@ -23,14 +23,6 @@ const CLASSES: [(&str, &str); 4] = [
     ("stroke=\"#030000\"", "class=\"grid\""),
     ("fill=\"#040000\"", "class=\"text\""),
 ];
-
-/// An hour.
-#[derive(Clone, Copy)]
-pub(super) struct Row {
-    pub(super) at: DateTime<Utc>,
-    pub(super) created: u64,
-    pub(super) ended: u64,
-}
 
 /// A chart and its table.
 pub(super) struct Chart {
@@ -66,37 +58,6 @@ impl Chart {
             rows: hours.to_vec(),
         })
     }
-}
-
-/// One row an hour for the last `number` hours, this one the last. Hours that nothing is known of
-/// are zeros.
-pub(super) fn rows(stats: &[HourStats], now: DateTime<Utc>, number: u16) -> Vec<Row> {
-    let this = now.duration_trunc(Duration::hours(1)).unwrap_or(now);
-    let row = |back: u16| {
-        let at = this - TimeDelta::hours(i64::from(back));
-        let known = stats.iter().find(|stats| stats.hour == at);
-        Row {
-            at,
-            created: known.map_or(0, |stats| stats.created),
-            ended: known.map_or(0, |stats| stats.ended.iter().sum()),
-        }
-    };
-    (0..number).rev().map(row).collect()
-}
-
-fn summary(rows: &[Row]) -> String {
-    let sum = |number: fn(&Row) -> u64| super::grouped(rows.iter().map(number).sum());
-    let most = rows.iter().max_by_key(|row| row.created);
-    let most = most.filter(|row| row.created > 0).map(|row| {
-        let hour = row.at.format("%-d %B, %H:00");
-        format!("; most were created on {hour} ({})", row.created)
-    });
-    format!(
-        "{} sessions created and {} ended{}",
-        sum(|row| row.created),
-        sum(|row| row.ended),
-        most.unwrap_or_default()
-    )
 }
 
 /// Created upwards, ended downwards, so that neither needs a colour to be told from the other.
@@ -135,8 +96,8 @@ fn draw(rows: &[Row], is_marked: impl Fn(u32) -> bool, format: &str) -> Result<S
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(TRANSPARENT)
-        .x_label_style(style(16))
-        .y_label_style(style(16))
+        .x_label_style(style(17))
+        .y_label_style(style(17))
         .x_label_formatter(&label)
         .y_label_formatter(&|value| short(value.unsigned_abs()))
         .draw()
@@ -211,31 +172,7 @@ fn text(error: impl Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hour(hour: &str, created: u64, ended: [u64; 5]) -> HourStats {
-        HourStats {
-            hour: hour.parse().unwrap(),
-            created,
-            ended,
-            peak_active: 0,
-            users: 0,
-        }
-    }
-
-    #[test]
-    fn hours_without_a_row_are_zeros() {
-        let stats = [
-            hour("2026-01-02T09:00:00Z", 3, [0, 1, 0, 4, 0]),
-            hour("2026-01-02T11:00:00Z", 7, [0; 5]),
-        ];
-        let rows = rows(&stats, "2026-01-02T11:59:59Z".parse().unwrap(), 4);
-        let counts: Vec<(u64, u64)> = rows.iter().map(|row| (row.created, row.ended)).collect();
-        assert_eq!(counts, [(0, 0), (3, 5), (0, 0), (7, 0)]);
-        assert_eq!(
-            rows[0].at,
-            "2026-01-02T08:00:00Z".parse::<DateTime<Utc>>().unwrap()
-        );
-    }
+    use crate::app::pages::admin::hours::{rows, tests::hour};
 
     #[test]
     fn a_chart_has_a_bar_for_each_number_and_no_style_of_its_own() {

@@ -3,6 +3,7 @@
 
 mod actions;
 mod chart;
+mod hours;
 mod live;
 mod sessions;
 
@@ -147,7 +148,7 @@ async fn show(
 ) -> PageResult {
     let now = users.now();
     let stats = sessions.stats(WEEK.into()).await?;
-    let rows = chart::rows(&stats.hours, now, WEEK);
+    let rows = hours::rows(&stats.hours, now, WEEK);
     let (Ok(day), Ok(week)) = (Chart::of_day(&rows), Chart::of_week(&rows)) else {
         tracing::error!("a chart cannot be drawn");
         return Err(ApiError::internal().into());
