@@ -152,7 +152,8 @@ pub(super) async fn change_password(
             user_id: user.id,
             old_hash: user.password_hash,
             new_hash,
-            rotation,
+            rotation: Some(rotation),
+            now: users.now(),
             deadline: Some(deadline),
         };
         let ended = users.change_password(change).await?;

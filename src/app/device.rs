@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use woothee::parser::Parser;
 
 /// What a person would call the sender of this user agent.
-pub(super) fn name(user_agent: Option<&str>) -> String {
+pub fn name(user_agent: Option<&str>) -> String {
     let Some(agent) = user_agent.map(str::trim).filter(|agent| !agent.is_empty()) else {
         return "Unknown device".to_owned();
     };
@@ -28,12 +28,23 @@ pub(super) fn name(user_agent: Option<&str>) -> String {
 }
 
 /// As in "3 minutes ago".
-pub(super) fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let since = (now - then).to_std().unwrap_or_default();
     if since < Duration::from_secs(5) {
         return "just now".to_owned();
     }
     timeago::Formatter::new().convert(since)
+}
+
+/// As in "in 3 minutes"; what is over is told as by [`ago`].
+pub fn until(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match (then - now).to_std() {
+        Ok(left) if !left.is_zero() => {
+            let left = timeago::Formatter::new().ago("").convert(left);
+            format!("in {}", left.trim_end())
+        }
+        _ => ago(then, now),
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +80,8 @@ mod tests {
         assert_eq!(ago(now + TimeDelta::seconds(9), now), "just now");
         assert_eq!(ago(now - TimeDelta::seconds(185), now), "3 minutes ago");
         assert_eq!(ago(now - TimeDelta::hours(25), now), "1 day ago");
+        assert_eq!(until(now + TimeDelta::hours(25), now), "in 1 day");
+        assert_eq!(until(now, now), "just now");
+        assert_eq!(until(now - TimeDelta::hours(2), now), "2 hours ago");
     }
 }

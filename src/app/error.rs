@@ -8,9 +8,14 @@ use rocket::response::content::RawHtml;
 use rocket::response::{self, Redirect, Responder};
 use rocket::serde::{Serialize, json::Json};
 use rocket::{Catcher, Request, Response, catch, catchers};
+use uuid::Uuid;
 
 use super::pages::Frame;
+use super::request_id;
 use crate::SessionError;
+
+/// The code of a wrong name or password.
+const WRONG_CREDENTIALS: &str = "wrong_credentials";
 
 /// The code of what is only for signed-in users.
 const SIGNED_OUT: &str = "signed_out";
@@ -19,7 +24,7 @@ const SIGNED_OUT: &str = "signed_out";
 const ADMIN_CHALLENGE: &str = "Bearer";
 const USER_CHALLENGE: &str = "Session";
 
-/// An error as `{"error":{"code":"…","message":"…"}}`.
+/// An error as `{"error":{"code":"…","message":"…","requestId":"…"}}`.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: Status,
@@ -38,10 +43,11 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(crate = "rocket::serde")]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct Detail<'a> {
     code: &'a str,
     message: &'a str,
+    request_id: Uuid,
 }
 
 impl ApiError {
@@ -92,7 +98,15 @@ impl ApiError {
     /// (OWASP ASVS 5.0, 6.3.8).
     pub(super) fn wrong_credentials() -> Self {
         let message = "the username or the password is wrong";
-        Self::new(Status::Unauthorized, "wrong_credentials", message)
+        Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
+    }
+
+    /// The same where no username was asked for.
+    pub(super) fn without_username(mut self) -> Self {
+        if self.code == WRONG_CREDENTIALS {
+            "the password is wrong".clone_into(&mut self.message);
+        }
+        self
     }
 
     /// 401: only for signed-in users.
@@ -181,6 +195,7 @@ impl<'r> Responder<'r, 'static> for ApiError {
             error: Detail {
                 code: self.code,
                 message: &self.message,
+                request_id: request_id::of(request),
             },
         };
         let response = Json(body).respond_to(request)?;
@@ -204,6 +219,7 @@ struct ErrorPage<'a> {
     frame: Frame,
     title: &'static str,
     message: &'a str,
+    request_id: Uuid,
 }
 
 impl<'r> Responder<'r, 'static> for PageError {
@@ -216,6 +232,7 @@ impl<'r> Responder<'r, 'static> for PageError {
             frame: Frame::of_nobody(),
             title: error.status.reason_lossy(),
             message: &error.message,
+            request_id: request_id::of(request),
         };
         match page.render() {
             Ok(html) if wants_page(request) => {

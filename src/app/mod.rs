@@ -1,12 +1,13 @@
 //! The application: routes and pages over the public API of the session layer.
 
 mod account;
+pub mod accounts;
 mod admin;
 mod api;
 mod auth;
 mod config;
 mod data;
-mod device;
+pub mod device;
 mod error;
 mod fields;
 mod guesses;
@@ -17,11 +18,12 @@ mod metrics;
 mod notice;
 mod pages;
 mod passwords;
+mod request_id;
 mod settings;
 mod signed_in;
 mod username;
 mod users;
-mod view;
+pub mod view;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ pub use config::AppConfig;
 pub use data::{SessionData, Theme};
 pub use settings::{Settings, figment, rocket_config};
 
+use request_id::{RequestLog, traced};
 use users::Users;
 
 use crate::{
@@ -85,6 +88,7 @@ pub fn rocket(
         .statistics(stores.stats)
         .clock(clock);
     rocket::custom(settings.figment)
+        .attach(RequestLog)
         .attach(headers::shield(is_debug))
         .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
         .attach(AdHoc::try_on_ignite("Users", |rocket| {
@@ -109,12 +113,12 @@ pub fn rocket(
         .manage(settings.admin_token)
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
-        .mount("/api/session", api::routes())
-        .mount("/api/auth", auth::routes())
-        .mount("/api/account", account::routes())
-        .mount("/", pages::routes())
-        .mount("/", health::routes())
-        .mount("/", metrics::routes())
+        .mount("/api/session", traced(api::routes()))
+        .mount("/api/auth", traced(auth::routes()))
+        .mount("/api/account", traced(account::routes()))
+        .mount("/", traced(pages::routes()))
+        .mount("/", traced(health::routes()))
+        .mount("/", traced(metrics::routes()))
         .register("/", error::catchers())
 }
 

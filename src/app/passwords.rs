@@ -40,6 +40,11 @@ impl NewPassword {
         }
         Ok(Self(password.to_owned()))
     }
+
+    /// Its hash, as a PHC string. Takes long, by design.
+    pub(super) fn hash(&self) -> Result<String, String> {
+        hash(&self.0)
+    }
 }
 
 /// Makes and checks hashes, a bounded number at a time, on threads made for waiting.
@@ -69,7 +74,7 @@ impl Hasher {
         let permit = self.permit().await?;
         let hashed = spawn_blocking(move || {
             let _permit = permit;
-            hash(&password.0)
+            password.hash()
         });
         match hashed.await {
             Ok(Ok(hash)) => Ok(hash),

@@ -11,6 +11,7 @@ use rocket::tokio::sync::Semaphore;
 use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout_at;
 
+use super::accounts::new_user;
 use super::config::AppConfig;
 use super::error::ApiError;
 use super::guesses::{At, Guess, Guesses};
@@ -86,16 +87,8 @@ impl Users {
             counted.was_wrong();
             return Err(taken(&username));
         }
-        let now = self.now();
-        let user = UserRecord {
-            id: cuid2::create_id(),
-            username,
-            password_hash: self.hasher.hash(password).await?,
-            is_admin: false,
-            disabled_at: None,
-            created_at: now,
-            updated_at: now,
-        };
+        let hash = self.hasher.hash(password).await?;
+        let user = new_user(username, hash, self.now());
         let new = user.clone();
         if self.run(move |store| store.add_user(&new)).await? {
             Ok(user)
@@ -135,7 +128,8 @@ impl Users {
     ) -> Result<UserRecord, ApiError> {
         let at = At::Session(session);
         let found = self.find(user_id);
-        self.verify(Guess { at, from }, found, password).await
+        let verified = self.verify(Guess { at, from }, found, password).await;
+        verified.map_err(ApiError::without_username)
     }
 
     async fn verify(

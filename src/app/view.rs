@@ -1,4 +1,4 @@
-//! The JSON shapes of sessions.
+//! The JSON shapes of sessions and users, over HTTP and on the command line.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rocket::serde::{Serialize, json::Value};
 use uuid::Uuid;
 
-use crate::{EndReason, HourStats, SessionPage, SessionRecord, SessionStats};
+use crate::{EndReason, HourStats, SessionPage, SessionRecord, SessionStats, UserRecord};
 
 /// A session as its visitor sees it.
 #[derive(Debug, Serialize)]
@@ -63,10 +63,22 @@ struct AdminSessionView {
     ip: Option<String>,
 }
 
+impl From<SessionRecord> for AdminSessionView {
+    fn from(mut record: SessionRecord) -> Self {
+        Self {
+            absolute_expires_at: record.absolute_expires_at,
+            last_seen_at: record.last_seen_at,
+            user_agent: record.user_agent.take(),
+            ip: record.ip.take(),
+            session: record.into(),
+        }
+    }
+}
+
 /// `{"sessions": […], "next": cursor or null}`.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde")]
-pub(super) struct SessionList {
+pub struct SessionList {
     sessions: Vec<AdminSessionView>,
     next: Option<Uuid>,
 }
@@ -74,7 +86,7 @@ pub(super) struct SessionList {
 /// How sessions are used.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
-pub(super) struct StatsView {
+pub struct StatsView {
     active: u64,
     anonymous: u64,
     signed_in: u64,
@@ -124,16 +136,75 @@ impl From<SessionStats> for StatsView {
 
 impl From<SessionPage> for SessionList {
     fn from(page: SessionPage) -> Self {
-        let view = |mut record: SessionRecord| AdminSessionView {
-            absolute_expires_at: record.absolute_expires_at,
-            last_seen_at: record.last_seen_at,
-            user_agent: record.user_agent.take(),
-            ip: record.ip.take(),
-            session: record.into(),
-        };
         Self {
-            sessions: page.sessions.into_iter().map(view).collect(),
+            sessions: page.sessions.into_iter().map(Into::into).collect(),
             next: page.next,
+        }
+    }
+}
+
+/// `{"session": …}` of one session with all that is kept of it but the token's hash.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub struct SessionDetail {
+    session: VersionedView,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+struct VersionedView {
+    #[serde(flatten)]
+    session: AdminSessionView,
+    version: i64,
+}
+
+impl From<SessionRecord> for SessionDetail {
+    fn from(record: SessionRecord) -> Self {
+        Self {
+            session: VersionedView {
+                version: record.version,
+                session: record.into(),
+            },
+        }
+    }
+}
+
+/// `{"users": […]}`.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub struct UserList {
+    users: Vec<AdminUserView>,
+}
+
+/// A user as an administrator sees it: all but the password's hash.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct AdminUserView {
+    id: String,
+    username: String,
+    is_admin: bool,
+    disabled_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<UserRecord> for AdminUserView {
+    fn from(user: UserRecord) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            is_admin: user.is_admin,
+            disabled_at: user.disabled_at,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+impl FromIterator<UserRecord> for UserList {
+    fn from_iter<I: IntoIterator<Item = UserRecord>>(users: I) -> Self {
+        Self {
+            users: users.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -43,7 +43,7 @@ pub use guard::Session;
 pub use keys::SessionKeys;
 pub use login::Login;
 pub use startup::database_url_from_env;
-pub use sweeper::{SweepReport, sweep_once};
+pub use sweeper::{SweepReport, sweep_once, sweep_with_progress};
 pub use users::{UserSession, UserSessions};
 
 #[cfg(feature = "bench")]

@@ -50,10 +50,23 @@ pub struct SweepReport {
 /// # }
 /// ```
 pub fn sweep_once(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<SweepReport, StoreError> {
+    sweep_with_progress(store, now, |_| {})
+}
+
+/// The same; tells `progress` after each batch how many are deleted so far.
+///
+/// # Errors
+/// As for [`sweep_once`].
+pub fn sweep_with_progress(
+    store: &dyn SessionStore,
+    now: DateTime<Utc>,
+    mut progress: impl FnMut(usize),
+) -> Result<SweepReport, StoreError> {
     let start = Instant::now();
     let mut deleted = 0;
     sweep_batches(store, now, |batch, _| {
         deleted += batch.len();
+        progress(deleted);
         std::thread::sleep(BREATH);
         false
     })?;

@@ -23,8 +23,8 @@ use super::{
     SessionRecord, SessionStore, StoreError, StoreOptions, WriteBatch, Written, login, users,
 };
 
-/// How often a batch is run again that lost to another transaction.
-const SERIALIZATION_RETRIES: u32 = 10;
+/// How often a job is run again that lost to another transaction.
+const RETRIES: u32 = 10;
 
 /// Sessions in SQLite or PostgreSQL, as the URL says.
 ///
@@ -102,20 +102,49 @@ impl DieselStore {
         migrations::pending(&self.url, &self.options)
     }
 
+    /// How many sessions have expired by `now` and are still there, to know how long a sweep will
+    /// take.
+    ///
+    /// # Errors
+    /// When the database fails, or cannot count them all within its timeout.
+    pub fn count_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let expired = sessions::table.filter(sessions::expires_at.le(now.naive_utc()));
+        let count: i64 = self.read(|connection| Ok(expired.count().get_result(connection)?))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Runs what only reads: it may be run again on another connection when its own broke.
     pub(super) fn read<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match self.run(&mut job) {
-            Err(StoreError::Broken(_)) => self.run(&mut job),
+        match self.run(OnLock::Tell, &mut job) {
+            Err(StoreError::Broken(_)) => self.run(OnLock::Tell, &mut job),
             result => result,
         }
     }
 
     /// Runs what writes: once, since after a broken connection nobody knows what was committed.
+    /// What did nothing because of another transaction is run again, until the timeout.
     pub(super) fn change<T>(
         &self,
+        job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write_with(OnLock::Again, job)
+    }
+
+    /// The same for a batch: one row that is held is not to keep the others waiting. Its caller
+    /// is told, and can run them one by one.
+    fn change_batch<T>(
+        &self,
+        job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write_with(OnLock::Tell, job)
+    }
+
+    fn write_with<T>(
+        &self,
+        on_lock: OnLock,
         mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let waited = self.options.timeout;
@@ -126,20 +155,24 @@ impl DieselStore {
             }
             DatabaseUrl::Postgres(_) => None,
         };
-        self.run(&mut job)
+        self.run(on_lock, &mut job)
     }
 
     fn run<T>(
         &self,
+        on_lock: OnLock,
         job: &mut impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.options.timeout;
+        let start = Instant::now();
+        let deadline = start + self.options.timeout;
         let mut connection = self.connections.checkout(self.options.timeout)?;
         let mut tries = 0;
         loop {
             match job(&mut connection) {
-                Err(StoreError::Serialization(_))
-                    if tries < SERIALIZATION_RETRIES && Instant::now() < deadline =>
+                Err(error)
+                    if is_worth_another(&error, on_lock)
+                        && tries < RETRIES
+                        && Instant::now() < deadline =>
                 {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(u64::from(tries)));
@@ -148,9 +181,37 @@ impl DieselStore {
                     self.connections.mark_broken(&mut connection);
                     return Err(error);
                 }
+                // A primary may have become a standby, or the other way round: ask for another
+                // server. Reads go on where they are.
+                Err(error @ StoreError::ReadOnly(_)) => {
+                    connection.discard();
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if !connection.is_older_than(start) || left.is_zero() {
+                        return Err(error);
+                    }
+                    // Given back first: it may be the pool's last one.
+                    drop(connection);
+                    connection = self.connections.checkout(left)?;
+                }
                 result => return result,
             }
         }
+    }
+}
+
+/// What to do about a lock that was waited for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnLock {
+    Again,
+    Tell,
+}
+
+/// Whether a job did nothing because of another transaction.
+fn is_worth_another(error: &StoreError, on_lock: OnLock) -> bool {
+    match error {
+        StoreError::Serialization(_) => true,
+        StoreError::Locked(_) => on_lock == OnLock::Again,
+        _ => false,
     }
 }
 
@@ -195,11 +256,11 @@ impl SessionStore for DieselStore {
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
-        self.change(|connection| Ok(on_database!(connection, write(batch))))
+        self.change_batch(|connection| Ok(on_database!(connection, write(batch))))
     }
 
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
-        self.change(|connection| Ok(on_database!(connection, rotate(rotations))))
+        self.change_batch(|connection| Ok(on_database!(connection, rotate(rotations))))
     }
 
     fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
@@ -211,7 +272,7 @@ impl SessionStore for DieselStore {
     }
 
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        self.change(|connection| {
+        self.change_batch(|connection| {
             let rows = sessions::table.filter(sessions::id.eq_any(ids));
             Ok(diesel::delete(rows)
                 .returning(sessions::id)

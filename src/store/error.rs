@@ -51,6 +51,14 @@ pub enum StoreError {
     /// Transactions got in each other's way (SQLSTATE 40001, 40P01); nothing was written.
     #[error("the database asked for the transaction to be run again: {0}")]
     Serialization(#[source] DieselError),
+    /// Another transaction holds what this one needs, for longer than a statement waits (SQLSTATE
+    /// 55P03); nothing was written.
+    #[error("another transaction holds a lock: {0}")]
+    Locked(#[source] DieselError),
+    /// The server takes no writes (SQLSTATE 25006): it is, or has become, a standby. Nothing was
+    /// written.
+    #[error("the database is read-only: {0}")]
+    ReadOnly(#[source] DieselError),
     /// A value breaks a constraint: an id is taken, a user does not exist. Nothing was written.
     #[error("the database refused a value: {0}")]
     Constraint(#[source] DieselError),
@@ -87,11 +95,19 @@ impl From<DieselError> for StoreError {
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
                 Self::Serialization(error)
             }
-            // Diesel has no kind of its own for 40P01.
-            DieselError::DatabaseError(_, information)
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => {
+                Self::ReadOnly(error)
+            }
+            // Diesel has no kinds of their own for 40P01 and 55P03.
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)
                 if information.message() == "deadlock detected" =>
             {
                 Self::Serialization(error)
+            }
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)
+                if is_lock_not_available(information.message()) =>
+            {
+                Self::Locked(error)
             }
             DieselError::DatabaseError(
                 DatabaseErrorKind::UniqueViolation
@@ -103,4 +119,9 @@ impl From<DieselError> for StoreError {
             _ => Self::Query(error),
         }
     }
+}
+
+fn is_lock_not_available(message: &str) -> bool {
+    message == "canceling statement due to lock timeout"
+        || message.starts_with("could not obtain lock on ")
 }

@@ -1,9 +1,11 @@
 //! The schema's migrations, embedded, and how several processes run them at once.
 //!
 //! Diesel's harness takes no lock, so that two processes starting on an empty database would both
-//! create the tables, and one would fail. On PostgreSQL an advisory lock on a connection of its
-//! own orders them; on SQLite one immediate transaction around all of it does.
+//! create the tables, and one would fail. All of it runs in one transaction, which takes an advisory
+//! lock on PostgreSQL and is an immediate one on SQLite.
 
+#[cfg(feature = "postgres")]
+use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -42,8 +44,10 @@ pub(super) fn run(
         DatabaseUrl::Sqlite(_) => sqlite(url, options, direction),
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(location) => {
-            let location = super::postgres::with_connect_timeout(location, options.timeout);
-            postgres(url, &location, direction)
+            // No limits: the lock may be long in coming, and so may a migration.
+            let limits = super::libpq::Limits::AsTheServerSays;
+            let location = super::libpq::location(location, options.timeout, limits);
+            postgres(url, &location, options, direction)
         }
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
         _ => Err(StoreError::Url("not part of this build".to_owned())),
@@ -71,16 +75,23 @@ fn sqlite(
 fn postgres(
     url: &DatabaseUrl,
     location: &str,
+    options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    // Without the pool's statement_timeout: the lock may be long in coming, and so may a migration.
-    let mut lock = super::pool::establish::<PgConnection>(url, location)?;
     let mut connection = super::pool::establish::<PgConnection>(url, location)?;
-    lock.transaction(|lock| {
+    if !options.prepared_statements {
+        connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    }
+    // One connection and one transaction, so that a small pool of PgBouncer will do. Whoever has
+    // waited for the lock is to see what was done meanwhile: READ COMMITTED, whatever the default.
+    let mut transaction = connection.build_transaction().read_committed();
+    transaction.run(|connection| {
+        // The role may have limits.
+        connection.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")?;
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<diesel::sql_types::BigInt, _>(LOCK)
-            .execute(lock)?;
-        apply(&mut connection, POSTGRES, direction, url)
+            .execute(connection)?;
+        apply(connection, POSTGRES, direction, url)
     })
 }
 

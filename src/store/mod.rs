@@ -7,6 +7,8 @@ pub mod conformance;
 mod connection;
 mod diesel;
 mod error;
+#[cfg(feature = "postgres")]
+mod libpq;
 mod login;
 mod migrations;
 mod options;

@@ -1,21 +1,30 @@
 //! The r2d2 pool: connects by URL scheme, never reuses a connection that broke.
 
 use std::ops::{Deref, DerefMut};
+#[cfg(feature = "postgres")]
+use std::sync::Once;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "postgres")]
 use diesel::connection::CacheSize;
-use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::connection::InstrumentationEvent;
+#[cfg(feature = "sqlite")]
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
 use super::connection::AnyConnection;
+#[cfg(feature = "postgres")]
+use super::libpq::{self, Limits};
 use super::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
 /// Target of the log lines that show each statement (level debug).
 const SQL_LOG: &str = "rocket_diesel_sessions::sql";
+
+/// The longest wait between two tries to connect: a database that is back is found by then.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_millis(500);
 
 /// A pooled connection and whether it broke.
 ///
@@ -37,6 +46,18 @@ impl Deref for PoolConnection {
 impl DerefMut for PoolConnection {
     fn deref_mut(&mut self) -> &mut AnyConnection {
         &mut self.connection
+    }
+}
+
+impl PoolConnection {
+    /// Whether it was made before `moment`.
+    pub(super) fn is_older_than(&self, moment: Instant) -> bool {
+        self.made < moment
+    }
+
+    /// Keeps it from being used again.
+    pub(super) fn discard(&mut self) {
+        self.broken = true;
     }
 }
 
@@ -86,7 +107,8 @@ impl Connections {
             .min_idle(Some(0))
             // Costs a round trip at each use; a broken connection is dropped when it shows.
             .test_on_check_out(false)
-            .connection_timeout(options.timeout)
+            // Waits are given at each use; this alone decides how fast it tries to connect again.
+            .connection_timeout(2 * MAX_RECONNECT_DELAY)
             // The error reaches the caller that waits for the connection; r2d2 need not log it too.
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(manager);
@@ -158,19 +180,58 @@ pub(super) fn connect(
         }
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(location) => {
-            let location = super::postgres::with_connect_timeout(location, options.timeout);
-            let mut connection = establish::<PgConnection>(url, &location)?;
-            let setup = super::postgres::session_setup(options.timeout);
-            connection
-                .batch_execute(&setup)
-                .map_err(|e| failed(url, e))?;
-            if !options.prepared_statements {
+            let mut connection = establish_postgres(url, location, options.timeout)?;
+            if options.prepared_statements {
+                ask_for_english(url, &mut connection);
+            } else {
+                // What SET does behind a pooler in transaction mode, it does to others as well.
                 connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
             Ok(AnyConnection::Postgres(connection))
         }
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
         _ => Err(StoreError::Url("not part of this build".to_owned())),
+    }
+}
+
+/// Connects with limits, or without where they are refused: a service without them is better than
+/// none.
+#[cfg(feature = "postgres")]
+fn establish_postgres(
+    url: &DatabaseUrl,
+    location: &str,
+    timeout: Duration,
+) -> Result<PgConnection, StoreError> {
+    static WARNED: Once = Once::new();
+    let with = |limits| {
+        let location = libpq::location(location, timeout, limits);
+        establish::<PgConnection>(url, &location)
+    };
+    match with(Limits::ByTimeout) {
+        Err(StoreError::Connect { reason, .. }) if libpq::refuses_limits(&reason) => {
+            let connection = with(Limits::AsTheServerSays)?;
+            WARNED.call_once(|| {
+                tracing::warn!(
+                    "{url} takes no settings with a connection ({reason}): set statement_timeout \
+                     and lock_timeout for the role, see the README on PgBouncer"
+                );
+            });
+            Ok(connection)
+        }
+        result => result,
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn ask_for_english(url: &DatabaseUrl, connection: &mut PgConnection) {
+    static WARNED: Once = Once::new();
+    if let Err(error) = super::postgres::ask_for_english(connection) {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "{url} has messages in another language ({error}): deadlocks and locked rows are \
+                 not told from other errors; ALTER ROLE … SET lc_messages = 'C' mends it"
+            );
+        });
     }
 }
 

@@ -5,9 +5,9 @@
 //! sessions lock them in the same order.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
@@ -20,24 +20,16 @@ use super::{
     NewSession, RotateSession, SaveOutcome, SaveSession, TouchSession, WriteBatch, Written,
 };
 
-/// What each connection is told first.
-pub(super) fn session_setup(timeout: Duration) -> String {
-    format!(
-        "SET application_name = 'rocket_diesel_sessions'; SET statement_timeout = {};",
-        timeout.as_millis()
+/// Asks for messages in English, which are all that tells a deadlock and a lock that was waited for
+/// in vain from other errors: Diesel does not hand on the SQLSTATE. Does nothing where they are.
+///
+/// # Errors
+/// When the role may not.
+pub(super) fn ask_for_english(connection: &mut PgConnection) -> QueryResult<()> {
+    connection.batch_execute(
+        "SELECT set_config('lc_messages', 'C', false) \
+         WHERE current_setting('lc_messages') !~ '^(C|POSIX|en)'",
     )
-}
-
-/// Adds libpq's `connect_timeout` (whole seconds, at least 2) unless the URL has one.
-pub(super) fn with_connect_timeout(url: &str, timeout: Duration) -> String {
-    if url.contains("connect_timeout=") {
-        return url.to_owned();
-    }
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let (_, place) = super::url::split_credentials(rest);
-    let separator = if place.contains('?') { '&' } else { '?' };
-    let seconds = timeout.as_secs().max(2);
-    format!("{url}{separator}connect_timeout={seconds}")
 }
 
 pub(super) fn load(
@@ -261,28 +253,4 @@ pub(super) fn sweep(
         limit: limit.into(),
     }
     .load(connection)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connect_timeout_is_added_once() {
-        let two = Duration::from_millis(200);
-        assert_eq!(
-            with_connect_timeout("postgres://h/d", two),
-            "postgres://h/d?connect_timeout=2"
-        );
-        assert_eq!(
-            with_connect_timeout("postgres://h/d?sslmode=require", two),
-            "postgres://h/d?sslmode=require&connect_timeout=2"
-        );
-        assert_eq!(
-            with_connect_timeout("postgres://u:p?1@h/d", two),
-            "postgres://u:p?1@h/d?connect_timeout=2"
-        );
-        let own = "postgres://h/d?connect_timeout=9";
-        assert_eq!(with_connect_timeout(own, two), own);
-    }
 }

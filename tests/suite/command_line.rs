@@ -1,15 +1,17 @@
 //! The subcommands, as an operator types them.
 
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use chrono::TimeDelta;
-use rocket_diesel_sessions::{SessionKeys, SessionStore};
+use rocket::serde::json::{Value, from_str};
+use rocket_diesel_sessions::{DatabaseUrl, NewSession, SessionKeys, SessionStore};
 
 use crate::store::new_session;
 use crate::support::server::{program, run_to_end};
 use crate::support::{Database, Kind};
 
-fn on(database: &Database, arguments: &[&str]) -> Command {
+pub(crate) fn on(database: &Database, arguments: &[&str]) -> Command {
     let mut command = program(database.folder());
     command
         .env("DATABASE_URL", database.raw_url())
@@ -17,18 +19,86 @@ fn on(database: &Database, arguments: &[&str]) -> Command {
     command
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// What a command that goes well prints.
+pub(crate) fn run(database: &Database, arguments: &[&str]) -> String {
+    stdout(&run_to_end(on(database, arguments)))
+}
+
+pub(crate) fn run_json(database: &Database, arguments: &[&str]) -> Value {
+    from_str(&run(database, arguments)).unwrap()
+}
+
+/// The one line of a command that fails, which must contain `words`.
+pub(crate) fn assert_fails(database: &Database, arguments: &[&str], words: &[&str]) {
+    let output = run_to_end(on(database, arguments));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+    assert!(message.starts_with("error: "), "{arguments:?}: {message}");
+    assert_eq!(message.lines().count(), 1, "{arguments:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{word:?} is missing: {message}");
+    }
+}
+
+/// The same with a line on standard input.
+pub(crate) fn run_with_input(database: &Database, arguments: &[&str], input: &str) -> Output {
+    let mut child = on(database, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that refuses before it reads has closed it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The names in an object.
+fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+const SESSION_KEYS: [&str; 11] = [
+    "absoluteExpiresAt",
+    "createdAt",
+    "data",
+    "expiresAt",
+    "id",
+    "ip",
+    "lastSeenAt",
+    "sessionId",
+    "updatedAt",
+    "userAgent",
+    "userId",
+];
+
+/// Text that would clear the screen, change colours and turn the direction of what follows.
+const HOSTILE: &str = "evil\u{1b}[2J\u{9b}31m\u{7}\r\u{202e}/1.0";
+
+fn assert_harmless(output: &str) {
+    let is_harmless = |c: char| c == '\n' || !c.is_control() && c != '\u{202e}';
+    assert!(output.chars().all(is_harmless), "{output:?}");
+}
+
 on_each_database! {
     fn migrate_brings_the_schema_up_to_date_once(database: &Database) {
-        let first = stdout(&run_to_end(on(database, &["migrate"])));
+        let first = run(database, &["migrate"]);
         assert!(first.contains("ran migration"), "{first}");
         assert_eq!(database.sessions(), 0);
-        let second = stdout(&run_to_end(on(database, &["migrate"])));
+        let second = run(database, &["migrate"]);
         assert!(second.contains("is up to date"), "{second}");
     }
 
@@ -37,23 +107,140 @@ on_each_database! {
         let mut expired = new_session(None);
         expired.expires_at -= TimeDelta::days(2);
         store.create(&[expired, new_session(None)]).unwrap();
-        let report = stdout(&run_to_end(on(database, &["sweep"])));
+        let output = run_to_end(on(database, &["sweep"]));
+        let report = stdout(&output);
         assert!(report.contains("deleted 1 expired sessions"), "{report}");
+        assert_eq!(report.lines().count(), 1, "{report}");
+        assert!(output.stderr.is_empty(), "{:?}", String::from_utf8(output.stderr));
         assert_eq!(database.sessions(), 1);
     }
 
-    fn sweep_says_when_there_is_no_schema(database: &Database) {
-        let output = run_to_end(on(database, &["sweep"]));
-        assert_eq!(output.status.code(), Some(1));
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert!(message.contains("lacks the migrations"), "{message}");
+    fn commands_say_when_there_is_no_schema(database: &Database) {
+        for arguments in [&["sweep"][..], &["sessions", "list"], &["users", "list"]] {
+            assert_fails(database, arguments, &["lacks the migrations", "migrate"]);
+        }
+    }
+
+    fn sessions_are_listed_page_by_page_for_people_and_programs(database: &Database) {
+        let store = database.store();
+        assert_eq!(run(database, &["sessions", "list"]), "no live sessions\n");
+        database.add_users(&["ada", "bob"]);
+        let mut expired = new_session(None);
+        expired.expires_at -= TimeDelta::days(2);
+        let live: Vec<NewSession> = [Some("ada"), None, Some("ada")].map(new_session).into();
+        store.create(&live).unwrap();
+        store.create(&[expired]).unwrap();
+
+        let page = run_json(database, &["sessions", "list", "--limit", "2", "--json"]);
+        let ids = |page: &Value| -> Vec<String> {
+            let sessions = page["sessions"].as_array().unwrap().iter();
+            sessions.map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(ids(&page), [&*live[2].id, &live[1].id]);
+        assert_eq!(keys(&page["sessions"][0]), SESSION_KEYS);
+        let next = page["next"].as_str().unwrap();
+        let rest = run_json(database, &["sessions", "list", "--after", next, "--json"]);
+        assert_eq!(ids(&rest), [&*live[0].id]);
+        assert_eq!(rest["next"], Value::Null);
+        for name in ["ada", "ADA"] {
+            let adas = run_json(database, &["sessions", "list", "--user", name, "--json"]);
+            assert_eq!(ids(&adas), [&*live[2].id, &live[0].id]);
+        }
+
+        let output = run_to_end(on(database, &["sessions", "list", "--limit", "2"]));
+        let table = stdout(&output);
+        assert_eq!(table.lines().count(), 3, "{table}");
+        let row = table.lines().nth(1).unwrap();
+        assert!(row.starts_with(&live[2].id) && row.contains("  ada  "), "{table}");
+        let hint = String::from_utf8(output.stderr).unwrap();
+        assert!(hint.contains(&format!("--after {next}")), "{hint}");
+        assert_eq!(run(database, &["sessions", "list", "--user", "bob"]), "no live sessions\n");
+        let unknown = ["sessions", "list", "--user", "eve"];
+        assert_fails(database, &unknown, &["\"eve\"", "users list"]);
+    }
+
+    fn a_session_is_shown_with_all_but_its_hash(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada"]);
+        let mut session = new_session(Some("ada"));
+        session.data = r#"{"cart":{"items":["pen"]}}"#.into();
+        session.ip = Some("::1".to_owned());
+        store.create(std::slice::from_ref(&session)).unwrap();
+        let shown = run(database, &["sessions", "show", &session.id]);
+        let session_id = session.session_id.to_string();
+        for part in [&session.id, &session_id, "ada (ada)", "::1", "(in 4 weeks)"] {
+            assert!(shown.contains(part), "{part} is missing: {shown}");
+        }
+        assert!(shown.contains("\"items\": [\n      \"pen\"\n"), "{shown}");
+        let json = run(database, &["sessions", "show", &session.id, "--json"]);
+        let hash: String = session.token_hash.as_bytes().map(|b| format!("{b:02x}")).concat();
+        assert!(!shown.contains(&hash) && !json.contains(&hash));
+        let json: Value = from_str(&json).unwrap();
+        let mut expected = SESSION_KEYS.to_vec();
+        expected.push("version");
+        assert_eq!(keys(&json["session"]), expected);
+        assert_eq!(json["session"]["data"]["cart"]["items"][0], "pen");
+        assert_fails(database, &["sessions", "show", "nothing"], &["nothing", "sessions list"]);
+        assert_fails(database, &["sessions", "show", &session_id], &[&session_id]);
+    }
+
+    fn what_visitors_send_does_not_reach_the_terminal_raw(database: &Database) {
+        let mut session = new_session(None);
+        session.user_agent = Some(HOSTILE.to_owned());
+        session.ip = Some("\u{1b}]0;title\u{7}".to_owned());
+        session.data = Value::from(HOSTILE).to_string();
+        let mut no_json = new_session(None);
+        no_json.data = HOSTILE.into();
+        database.store().create(&[session.clone(), no_json.clone()]).unwrap();
+        let show = ["sessions", "show", &session.id];
+        for arguments in [&["sessions", "list"][..], &show, &["sessions", "show", &no_json.id]] {
+            let output = run(database, arguments);
+            assert_harmless(&output);
+            assert!(output.contains("evil\\u{1b}[2J\\u{9b}31m") || output.contains("title"));
+            let output = run(database, &[arguments, &["--json"]].concat());
+            assert_harmless(&output);
+            from_str::<Value>(&output).unwrap();
+        }
+        let json = run_json(database, &[&show[..], &["--json"]].concat());
+        assert_eq!(json["session"]["userAgent"], HOSTILE);
+        assert_eq!(json["session"]["data"], HOSTILE);
+        let output = run_to_end(on(database, &["sessions", "show", HOSTILE]));
+        assert_harmless(&String::from_utf8(output.stderr).unwrap());
+    }
+
+    fn sessions_are_revoked_by_handle_and_by_user(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada", "bob"]);
+        let made = [None, None, Some("ada"), Some("ada"), Some("bob")].map(new_session);
+        store.create(&made).unwrap();
+        let ended = run(database, &["sessions", "revoke", &made[0].id]);
+        assert_eq!(ended, format!("ended {}\n", made[0].id));
+        // What there is ends, and what there is not is named.
+        let both = ["sessions", "revoke", &made[0].id, &made[1].id];
+        assert_fails(database, &both, &[&made[0].id]);
+        assert_eq!(database.sessions(), 3);
+        let ended = run(database, &["sessions", "revoke", "--user", "Ada"]);
+        assert_eq!(ended, "ended 2 sessions of ada\n");
+        assert_eq!(store.find(&made[4].id).unwrap(), Some(made[4].clone().into_record()));
+        assert_fails(database, &["sessions", "revoke", "--user", "eve"], &["\"eve\""]);
+        assert_eq!(database.sessions(), 1);
+    }
+
+    fn clearing_needs_a_yes(database: &Database) {
+        let made: Vec<NewSession> = (0..1001).map(|_| new_session(None)).collect();
+        database.store().create(&made).unwrap();
+        assert_fails(database, &["sessions", "clear"], &["--yes"]);
+        assert_eq!(database.sessions(), 1001);
+        let cleared = run(database, &["sessions", "clear", "--yes"]);
+        assert!(cleared.contains("ended 1001 sessions"), "{cleared}");
+        assert_eq!(database.sessions(), 0);
     }
 }
 
 #[test]
 fn secret_prints_a_fresh_secret_that_can_be_used() {
     let database = Database::new(Kind::Sqlite).unwrap();
-    let secret = || stdout(&run_to_end(on(&database, &["secret"])));
+    let secret = || run(&database, &["secret"]);
     let (one, other) = (secret(), secret());
     assert_ne!(one, other);
     SessionKeys::parse(one.trim()).unwrap();
@@ -61,14 +248,111 @@ fn secret_prints_a_fresh_secret_that_can_be_used() {
 }
 
 #[test]
-fn an_unknown_command_says_which_there_are() {
+fn wrong_usage_is_told_from_failure() {
     let database = Database::new(Kind::Sqlite).unwrap();
-    let output = run_to_end(on(&database, &["swep"]));
-    assert_eq!(output.status.code(), Some(2));
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(message.contains("sweep"), "{message}");
-    let help = stdout(&run_to_end(on(&database, &["--help"])));
-    for command in ["serve", "migrate", "sweep", "secret"] {
+    for (arguments, word) in [
+        (&["swep"][..], "sweep"),
+        (&["sessions"], "revoke"),
+        (&["sessions", "revoke"], "HANDLES"),
+        (&["sessions", "revoke", "x", "--user", "ada"], "--user"),
+        (&["sessions", "list", "--limit", "0"], "1..=1000"),
+        (&["sessions", "list", "--after", "x"], "next"),
+        (&["users", "add", "ada", "the password"], "the password"),
+        (&["users", "promote"], "NAME"),
+    ] {
+        let output = run_to_end(on(&database, arguments));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(word), "{arguments:?}: {message}");
+    }
+    let help = run(&database, &["--help"]);
+    for command in ["serve", "migrate", "sweep", "sessions", "users", "secret"] {
         assert!(help.contains(command), "{help}");
+    }
+    assert!(!database.folder().join("test.db").exists());
+}
+
+#[test]
+fn a_log_format_that_there_is_not_is_named() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut command = on(&database, &["users", "list"]);
+    let output = run_to_end({
+        command.env("LOG_FORMAT", "xml");
+        command
+    });
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        message,
+        "error: LOG_FORMAT = \"xml\": must be text or json\n"
+    );
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_failure() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let made: Vec<NewSession> = (0..1000).map(|_| new_session(None)).collect();
+    database.store().create(&made).unwrap();
+    let mut child = on(
+        &database,
+        &["sessions", "list", "--limit", "1000", "--json"],
+    )
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    // More than fits into the pipe.
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*message), (Some(0), ""));
+}
+
+#[test]
+fn the_databases_password_is_not_shown() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut command = on(&database, &["sessions", "list"]);
+    command
+        .env("DATABASE_URL", "postgres://app:hunter2@127.0.0.1:1/app")
+        .env("RUST_LOG", "trace")
+        .env("ROCKET_SESSIONS", r#"{startup_timeout="0s"}"#);
+    let output = run_to_end(command);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("error: cannot connect to postgres://app@"),
+        "{message}"
+    );
+    assert!(!message.contains("hunter2"), "{message}");
+    let parsed: DatabaseUrl = database.raw_url().parse().unwrap();
+    assert_eq!(parsed.to_string(), database.raw_url());
+}
+
+on_each_database! {
+    fn stats_tell_the_usage_and_what_commands_have_ended(database: &Database) {
+        let store = database.store();
+        store.create(&[new_session(None), new_session(None)]).unwrap();
+        let first = store.list(&rocket_diesel_sessions::ListSessions {
+            now: chrono::Utc::now(),
+            after: None,
+            user_id: None,
+            limit: 1,
+        });
+        let handle = first.unwrap().remove(0).id;
+        let output = |arguments: &[&str]| {
+            let mut command = program(database.folder());
+            command.env("DATABASE_URL", database.raw_url()).args(arguments);
+            let output = run_to_end(command);
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        output(&["sessions", "revoke", &handle]);
+        let table = output(&["stats"]);
+        assert!(table.contains("1 live sessions: 0 signed in, 1 anonymous"), "{table}");
+        assert!(table.contains("REVOKED"), "{table}");
+        let json: Value =
+            from_str(&output(&["stats", "--json", "--hours", "2"])).unwrap();
+        assert_eq!(json["active"], 1);
+        assert_eq!(json["hours"][0]["ended"]["revoked"], 1);
     }
 }

@@ -9,7 +9,7 @@ use crate::support::local::application;
 use crate::support::{Database, Kind, Server, Visitor, metric, wait_until};
 
 /// Makes `count` sessions that expired yesterday.
-fn create_expired(store: &dyn SessionStore, count: usize) {
+pub(crate) fn create_expired(store: &dyn SessionStore, count: usize) {
     for _ in 0..count / 1000 {
         let expired: Vec<_> = (0..1000)
             .map(|_| {

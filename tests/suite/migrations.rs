@@ -6,7 +6,7 @@ use std::sync::Barrier;
 
 use diesel::prelude::*;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use rocket_diesel_sessions::{DieselStore, SessionStore, StoreOptions};
+use rocket_diesel_sessions::SessionStore;
 
 use crate::store::new_session;
 use crate::support::{Database, Kind};
@@ -25,7 +25,7 @@ fn migrations_of(config: &str) -> FileBasedMigrations {
 
 on_each_database! {
     fn asking_for_pending_migrations_changes_nothing(database: &Database) {
-        let store = DieselStore::open(&database.url(), StoreOptions::default()).unwrap();
+        let store = database.bare_store();
         assert_eq!(store.pending_migrations().unwrap().len(), 3);
         let tables = match database.kind() {
             Kind::Sqlite => "SELECT count(*) AS n FROM sqlite_master",
@@ -35,7 +35,7 @@ on_each_database! {
     }
 
     fn migrations_go_up_down_and_up_again(database: &Database) {
-        let store = DieselStore::open(&database.url(), StoreOptions::default()).unwrap();
+        let store = database.bare_store();
         let pending = store.pending_migrations().unwrap();
         assert!(!pending.is_empty());
         let up = store.migrate().unwrap();
@@ -59,12 +59,12 @@ on_each_database! {
                 connection.run_pending_migrations(migrations_of("diesel.toml")).unwrap();
             }
             Kind::Postgres => {
-                let mut connection = PgConnection::establish(database.raw_url()).unwrap();
+                let mut connection = PgConnection::establish(database.direct_url()).unwrap();
                 let migrations = migrations_of("diesel.postgres.toml");
                 connection.run_pending_migrations(migrations).unwrap();
             }
         }
-        let store = DieselStore::open(&database.url(), StoreOptions::default()).unwrap();
+        let store = database.bare_store();
         assert_eq!(store.pending_migrations().unwrap(), Vec::<String>::new());
         store.create(&[new_session(None)]).unwrap();
     }
@@ -76,8 +76,7 @@ on_each_database! {
                 .map(|_| {
                     scope.spawn(|| {
                         barrier.wait();
-                        let store = DieselStore::open(&database.url(), StoreOptions::default());
-                        store.unwrap().migrate().unwrap().len()
+                        database.bare_store().migrate().unwrap().len()
                     })
                 })
                 .collect();

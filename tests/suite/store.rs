@@ -3,7 +3,7 @@
 use chrono::{SubsecRound, TimeDelta, Utc};
 use rocket_diesel_sessions::{
     DieselStore, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions,
-    TokenHash, TouchSession, conformance,
+    TokenHash, TouchSession, UserStore, conformance,
 };
 use uuid::Uuid;
 
@@ -45,6 +45,54 @@ on_each_database! {
         database.execute("DELETE FROM users");
         let left = store.load(&[hers.session_id, anonymous.session_id]).unwrap();
         assert_eq!(left, [anonymous.into_record()]);
+    }
+
+    fn users_are_listed_by_name_page_by_page(database: &Database) {
+        let store = database.store();
+        database.add_users(&["bob", "zoë", "ada", "Zed"]);
+        let (mut names, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = store.list_users(after.as_deref(), 3).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.username.clone());
+            names.extend(page.into_iter().map(|user| user.username));
+        }
+        // Byte by byte, whatever the database's locale.
+        assert_eq!(names, ["Zed", "ada", "bob", "zoë"]);
+        let asked = ["bob", "nobody", "ada"].map(str::to_owned);
+        let mut found: Vec<_> = store.users(&asked).unwrap().into_iter().map(|u| u.id).collect();
+        found.sort();
+        assert_eq!(found, ["ada", "bob"]);
+        assert_eq!(store.users(&[]).unwrap(), []);
+    }
+
+    fn a_user_is_promoted_and_disabled_and_back(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada", "bob"]);
+        let now = Utc::now().trunc_subsecs(6);
+        let user = |id| store.user(id).unwrap().unwrap();
+        for is_admin in [true, true, false] {
+            assert!(store.set_admin("ada", is_admin, now).unwrap());
+            assert_eq!((user("ada").is_admin, user("ada").updated_at), (is_admin, now));
+        }
+        store.disable_user("ada", now).unwrap();
+        assert_eq!(user("ada").disabled_at, Some(now));
+        for _ in 0..2 {
+            assert!(store.enable_user("ada", now).unwrap());
+            assert_eq!(user("ada").disabled_at, None);
+        }
+        assert!(!store.set_admin("nobody", true, now).unwrap());
+        assert!(!store.enable_user("nobody", now).unwrap());
+        assert!(!user("bob").is_admin && user("bob").updated_at < now);
+    }
+
+    fn the_expired_are_counted(database: &Database) {
+        let store = database.store();
+        let (mut expired, now) = (new_session(None), Utc::now());
+        expired.expires_at = now - TimeDelta::days(2);
+        store.create(&[expired, new_session(None)]).unwrap();
+        assert_eq!(store.count_expired(now).unwrap(), 1);
+        assert_eq!(store.count_expired(now + TimeDelta::days(2)).unwrap(), 2);
     }
 
     fn a_large_batch_is_written_whole(database: &Database) {

@@ -41,12 +41,13 @@ fn change_of_password(session: &SessionRecord) -> PasswordChange {
         user_id: "ada".to_owned(),
         old_hash: "ada".to_owned(),
         new_hash: "new".to_owned(),
-        rotation: RotateSession {
+        rotation: Some(RotateSession {
             session_id: session.session_id,
             new_session_id: new.session_id,
             new_token_hash: new.token_hash,
             now: session.created_at,
-        },
+        }),
+        now: session.created_at,
         deadline: None,
     }
 }

@@ -60,6 +60,11 @@ impl Group {
         self.base.session_id
     }
 
+    /// Whether all of its callers have stopped waiting.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.jobs.iter().all(|job| job.is_late(now))
+    }
+
     /// Applies the closures, each to what the one before left. A job that is late, whose closure
     /// fails or panics, is answered and leaves no trace.
     pub(super) fn apply(&mut self) -> Step {

@@ -146,8 +146,11 @@ impl Worker {
                         stale.extend(self.settle(group, save, outcome, &mut committed));
                     }
                 }
-                // One value breaks a constraint: the others are not to suffer for it.
-                Err(StoreError::Constraint(_)) if creates.len() + saves.len() > 1 => {
+                // One value breaks a constraint, or one row is held by another transaction: the
+                // others are not to suffer for it.
+                Err(StoreError::Constraint(_) | StoreError::Locked(_))
+                    if creates.len() + saves.len() + stale.len() > 1 =>
+                {
                     self.create_singly(std::mem::take(&mut creates));
                     stale.extend(self.save_singly(saving, saves, &mut committed));
                 }
@@ -217,6 +220,10 @@ impl Worker {
     ) -> Vec<Group> {
         let mut refused = Vec::new();
         for (group, save) in groups.into_iter().zip(saves) {
+            if group.is_late(Instant::now()) {
+                group.fail(&SessionError::Timeout);
+                continue;
+            }
             let one = std::slice::from_ref(&save);
             match self.call(Call::Write, 1, |store| store.save(one)) {
                 Ok(outcomes) => {
@@ -231,6 +238,10 @@ impl Worker {
 
     fn create_singly(&self, creates: Vec<CreateJob>) {
         for job in creates {
+            if job.is_late(Instant::now()) {
+                job.fail(SessionError::Timeout);
+                continue;
+            }
             match self.write_once(std::slice::from_ref(&job), &[], &[]) {
                 Ok(written) => {
                     self.count(std::slice::from_ref(&job), &written);
@@ -282,6 +293,11 @@ impl Worker {
                     job.answer(Ok(rotated));
                 }
             }
+            Err(StoreError::Locked(_)) if jobs.len() > 1 => {
+                for job in jobs {
+                    self.rotate(vec![job]);
+                }
+            }
             Err(error) => fail_all(jobs, &failed("rotate", error)),
         }
     }
@@ -302,6 +318,11 @@ impl Worker {
                         self.monitor.ended(ended, job.work.reason);
                     }
                     job.answer(Ok(was_there));
+                }
+            }
+            Err(StoreError::Locked(_)) if jobs.len() > 1 => {
+                for job in jobs {
+                    self.delete(vec![job]);
                 }
             }
             Err(error) => fail_all(jobs, &failed("delete", error)),

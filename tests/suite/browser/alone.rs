@@ -1,9 +1,11 @@
 //! One browser, and what is peculiar to browsers.
 
+use rocket::serde::json::json;
+
 use super::{
     COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, SIGN_OUT, assert_signed_out, fill_in, register,
 };
-use crate::support::{Chromium, Database, Kind, Server};
+use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
 #[test]
 fn a_notice_is_on_the_next_page_and_on_no_other() {
@@ -21,6 +23,29 @@ fn a_notice_is_on_the_next_page_and_on_no_other() {
     tab.reload();
     assert_eq!(tab.text("h1"), "Hello, Amazing Grace");
     assert_eq!(tab.count("#notice"), 0);
+}
+
+#[test]
+fn a_page_opens_where_something_was_wrong() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let tab = chromium.open(&server);
+    register(&tab, "hopper");
+    tab.set_width(390);
+    tab.fill("current_password", "a wrong one");
+    tab.fill("new_password", "another good one");
+    tab.click("form[action='/account/password'] button");
+    // Waits for the focus.
+    tab.text("#current_password:focus");
+    let is_on_screen = "const {top, bottom} = \
+                        document.getElementById('problem').getBoundingClientRect(); \
+                        return top >= 0 && bottom <= innerHeight";
+    wait_until("the problem is on the screen", || {
+        tab.execute(is_on_screen) == json!(true)
+    });
 }
 
 #[test]

@@ -150,6 +150,8 @@ fn the_first_tab_reaches_a_link_that_skips_to_the_content() {
         assert_eq!(tab.text(":focus"), "Skip to content");
         assert_eq!(tab.execute(is_on_screen), json!(true));
         tab.press(Key::Enter);
+        // Waits for the jump.
+        tab.text("main:target");
         tab.press(Key::Tab);
         assert_eq!(tab.count("main :focus"), 1, "{path}");
     }

@@ -20,6 +20,9 @@ pub(crate) enum Kind {
 /// An empty database, removed with its folder at the end (PostgreSQL's with its cluster).
 pub(crate) struct Database {
     kind: Kind,
+    /// For the tests' own statements.
+    direct: String,
+    /// For stores and servers: with `TEST_PGBOUNCER=1`, the same database through a PgBouncer.
     url: String,
     folder: TempDir,
 }
@@ -33,21 +36,51 @@ struct Number {
 impl Database {
     /// `None` if PostgreSQL is to be skipped.
     pub(crate) fn new(kind: Kind) -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let folder = tempfile::tempdir().unwrap();
-        let url = match kind {
-            Kind::Sqlite => format!("sqlite://{}/test.db", folder.path().display()),
-            Kind::Postgres => {
-                let server = cluster::url()?;
-                let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-                let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
-                admin
-                    .batch_execute(&format!("CREATE DATABASE {name}"))
-                    .unwrap();
-                format!("{server}/{name}")
+        match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite://{}/test.db", folder.path().display());
+                Some(Self {
+                    kind,
+                    direct: url.clone(),
+                    url,
+                    folder,
+                })
             }
-        };
-        Some(Self { kind, url, folder })
+            Kind::Postgres => {
+                let database = Self::on(cluster::url()?);
+                Some(match cluster::pooler() {
+                    Some(pooler) => database.through(pooler),
+                    None => database,
+                })
+            }
+        }
+    }
+
+    /// A database on the PostgreSQL server of this URL.
+    pub(crate) fn on(server: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .unwrap();
+        let url = format!("{server}/{name}");
+        Self {
+            kind: Kind::Postgres,
+            direct: url.clone(),
+            url,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// The same database through the PgBouncer of this URL. Servers that run in the database's
+    /// folder find the setting there that they need for it.
+    pub(crate) fn through(mut self, pooler: &str) -> Self {
+        self.url = format!("{pooler}/{}", self.name());
+        let setting = "[default.sessions]\nprepared_statements = false\n";
+        std::fs::write(self.folder.path().join("Rocket.toml"), setting).unwrap();
+        self
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -56,12 +89,12 @@ impl Database {
 
     /// The database's name on its PostgreSQL server.
     pub(crate) fn name(&self) -> &str {
-        self.url.rsplit_once('/').unwrap().1
+        self.direct.rsplit_once('/').unwrap().1
     }
 
     /// Runs SQL on the PostgreSQL server, outside of this database.
     pub(crate) fn execute_on_server(&self, sql: &str) {
-        let server = self.url.rsplit_once('/').unwrap().0;
+        let server = self.direct.rsplit_once('/').unwrap().0;
         let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
         admin.batch_execute(sql).unwrap();
     }
@@ -74,16 +107,30 @@ impl Database {
         &self.url
     }
 
-    /// An empty folder for whoever uses the database.
+    /// The URL past a PgBouncer.
+    pub(crate) fn direct_url(&self) -> &str {
+        &self.direct
+    }
+
+    /// A folder for whoever uses the database.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
     /// A store whose schema is there.
     pub(crate) fn store(&self) -> Arc<DieselStore> {
-        let store = DieselStore::open(&self.url(), StoreOptions::default()).unwrap();
+        let store = self.bare_store();
         store.migrate().unwrap();
         Arc::new(store)
+    }
+
+    /// A store that finds the database as it is.
+    pub(crate) fn bare_store(&self) -> DieselStore {
+        let options = StoreOptions {
+            prepared_statements: self.direct == self.url,
+            ..StoreOptions::default()
+        };
+        DieselStore::open(&self.url(), options).unwrap()
     }
 
     /// Runs SQL on a connection of its own.
@@ -94,27 +141,27 @@ impl Database {
     /// A connection of its own, to hold a transaction open.
     pub(crate) fn connection(&self) -> Box<dyn Sql> {
         match self.kind {
-            Kind::Sqlite => {
-                let mut connection = SqliteConnection::establish(&self.url).unwrap();
-                connection
-                    .batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;")
-                    .unwrap();
-                Box::new(connection)
-            }
-            Kind::Postgres => Box::new(PgConnection::establish(&self.url).unwrap()),
+            Kind::Sqlite => Box::new(self.sqlite()),
+            Kind::Postgres => Box::new(PgConnection::establish(&self.direct).unwrap()),
         }
+    }
+
+    /// Waits for others: the last one that closes the file keeps all out for a moment.
+    fn sqlite(&self) -> SqliteConnection {
+        let mut connection = SqliteConnection::establish(&self.url).unwrap();
+        connection
+            .batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON;")
+            .unwrap();
+        connection
     }
 
     /// The number that a query yields in its column `n`.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         let query = diesel::sql_query(sql);
         let number: Number = match self.kind {
-            Kind::Sqlite => {
-                let mut connection = SqliteConnection::establish(&self.url).unwrap();
-                query.get_result(&mut connection).unwrap()
-            }
+            Kind::Sqlite => query.get_result(&mut self.sqlite()).unwrap(),
             Kind::Postgres => {
-                let mut connection = PgConnection::establish(&self.url).unwrap();
+                let mut connection = PgConnection::establish(&self.direct).unwrap();
                 query.get_result(&mut connection).unwrap()
             }
         };

@@ -182,6 +182,8 @@ impl Answer {
     pub(crate) fn message(&self) -> String {
         let json = self.json();
         assert!(json["error"]["code"].is_string(), "{}", self.body);
+        let request_id = json["error"]["requestId"].as_str();
+        assert_eq!(request_id, self.header("x-request-id"), "{}", self.body);
         json["error"]["message"].as_str().unwrap().to_owned()
     }
 }

@@ -5,12 +5,16 @@ mod cluster;
 pub(crate) mod database;
 pub(crate) mod embedded;
 pub(crate) mod hooked;
+pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod server;
 mod tab;
+pub(crate) mod terminal;
 
 pub(crate) use chromium::Chromium;
+pub(crate) use cluster::Cluster;
 pub(crate) use database::{Database, Kind};
+pub(crate) use load::Load;
 pub(crate) use local::Visitor;
 pub(crate) use server::Server;
 pub(crate) use tab::Tab;

@@ -207,6 +207,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) set_cookie: Option<String>,
     pub(crate) retry_after: Option<String>,
+    pub(crate) request_id: Option<String>,
     pub(crate) body: String,
 }
 
@@ -254,6 +255,13 @@ impl Browser {
         self.keep(request.call())
     }
 
+    /// GET with another header.
+    pub(crate) fn get_with_header(&mut self, path: &str, name: &str, value: &str) -> Reply {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        self.keep(request.header(name, value).call())
+            .unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
     pub(crate) fn delete(&mut self, path: &str) -> Reply {
         let mut request = self.agent.delete(format!("{}{path}", self.url));
         if let Some(cookie) = &self.cookie {
@@ -290,6 +298,7 @@ impl Browser {
             Some(value.to_str().unwrap().to_owned())
         };
         let (set_cookie, retry_after) = (header("set-cookie"), header("retry-after"));
+        let request_id = header("x-request-id");
         let body = response.body_mut().read_to_string()?;
         if let Some(cookie) = &set_cookie {
             let pair = cookie.split(';').next().unwrap().to_owned();
@@ -299,6 +308,7 @@ impl Browser {
             status: response.status().as_u16(),
             set_cookie,
             retry_after,
+            request_id,
             body,
         })
     }

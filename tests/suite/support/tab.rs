@@ -13,7 +13,7 @@ use rocket::serde::json::{Value, from_str, json};
 use rocket::tokio::runtime::{Builder, Runtime};
 use rocket::tokio::time::timeout;
 
-use super::{Server, wait_for};
+use super::{Server, wait_for, wait_until};
 
 /// How long anything may take on a slow machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -141,10 +141,10 @@ impl Tab {
         });
     }
 
-    /// Types into what has the focus.
+    /// Types into what has the focus, or gets it.
     #[track_caller]
     pub(crate) fn type_in(&self, text: &str) {
-        self.run(async { self.client.active_element().await?.send_keys(text).await });
+        self.run(async { self.find(":focus").await?.send_keys(text).await });
     }
 
     /// Presses Enter where it leads to another page.
@@ -193,7 +193,9 @@ impl Tab {
     #[track_caller]
     pub(crate) fn set_width(&self, width: u32) {
         self.run(self.client.set_window_size(width, 900));
-        assert_eq!(self.execute("return innerWidth"), json!(width));
+        wait_until("the window is as wide as asked for", || {
+            self.execute("return innerWidth") == json!(width)
+        });
     }
 
     /// Goes on with another server.

@@ -1,128 +1,16 @@
-//! The `users` relation: what is kept of a user, and the [`UserStore`] trait over it.
-//!
-//! Passwords come here as hashes; making and checking those is the application's.
-
-use std::fmt;
-use std::time::Instant;
+//! [`UserStore`] over the pool, and the end of sessions by user.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
-use super::connection::AnyConnection;
-use super::login::{ActingSession, Revocation, RevokeScope, in_time};
-use super::schema::{sessions, users};
-use super::{DieselStore, RotateSession, StoreError};
-
-/// One row of `users`. `Debug` shows no hash.
-#[derive(Clone, PartialEq, Eq)]
-pub struct UserRecord {
-    /// cuid2.
-    pub id: String,
-    /// Unique, as it was stored: folding its case is the application's.
-    pub username: String,
-    /// The password's Argon2id hash, as a PHC string.
-    pub password_hash: String,
-    /// Whether the user may administer.
-    pub is_admin: bool,
-    /// Since when the user may not sign in; such a user has no sessions.
-    pub disabled_at: Option<DateTime<Utc>>,
-    /// When the user registered.
-    pub created_at: DateTime<Utc>,
-    /// When the row was last changed.
-    pub updated_at: DateTime<Utc>,
-}
-
-impl fmt::Debug for UserRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserRecord")
-            .field("id", &self.id)
-            .field("username", &self.username)
-            .field("is_admin", &self.is_admin)
-            .field("disabled_at", &self.disabled_at)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A new password for a user: ends all of the user's sessions but the one that asks, which gets a
-/// new token. `Debug` shows no hash.
-#[derive(Clone)]
-pub struct PasswordChange {
-    /// The user; must not be disabled.
-    pub user_id: String,
-    /// The hash that was verified; must be the user's still.
-    pub old_hash: String,
-    /// The hash to keep.
-    pub new_hash: String,
-    /// The new token of the session that asks; must be the user's, and live.
-    pub rotation: RotateSession,
-    /// Until when it may be committed: past that, nobody waits for the new token any more.
-    pub deadline: Option<Instant>,
-}
-
-impl fmt::Debug for PasswordChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordChange")
-            .field("user_id", &self.user_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What became of a change of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UserChange {
-    /// It is done; these sessions ended with it, by public handle.
-    Done(Vec<String>),
-    /// There is no such user, or not with that password any more. Nothing was changed.
-    NoUser,
-    /// The session that asked for it has ended. Nothing was changed.
-    SessionEnded,
-}
-
-/// Keeps users, next to their sessions. What ends sessions does it in the same transaction.
-pub trait UserStore: Send + Sync + 'static {
-    /// The user with this id.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError>;
-
-    /// The user with this name.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
-
-    /// The users with these ids, in no particular order; absent ones are left out.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError>;
-
-    /// Adds a user; `false` when the name is taken.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError>;
-
-    /// Changes a user's password.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached, or it was not done by its deadline.
-    fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError>;
-
-    /// Keeps a user from signing in, and ends all of the user's sessions.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError>;
-
-    /// Deletes a user with all sessions; `by` the user's session, if one asks for it.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
-    fn delete_user(&self, id: &str, by: Option<ActingSession>) -> Result<UserChange, StoreError>;
-}
+use super::{PasswordChange, UserChange, UserRecord, UserStore};
+use crate::store::connection::AnyConnection;
+use crate::store::login::in_time;
+use crate::store::schema::{sessions, users};
+use crate::store::{
+    ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, StoreError,
+};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = users)]
@@ -166,7 +54,7 @@ impl From<&UserRecord> for UserRow {
 
 /// Deletes sessions of one user; returns the handles of those that were there, `None` when the session
 /// that asks has ended.
-pub(super) fn revoke(
+pub(in crate::store) fn revoke(
     connection: &mut AnyConnection,
     revocation: &Revocation,
 ) -> Result<Option<Vec<String>>, StoreError> {
@@ -264,6 +152,21 @@ impl UserStore for DieselStore {
         })
     }
 
+    fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|connection| {
+            let mut page = users::table
+                .order(users::username)
+                .limit(limit.into())
+                .select(UserRow::as_select())
+                .into_boxed();
+            if let Some(after) = after {
+                page = page.filter(users::username.gt(after));
+            }
+            let rows = page.load(connection)?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        })
+    }
+
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError> {
         let added = self.change(|connection| {
             diesel::insert_into(users::table)
@@ -290,17 +193,21 @@ impl UserStore for DieselStore {
                 let changed = diesel::update(user)
                     .set((
                         users::password_hash.eq(&change.new_hash),
-                        users::updated_at.eq(change.rotation.now.naive_utc()),
+                        users::updated_at.eq(change.now.naive_utc()),
                     ))
                     .execute(connection)?;
                 if changed == 0 {
                     return Ok(UserChange::NoUser);
                 }
-                let Some(kept) = rotate(connection, id, &change.rotation)? else {
-                    // Undoes the change.
-                    return Err(DieselError::RollbackTransaction.into());
+                let scope = match &change.rotation {
+                    None => RevokeScope::All,
+                    Some(rotation) => match rotate(connection, id, rotation)? {
+                        Some(kept) => RevokeScope::AllBut(kept),
+                        // Undoes the change.
+                        None => return Err(DieselError::RollbackTransaction.into()),
+                    },
                 };
-                let ended = end(connection, id, &RevokeScope::AllBut(kept))?;
+                let ended = end(connection, id, &scope)?;
                 in_time(change.deadline)?;
                 Ok(UserChange::Done(ended))
             })
@@ -311,6 +218,28 @@ impl UserStore for DieselStore {
             }
             changed => changed,
         }
+    }
+
+    fn set_admin(&self, id: &str, is_admin: bool, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let changed = self.change(|connection| {
+            let user = diesel::update(users::table.find(id)).set((
+                users::is_admin.eq(is_admin),
+                users::updated_at.eq(now.naive_utc()),
+            ));
+            Ok(user.execute(connection)?)
+        })?;
+        Ok(changed == 1)
+    }
+
+    fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let changed = self.change(|connection| {
+            let user = diesel::update(users::table.find(id)).set((
+                users::disabled_at.eq(None::<NaiveDateTime>),
+                users::updated_at.eq(now.naive_utc()),
+            ));
+            Ok(user.execute(connection)?)
+        })?;
+        Ok(changed == 1)
     }
 
     fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError> {

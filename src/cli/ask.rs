@@ -1,0 +1,96 @@
+//! What is asked of the person at the terminal.
+
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+
+use super::Failure;
+
+/// More than any password that is allowed.
+const MAX_LINE: u64 = 4096;
+
+/// A new password for `name`: typed twice at a terminal, without showing it; otherwise the first
+/// line of standard input.
+pub(super) fn new_password(name: &str) -> Result<String, Failure> {
+    if !io::stdin().is_terminal() {
+        return first_line(io::stdin().lock());
+    }
+    survive_interrupts()?;
+    let password = rpassword::prompt_password(format!("New password for {name}: "))?;
+    let again = rpassword::prompt_password("The same again: ")?;
+    if password == again {
+        Ok(password)
+    } else {
+        Err("the two passwords are not the same; nothing was changed".into())
+    }
+}
+
+/// Keeps Ctrl-C from ending the process at once, which would leave a terminal that shows nothing of
+/// what is typed: the question fails instead, and the terminal is put right first. What installs
+/// the handler for good is tokio, for want of another way without `unsafe`.
+#[cfg(unix)]
+fn survive_interrupts() -> io::Result<()> {
+    use rocket::tokio::runtime::Builder;
+    use rocket::tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::interrupt()).map(drop)
+}
+
+#[cfg(not(unix))]
+fn survive_interrupts() -> io::Result<()> {
+    Ok(())
+}
+
+fn first_line(input: impl Read) -> Result<String, Failure> {
+    let mut line = Vec::new();
+    BufReader::new(input.take(MAX_LINE)).read_until(b'\n', &mut line)?;
+    let line = String::from_utf8(line).map_err(|_| "the password is not UTF-8")?;
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err("no password was given: it is the first line of standard input".into());
+    }
+    Ok(line.to_owned())
+}
+
+/// Whether a person agrees.
+///
+/// # Errors
+/// When there is nobody to ask.
+pub(super) fn agrees(question: &str, otherwise: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(otherwise.into());
+    }
+    let mut terminal = io::stderr();
+    write!(terminal, "{question} [y/N] ")?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    let answer = answer.trim();
+    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_the_password_and_keeps_its_blanks() {
+        for (input, expected) in [
+            ("secret", "secret"),
+            ("secret\n", "secret"),
+            ("secret\r\nmore\n", "secret"),
+            (" a b \n", " a b "),
+        ] {
+            assert_eq!(first_line(input.as_bytes()).unwrap(), expected);
+        }
+        for (input, reason) in [
+            (&b""[..], "no password"),
+            (b"\n", "no password"),
+            (b"\xff", "UTF-8"),
+        ] {
+            let message = first_line(input).unwrap_err().to_string();
+            assert!(message.contains(reason), "{message}");
+        }
+    }
+}

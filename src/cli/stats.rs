@@ -1,0 +1,97 @@
+//! `stats`: how sessions are used.
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use clap::Args;
+use rocket_diesel_sessions::app::view::StatsView;
+use rocket_diesel_sessions::{
+    Clock, DieselStore, EndReason, SessionStats, StatsStore, StoreError, SystemClock, UsageDelta,
+};
+
+use super::Failure;
+use super::database::Database;
+use super::output::{say, say_json};
+use super::table::Table;
+
+/// How many of the next expiries are told.
+const NEXT_EXPIRIES: u32 = 10;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Hours to look back, this one among them.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=2160))]
+    hours: u32,
+    /// For programs: as the HTTP API answers.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sessions are counted for it, however many there are.
+pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Failure> {
+    let (store, now) = (&database.store, SystemClock.now());
+    let from = hour(now) - TimeDelta::hours(i64::from(arguments.hours) - 1);
+    let census = store.census(now, None)?.unwrap_or_default();
+    let stats = SessionStats {
+        active: census.active,
+        signed_in: census.signed_in,
+        is_exact: true,
+        hours: store.usage(from)?,
+        next_expiries: store.next_expiries(now, NEXT_EXPIRIES)?,
+    };
+    if arguments.json {
+        return say_json(&StatsView::from(stats));
+    }
+    let anonymous = stats.active.saturating_sub(stats.signed_in);
+    say(format_args!(
+        "{} live sessions: {} signed in, {anonymous} anonymous",
+        stats.active, stats.signed_in
+    ))?;
+    if stats.hours.is_empty() {
+        return say("nothing is known of these hours");
+    }
+    let reasons = EndReason::ALL.map(|reason| reason.name().to_uppercase());
+    let mut header = vec!["HOUR (UTC)", "CREATED"];
+    header.extend(reasons.iter().map(String::as_str));
+    header.extend(["MOST LIVE", "USERS"]);
+    let mut table = Table::of_rows(&header, 1);
+    for hour in stats.hours {
+        let [logout, revoked, replaced, expired, cleared] = hour.ended.map(|n| n.to_string());
+        table.row([
+            hour.hour.format("%Y-%m-%d %H:%M").to_string(),
+            hour.created.to_string(),
+            logout,
+            revoked,
+            replaced,
+            expired,
+            cleared,
+            hour.peak_active.to_string(),
+            hour.users.to_string(),
+        ]);
+    }
+    say(table)
+}
+
+/// Adds sessions that a command has ended to the statistics. They are no reason to fail what is done.
+pub(super) fn note_ended(store: &DieselStore, reason: EndReason, number: usize) {
+    if let Err(error) = add_ended(store, reason, number) {
+        tracing::warn!("the statistics do not have it: {error}");
+    }
+}
+
+fn add_ended(store: &DieselStore, reason: EndReason, number: usize) -> Result<(), StoreError> {
+    if number == 0 {
+        return Ok(());
+    }
+    let mut ended = [0; 5];
+    ended[reason.index()] = u64::try_from(number).unwrap_or(u64::MAX);
+    store.add_usage(&[UsageDelta {
+        hour: hour(SystemClock.now()),
+        created: 0,
+        ended,
+        active: 0,
+        users: Vec::new(),
+    }])
+}
+
+fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
+}

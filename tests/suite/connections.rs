@@ -1,0 +1,183 @@
+//! Connections to PostgreSQL: what they are told, and what locks and read-only servers do to the
+//! requests on them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rocket::futures::future::join_all;
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::{DieselStore, SessionConfig, SessionStore, StoreError, StoreOptions};
+
+use crate::store::new_session;
+use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::hooked::{Call, HookedStore};
+use crate::support::{Database, Kind, wait_for};
+
+fn open(url: &str) -> DieselStore {
+    DieselStore::open(&url.parse().unwrap(), StoreOptions::default()).unwrap()
+}
+
+/// Requests that wait longer than the store does.
+fn patient() -> SessionConfig {
+    SessionConfig {
+        timeout: std::time::Duration::from_secs(20),
+        ..SessionConfig::default()
+    }
+}
+
+/// Twenty sessions, the eighth of which somebody holds, are asked for `path` at once, in a batch:
+/// all but that one are answered 200.
+fn all_but_the_held_one_succeed(path: &str) {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let gate = Arc::new(std::sync::Mutex::new(()));
+        let at_gate = Arc::clone(&gate);
+        let loads = Arc::new(AtomicUsize::new(0));
+        let loaded = Arc::clone(&loads);
+        let store = HookedStore::new(database.store(), move |call| match call {
+            Call::Write(_) => drop(at_gate.lock()),
+            Call::Load(sessions) => drop(loaded.fetch_add(sessions, Ordering::SeqCst)),
+        });
+        let client = &Client::untracked(rocket(store, patient()).0).await.unwrap();
+        let cookies = join_all((0..20).map(|_| new_cookie(client))).await;
+        get(client, "/add/held", Some(&cookies[7])).await;
+        let mut holder = database.connection();
+        holder.run("BEGIN; SELECT 1 FROM sessions WHERE data LIKE '%held%' FOR UPDATE");
+        // A first write keeps the next ones waiting until all are there.
+        let before = loads.load(Ordering::SeqCst);
+        let shut = gate.lock().unwrap();
+        let first = get(client, "/count", None);
+        let requests = cookies.iter().map(|cookie| get(client, path, Some(cookie)));
+        let (first, answers, ()) = rocket::tokio::join!(first, join_all(requests), async {
+            let is_there = async || loads.load(Ordering::SeqCst) >= before + 20;
+            wait_for("all sessions are loaded", is_there).await;
+            drop(shut);
+        });
+        assert_eq!(first.status, Status::Ok);
+        for (number, answer) in answers.iter().enumerate() {
+            let expected = if number == 7 {
+                Status::ServiceUnavailable
+            } else {
+                Status::Ok
+            };
+            assert_eq!(answer.status, expected, "{number}: {}", answer.body);
+        }
+        holder.run("ROLLBACK");
+        let answer = get(client, "/count", Some(&cookies[7])).await;
+        assert_eq!((answer.status, answer.body.as_str()), (Status::Ok, "2"));
+    });
+}
+
+#[test]
+fn updates_of_other_sessions_do_not_suffer_from_a_row_that_is_held() {
+    all_but_the_held_one_succeed("/count");
+}
+
+#[test]
+fn rotations_of_other_sessions_do_not_suffer_from_a_row_that_is_held() {
+    all_but_the_held_one_succeed("/rotate");
+}
+
+#[test]
+fn ends_of_other_sessions_do_not_suffer_from_a_row_that_is_held() {
+    all_but_the_held_one_succeed("/destroy");
+}
+
+#[test]
+fn a_login_waits_for_a_lock_longer_than_a_batch_does() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let store = database.store();
+        database.add_users(&["ada"]);
+        let client = &Client::untracked(rocket(store, patient()).0).await.unwrap();
+        let mut holder = database.connection();
+        holder.run("BEGIN; SELECT 1 FROM users FOR UPDATE");
+        let holder = std::thread::spawn(move || holder.run("SELECT pg_sleep(0.8); COMMIT"));
+        let answer = get(client, "/login/ada", None).await;
+        assert_eq!(answer.status, Status::Ok, "{}", answer.body);
+        holder.join().unwrap();
+    });
+}
+
+#[test]
+fn what_the_url_sets_itself_holds() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let connections = |name: &str| {
+        database.number(&format!(
+            "SELECT count(*) AS n FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = '{name}'"
+        ))
+    };
+    database.execute("CREATE SCHEMA mine");
+    let url = format!(
+        "{}?options=-csearch_path%3Dmine&application_name=mine",
+        database.raw_url()
+    );
+    let store = open(&url);
+    store.migrate().unwrap();
+    store.ping().unwrap();
+    assert_eq!(
+        database.number("SELECT count(*) AS n FROM mine.sessions"),
+        0
+    );
+    assert_eq!(connections("mine"), 1);
+    open(database.raw_url()).ping().unwrap();
+    let other = open(database.raw_url());
+    other.ping().unwrap();
+    assert_eq!(connections("rocket_diesel_sessions"), 1);
+}
+
+#[test]
+fn a_role_without_rights_over_the_servers_settings_can_serve() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let name = database.name();
+    // The server has German messages, it seems, and the role may not ask for others.
+    database.execute(&format!(
+        "CREATE SCHEMA fake; CREATE FUNCTION fake.current_setting(text) RETURNS text \
+         LANGUAGE sql AS $$ SELECT 'de_DE.UTF-8' $$; \
+         CREATE ROLE {name} LOGIN; GRANT ALL ON SCHEMA public TO {name}; \
+         GRANT USAGE ON SCHEMA fake TO {name}; \
+         ALTER ROLE {name} IN DATABASE {name} SET search_path = public, fake, pg_catalog"
+    ));
+    let url = database.raw_url().replace("postgres@", &format!("{name}@"));
+    let store = open(&url);
+    store.migrate().unwrap();
+    store.create(&[new_session(None)]).unwrap();
+    assert_eq!(database.sessions(), 1);
+}
+
+#[test]
+fn writes_find_the_primary_again_after_a_connection_became_read_only() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    let new = new_session(None);
+    store.create(std::slice::from_ref(&new)).unwrap();
+    let read_only = |is_so: bool| {
+        database.execute_on_server(&format!(
+            "ALTER DATABASE {name} SET default_transaction_read_only = {is_so}; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = '{name}' AND {is_so}",
+            name = database.name()
+        ));
+    };
+    read_only(true);
+    assert_eq!(store.load(&[new.session_id]).unwrap().len(), 1);
+    let refused = store.create(&[new_session(None)]).unwrap_err();
+    assert!(matches!(refused, StoreError::ReadOnly(_)), "{refused}");
+    // A pooled connection to what is a standby now.
+    assert_eq!(store.load(&[new.session_id]).unwrap().len(), 1);
+    read_only(false);
+    store.create(&[new_session(None)]).unwrap();
+    assert_eq!(database.sessions(), 2);
+}

@@ -1,0 +1,143 @@
+//! I5 and I6 under a steady load: whatever happens to the database or the server, nothing that was
+//! acknowledged is lost, what is in between is a 503 that leaves the cookie alone, and service
+//! returns by itself. The load checks each answer.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use rocket_diesel_sessions::SessionStore;
+
+use crate::store::new_session;
+use crate::support::{Cluster, Database, Kind, Load, Server, wait_until};
+
+/// Service is back within 2 s of the database; other tests run meanwhile.
+const BACK_WITHIN: Duration = Duration::from_secs(4);
+
+/// Settings as they are by default, but for a sweep that is soon.
+pub(crate) const SETTINGS: [(&str, &str); 2] = [
+    ("ROCKET_SESSIONS", r#"{cleanup_interval="1s"}"#),
+    ("RUST_LOG", "warn,rocket::launch=off"),
+];
+
+/// From now on, when the database is back, all clients are served soon, and stay so.
+pub(crate) fn assert_back(load: &Load, what: &str) {
+    let took = load.wait_until_served();
+    eprintln!("{what}: service is back after {took:.1?}");
+    assert!(took < BACK_WITHIN, "{what}: {took:.1?}");
+    let refused = load.refused();
+    load.wait_for_counts(100);
+    assert_eq!(load.refused(), refused, "{what}: refused again");
+}
+
+/// A server and its load on a database of the server that tests share.
+fn with_load(test: impl FnOnce(&Database, Server, Load)) {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let server = Server::start_with(&database, &SETTINGS);
+    let load = Load::on(&[&server]);
+    test(&database, server, load);
+}
+
+#[test]
+fn i5_a_server_that_is_killed_loses_nothing_it_acknowledged() {
+    with_load(|database, server, load| {
+        load.wait_for_counts(200);
+        server.kill();
+        let server = Server::start_with(database, &SETTINGS);
+        load.go_to(&[&server]);
+        assert_back(&load, "kill -9 of the server");
+        assert_eq!(load.refused(), 0);
+        load.end();
+    });
+}
+
+#[test]
+fn i6_a_database_that_is_stopped_and_started_serves_on() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let database = Database::on(cluster.url());
+    let server = Server::start_with(&database, &SETTINGS);
+    let load = Load::on(&[&server]);
+    cluster.tell("stop");
+    load.wait_until_refused();
+    let failed = || server.log().contains("sweep of expired sessions failed");
+    wait_until("a pass of the sweep fails", failed);
+    cluster.tell("start");
+    assert_back(&load, "stop and start of PostgreSQL");
+    assert_eq!(load.unanswered(), 0);
+    load.end();
+    // The sweep has gone on too.
+    let mut expired = new_session(None);
+    expired.expires_at -= TimeDelta::days(2);
+    database.store().create(&[expired]).unwrap();
+    wait_until("it is swept", || database.sessions() == 4);
+}
+
+#[test]
+fn i5_a_database_that_crashes_loses_nothing_that_was_acknowledged() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let database = Database::on(cluster.url());
+    let server = Server::start_with(&database, &SETTINGS);
+    let load = Load::on(&[&server]);
+    for _ in 0..2 {
+        load.wait_for_counts(300);
+        cluster.tell("crash");
+        load.wait_until_refused();
+        cluster.tell("start");
+        assert_back(&load, "crash of PostgreSQL");
+    }
+    assert_eq!(load.unanswered(), 0);
+    load.end();
+}
+
+#[test]
+fn i6_connections_that_are_cut_are_made_again() {
+    with_load(|database, _server, load| {
+        let name = database.name();
+        for _ in 0..5 {
+            database.execute_on_server(&format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ));
+            assert_back(&load, "all connections cut");
+        }
+        assert_eq!(load.unanswered(), 0);
+        load.end();
+    });
+}
+
+#[test]
+fn i6_a_table_that_is_locked_for_six_seconds_serves_on() {
+    with_load(|database, _server, load| {
+        let mut holder = database.connection();
+        holder.run("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6)");
+        assert!(load.refused() > 0);
+        holder.run("ROLLBACK");
+        assert_back(&load, "a table lock of 6 s");
+        assert_eq!(load.unanswered(), 0);
+        load.end();
+    });
+}
+
+#[test]
+fn i6_a_disk_that_is_full_for_a_while_serves_on() {
+    with_load(|database, _server, load| {
+        database.execute(
+            "CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'could not extend file: No space left on device' \
+             USING ERRCODE = '53100'; END $$; \
+             CREATE TRIGGER disk_full BEFORE INSERT OR UPDATE ON sessions \
+             EXECUTE FUNCTION disk_full()",
+        );
+        for _ in 0..20 {
+            load.wait_until_refused();
+        }
+        database.execute("DROP TRIGGER disk_full ON sessions");
+        assert_back(&load, "a full disk");
+        assert_eq!(load.unanswered(), 0);
+        load.end();
+    });
+}
