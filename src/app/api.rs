@@ -134,7 +134,7 @@ fn parse_number(name: &str, number: &str, most: u32) -> Result<u32, ApiError> {
     }
 }
 
-fn parse_cursor(cursor: &str) -> Result<Uuid, ApiError> {
+pub(super) fn parse_cursor(cursor: &str) -> Result<Uuid, ApiError> {
     Uuid::try_parse(cursor)
         .ok()
         .filter(|uuid| uuid.get_version_num() == 7)

@@ -111,6 +111,7 @@ pub fn rocket(
             Box::pin(async move { print_start(rocket, &database) })
         }))
         .manage(settings.admin_token)
+        .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
         .mount("/api/session", traced(api::routes()))
         .mount("/api/auth", traced(auth::routes()))

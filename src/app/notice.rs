@@ -13,24 +13,36 @@ pub(super) enum Notice {
     PasswordChanged,
     DeviceSignedOut,
     OthersSignedOut,
+    SessionEnded,
+    SessionWasGone,
+    Swept,
+    AllEnded,
 }
 
 impl Notice {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 9] = [
         Self::Welcome,
         Self::SettingsSaved,
         Self::PasswordChanged,
         Self::DeviceSignedOut,
         Self::OthersSignedOut,
+        Self::SessionEnded,
+        Self::SessionWasGone,
+        Self::Swept,
+        Self::AllEnded,
     ];
 
-    const fn code(self) -> &'static str {
+    pub(super) const fn code(self) -> &'static str {
         match self {
             Self::Welcome => "welcome",
             Self::SettingsSaved => "settings_saved",
             Self::PasswordChanged => "password_changed",
             Self::DeviceSignedOut => "device_signed_out",
             Self::OthersSignedOut => "others_signed_out",
+            Self::SessionEnded => "session_ended",
+            Self::SessionWasGone => "session_was_gone",
+            Self::Swept => "swept",
+            Self::AllEnded => "all_ended",
         }
     }
 
@@ -43,6 +55,10 @@ impl Notice {
             }
             Self::DeviceSignedOut => "That device is signed out.",
             Self::OthersSignedOut => "All your other devices are signed out.",
+            Self::SessionEnded => "That session has ended.",
+            Self::SessionWasGone => "That session had ended already.",
+            Self::Swept => "Expired sessions are deleted.",
+            Self::AllEnded => "All sessions have ended.",
         }
     }
 
@@ -62,7 +78,11 @@ impl Notice {
             Err(SessionError::Ended) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let known = |notice: &Self| Some(notice.code()) == code.as_deref();
-        Ok(Self::ALL.into_iter().find(known))
+        Ok(code.as_deref().and_then(Self::from_code))
+    }
+
+    pub(super) fn from_code(code: &str) -> Option<Self> {
+        let is_meant = |notice: &Self| notice.code() == code;
+        Self::ALL.into_iter().find(is_meant)
     }
 }

@@ -1,5 +1,6 @@
 //! Users of the application: registering, recognising, changing and deleting them.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -188,6 +189,28 @@ impl Users {
             self.run(move |store| store.delete_user(&id, Some(by)))
                 .await?,
         )
+    }
+
+    /// The user that is called so, however the name is written.
+    pub(super) async fn named(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
+        match username::fold(username) {
+            Ok(username) => self.by_name(&username).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The names of users, by id.
+    pub(super) async fn names(
+        &self,
+        ids: HashSet<String>,
+    ) -> Result<HashMap<String, String>, SessionError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids = Vec::from_iter(ids);
+        let users = self.run(move |store| store.users(&ids)).await?;
+        let name = |user: UserRecord| (user.id, user.username);
+        Ok(users.into_iter().map(name).collect())
     }
 
     async fn by_name(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {

@@ -118,6 +118,18 @@ impl SessionAdmin {
         Ok(SessionPage { sessions, next })
     }
 
+    /// The session with this public handle, expired or not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(&self, id: &str) -> Result<Option<SessionRecord>, SessionError> {
+        if is_no_text(id) {
+            return Ok(None);
+        }
+        let id = id.to_owned();
+        self.pipeline.run(move |store| store.find(&id)).await
+    }
+
     /// Ends the session with this public handle; whether there was one.
     ///
     /// # Errors

@@ -242,6 +242,8 @@ pub(crate) fn whole(number: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -262,6 +264,36 @@ mod tests {
             "# TYPE sessions_created_total counter",
         ] {
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+        }
+    }
+
+    /// The dashboard for Grafana asks for nothing that is not there, and for all that is.
+    #[test]
+    fn the_dashboard_shows_every_metric() {
+        let dashboard = include_str!("../../docs/grafana.json");
+        let parsed: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+        let metrics = Metrics::new().unwrap();
+        metrics.failed(&SessionError::Timeout);
+        let text = metrics.to_text();
+        let series: HashSet<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split(['{', ' ']).next())
+            .collect();
+        let mut asked = HashSet::new();
+        for panel in parsed["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let query = target["expr"].as_str().unwrap();
+                let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                asked.extend(words.filter(|word| word.starts_with("sessions_")));
+            }
+        }
+        let unknown: Vec<_> = asked.difference(&series).collect();
+        assert!(unknown.is_empty(), "{unknown:?} is not exported");
+        for family in metrics.registry.gather() {
+            let name = family.name();
+            let is_shown = asked.iter().any(|asked| asked.starts_with(name));
+            assert!(is_shown, "{name} is not shown");
         }
     }
 }

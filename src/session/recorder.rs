@@ -1,6 +1,6 @@
 //! Writes usage to the statistics, every minute, and samples how many sessions are live.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,8 +30,8 @@ pub(crate) struct Recorder {
 }
 
 struct State {
-    /// The last count of live sessions.
-    census: Census,
+    /// The last count of live sessions, where there are many.
+    census: Option<Census>,
     /// When the next one is to be made at the earliest.
     next_census: Instant,
     forgotten_at: Option<DateTime<Utc>>,
@@ -50,7 +50,7 @@ impl Recorder {
             clock,
             retention: TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX),
             state: Mutex::new(State {
-                census: Census::default(),
+                census: None,
                 next_census: Instant::now(),
                 forgotten_at: None,
             }),
@@ -79,38 +79,68 @@ impl Recorder {
     /// A round of the thread.
     fn record(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let census = self.census(now)?.0;
-        self.write(Some(census))?;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state
-            .forgotten_at
-            .is_none_or(|last| now - last >= FORGET_EVERY)
-        {
+        let census = self.sample(now);
+        if let Err(error) = &census {
+            tracing::warn!("live sessions could not be counted: {error}");
+        }
+        self.write(census.ok())?;
+        let forgotten_at = self.state().forgotten_at;
+        if forgotten_at.is_none_or(|last| now - last >= FORGET_EVERY) {
             self.stats.forget(now - self.retention, now)?;
-            state.forgotten_at = Some(now);
+            self.state().forgotten_at = Some(now);
         }
         Ok(())
     }
 
-    /// How many sessions are live, and whether that is exact: counted now if they are few, or if
-    /// the last count is old enough.
+    /// How many sessions are live, and whether that is exact: counted now if they are few. If not,
+    /// it is the last sample; only where there is none yet does who asks wait for the count.
     pub(crate) fn census(&self, now: DateTime<Utc>) -> Result<(Census, bool), StoreError> {
-        if let Some(census) = self.stats.census(now, Some(COUNTED_AT_ONCE))? {
-            self.keep(census);
+        if let Some(census) = self.few(now)? {
             return Ok((census, true));
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = Instant::now();
-        if start >= state.next_census {
-            if let Some(census) = self.stats.census(now, None)? {
-                state.census = census;
-            }
-            state.next_census = Instant::now() + start.elapsed() * PATIENCE;
-        }
-        let census = state.census;
-        drop(state);
-        self.keep(census);
+        let last = self.state().census;
+        let census = last.map_or_else(|| self.count(now), Ok)?;
         Ok((census, false))
+    }
+
+    /// The same for the thread, which makes the samples.
+    fn sample(&self, now: DateTime<Utc>) -> Result<Census, StoreError> {
+        if let Some(census) = self.few(now)? {
+            return Ok(census);
+        }
+        let state = self.state();
+        match state.census {
+            Some(last) if Instant::now() < state.next_census => Ok(last),
+            _ => {
+                drop(state);
+                self.count(now)
+            }
+        }
+    }
+
+    /// Counts if there are few.
+    fn few(&self, now: DateTime<Utc>) -> Result<Option<Census>, StoreError> {
+        let census = self.stats.census(now, Some(COUNTED_AT_ONCE))?;
+        if let Some(census) = census {
+            self.keep(census);
+            self.state().census = None;
+        }
+        Ok(census)
+    }
+
+    /// Counts, however many there are.
+    fn count(&self, now: DateTime<Utc>) -> Result<Census, StoreError> {
+        let start = Instant::now();
+        let census = self.stats.census(now, None)?.unwrap_or_default();
+        self.keep(census);
+        let mut state = self.state();
+        state.census = Some(census);
+        state.next_census = Instant::now() + start.elapsed() * PATIENCE;
+        Ok(census)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, census: Census) {

@@ -8,6 +8,7 @@ mod support;
 
 mod account_pages;
 mod accounts;
+mod admin_pages;
 mod api;
 mod bad_input;
 mod browser;

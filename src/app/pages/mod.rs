@@ -1,6 +1,7 @@
 //! The pages a browser opens. They work without JavaScript: a form posts and is redirected.
 
 mod account;
+mod admin;
 mod home;
 mod sign_in;
 
@@ -17,6 +18,7 @@ use super::notice::Notice;
 use super::users::Users;
 use crate::{DatabaseUrl, Session, UserRecord};
 
+pub(super) use admin::Live;
 pub(super) use home::StorageName;
 
 type PageResult = Result<Page, PageError>;
@@ -27,6 +29,7 @@ pub(super) struct Frame {
     /// Whether it is known who looks; if not, nothing is said of it.
     pub(super) is_known: bool,
     pub(super) username: Option<String>,
+    pub(super) is_admin: bool,
     pub(super) notice: Option<&'static str>,
 }
 
@@ -37,6 +40,7 @@ impl Frame {
             theme: "system",
             is_known: false,
             username: None,
+            is_admin: false,
             notice: None,
         }
     }
@@ -59,6 +63,7 @@ impl Frame {
             theme: session.data().theme.name(),
             is_known: true,
             username: user.map(|user| user.username.clone()),
+            is_admin: user.is_some_and(|user| user.is_admin),
             notice: notice.map(Notice::text),
         })
     }
@@ -69,6 +74,8 @@ enum Page {
     Html(Status, String, Option<u64>),
     /// To be fetched instead, with GET.
     Next(&'static str),
+    /// The same, with a query.
+    NextWith(String),
 }
 
 impl Page {
@@ -99,6 +106,7 @@ impl<'r> Responder<'r, 'static> for Page {
         let (status, html, retry_after) = match self {
             Self::Html(status, html, retry_after) => (status, html, retry_after),
             Self::Next(path) => return Redirect::to(path).respond_to(request),
+            Self::NextWith(path) => return Redirect::to(path).respond_to(request),
         };
         let mut response = RawHtml(html).respond_to(request)?;
         response.set_status(status);
@@ -109,7 +117,20 @@ impl<'r> Responder<'r, 'static> for Page {
     }
 }
 
-/// The one stylesheet, part of the program.
+/// What the dashboard has beside it.
+#[get("/static/admin.css")]
+fn admin_style() -> (ContentType, &'static str) {
+    (ContentType::CSS, include_str!("../../../static/admin.css"))
+}
+
+/// The one script, which the dashboard does without where scripts are switched off.
+#[get("/static/live.js")]
+fn script() -> (ContentType, &'static str) {
+    let script = include_str!("../../../static/live.js");
+    (ContentType::JavaScript, script)
+}
+
+/// The stylesheet of every page, part of the program.
 #[get("/static/style.css")]
 fn style() -> (ContentType, &'static str) {
     (ContentType::CSS, include_str!("../../../static/style.css"))
@@ -122,9 +143,10 @@ fn icon() -> (ContentType, &'static str) {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    let mut routes = routes![style, icon];
+    let mut routes = routes![style, admin_style, icon, script];
     routes.extend(home::routes());
     routes.extend(sign_in::routes());
     routes.extend(account::routes());
+    routes.extend(admin::routes());
     routes
 }

@@ -134,6 +134,12 @@ async fn account_deleted(session: Session<SessionData>, users: &State<Users>) ->
     farewell(&session, users, "Your account is deleted", message).await
 }
 
+#[get("/all-signed-out")]
+async fn all_signed_out(session: Session<SessionData>, users: &State<Users>) -> PageResult {
+    let message = "All sessions have ended, yours among them.";
+    farewell(&session, users, "Everybody is signed out", message).await
+}
+
 /// A page for those who are gone; others are sent on.
 async fn farewell(
     session: &Session<SessionData>,
@@ -159,6 +165,7 @@ pub(super) fn routes() -> Vec<Route> {
         register,
         logout,
         signed_out,
-        account_deleted
+        account_deleted,
+        all_signed_out
     ]
 }

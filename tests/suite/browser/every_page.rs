@@ -48,7 +48,7 @@ fn walk(chromium: &Chromium, looked_at: impl Fn(&Tab)) {
 }
 
 /// Finds what is amiss with the page as a document.
-const PROBLEMS: &str = r"
+pub(super) const PROBLEMS: &str = r"
     const all = (selector) => [...document.querySelectorAll(selector)];
     const problems = [];
     const need = (holds, what) => holds || problems.push(what);

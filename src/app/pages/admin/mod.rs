@@ -1,0 +1,212 @@
+//! `/admin`: what administrators see of everybody's sessions. `sessions` lists and shows single
+//! ones, `actions` is what can be done.
+
+mod actions;
+mod chart;
+mod hours;
+mod live;
+mod sessions;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use rocket::http::Status;
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
+use rocket::{Route, State, get, routes};
+
+use super::{ApiError, Frame, Notice, Page, PageError, PageResult, Session, Users};
+use crate::app::admin::Admin;
+use crate::app::data::SessionData;
+use crate::app::device;
+use crate::{SessionAdmin, SweepRecord};
+
+use chart::Chart;
+use live::Figures;
+use sessions::{List, Search};
+
+pub(in crate::app) use live::Live;
+
+const PATH: &str = "/admin";
+
+/// Hours of the longer chart.
+const WEEK: u16 = 7 * 24;
+
+/// Passes of the sweep that are shown.
+const SWEEPS: u32 = 10;
+
+/// An administrator at a page, which does not create a session for those who have none: such come
+/// with the token, or to a server under development.
+pub(super) struct Visitor {
+    session: Option<Session<SessionData>>,
+    has_token: bool,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Visitor {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+        let refused = |error: ApiError| Outcome::Error((error.status(), error));
+        let has_token = request.headers().contains("Authorization");
+        match request.guard::<Admin>().await {
+            Outcome::Success(_) if has_token => Outcome::Success(Self {
+                session: None,
+                has_token,
+            }),
+            Outcome::Success(_) => match request.guard::<Session<SessionData>>().await {
+                Outcome::Success(session) => Outcome::Success(Self {
+                    session: Some(session).filter(|session| session.id().is_some()),
+                    has_token,
+                }),
+                Outcome::Error((_, error)) => refused(error.into()),
+                Outcome::Forward(status) => refused(ApiError::of(status)),
+            },
+            Outcome::Error((Status::Unauthorized, ())) if !has_token => {
+                refused(ApiError::signed_out())
+            }
+            Outcome::Error((status, ())) | Outcome::Forward(status) => {
+                refused(ApiError::of(status))
+            }
+        }
+    }
+}
+
+impl Visitor {
+    /// What is around a page. For those without a session, the notice is in the address.
+    async fn frame(&self, users: &Users, done: Option<&str>) -> Result<Frame, PageError> {
+        match &self.session {
+            Some(session) => Frame::of(session, users).await,
+            None => Ok(Frame {
+                notice: done.and_then(Notice::from_code).map(Notice::text),
+                is_known: !self.has_token,
+                ..Frame::of_nobody()
+            }),
+        }
+    }
+
+    /// The handle of the visitor's own session.
+    fn session_id(&self) -> Option<String> {
+        self.session.as_ref()?.id()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin.html")]
+struct Dashboard<'a> {
+    frame: Frame,
+    figures: Figures,
+    is_exact: bool,
+    charts: [Chart; 2],
+    sweeps: Vec<Sweep>,
+    list: List,
+    /// What was wrong with the word that clears.
+    problem: Option<&'a str>,
+}
+
+/// A pass of the sweep.
+struct Sweep {
+    started_at: DateTime<Utc>,
+    ago: String,
+    deleted: u64,
+    elapsed: String,
+    error: Option<String>,
+}
+
+impl Sweep {
+    fn of(record: SweepRecord, now: DateTime<Utc>) -> Self {
+        Self {
+            started_at: record.started_at,
+            ago: device::ago(record.started_at, now),
+            deleted: record.deleted,
+            elapsed: format!("{:.3} s", record.elapsed.as_secs_f64()),
+            error: record.error,
+        }
+    }
+}
+
+/// 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The page; with `refused`, what was wrong with the form.
+async fn show(
+    visitor: &Visitor,
+    users: &Users,
+    sessions: &SessionAdmin,
+    search: Search<'_>,
+    done: Option<&str>,
+    refused: Option<&ApiError>,
+) -> PageResult {
+    let now = users.now();
+    let stats = sessions.stats(WEEK.into()).await?;
+    let rows = hours::rows(&stats.hours, now, WEEK);
+    let (Ok(day), Ok(week)) = (Chart::of_day(&rows), Chart::of_week(&rows)) else {
+        tracing::error!("a chart cannot be drawn");
+        return Err(ApiError::internal().into());
+    };
+    let sweeps = sessions.sweeps(SWEEPS).await?;
+    let page = Dashboard {
+        list: sessions::list(visitor, users, sessions, search).await?,
+        frame: visitor.frame(users, done).await?,
+        figures: Figures::of(&stats),
+        is_exact: stats.is_exact,
+        charts: [day, week],
+        sweeps: sweeps
+            .into_iter()
+            .map(|record| Sweep::of(record, now))
+            .collect(),
+        problem: refused.map(ApiError::message),
+    };
+    match refused {
+        Some(error) => Page::refused(error, &page),
+        None => Page::show(&page),
+    }
+}
+
+#[get("/admin?<q>&<after>&<done>")]
+async fn dashboard(
+    visitor: Result<Visitor, ApiError>,
+    users: &State<Users>,
+    sessions: &State<SessionAdmin>,
+    q: Option<&str>,
+    after: Option<&str>,
+    done: Option<&str>,
+) -> PageResult {
+    let visitor = visitor?;
+    let search = Search::new(q, after)?;
+    show(&visitor, users, sessions, search, done, None).await
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = routes![dashboard];
+    routes.extend(sessions::routes());
+    routes.extend(actions::routes());
+    routes.extend(live::routes());
+    routes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_in_groups_of_three() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The administrators' pages, as their HTML says it; what a browser makes of them is in `browser`.
+
+use chrono::{TimeDelta, Utc};
+use rocket::http::{Accept, ContentType, Header, Method, Status};
+use rocket::local::blocking::Client;
+use rocket::serde::json::Value;
+use rocket_diesel_sessions::{NewSession, SessionStore};
+
+use crate::accounts::{registered, signed_in};
+use crate::store::new_session;
+use crate::support::local::{ADMIN_TOKEN, Answer, application, application_of, figment, settings};
+use crate::support::{Database, Kind, Visitor};
+
+const PAGES: [(Method, &str); 6] = [
+    (Method::Get, "/admin"),
+    (Method::Get, "/admin/live"),
+    (Method::Get, "/admin/sessions/x"),
+    (Method::Post, "/admin/sessions/x/revoke"),
+    (Method::Post, "/admin/sweep"),
+    (Method::Post, "/admin/clear"),
+];
+
+/// The application where nobody is an administrator without being one.
+fn closed(database: &Database) -> Client {
+    let mut settings = settings(database, "");
+    settings.figment = figment("release", "");
+    application_of(settings, database.store()).0
+}
+
+fn administrator<'c>(client: &'c Client, database: &Database) -> Visitor<'c> {
+    let visitor = registered(client, "root");
+    database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'root'");
+    visitor
+}
+
+/// What a browser gets; `token` is for the header `Authorization`.
+fn browse(client: &Client, method: Method, path: &str, token: Option<&str>) -> Answer {
+    let mut request = client.req(method, path.to_owned());
+    if let Some(token) = token {
+        request.add_header(Header::new("Authorization", format!("Bearer {token}")));
+    }
+    let form = ContentType::Form;
+    request.header(Accept::HTML).header(form).dispatch().into()
+}
+
+/// The path that an answer sends on to.
+fn next(answer: &Answer) -> &str {
+    assert_eq!(answer.status, Status::SeeOther, "{}", answer.body);
+    answer.header("location").unwrap()
+}
+
+/// The handles in the list, in their order.
+fn listed(page: &Answer) -> Vec<String> {
+    assert_eq!(page.status, Status::Ok, "{}", page.body);
+    let rows = page.body.split("<a href=\"/admin/sessions/").skip(1);
+    rows.map(|row| row.split('"').next().unwrap().to_owned())
+        .collect()
+}
+
+/// Where the link to the next page leads.
+fn older(page: &Answer) -> Option<String> {
+    let link = page.body.split("rel=\"next\"").next()?;
+    let is_there = link.len() < page.body.len();
+    let href = link.rsplit("href=\"").next()?.split(['"', '#']).next()?;
+    is_there.then(|| href.replace("&#38;", "&"))
+}
+
+fn handle(visitor: &mut Visitor<'_>) -> String {
+    visitor.session()["id"].as_str().unwrap().to_owned()
+}
+
+on_each_database! {
+    fn they_are_for_administrators(database: &Database) {
+        let client = closed(database);
+        let (mut root, mut ada) = (administrator(&client, database), registered(&client, "ada"));
+        for (method, path) in PAGES {
+            let stranger = browse(&client, method, path, None);
+            if path != "/admin/live" {
+                assert_eq!(next(&stranger), "/login", "{path}");
+            }
+            let form = Some("application/x-www-form-urlencoded");
+            for (visitor, status) in [(&mut Visitor::new(&client), 401), (&mut ada, 403)] {
+                let answer = visitor.send(method, path, form, "word=clear");
+                assert_eq!(answer.status.code, status, "{path}");
+                assert!(answer.json()["error"]["code"].is_string());
+            }
+            let wrong = browse(&client, method, path, Some("a wrong token"));
+            assert_eq!(wrong.status, Status::Unauthorized, "{path}");
+        }
+        assert_eq!(database.sessions(), 2);
+        assert!(root.get("/").body.contains("<a href=\"/admin\">Administration</a>"));
+        assert!(!ada.get("/").body.contains("/admin"));
+        assert_eq!(root.get("/admin").status, Status::Ok);
+        let page = browse(&client, Method::Get, "/admin", Some(ADMIN_TOKEN));
+        assert_eq!((listed(&page).len(), page.cookie()), (2, None));
+        database.execute("UPDATE users SET is_admin = FALSE");
+        assert_eq!(root.get("/admin").status, Status::Forbidden);
+    }
+
+    fn the_list_is_paged_newest_first(database: &Database) {
+        let (client, _) = application(database, "");
+        let made: Vec<NewSession> = (0..120).map(|_| new_session(None)).collect();
+        database.store().create(&made).unwrap();
+        let mut visitor = Visitor::new(&client);
+        let (mut path, mut seen) = ("/admin".to_owned(), Vec::new());
+        let mut lengths = Vec::new();
+        loop {
+            let page = visitor.get(&path);
+            let handles = listed(&page);
+            lengths.push(handles.len());
+            seen.extend(handles);
+            assert_eq!(page.body.contains(">Newest</a>"), lengths.len() > 1);
+            match older(&page) {
+                Some(next) => path = next,
+                None => break,
+            }
+        }
+        let newest_first: Vec<String> = made.into_iter().rev().map(|new| new.id).collect();
+        assert_eq!((lengths, seen), (vec![50, 50, 20], newest_first));
+        assert_eq!(visitor.cookie, None);
+        assert_eq!(database.sessions(), 120, "who looks is not stored");
+        assert_eq!(visitor.get("/admin?after=x").status, Status::UnprocessableEntity);
+    }
+
+    fn one_can_search_for_users_and_handles(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = registered(&client, "ada.l");
+        let phone = handle(&mut signed_in(&client, "ada.l"));
+        let (hers, user) = (handle(&mut ada), ada.user_id());
+        let other = handle(&mut registered(&client, "bob"));
+        // A name of the form of a handle hides no session.
+        registered(&client, &hers);
+        let mut visitor = Visitor::new(&client);
+        let mut found = |q: &str| {
+            let mut handles = listed(&visitor.get(&format!("/admin?q={q}")));
+            handles.sort();
+            handles
+        };
+        let mut both = [phone, hers.clone()];
+        both.sort();
+        for q in ["ada.l", "ADA.l", "%20ada.l%20", user.as_str().unwrap()] {
+            assert_eq!(found(q), both, "{q}");
+        }
+        assert_eq!(found(&hers), std::slice::from_ref(&hers));
+        assert_eq!(found(&other), [other]);
+        let long = "x".repeat(10_000);
+        for q in ["ada", "%00", "%25", "a%20or%201=1", "%F0%9F%91%8B", &long] {
+            assert_eq!(found(q), [""; 0], "{q}");
+        }
+        assert_eq!(found("").len(), 4);
+        let page = visitor.get("/admin?q=%3Cscript%3Ealert(1)%22").body;
+        assert!(!page.contains("<script>") && page.contains("&#60;script&#62;alert"), "{page}");
+    }
+
+    fn a_session_is_shown_whole_and_as_text(database: &Database) {
+        let (client, _) = application(database, "");
+        database.add_users(&["ada"]);
+        let mut new = new_session(Some("ada"));
+        new.data = r#"{"note":"</pre><script>alert(1)</script>","list":[1,2]}"#.into();
+        new.user_agent = Some("<b>bold</b>".to_owned());
+        new.expires_at = Utc::now() - TimeDelta::hours(1);
+        let mut broken = new_session(None);
+        broken.data = "{<i>".into();
+        database.store().create(&[new.clone(), broken.clone()]).unwrap();
+        let mut visitor = Visitor::new(&client);
+        let path = format!("/admin/sessions/{}", new.id);
+        let page = visitor.get(&path).body;
+        for text in [
+            new.session_id.to_string().as_str(),
+            ">ada</a>",
+            "&#60;b&#62;bold&#60;/b&#62;",
+            "expired</span>",
+            "&#34;list&#34;: [\n    1,\n    2\n  ]",
+            "&#60;/pre&#62;&#60;script&#62;alert(1)",
+        ] {
+            assert!(page.contains(text), "{text}: {page}");
+        }
+        assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
+        let hex = |bytes: &[u8]| -> Vec<String> {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let hash = hex(new.token_hash.as_bytes()).concat();
+        assert!(!page.to_lowercase().contains(&hash), "{page}");
+        let page = visitor.get(&format!("/admin/sessions/{}", broken.id)).body;
+        assert!(page.contains("{&#60;i&#62;"), "{page}");
+        for id in ["nobody", "%00"] {
+            assert_eq!(visitor.get(&format!("/admin/sessions/{id}")).status, Status::NotFound);
+        }
+        assert_eq!(database.sessions(), 2);
+    }
+
+    fn a_session_is_revoked(database: &Database) {
+        let client = closed(database);
+        let mut root = administrator(&client, database);
+        let (mut ada, mut bob) = (registered(&client, "ada"), registered(&client, "bob"));
+        let revoke = |id: &str| format!("/admin/sessions/{id}/revoke");
+        let hers = handle(&mut ada);
+        assert_eq!(next(&root.post_form(&revoke(&hers), "q=ad%26a")), "/admin?q=ad%26a");
+        assert_eq!((ada.user_id(), bob.user_id().is_string()), (Value::Null, true));
+        assert!(root.get("/admin").body.contains("That session has ended."));
+        assert!(!root.get("/admin").body.contains("has ended."), "a notice is shown once");
+        assert_eq!(next(&root.post_form(&revoke(&hers), "")), "/admin");
+        assert!(root.get("/admin").body.contains("had ended already"));
+
+        // With the token, nothing is remembered: the address says it.
+        let path = revoke(&handle(&mut bob));
+        let answer = browse(&client, Method::Post, &path, Some(ADMIN_TOKEN));
+        assert_eq!((next(&answer), answer.cookie()), ("/admin?done=session_ended", None));
+        let page = browse(&client, Method::Get, next(&answer), Some(ADMIN_TOKEN));
+        assert!(page.body.contains("That session has ended."), "{}", page.body);
+        let forged = browse(&client, Method::Get, "/admin?done=%3Cb%3E", Some(ADMIN_TOKEN));
+        assert!(!forged.body.contains("id=\"notice\""), "{}", forged.body);
+        assert_eq!(database.sessions(), 1);
+
+        let own = revoke(&handle(&mut root));
+        assert_eq!(next(&root.post_form(&own, "")), "/signed-out");
+        assert_eq!((root.cookie, database.sessions()), (None, 0));
+    }
+
+    fn all_end_when_the_word_is_typed(database: &Database) {
+        let client = closed(database);
+        let mut root = administrator(&client, database);
+        registered(&client, "ada");
+        for (form, status) in [
+            ("word=", 422), ("word=Clear", 422), ("word=clearly", 422), ("", 422),
+        ] {
+            let answer = root.post_form("/admin/clear", form);
+            assert_eq!(answer.status.code, status, "{form}");
+            assert_eq!(answer.body.contains("role=\"alert\""), !form.is_empty(), "{form}");
+            assert_eq!(database.sessions(), 2, "{form}");
+        }
+        assert_eq!(next(&root.post_form("/admin/clear", "word=clear")), "/all-signed-out");
+        assert_eq!(database.sessions(), 0);
+        assert!(root.get("/all-signed-out").body.contains("Everybody is signed out"));
+        assert_eq!(root.get("/admin").status, Status::Unauthorized);
+
+        let (open, _) = application(database, "");
+        let mut visitor = Visitor::new(&open);
+        visitor.visit();
+        let answer = visitor.post_form("/admin/clear", "word=clear");
+        assert_eq!(next(&answer), "/admin?done=all_ended");
+        assert!(visitor.get(next(&answer)).body.contains("All sessions have ended."));
+        assert_eq!(database.sessions(), 0);
+    }
+
+    fn a_sweep_can_be_made_and_is_told_of(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut visitor = Visitor::new(&client);
+        assert!(visitor.get("/admin").body.contains("No pass has been made yet"));
+        let mut made: Vec<NewSession> = (0..7).map(|_| new_session(None)).collect();
+        for new in &mut made[1..] {
+            new.expires_at = Utc::now() - TimeDelta::hours(1);
+        }
+        database.store().create(&made).unwrap();
+        assert_eq!(listed(&visitor.get("/admin")), [made[0].id.clone()]);
+        let answer = visitor.post_form("/admin/sweep", "");
+        assert_eq!(next(&answer), "/admin?done=swept");
+        assert_eq!(database.sessions(), 1);
+        let page = visitor.get(next(&answer)).body;
+        assert!(page.contains("Expired sessions are deleted."), "{page}");
+        let row = page.split("id=\"sweep-list\"").nth(1).unwrap();
+        let row = row.split("<tr>").nth(2).unwrap().split("</tr>").next().unwrap();
+        assert!(row.contains("<td class=\"number\">6</td>") && row.contains("done"), "{row}");
+    }
+
+    fn the_charts_have_their_numbers_as_tables(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut visitor = Visitor::new(&client);
+        for _ in 0..3 {
+            Visitor::new(&client).visit();
+        }
+        let row = |hours: i64, created: u32, ended: u32| {
+            use rocket_diesel_sessions::Clock;
+            let hour = (clock.now() - TimeDelta::hours(hours)).format("%Y-%m-%d %H:00:00");
+            database.execute(&format!(
+                "INSERT INTO session_stats VALUES ('{hour}', {created}, 1, 0, 0, {ended}, 0, 0, 0)"
+            ));
+        };
+        row(2, 1234, 55);
+        row(30, 9876, 0);
+        row(24 * 8, 777_777, 0);
+        let page = visitor.get("/admin").body;
+        let table = |id: &str| {
+            let table = page.split(&format!("id=\"table-{id}\"")).nth(1).unwrap();
+            let rows = table.split("</table>").next().unwrap().split("<tr>").skip(2);
+            let numbers = |row: &str| -> Vec<String> {
+                let cells = row.split("<td class=\"number\">").skip(1);
+                cells.map(|cell| cell.split('<').next().unwrap().to_owned()).collect()
+            };
+            rows.map(numbers).collect::<Vec<_>>()
+        };
+        let (day, week) = (table("day"), table("week"));
+        assert_eq!((day.len(), week.len()), (24, 168));
+        assert_eq!(day[..3], [["3", "0"], ["0", "0"], ["1,234", "56"]]);
+        assert_eq!(day[..], week[..24]);
+        assert_eq!(week[30], ["9,876", "1"]);
+        assert!(!page.contains("777"), "{page}");
+        assert!(page.contains("1,237 sessions created and 56 ended; most"), "{page}");
+        assert_eq!(page.matches("<svg").count(), 2);
+        for inline in ["style=", "<style", "#010000"] {
+            assert!(!page.contains(inline), "{inline}: {page}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_database_has_a_page_too() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let page = Visitor::new(&client).get("/admin").body;
+    assert!(page.contains("Nobody has a session."), "{page}");
+    assert!(page.contains("0 sessions created and 0 ended."), "{page}");
+}
+
+#[test]
+fn streams_of_figures_are_few_and_end_with_the_server() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    Visitor::new(&client).visit();
+    let open: Vec<_> = (0..20)
+        .map(|_| client.get("/admin/live").dispatch())
+        .collect();
+    assert!(open.iter().all(|stream| stream.status() == Status::Ok));
+    let one_more = Answer::from(client.get("/admin/live").dispatch());
+    assert_eq!(one_more.status, Status::ServiceUnavailable);
+    assert_eq!(one_more.header("retry-after"), Some("1"));
+    drop(open);
+    let stream = client.get("/admin/live").dispatch();
+    assert_eq!(stream.content_type(), Some(ContentType::EventStream));
+    client.rocket().shutdown().notify();
+    let events = stream.into_string().unwrap();
+    assert!(
+        events.contains(r#"data:{"active":1,"signedIn":0,"anonymous":1,"created":1,"ended":0}"#),
+        "{events}"
+    );
+}

@@ -1,0 +1,94 @@
+//! The dashboard, with many sessions.
+
+use rocket::serde::json::{Value, json};
+
+use super::every_page::PROBLEMS;
+use super::{COUNT_A_VISIT, register};
+use crate::support::{Chromium, Database, Kind, Server, wait_until};
+
+const SESSIONS: u32 = 100_000;
+
+/// Adds sessions, all of them older than those that the server makes; every third is of a user.
+fn add_sessions(database: &Database, user_id: &str) {
+    let (numbers, now, later, hash) = match database.kind() {
+        Kind::Sqlite => (
+            format!("SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {SESSIONS}"),
+            "datetime('now')",
+            "datetime('now', '+1 day')",
+            "randomblob(32)",
+        ),
+        Kind::Postgres => (
+            format!("SELECT generate_series(1, {SESSIONS})"),
+            "now() AT TIME ZONE 'utc'",
+            "now() AT TIME ZONE 'utc' + interval '1 day'",
+            "decode(repeat('ab', 32), 'hex')",
+        ),
+    };
+    let digits = "substr(CAST(1000000 + n AS TEXT), 2)";
+    database.execute(&format!(
+        "INSERT INTO sessions (id, session_id, token_hash, user_id, data, expires_at,
+            absolute_expires_at, last_seen_at, created_at, updated_at)
+        WITH RECURSIVE number(n) AS ({numbers})
+        SELECT 'made{user_id}' || {digits}, '01900000-0000-7000-8000-000000' || {digits}, {hash},
+            CASE WHEN n % 3 = 0 THEN '{user_id}' END, '{{\"note\":\"<script>\"}}',
+            {later}, {later}, {now}, {now}, {now} FROM number"
+    ));
+}
+
+on_each_database! {
+    fn an_administrator_finds_and_ends_one_of_many_sessions(database: &Database) {
+        let Some(chromium) = Chromium::find() else {
+            return;
+        };
+        let server = Server::start(database);
+        let tab = chromium.open(&server);
+        register(&tab, "root");
+        database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'root'");
+        database.add_users(&["grace"]);
+        add_sessions(database, "grace");
+
+        tab.reload();
+        tab.follow("Administration");
+        assert_eq!(tab.path(), "/admin");
+        assert_eq!(tab.count("#session-list tbody tr"), 50);
+        assert_eq!(tab.count("figure svg"), 2);
+        assert_eq!(tab.execute(PROBLEMS), json!([]));
+
+        // Somebody comes, and the figures say so without anybody asking.
+        let created = || tab.text("[data-figure=created]").parse::<u32>().unwrap();
+        wait_until("the figures are live", || tab.text("#live-status") == "live");
+        let before = created();
+        let client = chromium.open(&server);
+        client.goto("/");
+        client.click(COUNT_A_VISIT);
+        wait_until("the new session is counted", || created() > before);
+
+        tab.follow("Older");
+        assert_eq!(tab.count("#session-list tbody tr"), 50);
+        tab.fill("q", "Grace");
+        tab.click(".search button");
+        assert_eq!(tab.text("#session-1"), "madegrace099999");
+        assert_eq!(tab.text("#session-list tbody td"), "grace");
+        tab.follow("madegrace099999");
+        assert!(tab.text("pre").contains("\"note\": \"<script>\""));
+        assert_eq!(tab.execute(PROBLEMS), json!([]));
+        tab.click("form[action$='/revoke'] button");
+        assert_eq!(tab.text("#notice"), "That session has ended.");
+        tab.fill("q", "madegrace099999");
+        tab.click(".search button");
+        assert!(tab.text("#no-sessions").contains("No session is found"));
+        assert_eq!(database.sessions(), i64::from(SESSIONS) + 1);
+
+        let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
+        let console: Vec<Value> = tab.log("browser").into_iter().filter(is_serious).collect();
+        assert!(console.is_empty(), "{console:?}");
+        tab.goto("/admin");
+        tab.execute("document.querySelectorAll('details').forEach((one) => (one.open = true))");
+        for width in [390, 320] {
+            tab.set_width(width);
+            let overflow = "const {scrollWidth, clientWidth} = document.documentElement; \
+                            return scrollWidth - clientWidth";
+            assert_eq!(tab.execute(overflow), json!(0), "at {width}");
+        }
+    }
+}
