@@ -18,6 +18,9 @@ pub(crate) const COUNTED_AT_ONCE: u32 = 10_000;
 /// percent of the time at most.
 const PATIENCE: u32 = 100;
 
+/// The first sample comes this long after the start.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+
 /// How often old statistics are forgotten.
 const FORGET_EVERY: TimeDelta = TimeDelta::hours(1);
 
@@ -59,8 +62,9 @@ impl Recorder {
 
     /// Starts the thread `session-recorder`.
     pub(crate) fn start(self: Arc<Self>, interval: Duration) -> std::io::Result<Background> {
+        // Soon, so that who looks at a large table after a start need not wait for its count.
         let schedule = Schedule {
-            first: interval,
+            first: FIRST_DELAY.min(interval),
             interval,
         };
         Background::start("session-recorder", schedule, move |_| match self.record() {

@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod many;
 mod users;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -24,8 +25,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::{
-    ListSessions, NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore,
-    StoreError, SweepBatch, Swept, TokenHash, TouchSession, WriteBatch, Written,
+    NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError,
+    TokenHash, TouchSession, WriteBatch, Written,
 };
 
 pub use users::run_with_users;
@@ -63,8 +64,8 @@ pub fn run(store: &dyn SessionStore) -> Checked {
         a_rotation_keeps_all_but_the_token,
         what_has_expired_is_not_changed,
         what_is_gone_stays_gone,
-        a_list_is_paged_newest_first,
-        a_sweep_takes_the_expired_alone,
+        many::a_list_is_paged_newest_first,
+        many::a_sweep_takes_the_expired_alone,
     ];
     CHECKS.iter().try_for_each(|check| check(store))
 }
@@ -323,81 +324,4 @@ fn what_is_gone_stays_gone(store: &dyn SessionStore) -> Checked {
     same(CHECK, load(store, record.session_id)?, None)?;
     same(CHECK, store.find(&record.id)?, None)?;
     same(CHECK, load(store, kept.session_id)?, Some(kept))
-}
-
-fn clear(store: &dyn SessionStore) -> Checked {
-    while !store.clear(now(), 1000)?.is_empty() {}
-    Ok(())
-}
-
-fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a list has live sessions only, newest first, page by page";
-    let now = now();
-    clear(store)?;
-    let mut expected = Vec::new();
-    for _ in 0..3 {
-        expected.insert(0, created(store, now)?.session_id);
-    }
-    let mut query = ListSessions {
-        now,
-        after: None,
-        user_id: None,
-        limit: 2,
-    };
-    let mut seen = Vec::new();
-    loop {
-        let page = store.list(&query)?;
-        let Some(last) = page.last() else { break };
-        query.after = Some(last.session_id);
-        seen.extend(page.iter().map(|record| record.session_id));
-    }
-    same(CHECK, seen, expected)?;
-    let late = ListSessions {
-        now: now + TimeDelta::days(1),
-        after: None,
-        ..query.clone()
-    };
-    same(CHECK, store.list(&late)?, Vec::new())?;
-    let nobodys = ListSessions {
-        after: None,
-        user_id: Some("nobody".to_owned()),
-        ..query
-    };
-    same(CHECK, store.list(&nobodys)?, Vec::new())
-}
-
-fn a_sweep_takes_the_expired_alone(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a sweep takes expired sessions alone, a batch at a time";
-    let now = now();
-    clear(store)?;
-    let live = created(store, now)?;
-    let mut expired = Vec::new();
-    for _ in 0..3 {
-        expired.push(created(store, now - TimeDelta::days(1))?.id);
-    }
-    expired.sort();
-    let batch = |handles| SweepBatch {
-        now,
-        limit: 2,
-        handles,
-    };
-    let swept = [store.sweep(&batch(true))?, store.sweep(&batch(true))?];
-    same(CHECK, swept.each_ref().map(|swept| swept.deleted), [2, 1])?;
-    let mut handles = swept.map(|swept| swept.handles).concat();
-    handles.sort();
-    same(CHECK, handles, expired)?;
-    same(CHECK, store.sweep(&batch(true))?, Swept::default())?;
-    for _ in 0..3 {
-        created(store, now - TimeDelta::days(1))?;
-    }
-    for deleted in [2, 1, 0] {
-        same(CHECK, store.sweep(&batch(false))?.deleted, deleted)?;
-    }
-    same(CHECK, load(store, live.session_id)?, Some(live.clone()))?;
-    let before = now - TimeDelta::microseconds(1);
-    same(CHECK, store.clear(before, 10)?, Vec::new())?;
-    same(CHECK, store.clear(now, 10)?, vec![live.id])?;
-    same(CHECK, store.clear(now, 10)?, Vec::new())?;
-    store.ping()?;
-    same(CHECK, store.max_writers() > 0, true)
 }

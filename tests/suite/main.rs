@@ -42,4 +42,5 @@ mod start;
 mod statistics;
 mod store;
 mod terminal;
+mod user_races;
 mod users;

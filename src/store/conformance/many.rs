@@ -1,0 +1,83 @@
+//! What a store must do about many sessions: list them page by page, and delete the expired.
+
+use chrono::TimeDelta;
+
+use super::{Checked, created, load, now, same};
+use crate::store::{ListSessions, SessionStore, SweepBatch, Swept};
+
+fn clear(store: &dyn SessionStore) -> Checked {
+    while !store.clear(now(), 1000)?.is_empty() {}
+    Ok(())
+}
+
+pub(super) fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a list has live sessions only, newest first, page by page";
+    let now = now();
+    clear(store)?;
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        expected.insert(0, created(store, now)?.session_id);
+    }
+    let mut query = ListSessions {
+        now,
+        after: None,
+        user_id: None,
+        limit: 2,
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = store.list(&query)?;
+        let Some(last) = page.last() else { break };
+        query.after = Some(last.session_id);
+        seen.extend(page.iter().map(|record| record.session_id));
+    }
+    same(CHECK, seen, expected)?;
+    let late = ListSessions {
+        now: now + TimeDelta::days(1),
+        after: None,
+        ..query.clone()
+    };
+    same(CHECK, store.list(&late)?, Vec::new())?;
+    let nobodys = ListSessions {
+        after: None,
+        user_id: Some("nobody".to_owned()),
+        ..query
+    };
+    same(CHECK, store.list(&nobodys)?, Vec::new())
+}
+
+pub(super) fn a_sweep_takes_the_expired_alone(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a sweep takes expired sessions alone, a batch at a time";
+    let now = now();
+    clear(store)?;
+    let live = created(store, now)?;
+    let mut expired = Vec::new();
+    for _ in 0..3 {
+        expired.push(created(store, now - TimeDelta::days(1))?.id);
+    }
+    expired.sort();
+    let batch = |handles| SweepBatch {
+        now,
+        limit: 2,
+        handles,
+    };
+    let swept = [store.sweep(&batch(true))?, store.sweep(&batch(true))?];
+    same(CHECK, swept.each_ref().map(|swept| swept.deleted), [2, 1])?;
+    let mut handles = swept.map(|swept| swept.handles).concat();
+    handles.sort();
+    same(CHECK, handles, expired)?;
+    same(CHECK, store.sweep(&batch(true))?, Swept::default())?;
+    for _ in 0..3 {
+        created(store, now - TimeDelta::days(1))?;
+    }
+    for deleted in [2, 1, 0] {
+        same(CHECK, store.sweep(&batch(false))?.deleted, deleted)?;
+    }
+    same(CHECK, load(store, live.session_id)?, Some(live.clone()))?;
+    let before = now - TimeDelta::microseconds(1);
+    same(CHECK, store.clear(before, 10)?, Vec::new())?;
+    same(CHECK, store.clear(now, 10)?, vec![live.id])?;
+    same(CHECK, store.clear(now, 10)?, Vec::new())?;
+    store.ping()?;
+    same(CHECK, store.max_writers() > 0, true)
+}
