@@ -93,7 +93,7 @@ impl<'r> FromRequest<'r> for Admin {
 
 /// Whether the request was made to this machine by a name of its own. Another name may be of a
 /// site that has it point here, so that its pages can ask us (DNS rebinding).
-fn names_loopback(request: &Request<'_>) -> bool {
+pub(super) fn names_loopback(request: &Request<'_>) -> bool {
     match request.host().map(Host::domain) {
         // Rocket's local client names none.
         None => true,

@@ -7,7 +7,7 @@ use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 
-use super::admin::Admin;
+use super::admin::{Admin, names_loopback};
 use crate::SessionAdmin;
 
 /// A request from this machine, or of an administrator. Behind a proxy on this machine every
@@ -19,9 +19,12 @@ impl<'r> FromRequest<'r> for Scraper {
     type Error = ();
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
-        const PASSED_ON: [&str; 3] = ["Forwarded", "X-Forwarded-For", "X-Real-IP"];
+        const PASSED_ON: [&str; 4] = ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"];
         let headers = request.headers();
-        let is_direct = !PASSED_ON.iter().any(|name| headers.contains(name));
+        let own = request.rocket().config().ip_header.as_ref();
+        let is_direct = !PASSED_ON.iter().any(|name| headers.contains(name))
+            && own.is_none_or(|name| !headers.contains(name))
+            && names_loopback(request);
         let is_from_here = request
             .remote()
             .is_some_and(|remote| IpAddr::to_canonical(&remote.ip()).is_loopback());

@@ -40,7 +40,8 @@ use request_id::{RequestLog, traced};
 use users::Users;
 
 use crate::{
-    Clock, CrossSiteProtection, DieselStore, SessionStore, Sessions, StatsStore, UserStore,
+    Clock, CrossSiteProtection, DieselStore, SessionAdmin, SessionStore, Sessions, StatsStore,
+    UserStore,
 };
 
 /// Where the application keeps what it keeps.
@@ -107,6 +108,13 @@ pub fn rocket(
             "No caching of API answers",
             |request, response| Box::pin(async move { forbid_caching(request, response) }),
         ))
+        .attach(AdHoc::on_liftoff("Users watch for outages", |rocket| {
+            Box::pin(async move {
+                if let (Some(users), Some(sessions)) = (rocket.state::<Users>(), rocket.state()) {
+                    users.watch(SessionAdmin::clone(sessions));
+                }
+            })
+        }))
         .attach(AdHoc::on_liftoff("Start message", |rocket| {
             Box::pin(async move { print_start(rocket, &database) })
         }))

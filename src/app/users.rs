@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -18,8 +18,8 @@ use super::guesses::{At, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
 use super::username;
 use crate::{
-    ActingSession, Clock, PasswordChange, SessionError, StoreError, UserChange, UserRecord,
-    UserStore,
+    ActingSession, Clock, PasswordChange, SessionAdmin, SessionError, StoreError, UserChange,
+    UserRecord, UserStore,
 };
 
 /// Calls of the store at a time.
@@ -33,6 +33,8 @@ pub(super) struct Users {
     guesses: Guesses,
     clock: Arc<dyn Clock>,
     reauthenticate_after: Duration,
+    /// Knows of outages.
+    sessions: OnceLock<SessionAdmin>,
 }
 
 impl Users {
@@ -52,7 +54,14 @@ impl Users {
             guesses: Guesses::new(config, &clock),
             clock,
             reauthenticate_after: config.reauthenticate_after,
+            sessions: OnceLock::new(),
         })
+    }
+
+    /// Lets calls fail at once while the session layer finds the database down.
+    pub(super) fn watch(&self, sessions: SessionAdmin) {
+        // Rocket ignites once.
+        let _ = self.sessions.set(sessions);
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -223,6 +232,9 @@ impl Users {
         &self,
         call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
+        if let Some(sessions) = self.sessions.get() {
+            sessions.check()?;
+        }
         let (calls, store) = (Arc::clone(&self.calls), Arc::clone(&self.store));
         let deadline = Instant::now() + self.timeout;
         let answer = timeout_at(deadline.into(), async move {

@@ -4,7 +4,8 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use clap::Args;
 use rocket_diesel_sessions::app::view::StatsView;
 use rocket_diesel_sessions::{
-    Clock, DieselStore, EndReason, SessionStats, StatsStore, StoreError, SystemClock, UsageDelta,
+    Census, Clock, DieselStore, EndReason, SessionStats, StatsStore, StoreError, SystemClock,
+    UsageDelta,
 };
 
 use super::Failure;
@@ -14,6 +15,9 @@ use super::table::Table;
 
 /// How many of the next expiries are told.
 const NEXT_EXPIRIES: u32 = 10;
+
+/// What is counted where all of it takes too long.
+const COUNTED_IN_TIME: u32 = 10_000;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -29,11 +33,23 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Failure> {
     let (store, now) = (&database.store, SystemClock.now());
     let from = hour(now) - TimeDelta::hours(i64::from(arguments.hours) - 1);
-    let census = store.census(now, None)?.unwrap_or_default();
+    // A table may be too large to be counted in the time that a statement has.
+    let counted = store.census(now, None);
+    let is_exact = counted.is_ok();
+    let census = match counted {
+        Ok(census) => census.unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!("sessions could not be counted: {error}");
+            store.census(now, Some(COUNTED_IN_TIME))?.unwrap_or(Census {
+                active: COUNTED_IN_TIME.into(),
+                signed_in: 0,
+            })
+        }
+    };
     let stats = SessionStats {
         active: census.active,
         signed_in: census.signed_in,
-        is_exact: true,
+        is_exact,
         hours: store.usage(from)?,
         next_expiries: store.next_expiries(now, NEXT_EXPIRIES)?,
     };
@@ -41,8 +57,9 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
         return say_json(&StatsView::from(stats));
     }
     let anonymous = stats.active.saturating_sub(stats.signed_in);
+    let at_least = if is_exact { "" } else { "at least " };
     say(format_args!(
-        "{} live sessions: {} signed in, {anonymous} anonymous",
+        "{at_least}{} live sessions: {} signed in, {anonymous} anonymous",
         stats.active, stats.signed_in
     ))?;
     if stats.hours.is_empty() {

@@ -1,7 +1,7 @@
 //! `sweep`.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,19 +17,24 @@ pub(super) fn run(database: &Database) -> Result<(), Failure> {
     let Database { url, store } = database;
     let now = SystemClock.now();
     let bar = progress(store, now)?;
-    let swept = sweep_with_progress(store, now, |deleted| bar.set_position(deleted as u64));
+    let (start, mut deleted) = (Instant::now(), 0);
+    let swept = sweep_with_progress(store, now, |so_far| {
+        deleted = so_far;
+        bar.set_position(so_far as u64);
+    });
     bar.finish_and_clear();
-    let report = swept?;
-    note_ended(store, EndReason::Expired, report.deleted);
+    // What was deleted before a failure stays deleted.
+    note_ended(store, EndReason::Expired, deleted);
     let record = SweepRecord {
         started_at: now,
-        elapsed: report.elapsed,
-        deleted: report.deleted as u64,
-        error: None,
+        elapsed: start.elapsed(),
+        deleted: deleted as u64,
+        error: swept.as_ref().err().map(ToString::to_string),
     };
     if let Err(error) = store.add_sweep(&record) {
         tracing::warn!("the statistics do not have it: {error}");
     }
+    let report = swept?;
     say(format_args!(
         "{url}: deleted {} expired sessions in {:.1?}",
         report.deleted, report.elapsed

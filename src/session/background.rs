@@ -1,5 +1,6 @@
 //! A thread of its own for what is done again and again, until it is stopped.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,6 +23,14 @@ pub(crate) struct Background {
     /// Its end is the signal to stop.
     stop: Sender<()>,
     thread: JoinHandle<()>,
+}
+
+/// A panic is a failure like others: the thread goes on.
+fn guarded(name: &str, work: impl FnOnce() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!("the thread {name} panicked, it will go on");
+        false
+    })
 }
 
 /// Tells the work when to stop.
@@ -47,7 +56,7 @@ impl Background {
             let stop = Stop(stopped);
             let (mut wait, mut backoff) = (schedule.first, FIRST_BACKOFF);
             while !stop.within(wait) {
-                if work(&stop) {
+                if guarded(name, || work(&stop)) {
                     backoff = FIRST_BACKOFF;
                     wait = schedule.interval;
                 } else {

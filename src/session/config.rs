@@ -18,8 +18,11 @@ const SECTION: &str = "sessions";
 /// Ten years: longer durations are mistakes, and could leave the range of dates.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
+/// Connections of the sweeper and the recorder.
+const BACKGROUND_CONNECTIONS: u32 = 2;
+
 /// Connections beside the workers': for calls that do not go through the queue, and the sweep.
-const OTHER_CONNECTIONS: u32 = CALL_CONNECTIONS + 1;
+const OTHER_CONNECTIONS: u32 = CALL_CONNECTIONS + BACKGROUND_CONNECTIONS;
 
 /// Settings of the session layer. Durations are written as in `"24h"` or `"1h 30m"`.
 ///
@@ -83,7 +86,7 @@ pub struct SessionConfig {
     pub on_undecodable: OnUndecodable,
     /// Whether a start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
-    /// Most database connections at a time: the workers' and five more, up to 1000.
+    /// Most database connections at a time: the workers' and six more, up to 1000.
     /// Default 12.
     pub pool_size: u32,
     /// Threads that work off the queue, each with a connection, 1 to 64. Default 4.
@@ -218,8 +221,8 @@ impl SessionConfig {
         whole("max_queue", self.max_queue, 1, 1_000_000)?;
         if !(self.workers + OTHER_CONNECTIONS..=1000).contains(&self.pool_size) {
             let allowed = format!(
-                "must be from {} (for {SECTION}.workers = {}, and {OTHER_CONNECTIONS} more for the \
-                 sweep and for administration) to 1000",
+                "must be from {} (for {SECTION}.workers = {}, and {OTHER_CONNECTIONS} more for \
+                 logins, the sweep, statistics and administration) to 1000",
                 self.workers + OTHER_CONNECTIONS,
                 self.workers,
             );
@@ -325,7 +328,7 @@ mod tests {
             ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
             ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
             ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
-            ("pool_size = 8", "sessions.pool_size", "from 9"),
+            ("pool_size = 9", "sessions.pool_size", "from 10"),
             (
                 "anonymous_idle_timeout = '25h'",
                 "anonymous_idle_timeout",

@@ -14,6 +14,12 @@ use crate::store::{Census, StatsStore, StoreError, UsageDelta};
 /// Sessions up to this number are counted whenever somebody asks; that takes milliseconds.
 pub(crate) const COUNTED_AT_ONCE: u32 = 10_000;
 
+/// What is known of a table that is too large to be counted in time.
+pub(crate) const MANY: Census = Census {
+    active: COUNTED_AT_ONCE as u64 + 1,
+    signed_in: 0,
+};
+
 /// A sample of a large table waits this many times as long as the last one took: counting costs a
 /// percent of the time at most.
 const PATIENCE: u32 = 100;
@@ -102,8 +108,15 @@ impl Recorder {
         if let Some(census) = self.few(now)? {
             return Ok((census, true));
         }
-        let last = self.state().census;
-        let census = last.map_or_else(|| self.count(now), Ok)?;
+        let (last, is_due) = {
+            let state = self.state();
+            (state.census, Instant::now() >= state.next_census)
+        };
+        let census = match last {
+            Some(census) => census,
+            None if is_due => self.count(now).unwrap_or(MANY),
+            None => MANY,
+        };
         Ok((census, false))
     }
 
@@ -114,7 +127,7 @@ impl Recorder {
         }
         let state = self.state();
         match state.census {
-            Some(last) if Instant::now() < state.next_census => Ok(last),
+            last if Instant::now() < state.next_census => Ok(last.unwrap_or(MANY)),
             _ => {
                 drop(state);
                 self.count(now)
@@ -135,11 +148,12 @@ impl Recorder {
     /// Counts, however many there are.
     fn count(&self, now: DateTime<Utc>) -> Result<Census, StoreError> {
         let start = Instant::now();
-        let census = self.stats.census(now, None)?.unwrap_or_default();
+        let census = self.stats.census(now, None);
+        // Also when it failed: a table that cannot be counted in time is not tried all the time.
+        self.state().next_census = Instant::now() + start.elapsed() * PATIENCE;
+        let census = census?.unwrap_or_default();
         self.keep(census);
-        let mut state = self.state();
-        state.census = Some(census);
-        state.next_census = Instant::now() + start.elapsed() * PATIENCE;
+        self.state().census = Some(census);
         Ok(census)
     }
 

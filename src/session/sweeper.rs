@@ -1,6 +1,7 @@
 //! Deleting expired sessions: one pass, and the thread that makes one every hour.
 //!
-//! Any number of instances may sweep the same table: on PostgreSQL they skip each other's rows.
+//! Any number of instances may sweep the same table. On PostgreSQL, a pass that meets another one, or a
+//! row that somebody holds, skips what is held from then on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,19 +88,23 @@ fn sweep_batches(
     handles: bool,
     mut stop_after: impl FnMut(&Swept, Duration) -> bool,
 ) -> Result<(), StoreError> {
-    let mut limit = FIRST_BATCH;
+    let (mut limit, mut contended) = (FIRST_BATCH, false);
     loop {
         let start = Instant::now();
         let batch = store.sweep(&SweepBatch {
             now,
             limit,
             handles,
+            contended,
         })?;
         let took = start.elapsed();
         if batch.deleted == 0 || stop_after(&batch, took) {
             return Ok(());
         }
-        if took < GOOD_BATCH {
+        if batch.contended != contended {
+            contended = batch.contended;
+            limit = FIRST_BATCH;
+        } else if took < GOOD_BATCH {
             limit = (limit * 2).min(LARGEST_BATCH);
         } else if took > GOOD_BATCH * 2 {
             limit = (limit / 2).max(SMALLEST_BATCH);

@@ -91,6 +91,7 @@ impl ManageConnection for Manager {
 
 /// The pool, which opens its connections when they are first needed.
 pub(super) struct Connections {
+    url: DatabaseUrl,
     pool: Pool<Manager>,
     /// When a connection was last found broken.
     last_break: Mutex<Option<Instant>>,
@@ -113,6 +114,7 @@ impl Connections {
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(manager);
         Self {
+            url: url.clone(),
             pool,
             last_break: Mutex::new(None),
         }
@@ -128,10 +130,7 @@ impl Connections {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let checkout = self.pool.get_timeout(left);
-            let mut connection = checkout.map_err(|error| StoreError::Pool {
-                waited: timeout,
-                reason: error.to_string(),
-            })?;
+            let mut connection = checkout.map_err(|error| self.no_connection(&error, timeout))?;
             if self
                 .last_break()
                 .is_none_or(|broke| broke < connection.made)
@@ -139,6 +138,20 @@ impl Connections {
                 return Ok(connection);
             }
             connection.broken = true;
+        }
+    }
+
+    /// Where there is no connection at all, none can be made; where there are some, they are in use.
+    fn no_connection(&self, error: &r2d2::Error, waited: Duration) -> StoreError {
+        let reason = error.to_string();
+        if self.pool.state().connections == 0 {
+            StoreError::Connect {
+                database: self.url.to_string(),
+                reason,
+                permanent: false,
+            }
+        } else {
+            StoreError::Pool { waited, reason }
         }
     }
 

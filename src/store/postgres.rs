@@ -247,7 +247,7 @@ statement! {
 statement! {
     /// The same where no row is held, which is nearly always: three times as fast, since rows are
     /// not locked before they are deleted, nor looked up by an index again. Where it has to wait, it
-    /// fails after `lock_timeout`.
+    /// fails soon.
     SweepFast on Pg, PgConnection;
     "DELETE FROM sessions WHERE expires_at <= " now: NaiveDateTime as Timestamp,
     " AND ctid = ANY(ARRAY(SELECT ctid FROM sessions WHERE expires_at <= "
@@ -256,31 +256,42 @@ statement! {
     "))"
 }
 
+/// For the fast statement: it holds many rows while it waits for one.
+const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
+
 pub(super) fn sweep(connection: &mut PgConnection, batch: &SweepBatch) -> QueryResult<Swept> {
     let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
-    if !batch.handles {
+    let mut contended = batch.contended;
+    if !batch.handles && !contended {
         let fast = SweepFast {
             now,
             expired_at: now,
             limit,
         };
-        // Nothing deleted may mean that another sweep was faster. Another engine may have no ctid.
-        match fast.execute(connection) {
+        let swept = connection.transaction(|connection| {
+            connection.batch_execute(SHORT_WAIT)?;
+            fast.execute(connection)
+        });
+        match swept {
             Ok(deleted @ 1..) => {
                 return Ok(Swept {
                     deleted,
-                    handles: Vec::new(),
+                    ..Swept::default()
                 });
             }
+            // Nothing left, or another sweep was faster. Another engine may have no ctid.
             Ok(0) => {}
             Err(error) if is_statements_fault(&error) => {}
             Err(error) => return Err(error),
         }
+        contended = true;
     }
     let handles: Vec<String> = Sweep { now, limit }.load(connection)?;
+    let deleted = handles.len();
     Ok(Swept {
-        deleted: handles.len(),
-        handles,
+        deleted,
+        handles: if batch.handles { handles } else { Vec::new() },
+        contended,
     })
 }
 

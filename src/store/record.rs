@@ -198,8 +198,11 @@ pub struct SweepBatch {
     pub now: DateTime<Utc>,
     /// How many at most.
     pub limit: u32,
-    /// Whether the handles of those that were deleted are asked for; they cost half as much again.
+    /// Whether the handles of those that were deleted are asked for; that takes longer.
     pub handles: bool,
+    /// Whether others hold rows that have expired, or sweep them too, as an earlier batch has found:
+    /// these are skipped then, which takes longer.
+    pub contended: bool,
 }
 
 /// What a batch of a sweep deleted.
@@ -209,6 +212,8 @@ pub struct Swept {
     pub deleted: usize,
     /// Their public handles, if they were asked for.
     pub handles: Vec<String>,
+    /// Whether others were met that hold rows which have expired, or sweep them too.
+    pub contended: bool,
 }
 
 /// Connections of a store's pool.

@@ -196,9 +196,11 @@ pub(super) fn sweep(connection: &mut SqliteConnection, batch: &SweepBatch) -> Qu
         limit: batch.limit.into(),
     }
     .load(connection)?;
+    let deleted = handles.len();
     Ok(Swept {
-        deleted: handles.len(),
-        handles,
+        deleted,
+        handles: if batch.handles { handles } else { Vec::new() },
+        contended: false,
     })
 }
 

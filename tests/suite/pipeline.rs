@@ -12,7 +12,7 @@ use rocket_diesel_sessions::{SessionAdmin, SessionConfig, SessionStore};
 use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::server::Browser;
-use crate::support::{Database, Kind, Server, metric};
+use crate::support::{Database, Kind, Server, metric, wait_for};
 
 async fn client(store: Arc<dyn SessionStore>, config: SessionConfig) -> Client {
     let (rocket, _) = rocket(store, config);
@@ -33,6 +33,12 @@ fn lock_writers_out(database: &Database) -> &'static str {
         Kind::Sqlite => "BEGIN IMMEDIATE",
         Kind::Postgres => "BEGIN; LOCK TABLE sessions IN EXCLUSIVE MODE",
     }
+}
+
+/// How many loads or writes wait for a worker.
+fn waiting(client: &Client, kind: &str) -> u64 {
+    let admin = client.rocket().state::<SessionAdmin>().unwrap();
+    metric(admin, &format!("sessions_queue_depth{{kind=\"{kind}\"}}"))
 }
 
 fn statuses(answers: &[crate::support::local::Answer], status: Status) -> usize {
@@ -66,7 +72,7 @@ on_each_database! {
             let held = gate.lock().unwrap();
             let requests = (0..100).map(|number| get(client, "/read", Some(&cookies[number % 20])));
             let (answers, ()) = rocket::tokio::join!(join_all(requests), async {
-                rocket::tokio::time::sleep(Duration::from_millis(100)).await;
+                wait_for("most of them wait", async || waiting(client, "load") >= 60).await;
                 drop(held);
             });
             assert!(answers.iter().all(|answer| answer.body == "1"));
@@ -124,7 +130,7 @@ on_each_database! {
                     get(client, &format!("/add/{item}"), cookie).await
                 });
                 let (answers, ()) = rocket::tokio::join!(join_all(requests), async {
-                    rocket::tokio::time::sleep(Duration::from_millis(100)).await;
+                    wait_for("most of them wait", async || waiting(client, "write") >= 10).await;
                     drop(held);
                 });
                 let expected = if create { (16, 4) } else { (17, 3) };

@@ -139,10 +139,7 @@ impl Outage {
 
 /// Whether the database itself is at fault, and not one statement.
 fn is_outage(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::Broken(_) | StoreError::Pool { .. } | StoreError::Connect { .. }
-    )
+    matches!(error, StoreError::Broken(_) | StoreError::Connect { .. })
 }
 
 #[cfg(test)]
@@ -150,9 +147,10 @@ mod tests {
     use super::*;
 
     fn outage() -> StoreError {
-        StoreError::Pool {
-            waited: Duration::from_secs(2),
+        StoreError::Connect {
+            database: "postgres://db/app".to_owned(),
             reason: "connection refused".to_owned(),
+            permanent: false,
         }
     }
 
@@ -182,9 +180,15 @@ mod tests {
     }
 
     #[test]
-    fn one_statement_that_fails_is_no_outage() {
+    fn a_statement_that_fails_and_a_pool_in_use_are_no_outage() {
         let breaker = Breaker::default();
-        breaker.learn(Some(&StoreError::Query(diesel::result::Error::NotFound)));
-        assert!(breaker.check(Instant::now()).is_ok());
+        let busy = StoreError::Pool {
+            waited: Duration::from_secs(2),
+            reason: "all are in use".to_owned(),
+        };
+        for error in [StoreError::Query(diesel::result::Error::NotFound), busy] {
+            breaker.learn(Some(&error));
+            assert!(breaker.check(Instant::now()).is_ok(), "{error}");
+        }
     }
 }

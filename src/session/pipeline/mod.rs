@@ -294,6 +294,14 @@ impl Pipeline {
         Instant::now() + self.timeout
     }
 
+    /// Whether the database is known to be down.
+    ///
+    /// # Errors
+    /// While it is, and no probe is due.
+    pub(crate) fn check(&self) -> Result<(), SessionError> {
+        self.breaker.check(Instant::now())
+    }
+
     fn failed(&self, error: SessionError) -> SessionError {
         if error.is_outage() {
             tracing::debug!("{error}");

@@ -16,7 +16,6 @@ use crate::store::{DieselStore, StoreError};
 const USERS_KEPT: TimeDelta = TimeDelta::hours(2);
 
 /// Rows of one insert.
-#[cfg(feature = "postgres")]
 const CHUNK: usize = 1000;
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -121,6 +120,10 @@ macro_rules! add_hour {
                 s::ended_replaced.eq(s::ended_replaced + excluded(s::ended_replaced)),
                 s::ended_expired.eq(s::ended_expired + excluded(s::ended_expired)),
                 s::ended_cleared.eq(s::ended_cleared + excluded(s::ended_cleared)),
+                s::users.eq(
+                    case_when(excluded(s::users).gt(s::users), excluded(s::users))
+                        .otherwise(s::users),
+                ),
                 s::peak_active.eq(case_when(
                     excluded(s::peak_active).gt(s::peak_active),
                     excluded(s::peak_active),
@@ -131,42 +134,67 @@ macro_rules! add_hour {
     }};
 }
 
+/// Adds the counts of an hour, and how many users are known to have been seen in it by now.
 fn add_delta(connection: &mut AnyConnection, delta: &UsageDelta) -> QueryResult<()> {
-    let row = HourRow::from(delta);
-    let hour = row.hour;
+    let mut row = HourRow::from(delta);
+    if !delta.users.is_empty() {
+        row.users = session_stats_users::table
+            .filter(session_stats_users::hour.eq(row.hour))
+            .count()
+            .get_result(connection)?;
+    }
     match connection {
         #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(connection) => {
-            add_hour!(connection, row);
-            for user_id in &delta.users {
-                diesel::insert_or_ignore_into(session_stats_users::table)
-                    .values(UserSeen { hour, user_id })
-                    .execute(connection)?;
-            }
-        }
+        AnyConnection::Sqlite(connection) => add_hour!(connection, row),
         #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(connection) => {
-            add_hour!(connection, row);
-            // In one order, so that instances that tell of the same users do not deadlock.
-            let mut users: Vec<&str> = delta.users.iter().map(String::as_str).collect();
-            users.sort_unstable();
-            for users in users.chunks(CHUNK) {
-                let seen: Vec<UserSeen<'_>> = users
-                    .iter()
-                    .map(|user_id| UserSeen { hour, user_id })
-                    .collect();
-                diesel::insert_into(session_stats_users::table)
-                    .values(&seen)
-                    .on_conflict_do_nothing()
-                    .execute(connection)?;
-            }
-        }
+        AnyConnection::Postgres(connection) => add_hour!(connection, row),
     }
     Ok(())
 }
 
+/// Keeps who was seen in an hour. To do it twice changes nothing.
+fn add_users(
+    connection: &mut AnyConnection,
+    hour: NaiveDateTime,
+    users: &[&str],
+) -> QueryResult<()> {
+    match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(connection) => connection.immediate_transaction(|connection| {
+            for user_id in users {
+                diesel::insert_or_ignore_into(session_stats_users::table)
+                    .values(UserSeen { hour, user_id })
+                    .execute(connection)?;
+            }
+            Ok(())
+        }),
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(connection) => {
+            let seen: Vec<UserSeen<'_>> = users
+                .iter()
+                .map(|user_id| UserSeen { hour, user_id })
+                .collect();
+            diesel::insert_into(session_stats_users::table)
+                .values(&seen)
+                .on_conflict_do_nothing()
+                .execute(connection)
+                .map(drop)
+        }
+    }
+}
+
 impl StatsStore for DieselStore {
     fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
+        for delta in deltas {
+            // In one order, so that instances that tell of the same users do not deadlock, and in
+            // pieces, so that nobody waits long for them.
+            let mut users: Vec<&str> = delta.users.iter().map(String::as_str).collect();
+            users.sort_unstable();
+            for users in users.chunks(CHUNK) {
+                let hour = delta.hour.naive_utc();
+                self.change(|connection| Ok(add_users(connection, hour, users)?))?;
+            }
+        }
         self.change(|connection| {
             connection.transaction(|connection| {
                 for delta in deltas {
@@ -185,17 +213,7 @@ impl StatsStore for DieselStore {
                 .order(session_stats::hour)
                 .select(HourRow::as_select())
                 .load(connection)?;
-            let seen: Vec<(NaiveDateTime, i64)> = session_stats_users::table
-                .filter(session_stats_users::hour.ge(from))
-                .group_by(session_stats_users::hour)
-                .select((session_stats_users::hour, count_star()))
-                .load(connection)?;
-            let stats = |mut row: HourRow| {
-                let of_hour = seen.iter().find(|(hour, _)| *hour == row.hour);
-                row.users = row.users.max(of_hour.map_or(0, |(_, users)| *users));
-                HourStats::from(row)
-            };
-            Ok(hours.into_iter().map(stats).collect())
+            Ok(hours.into_iter().map(Into::into).collect())
         })
     }
 
