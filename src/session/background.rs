@@ -80,3 +80,36 @@ impl Background {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, mpsc};
+
+    #[test]
+    fn i10_a_panic_does_not_end_the_thread() {
+        let times = Arc::new(AtomicU32::new(0));
+        let (done, is_done) = mpsc::channel();
+        let schedule = Schedule {
+            first: Duration::ZERO,
+            interval: Duration::from_millis(1),
+        };
+        let work = {
+            let times = Arc::clone(&times);
+            move |_: &Stop| {
+                assert!(
+                    times.fetch_add(1, Ordering::SeqCst) > 0,
+                    "a first time that panics"
+                );
+                // Whoever waits may be gone already.
+                let _ = done.send(());
+                true
+            }
+        };
+        let thread = Background::start("test", schedule, work).unwrap();
+        is_done.recv_timeout(Duration::from_secs(20)).unwrap();
+        thread.stop();
+        assert!(times.load(Ordering::SeqCst) >= 2);
+    }
+}

@@ -1,14 +1,16 @@
 //! Metrics, hooks, and usage over time.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous;
 use rocket::serde::json::Value;
+use rocket_diesel_sessions::app::Stores;
 use rocket_diesel_sessions::{
-    Clock, EndReason, HourStats, SessionAdmin, SessionConfig, SessionEvent, SessionEventKind,
-    StatsStore, SweepRecord, UsageDelta, UserSessions,
+    Census, Clock, DieselStore, EndReason, HourStats, SessionAdmin, SessionConfig, SessionEvent,
+    SessionEventKind, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta, UserSessions,
 };
 
 use crate::accounts::registered;
@@ -177,7 +179,6 @@ on_each_database! {
     }
 
     fn a_large_table_is_sampled_and_not_counted_for_everyone_who_asks(database: &Database) {
-        use rocket_diesel_sessions::SessionStore;
         let store = database.store();
         let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
         store.create(&new).unwrap();
@@ -268,4 +269,83 @@ fn metrics_tell_why_there_was_no_session() {
     assert!(metric(admin, "sessions_statement_seconds_count{call=\"load\"}") >= 3);
     let answer = Visitor::new(&client).get(&format!("{STATS}?hours=0"));
     assert_eq!(answer.status, Status::UnprocessableEntity);
+}
+
+/// A real store of a table that takes too long to be counted.
+struct Uncountable {
+    inner: Arc<DieselStore>,
+    counts: AtomicU32,
+}
+
+impl StatsStore for Uncountable {
+    fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
+        self.inner.add_usage(deltas)
+    }
+
+    fn usage(&self, from: DateTime<Utc>) -> Result<Vec<HourStats>, StoreError> {
+        self.inner.usage(from)
+    }
+
+    fn add_sweep(&self, sweep: &SweepRecord) -> Result<(), StoreError> {
+        self.inner.add_sweep(sweep)
+    }
+
+    fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, StoreError> {
+        self.inner.sweeps(limit)
+    }
+
+    fn forget(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.inner.forget(before, now)
+    }
+
+    fn census(&self, now: DateTime<Utc>, limit: Option<u32>) -> Result<Option<Census>, StoreError> {
+        if limit.is_some() {
+            return self.inner.census(now, limit);
+        }
+        self.counts.fetch_add(1, Ordering::SeqCst);
+        // So that the next one is not due at once.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        Err(StoreError::Query(diesel::result::Error::NotFound))
+    }
+
+    fn next_expiries(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<DateTime<Utc>>, StoreError> {
+        self.inner.next_expiries(now, limit)
+    }
+}
+
+#[test]
+fn a_table_that_cannot_be_counted_in_time_fails_no_view() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let store = database.store();
+    let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
+    store.create(&new).unwrap();
+    let stats = Arc::new(Uncountable {
+        inner: store.clone(),
+        counts: AtomicU32::new(0),
+    });
+    let stores = Stores {
+        stats: stats.clone(),
+        ..Stores::from(store)
+    };
+    let (client, _) = application_of(settings(&database, ""), stores);
+    for _ in 0..5 {
+        let answer = Visitor::new(&client).get(STATS);
+        assert_eq!(answer.status, Status::Ok, "{}", answer.body);
+        let stats = answer.json();
+        assert_eq!(
+            (&stats["active"], &stats["exact"]),
+            (&10_001.into(), &false.into())
+        );
+        assert_eq!(Visitor::new(&client).get("/admin").status, Status::Ok);
+    }
+    // By the first view or by the thread: nobody tries it again so soon.
+    assert!(
+        stats.counts.load(Ordering::SeqCst) <= 2,
+        "{:?}",
+        stats.counts
+    );
 }

@@ -8,8 +8,8 @@ use rocket::http::{Header, HeaderMap, Method, Status};
 use rocket::local::asynchronous;
 use rocket::local::blocking::{Client, LocalResponse};
 use rocket::serde::json::{Value, json};
-use rocket_diesel_sessions::app::{self, AdminToken, AppConfig, Settings};
-use rocket_diesel_sessions::{DieselStore, ManualClock, SessionConfig, SessionKeys};
+use rocket_diesel_sessions::app::{self, AdminToken, AppConfig, Settings, Stores};
+use rocket_diesel_sessions::{ManualClock, SessionConfig, SessionKeys};
 
 use super::Database;
 
@@ -45,10 +45,10 @@ pub(crate) fn application(database: &Database, sessions: &str) -> (Client, Arc<M
 
 pub(crate) fn application_of(
     settings: Settings,
-    store: Arc<DieselStore>,
+    stores: impl Into<Stores>,
 ) -> (Client, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::starting_now());
-    let rocket = app::rocket(settings, store, clock.clone());
+    let rocket = app::rocket(settings, stores, clock.clone());
     (Client::untracked(rocket).unwrap(), clock)
 }
 
