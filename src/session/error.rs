@@ -124,7 +124,7 @@ impl SessionError {
 impl From<StoreError> for SessionError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Constraint(_) | StoreError::Corrupt { .. } => {
+            StoreError::Constraint(_) | StoreError::Refused(_) | StoreError::Corrupt { .. } => {
                 Self::Refused(Arc::new(error))
             }
             _ => Self::Unavailable(Arc::new(error)),

@@ -127,15 +127,15 @@ impl<D: TypedData> Session<D> {
         let bind = record.as_ref().map(|record| BindSession {
             id: record.id.clone(),
             session_id: record.session_id,
-            expires_at: core
-                .expiry
-                .deadline(visit.now, record.absolute_expires_at, true),
+            expires_at: fresh.expires_at,
+            absolute_expires_at: fresh.absolute_expires_at,
         });
         let request = LoginSession {
             user_id: login.user_id,
             password_hash: login.password_hash,
-            session: bind.clone(),
+            session: bind,
             fresh: fresh.clone(),
+            ends: None,
             limit: core.session_limit,
             deadline: Some(core.pipeline.commit_deadline(deadline)),
         };
@@ -158,9 +158,9 @@ impl<D: TypedData> Session<D> {
             }
             Ok(outcome)
         });
-        match (outcome.await?, record, bind) {
-            (LoginOutcome::Bound(_), Some(record), Some(bind)) => {
-                inner.state().bound(record, fresh, bind.expires_at, token);
+        match (outcome.await?, record) {
+            (LoginOutcome::Bound(_), Some(record)) => {
+                inner.state().bound(record, fresh, token);
             }
             (LoginOutcome::Bound(_) | LoginOutcome::Created(_), ..) => {
                 let record = fresh.into_record();

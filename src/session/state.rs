@@ -7,8 +7,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use crate::session::token::Token;
 use crate::store::{NewSession, SessionRecord};
 
@@ -84,18 +82,13 @@ impl<D> State<D> {
     }
 
     /// The session under a new token, signed in: all that a login changes of the row.
-    pub(crate) fn bound(
-        &mut self,
-        record: SessionRecord,
-        login: NewSession,
-        expires_at: DateTime<Utc>,
-        token: Token,
-    ) {
+    pub(crate) fn bound(&mut self, record: SessionRecord, login: NewSession, token: Token) {
         self.phase = Phase::Live(Box::new(SessionRecord {
             session_id: login.session_id,
             token_hash: login.token_hash,
             user_id: login.user_id,
-            expires_at: record.expires_at.max(expires_at),
+            expires_at: record.expires_at.max(login.expires_at),
+            absolute_expires_at: record.absolute_expires_at.max(login.absolute_expires_at),
             last_seen_at: login.now,
             user_agent: login.user_agent,
             ip: login.ip,
@@ -132,6 +125,8 @@ impl<D> State<D> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
+
     use super::*;
 
     fn token() -> Token {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use thiserror::Error;
 
@@ -62,9 +63,26 @@ pub enum StoreError {
     /// A value breaks a constraint: an id is taken, a user does not exist. Nothing was written.
     #[error("the database refused a value: {0}")]
     Constraint(#[source] DieselError),
+    /// The database refuses this value or row, and takes others: a text that its encoding lacks, a
+    /// value that is too long, a trigger that objects. Nothing was written, and trying again does
+    /// not help.
+    #[error("the database refused a row: {0}")]
+    Refused(#[source] DieselError),
     /// The database refused or failed a statement.
     #[error("the database failed a statement: {0}")]
     Query(#[source] DieselError),
+    /// This server's clock and the database's differ too much for either to decide what has
+    /// expired. Nothing was deleted.
+    #[error(
+        "this server's clock says {ours} and the database's {theirs}: nothing is swept until they \
+         agree"
+    )]
+    ClockSkew {
+        /// What this server's clock says.
+        ours: DateTime<Utc>,
+        /// What the database's clock says.
+        theirs: DateTime<Utc>,
+    },
     /// A migration could not be run.
     #[error("migration of {database} failed: {reason}")]
     Migration {
@@ -81,6 +99,21 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl StoreError {
+    /// Returns whether the database reported this for the statement, rather than being at fault
+    /// itself: without the row that caused it, the statement may succeed.
+    pub(crate) fn is_of_statement(&self) -> bool {
+        matches!(
+            self,
+            Self::Constraint(_)
+                | Self::Refused(_)
+                | Self::Query(_)
+                | Self::Locked(_)
+                | Self::Corrupt { .. }
+        )
+    }
 }
 
 impl From<DieselError> for StoreError {

@@ -34,6 +34,9 @@ pub struct LoginSession {
     /// The session to make where none is kept. Its token, agent, address and time are the kept
     /// one's too; its user is ignored.
     pub fresh: NewSession,
+    /// A session that ends with the login whoever it belongs to, by public handle: one whose token
+    /// the visitor has, but whose data cannot be read. Its token must not outlive the login.
+    pub ends: Option<String>,
     /// How many sessions the user may have, this one among them.
     pub limit: SessionLimit,
     /// Until when it may be committed: past that, nobody waits for the new token any more.
@@ -60,6 +63,8 @@ pub struct BindSession {
     pub session_id: Uuid,
     /// Its deadline from now on, unless that would move it back.
     pub expires_at: DateTime<Utc>,
+    /// Its absolute deadline from now on, unless that would move it back.
+    pub absolute_expires_at: DateTime<Utc>,
 }
 
 /// How many live sessions a user may have.
@@ -238,6 +243,12 @@ fn bind(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<boo
         deadline,
     )
     .otherwise(sessions::expires_at);
+    let absolute = session.absolute_expires_at.naive_utc();
+    let later_absolute = case_when(
+        sessions::absolute_expires_at.lt(absolute),
+        absolute.into_sql::<Timestamp>(),
+    )
+    .otherwise(sessions::absolute_expires_at);
     let is_own = sessions::user_id.eq(&login.user_id).assume_not_null();
     let is_asked_for = sessions::session_id
         .eq(session.session_id.to_string())
@@ -254,6 +265,7 @@ fn bind(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<boo
             sessions::token_hash.eq(new.token_hash.as_bytes().to_vec()),
             sessions::user_id.eq(&login.user_id),
             sessions::expires_at.eq(later),
+            sessions::absolute_expires_at.eq(later_absolute),
             sessions::last_seen_at.eq(last_seen),
             // What is not known stays.
             new.user_agent

@@ -37,8 +37,9 @@ pub use login::{
 };
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
-    ListSessions, NewSession, PoolState, RotateSession, SaveOutcome, SaveSession, SessionRecord,
-    SweepBatch, Swept, TokenHash, TouchSession, WriteBatch, Written,
+    Deleted, ListSessions, NewSession, PoolState, RotateOutcome, RotateSession, SaveOutcome,
+    SaveSession, SessionRecord, SweepBatch, Swept, TokenHash, TouchSession, Withdrawal, WriteBatch,
+    Written,
 };
 pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
@@ -130,6 +131,78 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// When it gives none.
     fn ping(&self) -> Result<(), StoreError>;
+
+    /// Gives sessions a new token without waiting for rows that another transaction holds for long.
+    /// The default waits as [`rotate`](Self::rotate) does.
+    ///
+    /// # Errors
+    /// As for `rotate`.
+    fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
+        let outcome = |was_there| {
+            if was_there {
+                RotateOutcome::Rotated
+            } else {
+                RotateOutcome::Gone
+            }
+        };
+        Ok(self.rotate(rotations)?.into_iter().map(outcome).collect())
+    }
+
+    /// Deletes sessions by public handle without waiting for rows that another transaction holds
+    /// for long. The default waits as [`delete`](Self::delete) does.
+    ///
+    /// # Errors
+    /// As for `delete`.
+    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
+        let held = Vec::new();
+        let ended = self.delete(ids)?;
+        Ok(Deleted { ended, held })
+    }
+
+    /// Takes back tokens that never reached their visitors; returns, for each, whether it was
+    /// still the session's.
+    ///
+    /// The default restores a token with [`rotate`](Self::rotate). It ends a session that has got
+    /// a user with the token, since no other required method can take the user away again.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn withdraw(
+        &self,
+        withdrawals: &[Withdrawal],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<bool>, StoreError> {
+        withdrawals
+            .iter()
+            .map(|withdrawal| {
+                let Some(stored) = self.load(&[withdrawal.session_id])?.pop() else {
+                    return Ok(false);
+                };
+                match &withdrawal.previous {
+                    Some(previous) if previous.user_id == stored.user_id => {
+                        let back = RotateSession {
+                            session_id: withdrawal.session_id,
+                            new_session_id: previous.session_id,
+                            new_token_hash: previous.token_hash,
+                            now,
+                        };
+                        Ok(self.rotate(&[back])? == [true])
+                    }
+                    _ => Ok(!self
+                        .delete(std::slice::from_ref(&withdrawal.id))?
+                        .is_empty()),
+                }
+            })
+            .collect()
+    }
+
+    /// The database's own clock; `None` where it has none, or one that is always the server's.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(None)
+    }
 
     /// How many threads can usefully write at the same time. Few where writers exclude each
     /// other, as in SQLite.

@@ -141,6 +141,42 @@ pub enum SaveOutcome {
     Saved,
     /// Nothing was written: another version is stored, or the session is gone, rotated or expired.
     Refused,
+    /// Nothing was written: another transaction holds the row. The save may be tried again.
+    Held,
+}
+
+/// What became of one [`RotateSession`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotateOutcome {
+    /// Committed: the old token is dead.
+    Rotated,
+    /// Nothing was written: the session is gone, rotated or expired.
+    Gone,
+    /// Nothing was written: another transaction holds the row. The rotation may be tried again.
+    Held,
+}
+
+/// What became of sessions that were to be deleted, by public handle. A session that is in neither
+/// list was not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Sessions that were there and are deleted.
+    pub ended: Vec<String>,
+    /// Sessions that another transaction holds. The delete may be tried again.
+    pub held: Vec<String>,
+}
+
+/// Takes back a token that was committed but never reached its visitor, so that the cookie which
+/// the visitor still has is good again.
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    /// The session's public handle.
+    pub id: String,
+    /// The lookup half of the token to take back. Nothing happens unless it is still the row's.
+    pub session_id: Uuid,
+    /// The session before it got that token: its token, user and absolute deadline are restored.
+    /// `None` if the session was made with that token: it is deleted.
+    pub previous: Option<Box<SessionRecord>>,
 }
 
 /// Activity on a session: moves its idle deadline, never past the absolute one, never back.

@@ -202,7 +202,7 @@ impl Worker {
         outcome: SaveOutcome,
         committed: &mut Committed,
     ) -> Option<Group> {
-        if outcome == SaveOutcome::Refused {
+        if outcome != SaveOutcome::Saved {
             self.monitor.metrics.conflicts.inc();
             return Some(group);
         }

@@ -40,8 +40,10 @@ fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> Log
             id: record.id.clone(),
             session_id: record.session_id,
             expires_at: record.expires_at,
+            absolute_expires_at: record.absolute_expires_at,
         }),
         fresh: new_session(now),
+        ends: None,
         limit: SessionLimit::default(),
         deadline: None,
     }
