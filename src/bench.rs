@@ -48,6 +48,7 @@ impl Way {
             workers: 4,
             max_batch: 256,
             max_queue: 4096,
+            direct_calls: 2,
             timeout: Duration::from_secs(10),
         };
         let monitor = Monitor::new(Vec::new().into(), Arc::new(SystemClock));
@@ -71,7 +72,7 @@ impl Way {
             ip: None,
             now,
         };
-        self.0.create(new.clone()).await?;
+        self.0.create(new.clone()).await?.told();
         Ok(new.into_record())
     }
 

@@ -176,12 +176,12 @@ impl SessionAdmin {
         self.pipeline.run_long(deadline, job).await
     }
 
-    /// Asks the database for a sign of life.
+    /// Finds out whether requests would be served, in the way that a request's session is loaded.
     ///
     /// # Errors
-    /// When it gives none within the timeout.
+    /// When a request would be answered 503.
     pub async fn ping(&self) -> Result<(), SessionError> {
-        self.pipeline.probe(SessionStore::ping).await
+        self.pipeline.ready().await
     }
 
     /// Fails at once while the database is known to be down: for what an application asks of it

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::cookie::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
-use super::pipeline::{CALL_CONNECTIONS, PipelineOptions};
+use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
 use crate::store::{OnSessionLimit, SessionLimit, SqliteSynchronous};
 
 /// The section's name in Rocket's configuration.
@@ -23,6 +23,9 @@ const BACKGROUND_CONNECTIONS: u32 = 2;
 
 /// Connections beside the workers': for calls that do not go through the queue, and the sweep.
 const OTHER_CONNECTIONS: u32 = CALL_CONNECTIONS + BACKGROUND_CONNECTIONS;
+
+/// Connections that calls which do not go through the queue have to leave, beside the workers'.
+const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 
 /// Settings of the session layer. Durations are written as in `"24h"` or `"1h 30m"`.
 ///
@@ -262,6 +265,7 @@ impl SessionConfig {
             workers: self.workers as usize,
             max_batch: self.max_batch as usize,
             max_queue: self.max_queue as usize,
+            direct_calls: (self.pool_size - self.workers - NOT_DIRECT) as usize,
             timeout: self.timeout,
         }
     }

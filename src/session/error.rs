@@ -46,6 +46,14 @@ pub enum SessionError {
     /// Statistics are not kept: `Sessions` was given a store of sessions alone. 500.
     #[error("statistics are not kept; give Sessions a StatsStore")]
     NoStatistics,
+    /// The answer's headers are out, and this would need a new cookie: in a stream, a spawned task, or
+    /// a response fairing that is attached after `Sessions`. Nothing was stored. 500.
+    #[error("the answer is out, so no cookie can be sent for a new session or token")]
+    Answered,
+    /// The `commit` of [`rotate_with`](crate::Session::rotate_with) used the session that it is
+    /// rotating. 500.
+    #[error("the session is being rotated by the transaction that asks for it")]
+    Rotating,
     /// The data is larger than `max_data_size`; nothing was stored. 413.
     #[error("session data of {size} bytes is over the limit of {limit}")]
     TooLarge {
@@ -87,6 +95,8 @@ impl SessionError {
             | Self::Undecodable { .. }
             | Self::Encode(_)
             | Self::Random(_)
+            | Self::Answered
+            | Self::Rotating
             | Self::NotAttached
             | Self::NoStatistics => Status::InternalServerError,
         }
@@ -110,6 +120,8 @@ impl SessionError {
             Self::Undecodable { .. } => "undecodable",
             Self::Encode(_) => "encode",
             Self::Random(_) => "random",
+            Self::Answered => "answered",
+            Self::Rotating => "rotating",
             Self::NotAttached => "not_attached",
             Self::NoStatistics => "no_statistics",
         }

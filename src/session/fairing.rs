@@ -9,7 +9,7 @@ use std::time::Duration;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Header, Status};
 use rocket::tokio::task::spawn_blocking;
-use rocket::tokio::time::timeout;
+use rocket::tokio::time::{timeout, timeout_at};
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
 use super::admin::SessionAdmin;
@@ -24,7 +24,7 @@ use super::events::{Hook, SessionEvent};
 use super::guard::{Inner, Slot};
 use super::keys::SessionKeys;
 use super::monitor::Monitor;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Untold};
 use super::recorder::Recorder;
 use super::startup::database_url_from_env;
 use super::state::CookieChange;
@@ -274,10 +274,15 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        match request.local_cache(Slot::<D>::empty).get() {
+        let slot = request.local_cache(Slot::<D>::empty);
+        slot.answered();
+        match slot.get() {
             // Nothing in this request asked for the session.
             None => {}
-            Some(Ok(inner)) => respond(inner, response),
+            Some(Ok(inner)) => {
+                let untold = respond(inner, response);
+                undo(inner, untold).await;
+            }
             Some(Err(_)) => retry_later(response),
         }
     }
@@ -291,14 +296,16 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 }
 
-/// Tells the browser what became of its session, and records its activity when that is due.
-fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
+/// Tells the browser what became of its session; returns the changes of its token that it cannot be
+/// told of, newest first.
+fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<Untold> {
     let (core, visit) = (inner.core(), inner.visit());
     retry_later(response);
-    let state = inner.state();
+    let mut state = inner.state();
+    let is_outage = response.status() == Status::ServiceUnavailable;
     let issued = match (&state.cookie, state.record()) {
         // An outage never touches the cookie (I6).
-        _ if response.status() == Status::ServiceUnavailable => None,
+        _ if is_outage => None,
         (CookieChange::Issue(token), Some(record)) => {
             let value = core.keys.sign(token);
             Some(
@@ -326,7 +333,7 @@ fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
     if let Some(record) = state.record()
         && core.expiry.touch_due(record, visit.now)
     {
-        core.pipeline.touch(TouchSession {
+        let touch = TouchSession {
             session_id: record.session_id,
             now: visit.now,
             expires_at: core.expiry.deadline(
@@ -336,7 +343,26 @@ fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
             ),
             user_agent: visit.user_agent.clone(),
             ip: visit.ip.clone(),
-        });
+        };
+        core.pipeline.touch(touch, record.expires_at);
+    }
+    state.answered(!is_outage)
+}
+
+/// Undoes changes of the token whose answer is a 503, which carries no cookie: the old cookie is good
+/// afterwards.
+async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
+    if untold.is_empty() {
+        return;
+    }
+    tracing::warn!(
+        "a new token is taken back, because its answer became a 503 ({:?})",
+        untold
+    );
+    let deadline = inner.core().pipeline.deadline();
+    for change in untold {
+        // It goes on if this does not wait any longer.
+        let _ = timeout_at(deadline.into(), change.undo()).await;
     }
 }
 

@@ -1,12 +1,14 @@
 //! [`Session`]: the request guard, and what a handler can do with its session.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
-use rocket::tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use rocket::tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, OnceCell};
+use rocket::tokio::time::timeout_at;
 use rocket::{Ignite, Rocket, Sentinel};
 use uuid::Uuid;
 
@@ -54,6 +56,11 @@ pub struct Session<D> {
     inner: Arc<Inner<D>>,
 }
 
+rocket::tokio::task_local! {
+    /// The session that the running task is rotating in a transaction of its own.
+    static ROTATING: usize;
+}
+
 /// A request's session, shared by all of its guards and the fairing.
 pub(crate) struct Inner<D> {
     core: Arc<Core>,
@@ -64,16 +71,27 @@ pub(crate) struct Inner<D> {
 }
 
 /// The place in a request where its session is kept once it was asked for.
-pub(crate) struct Slot<D>(OnceCell<Result<Arc<Inner<D>>, SessionError>>);
+pub(crate) struct Slot<D> {
+    session: OnceCell<Result<Arc<Inner<D>>, SessionError>>,
+    is_answered: AtomicBool,
+}
 
 impl<D> Slot<D> {
     pub(crate) fn empty() -> Self {
-        Self(OnceCell::new())
+        Self {
+            session: OnceCell::new(),
+            is_answered: AtomicBool::new(false),
+        }
+    }
+
+    /// The answer goes out: whoever asks for the session from now on can send no cookie.
+    pub(crate) fn answered(&self) {
+        self.is_answered.store(true, Ordering::Release);
     }
 
     /// What came of asking for the session; `None` if nothing in this request has.
     pub(crate) fn get(&self) -> Option<&Result<Arc<Inner<D>>, SessionError>> {
-        self.0.get()
+        self.session.get()
     }
 }
 
@@ -130,7 +148,7 @@ impl<D: TypedData> Session<D> {
     /// When the store failed: then the session may still be there, and the cookie is left alone.
     pub async fn destroy(&self) -> Result<(), SessionError> {
         let inner = &self.inner;
-        let _turn = inner.turn.lock().await;
+        let _turn = inner.turn().await?;
         let ids = {
             let state = inner.state();
             let own = state.record().map(|record| record.id.clone());
@@ -200,8 +218,27 @@ impl<D> Inner<D> {
         &self.visit
     }
 
-    pub(super) fn turn(&self) -> &AsyncMutex<()> {
-        &self.turn
+    /// Waits until no other operation of this request is under way.
+    ///
+    /// # Errors
+    /// [`SessionError::Rotating`] inside the transaction of a rotation of this session, which would
+    /// wait for itself; [`SessionError::Timeout`] when another operation takes too long.
+    pub(super) async fn turn(&self) -> Result<AsyncMutexGuard<'_, ()>, SessionError> {
+        if ROTATING.try_with(|session| *session == self.address()) == Ok(true) {
+            return Err(SessionError::Rotating);
+        }
+        let deadline = self.core.pipeline.deadline();
+        let turn = timeout_at(deadline.into(), self.turn.lock()).await;
+        turn.map_err(|_| SessionError::Timeout)
+    }
+
+    /// Runs a transaction of the application's that rotates this session.
+    pub(super) async fn rotating<T>(&self, commit: impl Future<Output = T>) -> T {
+        ROTATING.scope(self.address(), commit).await
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// The stored session, `None` while there is none.
@@ -237,10 +274,9 @@ impl<D: TypedData> Inner<D> {
                     if core.on_undecodable == OnUndecodable::Error {
                         return Err(error);
                     }
-                    State {
-                        undecodable: Some(record.id),
-                        ..State::absent(D::default())
-                    }
+                    let mut state = State::absent(D::default());
+                    state.undecodable = Some(record.id);
+                    state
                 }
             },
             None => State::absent(D::default()),
@@ -258,7 +294,7 @@ impl<D: TypedData> Inner<D> {
         &self,
         change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
     ) -> Result<R, SessionError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await?;
         match self.record()? {
             Some(record) => self.change(record, change).await,
             None => self.create(change).await,
@@ -266,6 +302,7 @@ impl<D: TypedData> Inner<D> {
     }
 
     async fn create<R>(&self, mut change: impl FnMut(D) -> (Arc<D>, R)) -> Result<R, SessionError> {
+        self.state().check_open()?;
         let core = &self.core;
         let now = self.visit.now;
         let (data, result) = change(D::default());
@@ -283,8 +320,9 @@ impl<D: TypedData> Inner<D> {
             ip: self.visit.ip.clone(),
             now,
         };
-        core.pipeline.create(new.clone()).await?;
-        self.state().created(new.into_record(), data, token);
+        let untold = core.pipeline.create(new.clone()).await?;
+        let record = new.into_record();
+        self.state().created(record, data, token, untold)?;
         Ok(result)
     }
 
@@ -347,9 +385,14 @@ impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
         let loaded = match request.rocket().state::<Attached<D>>() {
             Some(attached) => {
                 let slot = request.local_cache(Slot::<D>::empty);
-                slot.0
-                    .get_or_init(|| Inner::load(Arc::clone(&attached.core), request))
-                    .await
+                let load = || async {
+                    let inner = Inner::load(Arc::clone(&attached.core), request).await?;
+                    if slot.is_answered.load(Ordering::Acquire) {
+                        inner.state().answered(true);
+                    }
+                    Ok(inner)
+                };
+                slot.session.get_or_init(load).await
             }
             None => &Err(SessionError::NotAttached),
         };

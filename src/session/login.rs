@@ -69,7 +69,7 @@ impl std::fmt::Debug for Login {
 impl<D> Inner<D> {
     /// A new token for this session, and what a store is told of it.
     fn rotation(&self, record: &SessionRecord) -> Result<(Token, RotateSession), SessionError> {
-        let now = self.visit().now;
+        let now = self.core().clock.now();
         let token = Token::generate(now)?;
         let rotation = RotateSession {
             session_id: record.session_id,
@@ -105,8 +105,13 @@ impl<D: TypedData> Session<D> {
             return Err(SessionError::UserRefused);
         }
         let inner = self.inner();
-        let _turn = inner.turn().lock().await;
+        let _turn = inner.turn().await?;
         let record = inner.record()?;
+        let ends = {
+            let state = inner.state();
+            state.check_open()?;
+            state.undecodable.clone()
+        };
         let (core, visit) = (inner.core(), inner.visit());
         let deadline = core.pipeline.deadline();
         let token = Token::generate(visit.now)?;
@@ -135,7 +140,7 @@ impl<D: TypedData> Session<D> {
             password_hash: login.password_hash,
             session: bind,
             fresh: fresh.clone(),
-            ends: None,
+            ends,
             limit: core.session_limit,
             deadline: Some(core.pipeline.commit_deadline(deadline)),
         };
@@ -143,32 +148,43 @@ impl<D: TypedData> Session<D> {
             record.as_ref().map(|record| record.id.clone()),
             fresh.id.clone(),
         );
-        let monitor = Arc::clone(&core.monitor);
-        let outcome = core.pipeline.run_by(deadline, move |store| {
-            let outcome = store.login(&request)?;
-            // Here, so that it is told even if the request has stopped waiting.
-            if let LoginOutcome::Bound(ended) | LoginOutcome::Created(ended) = &outcome {
-                match kept {
-                    Some(id) if matches!(outcome, LoginOutcome::Bound(_)) => monitor.rotated(&id),
-                    _ => monitor.created([made.as_str()].into_iter()),
+        let (monitor, user_id) = (Arc::clone(&core.monitor), request.user_id.clone());
+        let now = visit.now;
+        // On the thread of the login, so that it is recorded even if the request has stopped waiting.
+        let done = move |outcome: &LoginOutcome| {
+            let ended = match outcome {
+                LoginOutcome::Bound(ended) => {
+                    if let Some(kept) = &kept {
+                        monitor.rotated(kept);
+                    }
+                    ended
                 }
-                monitor.ended(ended, EndReason::Replaced);
-                monitor.metrics.logins.inc();
-                monitor.usage.seen(&request.user_id, request.fresh.now);
-            }
-            Ok(outcome)
-        });
-        match (outcome.await?, record) {
-            (LoginOutcome::Bound(_), Some(record)) => {
-                inner.state().bound(record, fresh, token);
-            }
-            (LoginOutcome::Bound(_) | LoginOutcome::Created(_), ..) => {
-                let record = fresh.into_record();
-                inner.state().created(record, Arc::new(data), token);
+                LoginOutcome::Created(ended) => {
+                    monitor.created([made.as_str()].into_iter());
+                    ended
+                }
+                _ => return,
+            };
+            monitor.ended(ended, EndReason::Replaced);
+            monitor.metrics.logins.inc();
+            monitor.usage.seen(&user_id, now);
+        };
+        let (outcome, untold) = core.pipeline.login(request, deadline, done).await?;
+        let mut state = inner.state();
+        match (outcome, record, untold) {
+            (LoginOutcome::Bound(_), Some(record), Some(untold)) => {
+                state.bound(record, fresh, token, untold)?;
             }
             (LoginOutcome::UserRefused, ..) => return Err(SessionError::UserRefused),
             (LoginOutcome::LimitReached, ..) => return Err(SessionError::TooManySessions),
+            (.., Some(untold)) => {
+                let record = fresh.into_record();
+                state.created(record, Arc::new(data), token, untold)?;
+            }
+            // Unreachable: a login that was made has a token to tell of.
+            (.., None) => return Err(SessionError::Aborted),
         }
+        state.undecodable = None;
         Ok(())
     }
 
@@ -182,17 +198,19 @@ impl<D: TypedData> Session<D> {
     /// As for [`update`](Self::update).
     pub async fn rotate(&self) -> Result<(), SessionError> {
         let inner = self.inner();
-        let _turn = inner.turn().lock().await;
+        let _turn = inner.turn().await?;
         let Some(record) = inner.record()? else {
             return Ok(());
         };
+        inner.state().check_open()?;
         let (token, rotation) = inner.rotation(&record)?;
-        if !inner.core().pipeline.rotate(record.id, rotation).await? {
-            inner.state().found_ended();
+        let rotated = inner.core().pipeline.rotate(record, rotation).await?;
+        let mut state = inner.state();
+        let Some(untold) = rotated else {
+            state.found_ended();
             return Err(SessionError::Ended);
-        }
-        inner.state().rotated(token);
-        Ok(())
+        };
+        state.rotated(token, untold)
     }
 
     /// Gives the session a new token in a transaction of the caller's: `commit` gets the old and
@@ -210,14 +228,21 @@ impl<D: TypedData> Session<D> {
         E: From<SessionError>,
     {
         let inner = self.inner();
-        let _turn = inner.turn().lock().await;
+        let _turn = inner.turn().await?;
         let record = inner.record()?.ok_or(SessionError::Ended)?;
-        let pipeline = &inner.core().pipeline;
+        inner.state().check_open()?;
+        let (pipeline, id) = (&inner.core().pipeline, record.id.clone());
         let deadline = pipeline.commit_deadline(pipeline.deadline());
         let (token, rotation) = inner.rotation(&record)?;
-        commit(rotation, deadline).await?;
-        inner.core().monitor.rotated(&record.id);
-        inner.state().rotated(token);
+        // Dropped where `commit` fails: it may have committed all the same.
+        let attempt = pipeline.attempt(record, &rotation);
+        inner.rotating(commit(rotation, deadline)).await?;
+        let untold = attempt.committed();
+        if untold.is_late() {
+            return Err(SessionError::Timeout.into());
+        }
+        inner.core().monitor.rotated(&id);
+        inner.state().rotated(token, untold)?;
         Ok(())
     }
 

@@ -52,6 +52,19 @@ pub(crate) enum Call {
 
 const CALLS: [&str; 6] = ["load", "write", "rotate", "delete", "sweep", "other"];
 
+/// Work that was taken from a thread which is stuck with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Abandoned {
+    Load,
+    Write,
+    /// A call beside the queue.
+    Call,
+    /// A closure given to `update`.
+    Closure,
+}
+
+const ABANDONED: [&str; 4] = ["load", "write", "call", "closure"];
+
 /// Metrics of a session layer. Their names begin with `sessions_`.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -71,6 +84,8 @@ pub(crate) struct Metrics {
     batch_size: [Histogram; 6],
     call_seconds: [Histogram; 6],
     errors: IntCounterVec,
+    abandoned: IntCounterVec,
+    pub(crate) withdrawn: IntCounter,
     pub(crate) waiting_loads: IntGauge,
     pub(crate) waiting_writes: IntGauge,
     pub(crate) connections: IntGauge,
@@ -154,6 +169,12 @@ impl Metrics {
             ["anonymous", "signed_in"],
         )?;
         let ended = EndReason::ALL.map(EndReason::name);
+        let abandoned = Opts::new("abandoned_total", "Work taken from threads stuck with it");
+        let abandoned = IntCounterVec::new(abandoned, &["kind"]).inspect(|family| {
+            for kind in ABANDONED {
+                family.with_label_values(&[kind]);
+            }
+        });
         let errors = Opts::new("errors_total", "Operations that failed, by kind");
         let sweep = HistogramOpts::new("sweep_seconds", "Time of a pass of the sweep")
             .buckets(SWEEP_SECONDS.to_vec());
@@ -190,6 +211,11 @@ impl Metrics {
                 &SECONDS,
             )?,
             errors: make.register(IntCounterVec::new(errors, &["kind"]))?,
+            abandoned: make.register(abandoned)?,
+            withdrawn: make.counter(
+                "withdrawn_total",
+                "New tokens that were taken back because they did not reach their visitor",
+            )?,
             waiting_loads,
             waiting_writes,
             connections,
@@ -223,6 +249,11 @@ impl Metrics {
 
     pub(crate) fn failed(&self, error: &SessionError) {
         self.errors.with_label_values(&[error.kind()]).inc();
+    }
+
+    pub(crate) fn abandoned(&self, kind: Abandoned) {
+        let name = ABANDONED[kind as usize];
+        self.abandoned.with_label_values(&[name]).inc();
     }
 
     /// All of it in Prometheus' text format, version 0.0.4.

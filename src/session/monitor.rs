@@ -4,6 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::clock::Clock;
 use super::events::{Hook, SessionEvent, SessionEventKind};
 use super::metrics::{Metrics, whole};
@@ -27,6 +29,10 @@ impl Monitor {
             hooks,
             clock,
         })
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     pub(crate) fn created<'a>(&self, ids: impl ExactSizeIterator<Item = &'a str>) {

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use crate::session::token::Token;
+use super::error::SessionError;
+use super::pipeline::Untold;
+use super::token::Token;
 use crate::store::{NewSession, SessionRecord};
 
 /// Where the session stands.
@@ -36,8 +38,22 @@ pub(crate) struct State<D> {
     pub(crate) cookie: CookieChange,
     pub(crate) is_new: bool,
     /// Handle of the visitor's stored session if its data could not be decoded: it is left alone,
-    /// unless the visitor ends it.
+    /// unless the visitor ends it or signs in.
     pub(crate) undecodable: Option<String>,
+    /// Changes of the token that the visitor has not been told of, oldest first. Dropping them
+    /// undoes them, newest first.
+    untold: UntoldChanges,
+    /// Whether the answer's headers are out: no cookie can be sent any more.
+    is_answered: bool,
+}
+
+#[derive(Debug, Default)]
+struct UntoldChanges(Vec<Untold>);
+
+impl Drop for UntoldChanges {
+    fn drop(&mut self) {
+        while self.0.pop().is_some() {}
+    }
 }
 
 impl<D> State<D> {
@@ -48,6 +64,8 @@ impl<D> State<D> {
             cookie: CookieChange::Keep,
             is_new: true,
             undecodable: None,
+            untold: UntoldChanges::default(),
+            is_answered: false,
         }
     }
 
@@ -58,6 +76,8 @@ impl<D> State<D> {
             cookie: CookieChange::Keep,
             is_new: false,
             undecodable: None,
+            untold: UntoldChanges::default(),
+            is_answered: false,
         }
     }
 
@@ -68,11 +88,53 @@ impl<D> State<D> {
         }
     }
 
+    /// Fails where no cookie can be sent any more.
+    ///
+    /// # Errors
+    /// [`SessionError::Answered`].
+    pub(crate) fn check_open(&self) -> Result<(), SessionError> {
+        if self.is_answered {
+            return Err(SessionError::Answered);
+        }
+        Ok(())
+    }
+
+    /// Keeps a change of the token until the visitor is told of it. If it is too late for that, the
+    /// change is undone.
+    fn owe(&mut self, untold: Untold) -> Result<(), SessionError> {
+        self.check_open()?;
+        self.untold.0.push(untold);
+        Ok(())
+    }
+
+    /// The answer goes out; returns what is to be undone, newest first, if it tells the visitor of
+    /// no change.
+    pub(crate) fn answered(&mut self, is_told: bool) -> Vec<Untold> {
+        self.is_answered = true;
+        let mut untold = std::mem::take(&mut self.untold.0);
+        if is_told {
+            untold.drain(..).for_each(Untold::told);
+        }
+        untold.reverse();
+        untold
+    }
+
     /// A new row, and the token that only its visitor gets.
-    pub(crate) fn created(&mut self, record: SessionRecord, data: Arc<D>, token: Token) {
+    ///
+    /// # Errors
+    /// [`SessionError::Answered`] where no cookie can be sent any more.
+    pub(crate) fn created(
+        &mut self,
+        record: SessionRecord,
+        data: Arc<D>,
+        token: Token,
+        untold: Untold,
+    ) -> Result<(), SessionError> {
+        self.owe(untold)?;
         self.phase = Phase::Live(Box::new(record));
         self.data = data;
         self.cookie = CookieChange::Issue(token);
+        Ok(())
     }
 
     /// New data under the same token: the browser is told nothing.
@@ -82,7 +144,17 @@ impl<D> State<D> {
     }
 
     /// The session under a new token, signed in: all that a login changes of the row.
-    pub(crate) fn bound(&mut self, record: SessionRecord, login: NewSession, token: Token) {
+    ///
+    /// # Errors
+    /// [`SessionError::Answered`] where no cookie can be sent any more.
+    pub(crate) fn bound(
+        &mut self,
+        record: SessionRecord,
+        login: NewSession,
+        token: Token,
+        untold: Untold,
+    ) -> Result<(), SessionError> {
+        self.owe(untold)?;
         self.phase = Phase::Live(Box::new(SessionRecord {
             session_id: login.session_id,
             token_hash: login.token_hash,
@@ -96,14 +168,21 @@ impl<D> State<D> {
             ..record
         }));
         self.cookie = CookieChange::Issue(token);
+        Ok(())
     }
 
-    pub(crate) fn rotated(&mut self, token: Token) {
+    /// The session under a new token.
+    ///
+    /// # Errors
+    /// [`SessionError::Answered`] where no cookie can be sent any more.
+    pub(crate) fn rotated(&mut self, token: Token, untold: Untold) -> Result<(), SessionError> {
+        self.owe(untold)?;
         if let Phase::Live(record) = &mut self.phase {
             record.session_id = token.session_id();
             record.token_hash = token.hash();
             self.cookie = CookieChange::Issue(token);
         }
+        Ok(())
     }
 
     /// Ended by this request: the browser is to forget the cookie, if it has one.
@@ -164,7 +243,7 @@ mod tests {
     fn i3_a_rotation_hands_out_the_new_token() {
         let (old, new) = (token(), token());
         let mut state = State::loaded(record(&old), 0);
-        state.rotated(new.clone());
+        state.rotated(new.clone(), Untold::settled()).unwrap();
         let record = state.record().unwrap();
         assert_eq!(record.session_id, new.session_id());
         assert!(record.token_hash.matches(&new.hash()));
@@ -175,10 +254,13 @@ mod tests {
     fn i2_a_session_that_ended_hands_out_no_token() {
         let mut state = State::absent(0);
         let token = token();
-        state.created(record(&token), Arc::new(0), token.clone());
+        let untold = Untold::settled();
+        state
+            .created(record(&token), Arc::new(0), token.clone(), untold)
+            .unwrap();
         state.found_ended();
         assert!(matches!(state.cookie, CookieChange::Keep));
-        state.rotated(token);
+        state.rotated(token, Untold::settled()).unwrap();
         assert!(matches!(state.cookie, CookieChange::Keep) && state.record().is_none());
 
         let mut state = State::absent(0);

@@ -43,6 +43,9 @@ pub enum StoreError {
         /// How long the caller waited.
         waited: Duration,
     },
+    /// The store panicked; whether a write was committed is unknown.
+    #[error("the store panicked")]
+    Panicked,
     /// What was asked for was not done before its deadline, and rolled back.
     #[error("it was not done in time, and undone")]
     TooLate,
@@ -56,6 +59,9 @@ pub enum StoreError {
     /// 55P03); nothing was written.
     #[error("another transaction holds a lock: {0}")]
     Locked(#[source] DieselError),
+    /// Another transaction has held the row for longer than an operation waits; nothing was written.
+    #[error("another transaction holds the row")]
+    Held,
     /// The server takes no writes (SQLSTATE 25006): it is, or has become, a standby. Nothing was
     /// written.
     #[error("the database is read-only: {0}")]

@@ -35,6 +35,7 @@ pub use login::{
     ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,
     RevokeScope, SessionLimit,
 };
+pub(crate) use options::patience;
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
     Deleted, ListSessions, NewSession, PoolState, RotateOutcome, RotateSession, SaveOutcome,

@@ -18,6 +18,19 @@ pub struct StoreOptions {
     pub sqlite_synchronous: SqliteSynchronous,
 }
 
+impl StoreOptions {
+    /// The time after which a call is taken to be stuck in the client library: no statement takes
+    /// longer than the timeout, and few calls need two in a row that take as long.
+    pub(crate) fn patience(&self) -> Duration {
+        patience(self.timeout)
+    }
+}
+
+/// The time after which a call that may take `timeout` is taken to be stuck.
+pub(crate) fn patience(timeout: Duration) -> Duration {
+    2 * timeout + Duration::from_secs(1)
+}
+
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {

@@ -1,5 +1,7 @@
-//! The r2d2 pool: connects by URL scheme, never reuses a connection that broke.
+//! The r2d2 pool: connects by URL scheme, never reuses a connection that broke, and outlives calls
+//! that are stuck.
 
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 #[cfg(feature = "postgres")]
 use std::sync::Once;
@@ -26,38 +28,91 @@ const SQL_LOG: &str = "rocket_diesel_sessions::sql";
 /// The longest wait between two tries to connect: a database that is back is found by then.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_millis(500);
 
-/// A pooled connection and whether it broke.
+/// Most connections that may be given up while a call is still stuck on them, as a multiple of the
+/// pool's size: what a database that hangs can add to the connections it has to bear.
+const LOST_SHARE: usize = 2;
+
+/// How long a wait for a connection lasts before stuck ones are looked for again.
+const WAIT_SLICE: Duration = Duration::from_millis(250);
+
+/// A place in the pool. Its connection is lent out while it is used.
 ///
 /// Diesel's own check sees a broken transaction, but not a lost server.
-pub(super) struct PoolConnection {
-    connection: AnyConnection,
+pub(super) struct Place {
+    connection: Option<AnyConnection>,
     made: Instant,
     broken: bool,
 }
 
-impl Deref for PoolConnection {
+/// A connection on loan from the pool.
+///
+/// The pool keeps the connection's place, so that it can fill the place anew when a call is stuck
+/// in the client library, which has no time limit of its own.
+pub(super) struct Lease<'p> {
+    connections: &'p Connections,
+    number: u64,
+    connection: Option<AnyConnection>,
+    made: Instant,
+    broken: bool,
+}
+
+/// The places whose connections are on loan.
+#[derive(Default)]
+struct Loans {
+    next: u64,
+    places: HashMap<u64, Loan>,
+    /// Connections whose places were filled anew, and whose calls have not come back.
+    lost: usize,
+}
+
+struct Loan {
+    place: PooledConnection<Manager>,
+    began: Instant,
+}
+
+impl Deref for Lease<'_> {
     type Target = AnyConnection;
 
+    #[expect(clippy::expect_used, reason = "only `drop` takes the connection out")]
     fn deref(&self) -> &AnyConnection {
-        &self.connection
+        self.connection.as_ref().expect("on loan")
     }
 }
 
-impl DerefMut for PoolConnection {
+impl DerefMut for Lease<'_> {
+    #[expect(clippy::expect_used, reason = "only `drop` takes the connection out")]
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.connection
+        self.connection.as_mut().expect("on loan")
     }
 }
 
-impl PoolConnection {
-    /// Whether it was made before `moment`.
+impl Lease<'_> {
+    /// Returns whether the connection was made before `moment`.
     pub(super) fn is_older_than(&self, moment: Instant) -> bool {
         self.made < moment
     }
 
-    /// Keeps it from being used again.
+    /// Keeps the connection from being used again.
     pub(super) fn discard(&mut self) {
         self.broken = true;
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let loan = {
+            let mut loans = self.connections.loans();
+            let loan = loans.places.remove(&self.number);
+            if loan.is_none() {
+                loans.lost = loans.lost.saturating_sub(1);
+            }
+            loan
+        };
+        // Without its place, the connection is closed here.
+        if let Some(mut loan) = loan {
+            loan.place.broken |= self.broken;
+            loan.place.connection = self.connection.take();
+        }
     }
 }
 
@@ -67,25 +122,33 @@ pub(super) struct Manager {
 }
 
 impl ManageConnection for Manager {
-    type Connection = PoolConnection;
+    type Connection = Place;
     type Error = StoreError;
 
-    fn connect(&self) -> Result<PoolConnection, StoreError> {
+    fn connect(&self) -> Result<Place, StoreError> {
         let mut connection = connect(&self.url, &self.options)?;
         log_statements(&mut connection);
-        Ok(PoolConnection {
-            connection,
+        Ok(Place {
+            connection: Some(connection),
             made: Instant::now(),
             broken: false,
         })
     }
 
-    fn is_valid(&self, connection: &mut PoolConnection) -> Result<(), StoreError> {
-        Ok(connection.ping()?)
+    fn is_valid(&self, place: &mut Place) -> Result<(), StoreError> {
+        match &mut place.connection {
+            Some(connection) => Ok(connection.ping()?),
+            None => Ok(()),
+        }
     }
 
-    fn has_broken(&self, connection: &mut PoolConnection) -> bool {
-        std::thread::panicking() || connection.broken || connection.is_broken()
+    fn has_broken(&self, place: &mut Place) -> bool {
+        std::thread::panicking()
+            || place.broken
+            || place
+                .connection
+                .as_mut()
+                .is_none_or(R2D2Connection::is_broken)
     }
 }
 
@@ -93,6 +156,9 @@ impl ManageConnection for Manager {
 pub(super) struct Connections {
     url: DatabaseUrl,
     pool: Pool<Manager>,
+    loans: Mutex<Loans>,
+    /// Calls that take longer are taken to be stuck.
+    patience: Duration,
     /// When a connection was last found broken.
     last_break: Mutex<Option<Instant>>,
 }
@@ -108,7 +174,7 @@ impl Connections {
             .min_idle(Some(0))
             // Costs a round trip at each use; a broken connection is dropped when it shows.
             .test_on_check_out(false)
-            // Waits are given at each use; this alone decides how fast it tries to connect again.
+            // Waits are given at each use; this decides only how fast it tries to connect again.
             .connection_timeout(2 * MAX_RECONNECT_DELAY)
             // The error reaches the caller that waits for the connection; r2d2 need not log it too.
             .error_handler(Box::new(NopErrorHandler))
@@ -116,29 +182,80 @@ impl Connections {
         Self {
             url: url.clone(),
             pool,
+            loans: Mutex::default(),
+            patience: options.patience(),
             last_break: Mutex::new(None),
         }
     }
 
     /// Waits for a connection until `timeout` has passed. What is older than the last break is not
     /// used: after a restart of the server, all of it is broken.
-    pub(super) fn checkout(
-        &self,
-        timeout: Duration,
-    ) -> Result<PooledConnection<Manager>, StoreError> {
+    pub(super) fn checkout(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
         let deadline = Instant::now() + timeout;
         loop {
+            self.replace_stuck();
             let left = deadline.saturating_duration_since(Instant::now());
-            let checkout = self.pool.get_timeout(left);
-            let mut connection = checkout.map_err(|error| self.no_connection(&error, timeout))?;
-            if self
-                .last_break()
-                .is_none_or(|broke| broke < connection.made)
-            {
-                return Ok(connection);
+            match self.pool.get_timeout(left.min(WAIT_SLICE)) {
+                Ok(mut place) if self.last_break().is_some_and(|broke| broke >= place.made) => {
+                    place.broken = true;
+                }
+                Ok(place) => return Ok(self.lend(place)),
+                Err(_) if left > WAIT_SLICE => {}
+                Err(error) => return Err(self.no_connection(&error, timeout)),
             }
-            connection.broken = true;
         }
+    }
+
+    fn lend(&self, mut place: PooledConnection<Manager>) -> Lease<'_> {
+        let (connection, made) = (place.connection.take(), place.made);
+        let mut loans = self.loans();
+        let number = loans.next;
+        loans.next += 1;
+        let began = Instant::now();
+        loans.places.insert(number, Loan { place, began });
+        Lease {
+            connections: self,
+            number,
+            connection,
+            made,
+            broken: false,
+        }
+    }
+
+    /// Fills the places anew whose connections have been on loan for too long: their calls are
+    /// stuck in the client library. What was connected before may be stuck as well, and is not used
+    /// again.
+    fn replace_stuck(&self) {
+        let most = LOST_SHARE * self.pool.max_size() as usize;
+        let stuck: Vec<Loan> = {
+            let mut loans = self.loans();
+            let free = most.saturating_sub(loans.lost);
+            let is_stuck = |loan: &Loan| loan.began.elapsed() >= self.patience;
+            let numbers: Vec<u64> = loans
+                .places
+                .iter()
+                .filter(|(_, loan)| is_stuck(loan))
+                .map(|(number, _)| *number)
+                .take(free)
+                .collect();
+            loans.lost += numbers.len();
+            numbers
+                .iter()
+                .filter_map(|number| loans.places.remove(number))
+                .collect()
+        };
+        if stuck.is_empty() {
+            return;
+        }
+        tracing::error!(
+            "{}: {} calls have been stuck for over {:?}; their connections are given up",
+            self.url,
+            stuck.len(),
+            self.patience
+        );
+        *self.last_break() = Some(Instant::now());
+        // Their places are empty, so the pool drops them.
+        drop(stuck);
     }
 
     /// Where there is no connection at all, none can be made; where there are some, they are in use.
@@ -164,9 +281,13 @@ impl Connections {
     }
 
     /// Keeps a connection, and those that are older than this moment, from being used again.
-    pub(super) fn mark_broken(&self, connection: &mut PoolConnection) {
-        connection.broken = true;
+    pub(super) fn mark_broken(&self, connection: &mut Lease<'_>) {
+        connection.discard();
         *self.last_break() = Some(Instant::now());
+    }
+
+    fn loans(&self) -> MutexGuard<'_, Loans> {
+        self.loans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn last_break(&self) -> MutexGuard<'_, Option<Instant>> {

@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rocket::tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::untold::Untold;
 use crate::session::SessionError;
 use crate::store::{EndReason, NewSession, RotateSession, SessionRecord};
 
@@ -37,7 +38,10 @@ impl From<SessionError> for Failure {
 /// that it was given up.
 pub(super) struct Job<W, T> {
     pub(super) work: W,
+    pub(super) came: Instant,
     pub(super) deadline: Instant,
+    /// When its row was first found held by another transaction.
+    pub(super) held_since: Option<Instant>,
     reply: oneshot::Sender<Result<T, Failure>>,
 }
 
@@ -48,25 +52,41 @@ impl<W, T> Job<W, T> {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             work,
+            came: Instant::now(),
             deadline,
+            held_since: None,
             reply,
         };
         (job, answer)
     }
 
-    /// Whether the caller has stopped waiting.
+    /// Returns whether the caller has stopped waiting.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         now >= self.deadline || self.reply.is_closed()
     }
 
+    /// Hands over the result. A result that its caller no longer waits for is dropped, which undoes
+    /// a change of token ([`Untold`]).
     pub(super) fn answer(self, result: Result<T, Failure>) {
-        // A caller that is gone does not want to know.
-        let _ = self.reply.send(result);
+        drop(self.reply.send(result));
     }
 
     pub(super) fn fail(self, error: SessionError) {
         self.answer(Err(error.into()));
     }
+
+    /// The present time of a job whose caller read the clock at `now`: what has passed in the queue
+    /// is added, so that a session which expires there is not written any more.
+    pub(super) fn present(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        later(now, self.came)
+    }
+}
+
+/// The time `now` and what has passed since it was read at `came`.
+pub(super) fn later(now: DateTime<Utc>, came: Instant) -> DateTime<Utc> {
+    let micros = i64::try_from(came.elapsed().as_micros()).unwrap_or(i64::MAX);
+    now.checked_add_signed(TimeDelta::microseconds(micros))
+        .unwrap_or(now)
 }
 
 /// An update of one session, with the row as its request last saw it.
@@ -76,9 +96,10 @@ pub(super) struct Update {
     pub(super) apply: Apply,
 }
 
-/// A new token for a session, with the session's public handle.
+/// A new token for a session.
 pub(super) struct Rotation {
-    pub(super) id: String,
+    /// The session as the request last saw it.
+    pub(super) previous: Box<SessionRecord>,
     pub(super) rotation: RotateSession,
 }
 
@@ -89,10 +110,11 @@ pub(super) struct Deletion {
 }
 
 pub(super) type LoadJob = Job<Uuid, Option<SessionRecord>>;
-pub(super) type CreateJob = Job<NewSession, ()>;
+pub(super) type CreateJob = Job<NewSession, Untold>;
 /// `None`: the session is gone, has a new token, or has expired.
 pub(super) type UpdateJob = Job<Update, Option<SessionRecord>>;
-pub(super) type RotateJob = Job<Rotation, bool>;
+/// `None`: the session is gone, has another token, or has expired.
+pub(super) type RotateJob = Job<Rotation, Option<Untold>>;
 pub(super) type DeleteJob = Job<Deletion, bool>;
 
 /// A job that changes rows.

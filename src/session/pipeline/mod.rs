@@ -10,53 +10,66 @@
 //! few worker threads take whatever has queued up, with no delay added, and answer it with one
 //! statement a kind. The busier the server, the larger the batches.
 
+mod batch;
 mod breaker;
+mod calls;
+mod crew;
 mod job;
 mod queue;
+mod tokens;
+mod untold;
 mod update;
 mod worker;
+mod writer;
 
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
 mod tests;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rocket::tokio::sync::Semaphore;
-use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
 use self::breaker::Breaker;
+use self::calls::Calls;
+use self::crew::Crew;
 use self::job::{Answer, Deletion, Failure, Job, Rotation, Update, WriteJob};
 use self::queue::{Limits, Queue};
-use self::worker::Worker;
 use super::error::SessionError;
-use super::metrics::{Call, Metrics};
+use super::metrics::Metrics;
 use super::monitor::Monitor;
 use crate::store::{
-    EndReason, NewSession, RotateSession, SessionRecord, SessionStore, StoreError, TouchSession,
+    EndReason, LoginOutcome, LoginSession, NewSession, RotateSession, SessionRecord, SessionStore,
+    StoreError, TouchSession, Withdrawal, patience,
 };
 
 pub(crate) use self::job::{Apply, Change};
-
-/// Calls at a time that do not go through the queue: logins, lists.
-const DIRECT_CALLS: u32 = 2;
-
-/// Readiness checks at a time: they must not wait for others.
-const PROBE_CALLS: u32 = 1;
+pub(crate) use self::untold::Untold;
 
 /// Calls at a time that may take long: clearing, sweeping.
 const LONG_CALLS: u32 = 1;
 
-/// Connections that calls beside the queue take.
-pub(crate) const CALL_CONNECTIONS: u32 = DIRECT_CALLS + PROBE_CALLS + LONG_CALLS;
+/// Probes at a time, which look for a database that has failed.
+const PROBES: u32 = 1;
+
+/// The least number of calls at a time that do not go through the queue: logins, lists.
+pub(crate) const MIN_DIRECT_CALLS: u32 = 2;
+
+/// Connections that calls beside the queue need at least.
+pub(crate) const CALL_CONNECTIONS: u32 = MIN_DIRECT_CALLS + PROBES + LONG_CALLS;
 
 /// How long a shutdown waits for the workers beyond the deadline of the last job.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The share of the timeout that a job waits for a row which another transaction holds.
+const LOCK_SHARE: u32 = 4;
 
 /// How a pipeline works.
 #[derive(Clone, Copy, Debug)]
@@ -64,22 +77,41 @@ pub(crate) struct PipelineOptions {
     pub(crate) workers: usize,
     pub(crate) max_batch: usize,
     pub(crate) max_queue: usize,
+    /// Calls at a time that do not go through the queue.
+    pub(crate) direct_calls: usize,
     pub(crate) timeout: Duration,
+}
+
+/// What wakes the thread that watches over the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nudge {
+    /// The database has failed: a probe is due.
+    Probe,
+    Stop,
+}
+
+/// What the pipeline's threads share.
+struct Shared {
+    queue: Arc<Queue>,
+    store: Arc<dyn SessionStore>,
+    monitor: Arc<Monitor>,
+    breaker: Breaker,
+    /// How long a job waits for a row that another transaction holds.
+    lock_wait: Duration,
 }
 
 /// Dropping it takes no more jobs in, waits until those that are queued are done, touches among
 /// them, and ends the workers.
 pub(crate) struct Pipeline {
-    queue: Arc<Queue>,
-    store: Arc<dyn SessionStore>,
-    monitor: Arc<Monitor>,
-    breaker: Arc<Breaker>,
+    shared: Arc<Shared>,
+    crew: Arc<Crew>,
+    calls: Arc<Calls>,
     direct: Arc<Semaphore>,
-    probes: Arc<Semaphore>,
     long: Arc<Semaphore>,
     timeout: Duration,
-    /// Disconnected when all workers have ended.
-    workers: Mutex<Receiver<()>>,
+    patience: Duration,
+    /// The thread that watches over the others.
+    watch: Mutex<Option<(Sender<Nudge>, JoinHandle<()>)>>,
 }
 
 impl Pipeline {
@@ -92,49 +124,77 @@ impl Pipeline {
         monitor: Arc<Monitor>,
         options: PipelineOptions,
     ) -> std::io::Result<Self> {
-        let (alive, workers) = channel();
+        let patience = patience(options.timeout);
         // One worker is kept for loads, so that writes which hang do not keep readers out.
         let writers = options.workers.saturating_sub(1).max(1);
-        let pipeline = Self {
-            queue: Arc::new(Queue::new(Limits {
-                waiting: options.max_queue,
-                batch: options.max_batch,
-                writers: store.max_writers().min(writers),
-            })),
+        let limits = Limits {
+            waiting: options.max_queue,
+            batch: options.max_batch,
+            writers: store.max_writers().min(writers),
+            timeout: options.timeout,
+            patience,
+        };
+        let (nudge, nudged) = channel();
+        let shared = Arc::new(Shared {
+            queue: Arc::new(Queue::new(limits)),
             store,
             monitor,
-            breaker: Arc::default(),
-            direct: Arc::new(Semaphore::new(DIRECT_CALLS as usize)),
-            probes: Arc::new(Semaphore::new(PROBE_CALLS as usize)),
+            breaker: Breaker::new(nudge.clone(), patience),
+            lock_wait: options.timeout / LOCK_SHARE,
+        });
+        let (crew, calls) = (Arc::<Crew>::default(), Arc::<Calls>::default());
+        let pipeline = Self {
+            shared: Arc::clone(&shared),
+            crew: Arc::clone(&crew),
+            calls: Arc::clone(&calls),
+            direct: Arc::new(Semaphore::new(options.direct_calls)),
             long: Arc::new(Semaphore::new(LONG_CALLS as usize)),
             timeout: options.timeout,
-            workers: Mutex::new(workers),
+            patience,
+            watch: Mutex::default(),
         };
-        for number in 1..=options.workers {
-            let worker = Worker {
-                queue: Arc::clone(&pipeline.queue),
-                store: Arc::clone(&pipeline.store),
-                monitor: Arc::clone(&pipeline.monitor),
-                breaker: Arc::clone(&pipeline.breaker),
-                alive: alive.clone(),
-            };
-            std::thread::Builder::new()
-                .name(format!("session-store-{number}"))
-                .spawn(move || worker.run())?;
+        for _ in 0..options.workers {
+            crew.hire(&shared)?;
         }
+        let watch = std::thread::Builder::new()
+            .name("session-store-watch".to_owned())
+            .spawn(move || crew.watch(&shared, &calls, &nudged))?;
+        *lock(&pipeline.watch) = Some((nudge, watch));
         Ok(pipeline)
     }
 
-    /// The row of one session.
+    /// The row of one session, with the activity that this process has still to write: a session
+    /// that was in use in time is not refused because the write is slower than the next request.
     pub(crate) async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
         let (job, answer) = Job::new(id, self.deadline());
         let deadline = job.deadline;
-        let queued = self.checked(|queue| queue.push_load(job));
-        self.answer(queued, deadline, answer).await
+        let mut touch = None;
+        let queued = self.checked(deadline, |queue| {
+            touch = queue.push_load(job)?;
+            Ok(())
+        });
+        let queued = queued.await;
+        let mut record = self.answer(queued, deadline, answer).await?;
+        if let (Some(record), Some(touch)) = (&mut record, touch)
+            && record.expires_at > touch.now
+        {
+            let deadline = touch.expires_at.min(record.absolute_expires_at);
+            record.expires_at = record.expires_at.max(deadline);
+            record.last_seen_at = record.last_seen_at.max(touch.now);
+        }
+        Ok(record)
     }
 
-    /// Inserts a session.
-    pub(crate) async fn create(&self, new: NewSession) -> Result<(), SessionError> {
+    /// Finds out whether requests are served, in the way that they go.
+    pub(crate) async fn ready(&self) -> Result<(), SessionError> {
+        if self.shared.queue.is_stuck(self.timeout) {
+            return Err(self.failed(SessionError::Timeout));
+        }
+        self.load(Uuid::nil()).await.map(drop)
+    }
+
+    /// Inserts a session. Its token is taken back unless the visitor is told of it.
+    pub(crate) async fn create(&self, new: NewSession) -> Result<Untold, SessionError> {
         self.write(new, WriteJob::Create).await
     }
 
@@ -154,22 +214,78 @@ impl Pipeline {
         self.write(update, WriteJob::Update).await
     }
 
-    /// Records activity, without making anybody wait. Losing one does little harm.
-    pub(crate) fn touch(&self, touch: TouchSession) {
-        self.queue.push_touch(touch);
+    /// Records activity of a session whose deadline was `alive_until`, without making anyone wait.
+    /// Losing one does little harm.
+    pub(crate) fn touch(&self, touch: TouchSession, alive_until: DateTime<Utc>) {
+        self.shared.queue.push_touch(touch, alive_until);
     }
 
-    /// Gives the session with this public handle a new token; whether it was there.
+    /// Gives a session a new token, which is taken back unless the visitor is told of it; `None`
+    /// when the session is gone, has another token, or has expired.
     pub(crate) async fn rotate(
         &self,
-        id: String,
+        previous: SessionRecord,
         rotation: RotateSession,
-    ) -> Result<bool, SessionError> {
-        self.write(Rotation { id, rotation }, WriteJob::Rotate)
-            .await
+    ) -> Result<Option<Untold>, SessionError> {
+        let rotation = Rotation {
+            previous: Box::new(previous),
+            rotation,
+        };
+        self.write(rotation, WriteJob::Rotate).await
     }
 
-    /// Deletes a session by its public handle; whether it was there.
+    /// Signs a user in by the deadline. The token is taken back unless the visitor is told of it.
+    /// `done` learns of the outcome even if the caller has stopped waiting.
+    pub(crate) async fn login(
+        &self,
+        login: LoginSession,
+        deadline: Instant,
+        done: impl FnOnce(&LoginOutcome) + Send + 'static,
+    ) -> Result<(LoginOutcome, Option<Untold>), SessionError> {
+        let queue = Arc::clone(&self.shared.queue);
+        self.run_by(deadline, move |store| {
+            // The row's own token, which another login of the visitor may have changed.
+            let previous = match &login.session {
+                Some(session) => store.find(&session.id)?.map(Box::new),
+                None => None,
+            };
+            let bound = Untold::attempt(&queue, withdrawal(&login, previous));
+            let made = Untold::attempt(&queue, withdrawal(&login, None));
+            let outcome = match store.login(&login) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    bound.failed(&error);
+                    made.failed(&error);
+                    return Err(error);
+                }
+            };
+            done(&outcome);
+            let (own, other) = match outcome {
+                LoginOutcome::Bound(_) => (Some(bound), made),
+                LoginOutcome::Created(_) => (Some(made), bound),
+                _ => {
+                    made.told();
+                    (None, bound)
+                }
+            };
+            other.told();
+            Ok((outcome, own.map(Untold::committed)))
+        })
+        .await
+    }
+
+    /// Has a new token of `previous` taken back that the application makes in a transaction of its
+    /// own, unless the visitor is told of it.
+    pub(crate) fn attempt(&self, previous: SessionRecord, rotation: &RotateSession) -> Untold {
+        let withdrawal = Withdrawal {
+            id: previous.id.clone(),
+            session_id: rotation.new_session_id,
+            previous: Some(Box::new(previous)),
+        };
+        Untold::attempt(&self.shared.queue, withdrawal)
+    }
+
+    /// Deletes a session by its public handle; returns whether it was there.
     pub(crate) async fn delete(&self, id: String, reason: EndReason) -> Result<bool, SessionError> {
         self.write(Deletion { id, reason }, WriteJob::Delete).await
     }
@@ -181,17 +297,19 @@ impl Pipeline {
     ) -> Result<T, SessionError> {
         let (job, answer) = Job::new(work, self.deadline());
         let deadline = job.deadline;
-        let queued = self.checked(|queue| queue.push_write(kind(job)));
+        let queued = self.checked(deadline, |queue| queue.push_write(kind(job)));
+        let queued = queued.await;
         self.answer(queued, deadline, answer).await
     }
 
     /// Takes a job in, unless there is an outage.
-    fn checked(
+    async fn checked(
         &self,
+        deadline: Instant,
         push: impl FnOnce(&Queue) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
-        self.breaker.check(Instant::now())?;
-        push(&self.queue)
+        self.shared.breaker.ready(deadline).await?;
+        push(&self.shared.queue)
     }
 
     /// Waits for a worker's answer until the deadline.
@@ -214,7 +332,7 @@ impl Pipeline {
         result.map_err(|error| self.failed(error))
     }
 
-    /// Runs `job` on a blocking thread, beside the queue: for what is rare.
+    /// Runs `job` beside the queue: for what is rare.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
@@ -222,69 +340,42 @@ impl Pipeline {
         self.run_by(self.deadline(), job).await
     }
 
-    /// The same, with a deadline that the job knows of.
+    /// Runs `job` beside the queue, with a deadline that the job knows of.
     pub(crate) async fn run_by<T: Send + 'static>(
         &self,
         deadline: Instant,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        self.breaker.check(Instant::now())?;
-        self.run_with(&self.direct, deadline, job).await
+        self.run_in(&self.direct, deadline, job).await
     }
 
-    /// The same, whatever is known of the database.
-    pub(crate) async fn probe<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, SessionError> {
-        self.run_with(&self.probes, self.deadline(), job).await
-    }
-
-    /// The same for what is long: a deadline of its own, and one at a time.
+    /// Runs what is long beside the queue: with a deadline of its own, and one at a time.
     pub(crate) async fn run_long<T: Send + 'static>(
         &self,
         deadline: Instant,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        self.breaker.check(Instant::now())?;
-        self.run_with(&self.long, deadline, job).await
+        self.run_in(&self.long, deadline, job).await
     }
 
-    async fn run_with<T: Send + 'static>(
+    async fn run_in<T: Send + 'static>(
         &self,
-        permits: &Arc<Semaphore>,
+        places: &Arc<Semaphore>,
         deadline: Instant,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        let permits = Arc::clone(permits);
-        let store = Arc::clone(&self.store);
-        let (breaker, monitor) = (Arc::clone(&self.breaker), Arc::clone(&self.monitor));
-        let answer = timeout_at(deadline.into(), async move {
-            let permit = permits.acquire_owned().await;
-            spawn_blocking(move || {
-                let _permit = permit;
-                let start = Instant::now();
-                // Nobody waits for it any more.
-                if start >= deadline {
-                    return Err(StoreError::TooLate);
-                }
-                let result = job(&*store);
-                breaker.learn(result.as_ref().err());
-                monitor.metrics.called(Call::Other, 1, start.elapsed());
-                result
-            })
-            .await
-        })
-        .await;
-        let result = match answer {
-            Ok(Ok(result)) => result.map_err(Into::into),
-            Ok(Err(_)) => Err(SessionError::Aborted),
-            Err(_) => Err(SessionError::Timeout),
+        let result = match self.shared.breaker.ready(deadline).await {
+            Ok(()) => {
+                let slack = self.patience.saturating_sub(self.timeout);
+                let calls = &self.calls;
+                calls.run(&self.shared, places, deadline, slack, job).await
+            }
+            Err(error) => Err(error),
         };
         result.map_err(|error| self.failed(error))
     }
 
-    /// Until when what is asked for now may be committed, if whoever asks must learn of it: a little
+    /// The latest moment at which a write may commit and its caller still learn the result: a little
     /// before the deadline, so that the answer is on its way by then.
     pub(crate) fn commit_deadline(&self, deadline: Instant) -> Instant {
         deadline.checked_sub(self.timeout / 10).unwrap_or(deadline)
@@ -294,44 +385,69 @@ impl Pipeline {
         Instant::now() + self.timeout
     }
 
-    /// Whether the database is known to be down.
+    /// Fails while the database is known to be down.
     ///
     /// # Errors
-    /// While it is, and no probe is due.
+    /// During an outage.
     pub(crate) fn check(&self) -> Result<(), SessionError> {
-        self.breaker.check(Instant::now())
+        self.shared.breaker.check()
     }
 
     fn failed(&self, error: SessionError) -> SessionError {
         if error.is_outage() {
             tracing::debug!("{error}");
         }
-        self.monitor.metrics.failed(&error);
+        self.shared.monitor.metrics.failed(&error);
         error
     }
 
     /// Puts what is only known when it is asked for into the metrics.
     pub(crate) fn sample(&self, metrics: &Metrics) {
-        let (loads, writes) = self.queue.depth();
+        let (loads, writes) = self.shared.queue.depth();
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         metrics.waiting_loads.set(gauge(loads));
         metrics.waiting_writes.set(gauge(writes));
-        if let Some(pool) = self.store.pool() {
+        if let Some(pool) = self.shared.store.pool() {
             metrics.connections.set(pool.open.into());
             metrics.connections_in_use.set(pool.in_use.into());
         }
     }
 }
 
+/// Takes back what a login makes of the session `previous`, or of none.
+fn withdrawal(login: &LoginSession, previous: Option<Box<SessionRecord>>) -> Withdrawal {
+    let id = previous
+        .as_ref()
+        .map_or(&login.fresh.id, |record| &record.id);
+    Withdrawal {
+        id: id.clone(),
+        session_id: login.fresh.session_id,
+        previous,
+    }
+}
+
+/// Calls the store; a panic in it is a failure like others.
+fn guarded_call<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        tracing::error!("the session store panicked");
+        Err(StoreError::Panicked)
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        self.queue.close();
-        let workers = self
-            .workers
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if workers.recv_timeout(self.timeout + GRACE) == Err(RecvTimeoutError::Timeout) {
+        self.shared.queue.close();
+        if !self.crew.wait(self.timeout + GRACE) {
             tracing::warn!("the session store's workers did not end in time");
+        }
+        if let Some((nudge, watch)) = lock(&self.watch).take() {
+            // It ends at the next look, if it has not ended.
+            let _ = nudge.send(Nudge::Stop);
+            let _ = watch.join();
         }
     }
 }

@@ -5,28 +5,41 @@
 //! second one begins only when a whole batch waits, or when the first takes long.
 //!
 //! While a session is being updated, further updates of it wait, so that they are applied
-//! together in its next turn instead of refusing each other.
+//! together in its next turn instead of refusing each other. A job whose row another transaction
+//! holds is put off for a moment, so that no worker waits for the row.
 
+mod state;
 #[cfg(test)]
 mod tests;
+mod turn;
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::job::{CreateJob, DeleteJob, LoadJob, RotateJob, UpdateJob, WriteJob};
+use self::state::{Activity, State};
+use super::job::{LoadJob, WriteJob};
+use super::untold::Undo;
 use crate::session::SessionError;
-use crate::store::{SessionRecord, TouchSession};
+use crate::store::{SessionRecord, TouchSession, Withdrawal};
+
+pub(super) use self::turn::{Bench, Parts, Turn, TurnId, WriteTurn};
 
 /// A turn that has taken this long keeps no other from beginning: the database is slow, far away
 /// or stuck, or a closure is.
 const LONG: Duration = Duration::from_millis(5);
 
-/// Touches wait for loads no longer than this.
-const TOUCH_WAIT: Duration = Duration::from_millis(100);
+/// A closure that runs for longer has its worker for itself from then on.
+const LONGEST_CLOSURE: Duration = Duration::from_millis(100);
+
+/// A job whose row is held is tried again after this time.
+const HELD_RETRY: Duration = Duration::from_millis(30);
+
+/// Most undos that are kept while the database fails.
+const MAX_UNDOS: usize = 100_000;
 
 /// How much is taken in, and how it is handed out.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +50,10 @@ pub(super) struct Limits {
     pub(super) batch: usize,
     /// Most turns of writes at a time.
     pub(super) writers: usize,
+    /// How long callers wait.
+    pub(super) timeout: Duration,
+    /// A turn that takes longer is stuck in the store.
+    pub(super) patience: Duration,
 }
 
 pub(super) struct Queue {
@@ -46,49 +63,13 @@ pub(super) struct Queue {
     work: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    loads: VecDeque<LoadJob>,
-    writes: VecDeque<WriteJob>,
-    touches: HashMap<Uuid, TouchSession>,
-    /// When the first of the touches came.
-    touched_at: Option<Instant>,
-    /// Sessions that a worker is updating, and the updates that wait for it.
-    busy: HashMap<Uuid, Vec<UpdateJob>>,
-    /// How many wait in `busy`.
-    parked: usize,
-    /// When the turns that are under way began.
-    loading: Vec<Instant>,
-    writing: Vec<Instant>,
-    /// Workers that wait for work.
-    idle: usize,
-    /// Whether one of them looks again when a turn has taken long.
-    is_watched: bool,
-    closed: bool,
-}
-
-/// What a worker is to do next. Each turn ends with [`Queue::end_loads`] or [`Queue::end_writes`].
-pub(super) enum Turn {
-    Loads(Vec<LoadJob>, Instant),
-    Writes(WriteTurn, Instant),
-}
-
-/// Writes to be made together.
-#[derive(Default)]
-pub(super) struct WriteTurn {
-    pub(super) creates: Vec<CreateJob>,
-    pub(super) updates: Vec<UpdateJob>,
-    pub(super) rotations: Vec<RotateJob>,
-    pub(super) deletes: Vec<DeleteJob>,
-    pub(super) touches: Vec<TouchSession>,
-    /// The sessions of `updates`: busy until the turn ends.
-    pub(super) sessions: Vec<Uuid>,
-}
-
-impl WriteTurn {
-    fn len(&self) -> usize {
-        self.creates.len() + self.updates.len() + self.rotations.len() + self.deletes.len()
-    }
+/// A turn that was taken from its worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    Load,
+    Write,
+    /// With the public handle of the session whose closure does not come back.
+    Closure(String),
 }
 
 impl Queue {
@@ -100,35 +81,72 @@ impl Queue {
         }
     }
 
-    pub(super) fn push_load(&self, job: LoadJob) -> Result<(), SessionError> {
+    /// Takes in a load; also returns the activity of its session that is still to be written.
+    pub(super) fn push_load(&self, job: LoadJob) -> Result<Option<TouchSession>, SessionError> {
         let state = self.open(|state| state.loads.len())?;
+        let touch = state.touch_of(job.work);
         self.push(state, |state| state.loads.push_back(job));
-        Ok(())
+        Ok(touch)
     }
 
     pub(super) fn push_write(&self, job: WriteJob) -> Result<(), SessionError> {
-        let state = self.open(|state| state.writes.len() + state.parked)?;
-        self.push(state, |state| match job {
-            WriteJob::Update(update) => state.push_update(update),
-            other => state.writes.push_back(other),
-        });
+        let state = self.open(State::waiting_writes)?;
+        self.push(state, |state| state.push_write(job));
         Ok(())
     }
 
-    /// Takes in activity, or leaves it out when there is too much of it: the session's next
-    /// request brings it again.
-    pub(super) fn push_touch(&self, touch: TouchSession) {
+    /// Takes in activity of a session that ends at `alive_until` without it, or leaves it out when
+    /// there is too much: the session's next request brings it again.
+    pub(super) fn push_touch(&self, touch: TouchSession, alive_until: DateTime<Utc>) {
+        let activity = Activity {
+            touch,
+            alive_until,
+            came: Instant::now(),
+        };
         let mut state = self.lock();
-        let is_full = state.touches.len() >= self.limits.waiting;
-        match state.touches.entry(touch.session_id) {
-            Entry::Occupied(mut entry) => merge(entry.get_mut(), touch),
-            Entry::Vacant(_) if is_full => return,
-            Entry::Vacant(entry) => {
-                entry.insert(touch);
-            }
-        }
-        state.touched_at.get_or_insert_with(Instant::now);
+        state.push_touch(activity, self.limits.waiting);
         self.wake(state);
+    }
+
+    /// Takes in an undo, also when all else is refused.
+    pub(super) fn push_undo(&self, undo: Undo) {
+        self.put_off_undo(undo, Duration::ZERO);
+    }
+
+    /// Puts off an undo that is to be tried again.
+    pub(super) fn put_off_undo(&self, undo: Undo, wait: Duration) {
+        let mut state = self.lock();
+        if state.undos.len() >= MAX_UNDOS || state.closed && !wait.is_zero() {
+            drop(state);
+            let id = undo.withdrawal.id;
+            tracing::error!("the new token of session {id}, which no one got, was not undone");
+            return;
+        }
+        state.undos.push((Instant::now() + wait, undo));
+        self.wake(state);
+    }
+
+    /// Keeps a change of a token in mind while it is being made; returns its number.
+    pub(super) fn begin_attempt(&self, withdrawal: Withdrawal) -> u64 {
+        self.lock().begin_attempt(withdrawal)
+    }
+
+    /// Forgets an attempt that came to an end; returns whether that was in time.
+    pub(super) fn end_attempt(&self, number: u64) -> bool {
+        self.lock().attempts.remove(&number).is_some()
+    }
+
+    /// The time after which a call that has not come back is taken to be stuck.
+    pub(super) fn patience(&self) -> Duration {
+        self.limits.patience
+    }
+
+    /// Puts off jobs whose rows another transaction holds.
+    pub(super) fn put_off(&self, jobs: impl IntoIterator<Item = WriteJob>) {
+        let mut state = self.lock();
+        let due = Instant::now() + HELD_RETRY;
+        let jobs = jobs.into_iter().map(|job| (due, job));
+        state.deferred.extend(jobs);
     }
 
     /// The state, if it takes in one more job of a kind of which so many wait.
@@ -167,7 +185,7 @@ impl Queue {
                 return None;
             }
             state.idle += 1;
-            state = if state.has_waiting() && !state.is_watched {
+            state = if state.has_waiting(now) && !state.is_watched {
                 state.is_watched = true;
                 let wait = self.work.wait_timeout(state, LONG);
                 let mut state = wait.unwrap_or_else(PoisonError::into_inner).0;
@@ -185,41 +203,40 @@ impl Queue {
         }
     }
 
-    pub(super) fn end_loads(&self, began: Instant) {
+    /// Ends a turn. Updates that waited for its sessions go first now; they may start from what the
+    /// turn committed. Returns whether the turn was still its worker's; if not, another worker has
+    /// taken the worker's place.
+    pub(super) fn end(&self, id: TurnId, committed: HashMap<Uuid, SessionRecord>) -> bool {
         let mut state = self.lock();
-        remove(&mut state.loading, began);
+        let was_running = state.end(id, committed);
         self.wake(state);
+        was_running
     }
 
-    /// Ends a turn of writes. Updates that waited for its sessions go first now; they may start
-    /// from what the turn committed.
-    pub(super) fn end_writes(
-        &self,
-        began: Instant,
-        sessions: &[Uuid],
-        mut committed: HashMap<Uuid, SessionRecord>,
-    ) {
+    /// Takes at most `most` turns from workers that are stuck, in the store or in a closure; what is
+    /// still to be done of them is for other workers. Also hands out what was put off until now.
+    pub(super) fn watch(&self, now: Instant, most: usize) -> Vec<Stuck> {
         let mut state = self.lock();
-        remove(&mut state.writing, began);
-        for id in sessions {
-            let mut waiting = state.busy.remove(id).unwrap_or_default();
-            state.parked -= waiting.len();
-            if let (Some(first), Some(newest)) = (waiting.first_mut(), committed.remove(id))
-                && newest.version > first.work.session.version
-            {
-                first.work.session = newest;
-            }
-            for job in waiting.into_iter().rev() {
-                state.writes.push_front(WriteJob::Update(job));
-            }
+        state.undo_late_attempts(self.limits, now);
+        let stuck = state.take_stuck(self.limits.patience, now, most);
+        let is_due = state.has_due(now);
+        if stuck.is_empty() && !is_due {
+            return stuck;
         }
         self.wake(state);
+        stuck
+    }
+
+    /// Returns whether all writers have been busy for longer than `limit`, so that a write that
+    /// comes now would not be done in that time.
+    pub(super) fn is_stuck(&self, limit: Duration) -> bool {
+        self.lock().is_stuck(self.limits.writers, limit)
     }
 
     /// How many loads wait, and how many writes.
     pub(super) fn depth(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.loads.len(), state.writes.len() + state.parked)
+        (state.loads.len(), state.waiting_writes())
     }
 
     /// Takes nothing in any more; what is there will be done.
@@ -229,12 +246,13 @@ impl Queue {
     }
 
     /// Wakes one worker if one waits and is wanted: to work, or to watch turns that may take long.
-    /// Waking costs a system call, so nobody is woken in vain.
+    /// Waking costs a system call, so no worker is woken in vain.
     fn wake(&self, state: MutexGuard<'_, State>) {
+        let now = Instant::now();
         let is_wanted = state.idle > 0
             && (state.closed
-                || state.has_waiting() && !state.is_watched
-                || state.has_work(self.limits, Instant::now()));
+                || state.has_waiting(now) && !state.is_watched
+                || state.has_work(self.limits, now));
         drop(state);
         if is_wanted {
             self.work.notify_one();
@@ -246,126 +264,8 @@ impl Queue {
     }
 }
 
-impl State {
-    fn push_update(&mut self, job: UpdateJob) {
-        match self.busy.get_mut(&job.work.session.session_id) {
-            Some(waiting) => {
-                waiting.push(job);
-                self.parked += 1;
-            }
-            None => self.writes.push_back(WriteJob::Update(job)),
-        }
-    }
-
-    fn can_load(&self, limits: Limits, now: Instant) -> bool {
-        !self.loads.is_empty()
-            && (self.loads.len() >= limits.batch || is_none_recent(&self.loading, now))
-    }
-
-    fn can_write(&self, limits: Limits, now: Instant) -> bool {
-        !(self.writes.is_empty() && self.touches.is_empty())
-            && self.writing.len() < limits.writers
-            && (self.writes.len() >= limits.batch || is_none_recent(&self.writing, now))
-    }
-
-    fn has_work(&self, limits: Limits, now: Instant) -> bool {
-        self.can_load(limits, now) || self.can_write(limits, now)
-    }
-
-    fn has_waiting(&self) -> bool {
-        !(self.loads.is_empty() && self.writes.is_empty() && self.touches.is_empty())
-    }
-
-    fn is_finished(&self) -> bool {
-        self.closed && !self.has_waiting() && self.busy.is_empty()
-    }
-
-    /// The next turn: of the two kinds, the one whose oldest job has waited longest. Touches are
-    /// in little hurry.
-    fn take(&mut self, limits: Limits, now: Instant) -> Option<Turn> {
-        let can_load = self.can_load(limits, now);
-        if self.can_write(limits, now) {
-            let load = self.loads.front().map(|job| job.deadline);
-            let write = self.writes.front().map(WriteJob::deadline);
-            let is_older = write.is_some_and(|write| load.is_none_or(|load| write <= load));
-            let are_touches_due = self
-                .touched_at
-                .is_some_and(|touched| now.duration_since(touched) >= TOUCH_WAIT);
-            if is_older || are_touches_due || !can_load {
-                let turn = self.take_writes(limits.batch);
-                if turn.len() > 0 || !turn.touches.is_empty() {
-                    self.writing.push(now);
-                    return Some(Turn::Writes(turn, now));
-                }
-            }
-        }
-        if !can_load {
-            return None;
-        }
-        self.loading.push(now);
-        let count = self.loads.len().min(limits.batch);
-        Some(Turn::Loads(self.loads.drain(..count).collect(), now))
-    }
-
-    fn take_writes(&mut self, max_batch: usize) -> WriteTurn {
-        let mut turn = WriteTurn::default();
-        while turn.len() < max_batch {
-            match self.writes.pop_front() {
-                None => break,
-                Some(WriteJob::Create(job)) => turn.creates.push(job),
-                Some(WriteJob::Rotate(job)) => turn.rotations.push(job),
-                Some(WriteJob::Delete(job)) => turn.deletes.push(job),
-                Some(WriteJob::Update(job)) => {
-                    let id = job.work.session.session_id;
-                    match self.busy.entry(id) {
-                        Entry::Vacant(entry) => {
-                            entry.insert(Vec::new());
-                            turn.sessions.push(id);
-                            turn.updates.push(job);
-                        }
-                        Entry::Occupied(_) if turn.sessions.contains(&id) => turn.updates.push(job),
-                        // Left over from a turn that could not take all of the session's updates.
-                        Entry::Occupied(mut entry) => {
-                            entry.get_mut().push(job);
-                            self.parked += 1;
-                        }
-                    }
-                }
-            }
-        }
-        let touched: Vec<Uuid> = self.touches.keys().take(max_batch).copied().collect();
-        turn.touches
-            .extend(touched.iter().filter_map(|id| self.touches.remove(id)));
-        if self.touches.is_empty() {
-            self.touched_at = None;
-        }
-        turn
-    }
-}
-
 /// Lets other threads of the machine run first, if any can: where all cores are busy, more jobs
 /// are there afterwards, for one statement. Where one is free, it returns at once.
 fn step_back() {
     std::thread::yield_now();
-}
-
-/// Whether no turn began so lately that the next one had better wait for its end.
-fn is_none_recent(turns: &[Instant], now: Instant) -> bool {
-    turns.iter().all(|began| now.duration_since(*began) >= LONG)
-}
-
-fn remove(turns: &mut Vec<Instant>, began: Instant) {
-    if let Some(place) = turns.iter().position(|turn| *turn == began) {
-        turns.swap_remove(place);
-    }
-}
-
-/// Two touches of one session are as good as one: the later times count.
-fn merge(kept: &mut TouchSession, touch: TouchSession) {
-    kept.expires_at = kept.expires_at.max(touch.expires_at);
-    if touch.now >= kept.now {
-        kept.now = touch.now;
-        kept.user_agent = touch.user_agent.or(kept.user_agent.take());
-        kept.ip = touch.ip.or(kept.ip.take());
-    }
 }

@@ -22,6 +22,7 @@ fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
         workers: 3,
         max_batch: 256,
         max_queue: 4096,
+        direct_calls: 2,
         timeout: Duration::from_secs(10),
     };
     let clock = Arc::new(crate::session::SystemClock);
@@ -78,18 +79,23 @@ fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
             apply: increment(),
         };
         let (job, answer) = Job::new(update, pipeline.deadline());
-        pipeline.queue.push_write(WriteJob::Update(job)).unwrap();
+        pipeline
+            .shared
+            .queue
+            .push_write(WriteJob::Update(job))
+            .unwrap();
         answers.push(answer);
     }
     let touched_at = session.created_at + TimeDelta::minutes(1);
-    pipeline.touch(TouchSession {
+    let touch = TouchSession {
         session_id: session.session_id,
         now: touched_at,
         expires_at: session.expires_at,
         user_agent: None,
         ip: None,
-    });
-    let queue = Arc::clone(&pipeline.queue);
+    };
+    pipeline.touch(touch, session.expires_at);
+    let queue = Arc::clone(&pipeline.shared.queue);
     drop(pipeline);
 
     let mut done = 0;
@@ -124,7 +130,7 @@ fn i1_each_caller_sees_its_own_update_and_may_go_on_from_what_it_got() {
     let runtime = Runtime::new().unwrap();
     let mut seen: Vec<u64> = runtime.block_on(async {
         let new = new_session();
-        pipeline.create(new.clone()).await.unwrap();
+        pipeline.create(new.clone()).await.unwrap().told();
         let session = new.into_record();
         let updates: Vec<_> = (0..500)
             .map(|_| {
@@ -158,7 +164,7 @@ fn an_update_that_changes_nothing_is_checked_against_the_newest_row_and_writes_n
     let pipeline = pipeline(&store);
     Runtime::new().unwrap().block_on(async {
         let new = new_session();
-        pipeline.create(new.clone()).await.unwrap();
+        pipeline.create(new.clone()).await.unwrap().told();
         let stale = new.into_record();
         let now = stale.created_at;
         pipeline

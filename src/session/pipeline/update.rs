@@ -60,6 +60,28 @@ impl Group {
         self.base.session_id
     }
 
+    /// When the first of its callers stops waiting.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.jobs.iter().map(|job| job.deadline).min()
+    }
+
+    /// The session's public handle.
+    pub(super) fn handle(&self) -> &str {
+        &self.base.id
+    }
+
+    /// Its jobs, to be tried again later from the newest row that is known.
+    pub(super) fn into_jobs(self) -> Vec<UpdateJob> {
+        let base = &self.base;
+        let mut jobs = self.jobs;
+        for job in &mut jobs {
+            if base.version > job.work.session.version {
+                job.work.session = base.clone();
+            }
+        }
+        jobs
+    }
+
     /// Whether all of its callers have stopped waiting.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.jobs.iter().all(|job| job.is_late(now))
@@ -68,6 +90,10 @@ impl Group {
     /// Applies the closures, each to what the one before left. A job that is late, whose closure
     /// fails or panics, is answered and leaves no trace.
     pub(super) fn apply(&mut self) -> Step {
+        // The deadline may have moved since the row was loaded.
+        if !self.is_newest && self.jobs.iter().any(|job| is_over(&self.base, job)) {
+            return Step::Verify;
+        }
         let mut current = self.base.clone();
         let mut is_changed = false;
         let mut written_at: Option<DateTime<Utc>> = None;
@@ -139,7 +165,7 @@ impl Group {
         let jobs = std::mem::take(&mut self.jobs);
         for job in jobs {
             match &newest {
-                Some(newest) if !is_expired(newest, job.work.now) => self.jobs.push(job),
+                Some(newest) if !is_over(newest, &job) => self.jobs.push(job),
                 _ => job.answer(Ok(None)),
             }
         }
@@ -153,4 +179,9 @@ impl Group {
             job.fail(error.clone());
         }
     }
+}
+
+/// Returns whether the session has expired by now, for a job whose caller read the clock before.
+fn is_over(session: &SessionRecord, job: &UpdateJob) -> bool {
+    is_expired(session, job.present(job.work.now))
 }

@@ -1,11 +1,13 @@
 //! The queue by itself: no store, no threads.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::session::pipeline::job::{Answer, Change, Job, Update};
+use crate::session::pipeline::job::{Answer, Change, Job, Update, UpdateJob};
+use crate::session::pipeline::update::group;
 use crate::store::{NewSession, TokenHash};
 
 fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
@@ -13,6 +15,8 @@ fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
         waiting,
         batch,
         writers,
+        timeout: Duration::from_secs(2),
+        patience: Duration::from_secs(5),
     })
 }
 
@@ -62,19 +66,29 @@ fn touch(session_id: Uuid, seconds: i64, ip: Option<&str>) -> TouchSession {
     }
 }
 
-fn writes(queue: &Queue) -> (WriteTurn, Instant) {
+fn writes(queue: &Queue) -> (WriteTurn, TurnId) {
+    let (turn, id, _) = benched_writes(queue);
+    (turn, id)
+}
+
+fn benched_writes(queue: &Queue) -> (WriteTurn, TurnId, Arc<Bench>) {
     match queue.next() {
-        Some(Turn::Writes(turn, began)) => (turn, began),
+        Some(Turn::Writes(turn, id, bench)) => (turn, id, bench),
         _ => panic!("no writes"),
     }
 }
 
-/// How many loads the next turn has.
-fn loads(queue: &Queue) -> (usize, Instant) {
+/// The number of loads of the next turn.
+fn loads(queue: &Queue) -> (usize, TurnId) {
     match queue.next() {
-        Some(Turn::Loads(jobs, began)) => (jobs.len(), began),
+        Some(Turn::Loads(jobs, id)) => (jobs.len(), id),
         _ => panic!("no loads"),
     }
+}
+
+fn sessions(turn: &WriteTurn) -> Vec<Uuid> {
+    let session = |job: &UpdateJob| job.work.session.session_id;
+    turn.updates.iter().map(session).collect()
 }
 
 #[test]
@@ -106,7 +120,7 @@ fn a_turn_takes_all_of_the_older_kind_up_to_the_batch() {
     }
     let (count, began) = loads(&queue);
     assert_eq!(count, 3);
-    queue.end_loads(began);
+    assert!(queue.end(began, HashMap::new()));
     assert_eq!(loads(&queue).0, 1);
     assert_eq!(writes(&queue).0.updates.len(), 2);
 }
@@ -124,24 +138,17 @@ fn i1_updates_of_a_busy_session_wait_and_start_from_what_was_committed() {
     push(hot);
     push(hot);
     let (first, first_began) = writes(&queue);
-    assert_eq!(
-        (first.updates.len(), first.sessions.as_slice()),
-        (2, &[hot][..])
-    );
+    assert_eq!(sessions(&first), [hot, hot]);
     push(hot);
     push(other);
     push(hot);
     // Another worker gets the other session alone.
     let (second, second_began) = writes(&queue);
-    assert_eq!(second.sessions, [other]);
-    queue.end_writes(second_began, &second.sessions, HashMap::new());
+    assert_eq!(sessions(&second), [other]);
+    assert!(queue.end(second_began, HashMap::new()));
     let mut committed = record(hot);
     committed.version = 7;
-    queue.end_writes(
-        first_began,
-        &first.sessions,
-        HashMap::from([(hot, committed)]),
-    );
+    queue.end(first_began, HashMap::from([(hot, committed)]));
     let (third, _) = writes(&queue);
     assert_eq!(third.updates.len(), 2);
     assert_eq!(third.updates[0].work.session.version, 7);
@@ -161,7 +168,7 @@ fn what_a_turn_could_not_take_of_a_session_waits_for_it() {
     assert_eq!(first.updates.len(), 2);
     queue.push_load(load()).unwrap();
     assert_eq!(loads(&queue).0, 1);
-    queue.end_writes(began, &first.sessions, HashMap::new());
+    assert!(queue.end(began, HashMap::new()));
     assert_eq!(writes(&queue).0.updates.len(), 1);
 }
 
@@ -173,9 +180,9 @@ fn one_writer_leaves_the_loads_to_others() {
     queue.push_write(one).unwrap();
     queue.push_write(other).unwrap();
     queue.push_load(load()).unwrap();
-    let (turn, began) = writes(&queue);
+    let (_, began) = writes(&queue);
     assert_eq!(loads(&queue).0, 1);
-    queue.end_writes(began, &turn.sessions, HashMap::new());
+    assert!(queue.end(began, HashMap::new()));
     assert_eq!(writes(&queue).0.updates.len(), 1);
 }
 
@@ -183,10 +190,11 @@ fn one_writer_leaves_the_loads_to_others() {
 fn a_turn_that_takes_long_keeps_no_other_from_beginning() {
     let queue = queue(100, 10, 2);
     queue.push_load(load()).unwrap();
-    let (_, began) = loads(&queue);
+    let began = Instant::now();
+    loads(&queue);
     queue.push_load(load()).unwrap();
-    let (_, second) = loads(&queue);
-    assert!(second.duration_since(began) >= LONG);
+    loads(&queue);
+    assert!(began.elapsed() >= LONG);
     // A whole batch does not wait.
     for _ in 0..10 {
         queue.push_load(load()).unwrap();
@@ -198,14 +206,94 @@ fn a_turn_that_takes_long_keeps_no_other_from_beginning() {
 fn touches_of_a_session_are_merged_and_bounded() {
     let queue = queue(2, 10, 1);
     let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
-    queue.push_touch(touch(one, 2, Some("b")));
-    queue.push_touch(touch(one, 1, Some("a")));
-    queue.push_touch(touch(one, 3, None));
-    queue.push_touch(touch(other, 1, None));
-    queue.push_touch(touch(Uuid::now_v7(), 1, None));
+    queue.push_touch(touch(one, 2, Some("b")), DateTime::<Utc>::MAX_UTC);
+    queue.push_touch(touch(one, 1, Some("a")), DateTime::<Utc>::MAX_UTC);
+    queue.push_touch(touch(one, 3, None), DateTime::<Utc>::MAX_UTC);
+    queue.push_touch(touch(other, 1, None), DateTime::<Utc>::MAX_UTC);
+    queue.push_touch(touch(Uuid::now_v7(), 1, None), DateTime::<Utc>::MAX_UTC);
     let mut touches = writes(&queue).0.touches;
     touches.sort_by_key(|touch| touch.session_id);
     assert_eq!(touches.len(), 2);
     assert_eq!(touches[0].now.timestamp(), 3);
     assert_eq!(touches[0].ip.as_deref(), Some("b"));
+}
+
+#[test]
+fn i4_activity_that_comes_after_the_deadline_is_not_written() {
+    let queue = queue(10, 10, 1);
+    let (late, in_time) = (
+        touch(Uuid::now_v7(), 2, None),
+        touch(Uuid::now_v7(), 2, None),
+    );
+    queue.push_touch(late.clone(), late.now);
+    queue.push_touch(in_time.clone(), in_time.now + TimeDelta::hours(1));
+    let load = |touch: &TouchSession| queue.push_load(Job::new(touch.session_id, later()).0);
+    assert!(load(&late).unwrap().is_none());
+    assert!(load(&in_time).unwrap().is_some());
+    loads(&queue);
+    let touches = writes(&queue).0.touches;
+    assert_eq!(touches.len(), 1);
+    assert_eq!(touches[0].session_id, in_time.session_id);
+    // Until it is written, a load sees it.
+    assert!(load(&in_time).unwrap().is_some());
+}
+
+#[test]
+fn i11_a_turn_that_is_stuck_in_the_store_gives_up_its_sessions() {
+    let queue = queue(100, 10, 1);
+    let hot = Uuid::now_v7();
+    let (job, _answer) = update(hot);
+    queue.push_write(job).unwrap();
+    let (_, stuck) = writes(&queue);
+    let (job, _other) = update(hot);
+    queue.push_write(job).unwrap();
+    let now = Instant::now();
+    assert_eq!(queue.watch(now, 8), []);
+    let later = now + Duration::from_secs(6);
+    assert_eq!(queue.watch(later, 0), [], "no thread is left to replace it");
+    assert_eq!(queue.watch(later, 8), [Stuck::Write]);
+    let (turn, id) = writes(&queue);
+    assert_eq!(sessions(&turn), [hot]);
+    assert!(!queue.end(stuck, HashMap::new()) && queue.end(id, HashMap::new()));
+}
+
+#[test]
+fn i11_what_waits_behind_a_stuck_closure_goes_to_another_worker() {
+    let queue = queue(100, 10, 1);
+    let (stuck, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let mut answers = Vec::new();
+    for id in [other, stuck] {
+        let (job, answer) = update(id);
+        queue.push_write(job).unwrap();
+        answers.push(answer);
+    }
+    let (turn, id, bench) = benched_writes(&queue);
+    bench.put(Parts {
+        waiting: group(turn.updates),
+        ..Parts::default()
+    });
+    let running = bench.begin().unwrap();
+    assert_eq!(running.session_id(), stuck);
+    let (now, later) = (Instant::now(), Instant::now() + LONGEST_CLOSURE);
+    assert_eq!(queue.watch(now, 8), []);
+    assert_eq!(queue.watch(later, 8), [Stuck::Closure("handle".into())]);
+    let (turn, _) = writes(&queue);
+    assert_eq!(sessions(&turn), [other]);
+    // The worker keeps what it has, and is told that another has taken its place.
+    let kept = bench.end(running, |parts, group| parts.waiting.push(group));
+    assert_eq!(kept.unwrap().session_id(), stuck);
+    assert!(bench.begin().is_none() && !queue.end(id, HashMap::new()));
+}
+
+#[test]
+fn what_was_put_off_comes_back_when_it_is_due() {
+    let queue = queue(100, 10, 1);
+    let (job, _answer) = update(Uuid::now_v7());
+    queue.put_off([job]);
+    assert_eq!(queue.depth(), (0, 1));
+    queue.push_load(load()).unwrap();
+    assert_eq!(loads(&queue).0, 1);
+    let put_off = Instant::now();
+    assert_eq!(writes(&queue).0.updates.len(), 1);
+    assert!(put_off.elapsed() < HELD_RETRY * 20);
 }

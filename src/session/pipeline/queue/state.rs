@@ -1,0 +1,391 @@
+//! What is in the queue, and the rules by which it is handed out. No threads, no waiting.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::turn::{Bench, Kind, Parts, Running, Turn, TurnId, WriteTurn};
+use super::{LONG, LONGEST_CLOSURE, Limits, Stuck};
+use crate::session::pipeline::job::{LoadJob, UpdateJob, WriteJob, later};
+use crate::session::pipeline::untold::Undo;
+use crate::session::pipeline::update::Group;
+use crate::store::{SessionRecord, TouchSession, Withdrawal};
+
+/// Touches wait for loads no longer than this.
+const TOUCH_WAIT: Duration = Duration::from_millis(100);
+
+/// A touch that is to be written while its session lives.
+#[derive(Clone)]
+pub(super) struct Activity {
+    pub(super) touch: TouchSession,
+    /// The session's deadline without it.
+    pub(super) alive_until: DateTime<Utc>,
+    pub(super) came: Instant,
+}
+
+impl Activity {
+    /// Returns whether the session is alive by now. If not, a request may have been refused, and
+    /// the session must not come back.
+    fn is_in_time(&self) -> bool {
+        later(self.touch.now, self.came) < self.alive_until
+    }
+
+    /// Two touches of one session are as good as one: the later times count.
+    fn merge(&mut self, other: Self) {
+        let (kept, touch) = (&mut self.touch, other.touch);
+        kept.expires_at = kept.expires_at.max(touch.expires_at);
+        self.alive_until = self.alive_until.max(other.alive_until);
+        if touch.now >= kept.now {
+            kept.now = touch.now;
+            kept.user_agent = touch.user_agent.or(kept.user_agent.take());
+            kept.ip = touch.ip.or(kept.ip.take());
+            self.came = other.came;
+        }
+    }
+}
+
+/// A change of a token that is being made.
+pub(super) struct Attempt {
+    withdrawal: Withdrawal,
+    began: Instant,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) loads: VecDeque<LoadJob>,
+    pub(super) writes: VecDeque<WriteJob>,
+    touches: HashMap<Uuid, Activity>,
+    /// When the first of the touches came.
+    touched_at: Option<Instant>,
+    /// Touches of turns that are under way.
+    touching: HashMap<Uuid, Activity>,
+    /// Jobs whose rows were held, and when they are tried again.
+    pub(super) deferred: Vec<(Instant, WriteJob)>,
+    /// Tokens to take back, and when that is tried.
+    pub(super) undos: Vec<(Instant, Undo)>,
+    /// Changes of tokens that are being made.
+    pub(super) attempts: HashMap<u64, Attempt>,
+    next_attempt: u64,
+    /// Sessions that a worker is updating, and the updates that wait for it.
+    busy: HashMap<Uuid, Vec<UpdateJob>>,
+    /// How many wait in `busy`.
+    parked: usize,
+    running: Vec<Running>,
+    turns: u64,
+    /// Workers that wait for work.
+    pub(super) idle: usize,
+    /// Whether one of them looks again when a turn has taken long.
+    pub(super) is_watched: bool,
+    pub(super) closed: bool,
+}
+
+impl State {
+    pub(super) fn waiting_writes(&self) -> usize {
+        self.writes.len() + self.parked + self.deferred.len()
+    }
+
+    pub(super) fn push_write(&mut self, job: WriteJob) {
+        match job {
+            WriteJob::Update(job) => match self.busy.get_mut(&job.work.session.session_id) {
+                Some(waiting) => {
+                    waiting.push(job);
+                    self.parked += 1;
+                }
+                None => self.writes.push_back(WriteJob::Update(job)),
+            },
+            other => self.writes.push_back(other),
+        }
+    }
+
+    pub(super) fn push_touch(&mut self, activity: Activity, most: usize) {
+        let is_full = self.touches.len() >= most;
+        match self.touches.entry(activity.touch.session_id) {
+            Entry::Occupied(mut entry) => entry.get_mut().merge(activity),
+            Entry::Vacant(_) if is_full => return,
+            Entry::Vacant(entry) => {
+                entry.insert(activity);
+            }
+        }
+        self.touched_at.get_or_insert_with(Instant::now);
+    }
+
+    /// The activity of a session that is still to be written.
+    pub(super) fn touch_of(&self, session_id: Uuid) -> Option<TouchSession> {
+        let activity = self.touches.get(&session_id);
+        let activity = activity.or_else(|| self.touching.get(&session_id))?;
+        activity.is_in_time().then(|| activity.touch.clone())
+    }
+
+    fn can_load(&self, limits: Limits, now: Instant) -> bool {
+        !self.loads.is_empty()
+            && (self.loads.len() >= limits.batch || self.is_none_recent(now, false))
+    }
+
+    fn can_write(&self, limits: Limits, now: Instant) -> bool {
+        self.has_writes(now)
+            && self.of_kind(true).count() < limits.writers
+            && (self.writes.len() >= limits.batch || self.is_none_recent(now, true))
+    }
+
+    pub(super) fn has_work(&self, limits: Limits, now: Instant) -> bool {
+        self.can_load(limits, now) || self.can_write(limits, now)
+    }
+
+    pub(super) fn has_waiting(&self, now: Instant) -> bool {
+        !self.loads.is_empty() || self.has_writes(now)
+    }
+
+    fn has_writes(&self, now: Instant) -> bool {
+        !(self.writes.is_empty() && self.touches.is_empty()) || self.has_due(now)
+    }
+
+    /// Returns whether something that was put off is to be done now.
+    pub(super) fn has_due(&self, now: Instant) -> bool {
+        self.deferred.iter().any(|(due, _)| self.is_due(*due, now))
+            || self.undos.iter().any(|(due, _)| self.is_due(*due, now))
+    }
+
+    fn is_due(&self, due: Instant, now: Instant) -> bool {
+        self.closed || now >= due
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.closed
+            && self.loads.is_empty()
+            && self.writes.is_empty()
+            && self.touches.is_empty()
+            && self.deferred.is_empty()
+            && self.undos.is_empty()
+            && self.busy.is_empty()
+    }
+
+    /// The next turn: of the two kinds, the one whose oldest job has waited longest. Touches are
+    /// in little hurry.
+    pub(super) fn take(&mut self, limits: Limits, now: Instant) -> Option<Turn> {
+        let can_load = self.can_load(limits, now);
+        if self.can_write(limits, now) {
+            self.resume(now);
+            let load = self.loads.front().map(|job| job.deadline);
+            let write = self.writes.front().map(WriteJob::deadline);
+            let is_older = write.is_some_and(|write| load.is_none_or(|load| write <= load));
+            let are_touches_due = self
+                .touched_at
+                .is_some_and(|touched| now.duration_since(touched) >= TOUCH_WAIT);
+            let has_undos = self.undos.iter().any(|(due, _)| self.is_due(*due, now));
+            if is_older || are_touches_due || has_undos || !can_load {
+                let (turn, sessions) = self.take_writes(limits.batch, now);
+                if !turn.is_empty() {
+                    let bench = Arc::<Bench>::default();
+                    let touched = turn.touches.iter().map(|t| t.session_id).collect();
+                    let kind = Kind::Writes {
+                        sessions,
+                        touched,
+                        bench: Arc::clone(&bench),
+                    };
+                    return Some(Turn::Writes(turn, self.begin(kind, now), bench));
+                }
+            }
+        }
+        if !can_load {
+            return None;
+        }
+        let count = self.loads.len().min(limits.batch);
+        let jobs = self.loads.drain(..count).collect();
+        Some(Turn::Loads(jobs, self.begin(Kind::Loads, now)))
+    }
+
+    fn begin(&mut self, kind: Kind, began: Instant) -> TurnId {
+        let id = TurnId(self.turns);
+        self.turns += 1;
+        self.running.push(Running { id, began, kind });
+        id
+    }
+
+    /// Hands out the jobs that were put off until now.
+    fn resume(&mut self, now: Instant) {
+        if self.deferred.is_empty() {
+            return;
+        }
+        let is_closed = self.closed;
+        let due = self
+            .deferred
+            .extract_if(.., |(due, _)| is_closed || now >= *due);
+        let due: Vec<WriteJob> = due.map(|(_, job)| job).collect();
+        for job in due {
+            self.push_write(job);
+        }
+    }
+
+    /// Writes for a turn, and the sessions of its updates, which are busy from now on.
+    fn take_writes(&mut self, max_batch: usize, now: Instant) -> (WriteTurn, Vec<Uuid>) {
+        let mut turn = WriteTurn::default();
+        let mut sessions = Vec::new();
+        if !self.undos.is_empty() {
+            let is_closed = self.closed;
+            let due = self
+                .undos
+                .extract_if(.., |(due, _)| is_closed || now >= *due);
+            turn.undos = due.take(max_batch).map(|(_, undo)| undo).collect();
+        }
+        while turn.len() < max_batch {
+            match self.writes.pop_front() {
+                None => break,
+                Some(WriteJob::Create(job)) => turn.creates.push(job),
+                Some(WriteJob::Rotate(job)) => turn.rotations.push(job),
+                Some(WriteJob::Delete(job)) => turn.deletes.push(job),
+                Some(WriteJob::Update(job)) => {
+                    let id = job.work.session.session_id;
+                    match self.busy.entry(id) {
+                        Entry::Vacant(entry) => {
+                            entry.insert(Vec::new());
+                            sessions.push(id);
+                            turn.updates.push(job);
+                        }
+                        Entry::Occupied(_) if sessions.contains(&id) => turn.updates.push(job),
+                        // Left over from a turn that could not take all of the session's updates.
+                        Entry::Occupied(mut entry) => {
+                            entry.get_mut().push(job);
+                            self.parked += 1;
+                        }
+                    }
+                }
+            }
+        }
+        let touched: Vec<Uuid> = self.touches.keys().take(max_batch).copied().collect();
+        for id in touched {
+            if let Some(activity) = self.touches.remove(&id)
+                && activity.is_in_time()
+            {
+                turn.touches.push(activity.touch.clone());
+                self.touching.insert(id, activity);
+            }
+        }
+        if self.touches.is_empty() {
+            self.touched_at = None;
+        }
+        (turn, sessions)
+    }
+
+    /// Ends a turn; returns whether it was under way.
+    pub(super) fn end(&mut self, id: TurnId, committed: HashMap<Uuid, SessionRecord>) -> bool {
+        let place = self.running.iter().position(|turn| turn.id == id);
+        let Some(place) = place else { return false };
+        self.release(place, committed);
+        true
+    }
+
+    /// Takes a turn from those under way. Updates that wait for its sessions go first now.
+    fn release(&mut self, place: usize, mut committed: HashMap<Uuid, SessionRecord>) {
+        let turn = self.running.swap_remove(place);
+        let Kind::Writes {
+            sessions, touched, ..
+        } = turn.kind
+        else {
+            return;
+        };
+        for id in &touched {
+            self.touching.remove(id);
+        }
+        for id in &sessions {
+            let mut waiting = self.busy.remove(id).unwrap_or_default();
+            self.parked -= waiting.len();
+            if let (Some(first), Some(newest)) = (waiting.first_mut(), committed.remove(id))
+                && newest.version > first.work.session.version
+            {
+                first.work.session = newest;
+            }
+            for job in waiting.into_iter().rev() {
+                self.writes.push_front(WriteJob::Update(job));
+            }
+        }
+    }
+
+    /// Takes at most `most` turns from those under way that are stuck.
+    pub(super) fn take_stuck(
+        &mut self,
+        patience: Duration,
+        now: Instant,
+        most: usize,
+    ) -> Vec<Stuck> {
+        let mut stuck = Vec::new();
+        let mut place = 0;
+        while place < self.running.len() && stuck.len() < most {
+            let turn = &self.running[place];
+            let closure = match &turn.kind {
+                Kind::Writes { bench, .. } => bench.take_from_closure(LONGEST_CLOSURE, now),
+                Kind::Loads => None,
+            };
+            if let Some((handle, parts)) = closure {
+                stuck.push(Stuck::Closure(handle));
+                self.release(place, HashMap::new());
+                self.put_back(parts);
+            } else if now.duration_since(turn.began) >= patience {
+                stuck.push(match turn.kind {
+                    Kind::Loads => Stuck::Load,
+                    Kind::Writes { .. } => Stuck::Write,
+                });
+                self.release(place, HashMap::new());
+            } else {
+                place += 1;
+            }
+        }
+        stuck
+    }
+
+    /// Queues what a turn had not done when it was taken from its worker.
+    fn put_back(&mut self, parts: Parts) {
+        let (parts, groups) = parts.groups();
+        // The next request of a session brings its touch again.
+        let now = Instant::now();
+        let undos = parts.undos.into_iter().map(|undo| (now, undo));
+        self.undos.extend(undos);
+        let creates = parts.creates.into_iter().map(WriteJob::Create);
+        let rotations = parts.rotations.into_iter().map(WriteJob::Rotate);
+        let deletes = parts.deletes.into_iter().map(WriteJob::Delete);
+        let updates = groups.into_iter().flat_map(Group::into_jobs);
+        let updates = updates.map(WriteJob::Update);
+        for job in updates.chain(creates).chain(rotations).chain(deletes) {
+            self.writes.push_front(job);
+        }
+    }
+
+    pub(super) fn begin_attempt(&mut self, withdrawal: Withdrawal) -> u64 {
+        let number = self.next_attempt;
+        self.next_attempt += 1;
+        let began = Instant::now();
+        self.attempts.insert(number, Attempt { withdrawal, began });
+        number
+    }
+
+    /// Has changes of tokens undone whose callers have stopped waiting. They may be committed only
+    /// later, so they are looked for until they would be taken to be stuck.
+    pub(super) fn undo_late_attempts(&mut self, limits: Limits, now: Instant) {
+        let late = self
+            .attempts
+            .extract_if(|_, attempt| now.duration_since(attempt.began) >= limits.timeout);
+        let undos = late.map(|(_, attempt)| Undo::unsure(attempt.withdrawal, limits.patience));
+        self.undos.extend(undos.map(|undo| (now, undo)));
+    }
+
+    pub(super) fn is_stuck(&self, writers: usize, limit: Duration) -> bool {
+        let long = self.of_kind(true).filter(|t| t.began.elapsed() >= limit);
+        long.count() >= writers
+    }
+
+    fn of_kind(&self, writes: bool) -> impl Iterator<Item = &Running> {
+        self.running
+            .iter()
+            .filter(move |turn| writes == matches!(turn.kind, Kind::Writes { .. }))
+    }
+
+    /// Returns whether every turn of a kind that is under way has taken at least `LONG`, so that
+    /// another may start beside it.
+    fn is_none_recent(&self, now: Instant, writes: bool) -> bool {
+        self.of_kind(writes)
+            .all(|turn| now.duration_since(turn.began) >= LONG)
+    }
+}

@@ -1,0 +1,135 @@
+//! New tokens for sessions, and the undoing of those that never reached their visitors.
+
+use std::time::Instant;
+
+use super::batch::isolate;
+use super::guarded_call;
+use super::job::{RotateJob, WriteJob};
+use super::untold::{Undo, Untold};
+use super::worker::{Worker, fail_jobs, without_late};
+use crate::session::metrics::Call;
+use crate::store::{EndReason, RotateOutcome, RotateSession, SessionStore, StoreError, Withdrawal};
+
+impl Worker {
+    pub(super) fn rotate(&self, jobs: Vec<RotateJob>) {
+        let mut held = Vec::new();
+        let failures = isolate(
+            jobs,
+            "rotate",
+            without_late,
+            |jobs| self.rotate_once(jobs),
+            |jobs, outcomes| {
+                for (job, (outcome, untold)) in jobs.into_iter().zip(outcomes) {
+                    match outcome {
+                        RotateOutcome::Rotated => {
+                            self.shared.monitor.rotated(&job.work.previous.id);
+                            job.answer(Ok(Some(untold)));
+                        }
+                        RotateOutcome::Gone => {
+                            untold.told();
+                            job.answer(Ok(None));
+                        }
+                        RotateOutcome::Held => {
+                            untold.told();
+                            held.push(job);
+                        }
+                    }
+                }
+            },
+        );
+        self.put_off_held(held, WriteJob::Rotate);
+        fail_jobs(failures);
+    }
+
+    fn rotate_once(&self, jobs: &[RotateJob]) -> Result<Vec<(RotateOutcome, Untold)>, StoreError> {
+        let rotations: Vec<RotateSession> =
+            jobs.iter().map(|job| job.work.rotation.clone()).collect();
+        let attempt = |job: &RotateJob| {
+            self.attempt(Withdrawal {
+                id: job.work.previous.id.clone(),
+                session_id: job.work.rotation.new_session_id,
+                previous: Some(job.work.previous.clone()),
+            })
+        };
+        let attempts: Vec<Untold> = jobs.iter().map(attempt).collect();
+        match self.call(Call::Rotate, jobs.len(), |store| {
+            store.try_rotate(&rotations)
+        }) {
+            Ok(outcomes) => {
+                let attempts = attempts.into_iter().map(Untold::committed);
+                Ok(outcomes.into_iter().zip(attempts).collect())
+            }
+            Err(error) => {
+                for attempt in attempts {
+                    attempt.failed(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn attempt(&self, withdrawal: Withdrawal) -> Untold {
+        Untold::attempt(&self.shared.queue, withdrawal)
+    }
+
+    /// Takes back tokens that never reached their visitors.
+    pub(super) fn undo(&self, undos: Vec<Undo>) {
+        if undos.is_empty() {
+            return;
+        }
+        let now = self.shared.monitor.now();
+        let withdrawals: Vec<Withdrawal> =
+            undos.iter().map(|undo| undo.withdrawal.clone()).collect();
+        let withdraw = |store: &dyn SessionStore| store.withdraw(&withdrawals, now);
+        match guarded_call(|| self.call(Call::Rotate, undos.len(), withdraw)) {
+            Ok(withdrawn) => {
+                for (undo, is_withdrawn) in undos.into_iter().zip(withdrawn) {
+                    self.undone(undo, is_withdrawn);
+                }
+            }
+            Err(error) if error.is_of_statement() && undos.len() > 1 => {
+                for undo in undos {
+                    self.undo(vec![undo]);
+                }
+            }
+            Err(error) => {
+                tracing::warn!("undo of new tokens, which will be tried again: {error}");
+                for undo in undos {
+                    self.put_off(undo);
+                }
+            }
+        }
+    }
+
+    fn undone(&self, mut undo: Undo, is_withdrawn: bool) {
+        let id = &undo.withdrawal.id;
+        if is_withdrawn {
+            tracing::debug!("undid the new token of session {id}, which its visitor did not get");
+            self.shared.monitor.metrics.withdrawn.inc();
+            if undo.withdrawal.previous.is_none() {
+                let ended = std::slice::from_ref(id);
+                self.shared.monitor.ended(ended, EndReason::Revoked);
+            }
+        } else if undo
+            .unsure_until
+            .is_some_and(|until| Instant::now() < until)
+        {
+            let wait = undo.next_backoff();
+            return self.shared.queue.put_off_undo(undo, wait);
+        }
+        if let Some(done) = undo.done {
+            // Its request may be gone.
+            let _ = done.send(());
+        }
+    }
+
+    pub(super) fn put_off(&self, mut undo: Undo) {
+        if Instant::now() < undo.gives_up {
+            let wait = undo.next_backoff();
+            self.shared.queue.put_off_undo(undo, wait);
+        } else {
+            let id = &undo.withdrawal.id;
+            tracing::error!("the new token of session {id}, which no one got, was not undone");
+        }
+    }
+}
