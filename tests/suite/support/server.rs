@@ -23,6 +23,9 @@ pub(crate) fn program(folder: &Path) -> Command {
     command
 }
 
+/// A page that is not there, to mark a place in the log.
+const MARKER: &str = "/no-such-page-marks-the-log";
+
 /// A running server; dropping it kills it.
 pub(crate) struct Server {
     process: Child,
@@ -48,7 +51,8 @@ impl Server {
             .env("ROCKET_SESSIONS", r#"{timeout="20s"}"#)
             .env(
                 "RUST_LOG",
-                "warn,rocket_diesel_sessions::sql=debug,rocket::launch=off",
+                "warn,rocket_diesel_sessions::sql=debug,rocket_diesel_sessions::request=debug,\
+                 rocket::launch=off",
             )
             .envs(environment.iter().copied());
         Self::spawn(command)
@@ -135,8 +139,8 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// The statements that `action` made the server run: what it logs between two readiness
-    /// checks around it.
+    /// The statements that `action` made the server run: what it logs between two requests for a
+    /// page that is not there.
     pub(crate) fn statements_of(&self, action: impl FnOnce()) -> Vec<String> {
         let before = self.marked_log().len();
         action();
@@ -150,14 +154,12 @@ impl Server {
             .collect()
     }
 
-    /// The log up to the statement of a readiness check that is made now.
+    /// The log up to the line of a request for a page that is not there, which is made now.
     fn marked_log(&self) -> String {
         let markers = |log: &str| log.lines().filter(|line| is_marker(line)).count();
         let before = markers(&self.log());
-        assert_eq!(self.client().get("/readyz").status, 200);
-        wait_until("the readiness check is logged", || {
-            markers(&self.log()) > before
-        });
+        assert_eq!(self.client().get(MARKER).status, 404);
+        wait_until("the marker is logged", || markers(&self.log()) > before);
         self.log()
     }
 
@@ -189,9 +191,9 @@ impl Drop for Server {
     }
 }
 
-/// Whether this is the statement of a readiness check.
+/// Returns whether this is the line of a request for [`MARKER`].
 fn is_marker(line: &str) -> bool {
-    line.trim_end().ends_with("SELECT 1")
+    line.contains(MARKER)
 }
 
 /// A visitor over HTTP whose browser keeps the session cookie.

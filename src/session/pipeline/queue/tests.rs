@@ -293,7 +293,9 @@ fn what_was_put_off_comes_back_when_it_is_due() {
     assert_eq!(queue.depth(), (0, 1));
     queue.push_load(load()).unwrap();
     assert_eq!(loads(&queue).0, 1);
-    let put_off = Instant::now();
+    let is_due = Instant::now() + HELD_RETRY;
+    while Instant::now() < is_due {
+        std::thread::yield_now();
+    }
     assert_eq!(writes(&queue).0.updates.len(), 1);
-    assert!(put_off.elapsed() < HELD_RETRY * 20);
 }
