@@ -9,9 +9,10 @@ use diesel::r2d2::R2D2Connection;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::connect;
 use super::connection::AnyConnection;
 use super::migrations::{self, Direction};
-use super::pool::{self, Connections};
+use super::pool::Connections;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::row::{self, SessionRow};
@@ -57,7 +58,7 @@ impl DieselStore {
     /// # Errors
     /// [`StoreError::Connect`] when the database cannot be reached or opened.
     pub fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
-        match pool::connect(url, &options)? {
+        match connect::connect(url, &options)? {
             #[cfg(feature = "sqlite")]
             AnyConnection::Sqlite(mut connection) => {
                 sqlite::enable_wal(&mut connection, options.timeout)?;

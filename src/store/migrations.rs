@@ -65,7 +65,7 @@ fn sqlite(
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
     #[allow(irrefutable_let_patterns)]
-    let AnyConnection::Sqlite(mut connection) = super::pool::connect(url, options)? else {
+    let AnyConnection::Sqlite(mut connection) = super::connect::connect(url, options)? else {
         return Err(StoreError::Url("not SQLite".to_owned()));
     };
     connection.immediate_transaction(|connection| apply(connection, SQLITE, direction, url))
@@ -78,7 +78,7 @@ fn postgres(
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    let mut connection = super::pool::establish::<PgConnection>(url, location)?;
+    let mut connection = super::connect::establish::<PgConnection>(url, location)?;
     if !options.prepared_statements {
         connection.set_prepared_statement_cache_size(CacheSize::Disabled);
     }
@@ -119,7 +119,7 @@ pub(super) fn pending(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError> {
-    let mut connection = super::pool::connect(url, options)?;
+    let mut connection = super::connect::connect(url, options)?;
     let (names, exists) = match &connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(_) => (

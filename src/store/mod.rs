@@ -4,6 +4,7 @@
 //! is in the file of its name.
 
 pub mod conformance;
+mod connect;
 mod connection;
 mod diesel;
 mod error;
