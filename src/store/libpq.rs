@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::url::split_credentials;
+use super::url::postgres::split_credentials;
 
 /// How the server is to limit this program's statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
