@@ -1,22 +1,66 @@
-//! How a connection is made: to which database, with which settings, and what a failure means.
+//! How a connection is made, to which database and with which settings.
 
+pub(super) mod failure;
 #[cfg(feature = "postgres")]
-use std::sync::Once;
-#[cfg(feature = "postgres")]
-use std::time::Duration;
+pub(super) mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
-#[cfg(feature = "postgres")]
-use diesel::connection::CacheSize;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
 #[cfg(feature = "sqlite")]
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::connection::AnyConnection;
-#[cfg(feature = "postgres")]
-use super::libpq::{self, Limits};
+#[cfg(feature = "sqlite")]
+use super::url::sqlite::Location;
 use super::{DatabaseUrl, StoreError, StoreOptions};
 
-/// One connection outside any pool, set up like the pool's.
+/// How long a refusal that is not understood is held to be one that goes away.
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// What a start may do to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// Make an SQLite file, and turn on its write-ahead log.
+    Serve,
+    /// Neither: the file may be another program's.
+    Look,
+}
+
+/// Connects once, to find out whether the database can be used.
+pub(super) fn open(
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+    opening: Opening,
+) -> Result<(), StoreError> {
+    url.check()?;
+    #[cfg(feature = "sqlite")]
+    if let DatabaseUrl::Sqlite(location) = url {
+        let location = Location::of(location).map_err(StoreError::Url)?;
+        sqlite::prepare(url, &location, opening)?;
+    }
+    let start = Instant::now();
+    let mut connection = loop {
+        match connect(url, options) {
+            Err(error) if failure::is_unknown(&error) && start.elapsed() < DOUBT => {
+                std::thread::sleep(DOUBT);
+            }
+            result => break result?,
+        }
+    };
+    set_up(&mut connection, url, options)?;
+    #[cfg(feature = "sqlite")]
+    if let (AnyConnection::Sqlite(connection), Opening::Serve) = (&mut connection, opening) {
+        sqlite::enable_writing(connection, options.timeout)
+            .map_err(|error| failure::connecting(url, error))?;
+    }
+    Ok(())
+}
+
+/// Makes a connection outside any pool. [`set_up`] gives it the settings of this program.
 pub(super) fn connect(
     url: &DatabaseUrl,
     options: &StoreOptions,
@@ -24,22 +68,14 @@ pub(super) fn connect(
     match url {
         #[cfg(feature = "sqlite")]
         DatabaseUrl::Sqlite(location) => {
-            let mut connection = establish::<SqliteConnection>(url, location)?;
-            let setup = super::sqlite::session_setup(options);
-            connection
-                .batch_execute(&setup)
-                .map_err(|e| failed(url, e))?;
+            let location = Location::of(location).map_err(StoreError::Url)?;
+            let connection = SqliteConnection::establish(&location.of_existing());
+            let connection = connection.map_err(|error| failure::connecting(url, error))?;
             Ok(AnyConnection::Sqlite(connection))
         }
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(location) => {
-            let mut connection = establish_postgres(url, location, options.timeout)?;
-            if options.prepared_statements {
-                ask_for_english(url, &mut connection);
-            } else {
-                // What SET does behind a pooler in transaction mode, it does to others as well.
-                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-            }
+            let connection = postgres::connect(url, location, options)?;
             Ok(AnyConnection::Postgres(connection))
         }
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
@@ -47,90 +83,49 @@ pub(super) fn connect(
     }
 }
 
-/// Connects with limits, or without where they are refused: a service without them is better than
-/// none.
-#[cfg(feature = "postgres")]
-fn establish_postgres(
+/// Gives a new connection the settings of this program. Asks the database, which may hang.
+pub(super) fn set_up(
+    connection: &mut AnyConnection,
     url: &DatabaseUrl,
-    location: &str,
-    timeout: Duration,
-) -> Result<PgConnection, StoreError> {
-    static WARNED: Once = Once::new();
-    let with = |limits| {
-        let location = libpq::location(location, timeout, limits);
-        establish::<PgConnection>(url, &location)
-    };
-    match with(Limits::ByTimeout) {
-        Err(StoreError::Connect { reason, .. }) if libpq::refuses_limits(&reason) => {
-            let connection = with(Limits::AsTheServerSays)?;
-            WARNED.call_once(|| {
-                tracing::warn!(
-                    "{url} takes no settings with a connection ({reason}): set statement_timeout \
-                     and lock_timeout for the role, see the README on PgBouncer"
-                );
-            });
-            Ok(connection)
-        }
-        result => result,
+    options: &StoreOptions,
+) -> Result<(), StoreError> {
+    match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(connection) => connection
+            .batch_execute(&super::sqlite::session_setup(options))
+            .map_err(|error| failure::connecting(url, error)),
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(connection) => postgres::set_up(connection, url, options),
     }
 }
 
-#[cfg(feature = "postgres")]
-fn ask_for_english(url: &DatabaseUrl, connection: &mut PgConnection) {
-    static WARNED: Once = Once::new();
-    if let Err(error) = super::postgres::ask_for_english(connection) {
-        WARNED.call_once(|| {
-            tracing::warn!(
-                "{url} has messages in another language ({error}): deadlocks and locked rows are \
-                 not told from other errors; ALTER ROLE … SET lc_messages = 'C' mends it"
-            );
-        });
-    }
-}
-
-/// Opens a connection as it is, with no session settings.
-pub(super) fn establish<C: Connection>(url: &DatabaseUrl, location: &str) -> Result<C, StoreError> {
-    C::establish(location).map_err(|error| failed(url, error))
-}
-
-fn failed(url: &DatabaseUrl, error: impl std::fmt::Display) -> StoreError {
-    let reason = error.to_string().trim().to_owned();
-    let permanent = match url {
-        // A file that cannot be opened now will not be in a second; one that is locked may be.
-        DatabaseUrl::Sqlite(_) => !reason.contains("locked"),
-        DatabaseUrl::Postgres(_) => is_refusal(&reason),
-    };
-    StoreError::Connect {
+/// Runs `job` on a thread of its own and waits for it up to `limit`: a server that says nothing may
+/// keep it for ever, and then the thread is left behind.
+///
+/// # Errors
+/// Those of `job`; [`StoreError::Connect`] when it has not ended in time.
+pub(crate) fn bounded<T: Send + 'static>(
+    url: &DatabaseUrl,
+    limit: Duration,
+    job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (sender, receiver) = mpsc::channel();
+    let failed = |reason| StoreError::Connect {
         database: url.to_string(),
         reason,
-        permanent,
-    }
-}
-
-/// Whether a PostgreSQL server answered and refused in a way that waiting does not change.
-/// libpq hands on the text alone, without the SQLSTATE.
-fn is_refusal(reason: &str) -> bool {
-    const LASTING: [&str; 5] = [
-        "does not exist",
-        "authentication failed",
-        "no password supplied",
-        "no pg_hba.conf entry",
-        "invalid connection option",
-    ];
-    LASTING.iter().any(|text| reason.contains(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_mends_a_server_that_starts_but_no_wrong_password() {
-        assert!(is_refusal(
-            "FATAL:  password authentication failed for user \"u\""
-        ));
-        assert!(is_refusal("FATAL:  database \"d\" does not exist"));
-        assert!(!is_refusal("FATAL:  the database system is starting up"));
-        assert!(!is_refusal("connection refused"));
+        permanent: false,
+    };
+    std::thread::Builder::new()
+        .name("database start".to_owned())
+        .spawn(move || sender.send(job()))
+        .map_err(|error| failed(format!("no thread could be started: {error}")))?;
+    match receiver.recv_timeout(limit) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(failed(format!(
+            "it accepts connections and has not answered for {limit:?}"
+        ))),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(failed("the thread that connects has panicked".to_owned()))
+        }
     }
 }

@@ -31,6 +31,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use self::diesel::DieselStore;
+pub(crate) use connect::bounded;
 pub use error::StoreError;
 pub use login::{
     ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,

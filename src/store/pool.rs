@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
-use super::connect::connect;
+use super::connect::{connect, set_up};
 use super::connection::AnyConnection;
 use super::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
@@ -65,6 +65,7 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<PoolConnection, StoreError> {
         let mut connection = connect(&self.url, &self.options)?;
+        set_up(&mut connection, &self.url, &self.options)?;
         log_statements(&mut connection);
         Ok(PoolConnection {
             connection,

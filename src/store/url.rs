@@ -99,7 +99,7 @@ pub(super) fn decode(part: &str, text: &str) -> Result<Vec<u8>, String> {
             decoded.push(byte);
             continue;
         }
-        let mut digit = || Some(char::from(bytes.next()?).to_digit(16)? as u8);
+        let mut digit = || u8::try_from(char::from(bytes.next()?).to_digit(16)?).ok();
         match (digit(), digit()) {
             (Some(0), Some(0)) => return Err(format!("{part} has %00, which nothing may contain")),
             (Some(high), Some(low)) => decoded.push(high << 4 | low),

@@ -125,12 +125,13 @@ fn check_parameter(pair: &str) -> Result<(), String> {
     }
     let value = decode(&format!("the parameter {name}"), value)?;
     match (name, value.as_slice()) {
-        ("mode", b"memory") => Err(in_memory()),
-        ("vfs", vfs) if vfs.eq_ignore_ascii_case(b"memdb") => Err(in_memory()),
-        ("mode", b"ro" | b"rw" | b"rwc") => Ok(()),
-        ("mode", _) => Err("mode is none of ro, rw and rwc".to_owned()),
-        ("cache", b"shared" | b"private") => Ok(()),
-        ("cache", _) => Err("cache is neither shared nor private".to_owned()),
+        ("mode", b"memory") | ("vfs", b"memdb") => Err(in_memory()),
+        ("mode", mode) if ![&b"ro"[..], b"rw", b"rwc"].contains(&mode) => {
+            Err("mode is none of ro, rw and rwc".to_owned())
+        }
+        ("cache", cache) if ![&b"shared"[..], b"private"].contains(&cache) => {
+            Err("cache is neither shared nor private".to_owned())
+        }
         _ => Ok(()),
     }
 }
