@@ -14,10 +14,10 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// The one of the settings.
+    /// Opens the database of the settings, which has to be there.
     pub(super) fn open(figment: &Figment) -> Result<Self, Failure> {
         let url = database_url_from_env()?;
-        let store = SessionConfig::from_figment(figment)?.connect(&url)?;
+        let store = SessionConfig::from_figment(figment)?.connect_existing(&url)?;
         let pending = store.pending_migrations()?;
         if pending.is_empty() {
             return Ok(Self { url, store });
@@ -29,9 +29,7 @@ impl Database {
 
 pub(super) fn migrate(figment: &Figment) -> Result<(), Failure> {
     let url = database_url_from_env()?;
-    let versions = SessionConfig::from_figment(figment)?
-        .connect(&url)?
-        .migrate()?;
+    let versions = SessionConfig::from_figment(figment)?.migrate(&url)?;
     if versions.is_empty() {
         say(format_args!("{url} is up to date"))?;
     }

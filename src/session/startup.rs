@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::config::SessionConfig;
 use super::error::SetupError;
-use crate::store::{DatabaseUrl, DieselStore, StoreError, StoreOptions};
+use crate::store::{DatabaseUrl, DieselStore, StoreError, StoreOptions, bounded};
 
 /// The environment variable that names the database.
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -16,6 +16,9 @@ const DEFAULT_DATABASE: &str = "sqlite://sessions.db";
 const STARTUP_RETRY: Duration = Duration::from_millis(250);
 const STARTUP_PROGRESS: Duration = Duration::from_secs(3);
 
+/// The shortest time that a try to reach the database is given beyond `timeout`.
+const LEAST_TRY: Duration = Duration::from_secs(2);
+
 impl SessionConfig {
     /// Connects to the database and brings its schema up to date, waiting for it up to
     /// `startup_timeout`. Blocks.
@@ -24,19 +27,18 @@ impl SessionConfig {
     /// When the database refuses, cannot be reached in time, or cannot be migrated; with
     /// `auto_migrate` off, when it lacks migrations.
     pub fn open_store(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
-        let store = self.connect(url)?;
-        if self.auto_migrate {
-            for version in store.migrate()? {
-                tracing::info!("ran migration {version}");
-            }
-            return Ok(store);
-        }
-        let pending = store.pending_migrations()?;
+        let (store, pending) = self.look(url)?;
         if pending.is_empty() {
             return Ok(store);
         }
-        let database = url.to_string();
-        Err(SetupError::PendingMigrations { database, pending })
+        if !self.auto_migrate {
+            let database = url.to_string();
+            return Err(SetupError::PendingMigrations { database, pending });
+        }
+        for version in self.run_migrations(&store)? {
+            tracing::info!("ran migration {version}");
+        }
+        Ok(store)
     }
 
     /// Connects to the database and leaves its schema as it is, waiting for it up to
@@ -45,34 +47,135 @@ impl SessionConfig {
     /// # Errors
     /// When the database refuses, or cannot be reached in time.
     pub fn connect(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
+        self.reach(url, DieselStore::open)
+    }
+
+    /// Connects to a database that is there, and leaves it as it is, waiting for it up to
+    /// `startup_timeout`: see [`DieselStore::open_existing`]. Blocks.
+    ///
+    /// # Errors
+    /// When the database refuses, or cannot be reached in time.
+    pub fn connect_existing(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
+        self.reach(url, DieselStore::open_existing)
+    }
+
+    /// Runs the migrations that have not been run and returns their versions, waiting for the
+    /// database up to `startup_timeout`. Blocks.
+    ///
+    /// # Errors
+    /// When the database refuses, cannot be reached in time, or cannot be migrated.
+    pub fn migrate(&self, url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
+        let (store, pending) = self.look(url)?;
+        if pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.run_migrations(&store)
+    }
+
+    /// The store, and the migrations that it lacks.
+    fn look(&self, url: &DatabaseUrl) -> Result<(DieselStore, Vec<String>), StoreError> {
+        self.reach(url, |url, options| {
+            let store = DieselStore::open(url, options)?;
+            let pending = store.pending_migrations()?;
+            Ok((store, pending))
+        })
+    }
+
+    fn run_migrations(&self, store: &DieselStore) -> Result<Vec<String>, StoreError> {
+        let mut patience = Patience::new(self.startup_timeout);
+        loop {
+            match store.migrate() {
+                Err(StoreError::Migration { database, reason }) => {
+                    return Err(StoreError::Migration {
+                        database,
+                        reason: format!(
+                            "{reason} (where it lacks the rights, run the migrations as a role \
+                             that has them, with the command `migrate`, and set auto_migrate = \
+                             false)"
+                        ),
+                    });
+                }
+                Err(error) if is_worth_waiting(&error) && patience.is_left(store.url(), &error) => {
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes one try after the other, each on a thread of its own, since it may never end.
+    fn reach<T: Send + 'static>(
+        &self,
+        url: &DatabaseUrl,
+        open: fn(&DatabaseUrl, StoreOptions) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let options = StoreOptions {
             pool_size: self.pool_size,
             prepared_statements: self.prepared_statements,
             timeout: self.timeout,
             sqlite_synchronous: self.sqlite_synchronous,
         };
-        let start = Instant::now();
-        let mut reported = start;
+        let mut patience = Patience::new(self.startup_timeout);
         loop {
-            match DieselStore::open(url, options.clone()) {
-                Err(StoreError::Connect {
-                    reason,
-                    permanent: false,
-                    ..
-                }) if start.elapsed() < self.startup_timeout => {
-                    if reported == start || reported.elapsed() >= STARTUP_PROGRESS {
-                        reported = Instant::now();
-                        tracing::warn!(
-                            "waiting for {url}, {}s of {}s: {reason}",
-                            start.elapsed().as_secs(),
-                            self.startup_timeout.as_secs()
-                        );
-                    }
-                    std::thread::sleep(STARTUP_RETRY);
-                }
+            let (to_open, options) = (url.clone(), options.clone());
+            let limit = patience.left().max(self.timeout + LEAST_TRY);
+            match bounded(url, limit, move || open(&to_open, options)) {
+                Err(error) if is_worth_waiting(&error) && patience.is_left(url, &error) => {}
                 result => return result,
             }
         }
+    }
+}
+
+fn is_worth_waiting(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Connect {
+            permanent: false,
+            ..
+        } | StoreError::Busy { .. }
+    )
+}
+
+/// How long a start still waits for the database.
+struct Patience {
+    start: Instant,
+    limit: Duration,
+    reported: Option<Instant>,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            limit,
+            reported: None,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.start.elapsed())
+    }
+
+    /// Waits a moment and returns `true`, or returns `false` when there has been enough of it.
+    fn is_left(&mut self, url: &DatabaseUrl, error: &StoreError) -> bool {
+        if self.left().is_zero() {
+            return false;
+        }
+        let is_quiet = |reported: Instant| reported.elapsed() < STARTUP_PROGRESS;
+        if !self.reported.is_some_and(is_quiet) {
+            self.reported = Some(Instant::now());
+            let reason = match error {
+                StoreError::Connect { reason, .. } => reason.clone(),
+                other => other.to_string(),
+            };
+            tracing::warn!(
+                "waiting for {url}, {}s of {}s: {reason}",
+                self.start.elapsed().as_secs(),
+                self.limit.as_secs()
+            );
+        }
+        std::thread::sleep(STARTUP_RETRY);
+        true
     }
 }
 

@@ -9,9 +9,10 @@ use diesel::r2d2::R2D2Connection;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::connect::{self, Opening};
 use super::connection::AnyConnection;
 use super::migrations::{self, Direction};
-use super::pool::{self, Connections};
+use super::pool::Connections;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::row::{self, SessionRow};
@@ -52,25 +53,33 @@ pub struct DieselStore {
 
 impl DieselStore {
     /// Connects once, to find out whether the database can be used; further connections are made
-    /// when they are needed.
+    /// when they are needed. Makes an SQLite file that is not there, for its owner only, and turns
+    /// on its write-ahead log.
+    ///
+    /// # Errors
+    /// [`StoreError::Connect`] when the database cannot be reached, opened or written.
+    pub fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
+        connect::open(url, &options, Opening::Serve)?;
+        Ok(Self::of(url, options))
+    }
+
+    /// Connects as [`open`](Self::open) does, to a database that is there: makes no SQLite file and
+    /// leaves the one that is there as it is, since it may be another program's.
     ///
     /// # Errors
     /// [`StoreError::Connect`] when the database cannot be reached or opened.
-    pub fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
-        match pool::connect(url, &options)? {
-            #[cfg(feature = "sqlite")]
-            AnyConnection::Sqlite(mut connection) => {
-                sqlite::enable_wal(&mut connection, options.timeout)?;
-            }
-            #[cfg(feature = "postgres")]
-            AnyConnection::Postgres(_) => {}
-        }
-        Ok(Self {
+    pub fn open_existing(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
+        connect::open(url, &options, Opening::Look)?;
+        Ok(Self::of(url, options))
+    }
+
+    fn of(url: &DatabaseUrl, options: StoreOptions) -> Self {
+        Self {
             url: url.clone(),
             connections: Connections::new(url, &options),
             options,
             writer: Mutex::new(()),
-        })
+        }
     }
 
     /// The database in use; shows no password.
@@ -79,15 +88,20 @@ impl DieselStore {
     }
 
     /// Runs the migrations that have not been run and returns their versions. Safe when several
-    /// processes do so at once on an empty database.
+    /// processes do so at once on an empty database. Where none is pending, it takes no lock and
+    /// needs no right but to read `__diesel_schema_migrations`.
     ///
     /// # Errors
     /// [`StoreError::Migration`] when one fails.
     pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        if self.pending_migrations()?.is_empty() {
+            return Ok(Vec::new());
+        }
         migrations::run(&self.url, &self.options, Direction::Up)
     }
 
-    /// Reverts all migrations, which deletes all sessions and users, and returns their versions.
+    /// Reverts this library's migrations, which deletes all sessions and users, and returns their
+    /// versions. An application's own migrations in the same database stay.
     ///
     /// # Errors
     /// [`StoreError::Migration`] when one fails.
@@ -321,6 +335,12 @@ impl SessionStore for DieselStore {
 
     fn ping(&self) -> Result<(), StoreError> {
         self.read(|connection| Ok(connection.ping()?))
+    }
+
+    /// On a connection of its own: the pool would hide for a while why it has none.
+    fn probe(&self) -> Result<(), StoreError> {
+        let mut connection = connect::connect(&self.url, &self.options)?;
+        Ok(connection.ping()?)
     }
 
     fn pool(&self) -> Option<PoolState> {

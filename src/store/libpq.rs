@@ -1,17 +1,21 @@
-//! What libpq is told when it connects to PostgreSQL: the URL, with what it does not set itself.
-//! All of it holds for each of several hosts.
+//! What libpq is told when it connects to PostgreSQL: the URL, with what neither it nor libpq's own
+//! environment and service file set. All of it holds for each of several hosts.
 
+mod roots;
+mod settings;
+
+use std::sync::Once;
 use std::time::Duration;
 
-use super::url::split_credentials;
+use settings::{Environment, Found, Settings};
 
-/// How the server is to limit this program's statements.
+/// How the start of a connection is to limit this program's statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limits {
     /// Ends what takes longer than the timeout, and what waits for a lock for a part of it.
     ByTimeout,
-    /// What the role or the server sets.
-    AsTheServerSays,
+    /// What the role, the server, the URL and the environment set.
+    AsGiven,
 }
 
 /// The share of the timeout that a statement may wait for a lock: what is left is for the other
@@ -21,38 +25,71 @@ const LOCK_SHARE: u32 = 4;
 /// Shortest time after which a connection is given up whose peer acknowledges nothing.
 const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The settings of the server that limit a statement, with their values in milliseconds.
+pub(super) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
+    [
+        ("statement_timeout", timeout.as_millis()),
+        ("lock_timeout", (timeout / LOCK_SHARE).as_millis().max(1)),
+    ]
+}
+
 /// The URL to connect with.
 ///
 /// A connection whose peer is gone without a word is given up after twice the timeout, at least
 /// 5 s (`tcp_user_timeout`), one on which nothing is sent after 8 s (`keepalives_…`); connecting
 /// to a host after the timeout, at least 2 s (`connect_timeout`).
-pub(super) fn location(url: &str, timeout: Duration, limits: Limits) -> String {
-    let user_timeout = (2 * timeout).max(LEAST_USER_TIMEOUT).as_millis();
-    let mut location = Location::of(url);
-    // Not `application_name`, so that PGAPPNAME holds.
-    location.set_default("fallback_application_name", "rocket_diesel_sessions");
-    // Whole seconds; libpq's documentation advises against less than 2.
-    location.set_default("connect_timeout", timeout.as_secs().max(2));
-    location.set_default("keepalives", 1);
-    location.set_default("keepalives_idle", 5);
-    location.set_default("keepalives_interval", 1);
-    location.set_default("keepalives_count", 3);
-    location.set_default("tcp_user_timeout", user_timeout);
-    if limits == Limits::ByTimeout {
-        // As parameters of the start, not by SET: this costs no round trip, and what a pooler in
-        // transaction mode shares between its clients stays as it is. Of two settings of a name,
-        // the server takes the last, which is the user's.
-        let limits = format!(
-            "-c%20statement_timeout%3D{}%20-c%20lock_timeout%3D{}",
-            timeout.as_millis(),
-            (timeout / LOCK_SHARE).as_millis().max(1)
-        );
-        location.prepend("options", &limits);
-    }
-    location.into_url()
+///
+/// # Errors
+/// When `sslrootcert=system` cannot be had; says why.
+pub(super) fn location(url: &str, timeout: Duration, limits: Limits) -> Result<String, String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    location_in(&variable, url, timeout, limits)
 }
 
-/// Whether a server, or a pooler in front of it, refuses connections because of [`Limits`].
+fn location_in(
+    environment: &Environment<'_>,
+    url: &str,
+    timeout: Duration,
+    limits: Limits,
+) -> Result<String, String> {
+    let mut settings = Settings::of(url, environment);
+    roots::trust_the_systems(&mut settings, environment)?;
+    let user_timeout = (2 * timeout).max(LEAST_USER_TIMEOUT).as_millis();
+    // Not `application_name`, so that PGAPPNAME holds.
+    settings.set_default("fallback_application_name", "rocket_diesel_sessions");
+    // Whole seconds; libpq's documentation advises against less than 2.
+    settings.set_default("connect_timeout", timeout.as_secs().max(2));
+    settings.set_default("keepalives", 1);
+    settings.set_default("keepalives_idle", 5);
+    settings.set_default("keepalives_interval", 1);
+    settings.set_default("keepalives_count", 3);
+    settings.set_default("tcp_user_timeout", user_timeout);
+    if limits == Limits::ByTimeout {
+        limit_at_the_start(&mut settings, timeout);
+    }
+    Ok(settings.into_url())
+}
+
+/// Puts the limits into the start of the connection, for where a SET would reach a pooler's other
+/// clients too. Of two settings of a name the server takes the last, which is the user's.
+fn limit_at_the_start(settings: &mut Settings<'_>, timeout: Duration) {
+    static WARNED: Once = Once::new();
+    let setting = |(name, value)| format!("-c {name}={value}");
+    let limits = limits(timeout).map(setting).join(" ");
+    match settings.find("options") {
+        Found::Value(own) => settings.set("options", &format!("{limits} {own}")),
+        Found::Nothing => settings.set("options", &limits),
+        Found::Unknown => WARNED.call_once(|| {
+            tracing::warn!(
+                "the service file that the database's connection names is not found where it is \
+                 looked for (PGSERVICEFILE, ~/.pg_service.conf, PGSYSCONFDIR): set \
+                 statement_timeout and lock_timeout for the role"
+            );
+        }),
+    }
+}
+
+/// Returns whether a server, or a pooler in front of it, refuses connections because of [`Limits`].
 pub(super) fn refuses_limits(reason: &str) -> bool {
     const TEXTS: [&str; 3] = [
         // PgBouncer.
@@ -65,59 +102,6 @@ pub(super) fn refuses_limits(reason: &str) -> bool {
     TEXTS.iter().any(|text| reason.contains(text))
 }
 
-/// A URL, and its parameters as they stand in it.
-struct Location<'u> {
-    place: &'u str,
-    parameters: Vec<(&'u str, String)>,
-}
-
-impl<'u> Location<'u> {
-    fn of(url: &'u str) -> Self {
-        let (_, rest) = url.split_once("://").unwrap_or_default();
-        let (_, place) = split_credentials(rest);
-        let parameters = place.split_once('?').map_or("", |(_, text)| text);
-        let end = url.len() - parameters.len();
-        let pair = |pair: &'u str| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (name, value.to_owned())
-        };
-        Self {
-            place: url[..end].trim_end_matches('?'),
-            parameters: parameters
-                .split('&')
-                .filter(|pair| !pair.is_empty())
-                .map(pair)
-                .collect(),
-        }
-    }
-
-    fn find(&mut self, name: &str) -> Option<&mut String> {
-        let is_it = |(own, _): &&mut (&str, String)| *own == name;
-        let (_, value) = self.parameters.iter_mut().find(is_it)?;
-        Some(value)
-    }
-
-    fn set_default(&mut self, name: &'u str, value: impl ToString) {
-        if self.find(name).is_none() {
-            self.parameters.push((name, value.to_string()));
-        }
-    }
-
-    /// Puts `value` before what the URL has.
-    fn prepend(&mut self, name: &'u str, value: &str) {
-        match self.find(name) {
-            Some(own) => *own = format!("{value}%20{own}"),
-            None => self.parameters.push((name, value.to_owned())),
-        }
-    }
-
-    fn into_url(self) -> String {
-        let pair = |(name, value): (&str, String)| format!("{name}={value}");
-        let parameters: Vec<String> = self.parameters.into_iter().map(pair).collect();
-        format!("{}?{}", self.place, parameters.join("&"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +112,15 @@ mod tests {
 
     fn at(url: &str, milliseconds: u64) -> String {
         let timeout = Duration::from_millis(milliseconds);
-        location(url, timeout, Limits::AsTheServerSays)
+        location_in(&|_| None, url, timeout, Limits::AsGiven).unwrap()
+    }
+
+    fn limited(variables: &[(&str, &str)], url: &str) -> String {
+        let variable = |name: &str| {
+            let own = variables.iter().find(|(own, _)| *own == name);
+            own.map(|(_, value)| (*value).to_owned())
+        };
+        location_in(&variable, url, Duration::from_secs(2), Limits::ByTimeout).unwrap()
     }
 
     #[test]
@@ -149,20 +141,78 @@ mod tests {
         assert_eq!(at("postgres://h/d?", 200), at("postgres://h/d", 200));
     }
 
+    const LIMITS: &str = "options=-c%20statement_timeout%3D2000%20-c%20lock_timeout%3D500";
+
     #[test]
     fn limits_stand_before_options_of_the_url() {
-        let limited = |url| location(url, Duration::from_secs(2), Limits::ByTimeout);
-        let limits = "options=-c%20statement_timeout%3D2000%20-c%20lock_timeout%3D500";
-        let plain = limited("postgres://h/d");
-        assert!(plain.ends_with(&format!("&{limits}")), "{plain}");
-        let own = limited("postgres://h/d?options=-csearch_path%3Da&sslmode=disable");
-        let both = format!("?{limits}%20-csearch_path%3Da&sslmode=disable&");
-        assert!(own.contains(&both), "{own}");
-        let short = location(
-            "postgres://h/d",
-            Duration::from_millis(1),
-            Limits::ByTimeout,
+        let plain = limited(&[], "postgres://h/d");
+        assert!(plain.ends_with(&format!("&{LIMITS}")), "{plain}");
+        let own = limited(
+            &[],
+            "postgres://h/d?options=-csearch_path%3Da&sslmode=disable",
         );
-        assert!(short.contains("lock_timeout%3D1"), "{short}");
+        let both = format!("?{LIMITS}%20-csearch_path%3Da&sslmode=disable&");
+        assert!(own.contains(&both), "{own}");
+        assert_eq!(limits(Duration::from_millis(1))[1], ("lock_timeout", 1));
+    }
+
+    #[test]
+    fn limits_stand_before_options_of_the_environment() {
+        let environment = [
+            ("PGOPTIONS", "-c search_path=s"),
+            ("PGCONNECT_TIMEOUT", "9"),
+        ];
+        let own = limited(&environment, "postgres://h/d");
+        assert!(
+            own.ends_with(&format!("&{LIMITS}%20-c%20search_path%3Ds")),
+            "{own}"
+        );
+        assert!(!own.contains("connect_timeout"), "{own}");
+        let url = limited(&environment, "postgres://h/d?options=-csearch_path%3Da");
+        assert!(
+            url.contains(&format!("?{LIMITS}%20-csearch_path%3Da&")),
+            "{url}"
+        );
+    }
+
+    #[test]
+    fn what_a_service_sets_itself_is_left_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".pg_service.conf");
+        let text = "[other]\noptions=-cx=y\n\n# ours\n[mine]\nhost=h\n\
+                    options=-c search_path=s\nconnect_timeout=7\nkeepalives=0\n[third]\n";
+        std::fs::write(&file, text).unwrap();
+        let home = folder.path().display().to_string();
+        let file = file.display().to_string();
+        for (variables, url) in [
+            (vec![("HOME", home.as_str())], "postgres:///d?service=mine"),
+            (
+                vec![("PGSERVICEFILE", &file), ("PGSERVICE", "mine")],
+                "postgres:///d",
+            ),
+            (
+                vec![
+                    ("HOME", &home),
+                    ("PGSERVICE", "other"),
+                    ("PGOPTIONS", "-cz=z"),
+                ],
+                "postgres:///d?service=mine",
+            ),
+        ] {
+            let own = limited(&variables, url);
+            assert!(
+                own.ends_with(&format!("&{LIMITS}%20-c%20search_path%3Ds")),
+                "{own}"
+            );
+            assert!(
+                !own.contains("connect_timeout") && !own.contains("keepalives="),
+                "{own}"
+            );
+            assert!(own.contains("keepalives_idle=5"), "{own}");
+        }
+        // Where the service is not found, libpq may find it.
+        let unknown = limited(&[("PGOPTIONS", "-cz=z")], "postgres:///d?service=mine");
+        assert!(!unknown.contains("options"), "{unknown}");
+        assert!(unknown.contains("keepalives=1"), "{unknown}");
     }
 }

@@ -5,11 +5,13 @@
 //! lock on PostgreSQL and is an immediate one on SQLite.
 
 #[cfg(feature = "postgres")]
-use diesel::connection::{CacheSize, SimpleConnection};
+use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::connect::failure::migrating;
+use super::connect::{connect, set_up};
 use super::connection::AnyConnection;
 use super::{DatabaseUrl, StoreError, StoreOptions};
 
@@ -43,17 +45,12 @@ pub(super) fn run(
         #[cfg(feature = "sqlite")]
         DatabaseUrl::Sqlite(_) => sqlite(url, options, direction),
         #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(location) => {
-            // No limits: the lock may be long in coming, and so may a migration.
-            let limits = super::libpq::Limits::AsTheServerSays;
-            let location = super::libpq::location(location, options.timeout, limits);
-            postgres(url, &location, options, direction)
-        }
+        DatabaseUrl::Postgres(location) => postgres(url, location, options, direction),
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
         _ => Err(StoreError::Url("not part of this build".to_owned())),
     }
     .map_err(|error| match error {
-        StoreError::Query(error) => failed(url, &error),
+        StoreError::Query(error) => migrating(url, &error),
         other => other,
     })
 }
@@ -64,11 +61,18 @@ fn sqlite(
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
+    let mut connection = connect(url, options)?;
+    set_up(&mut connection, url, options)?;
     #[allow(irrefutable_let_patterns)]
-    let AnyConnection::Sqlite(mut connection) = super::pool::connect(url, options)? else {
+    let AnyConnection::Sqlite(mut connection) = connection else {
         return Err(StoreError::Url("not SQLite".to_owned()));
     };
-    connection.immediate_transaction(|connection| apply(connection, SQLITE, direction, url))
+    let result =
+        connection.immediate_transaction(|connection| apply(connection, SQLITE, direction, url));
+    result.map_err(|error| match error {
+        StoreError::Query(error) => failed(url, options, &error),
+        other => other,
+    })
 }
 
 #[cfg(feature = "postgres")]
@@ -78,10 +82,9 @@ fn postgres(
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    let mut connection = super::pool::establish::<PgConnection>(url, location)?;
-    if !options.prepared_statements {
-        connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-    }
+    // No limits: the lock may be long in coming, and so may a migration.
+    let limits = super::libpq::Limits::AsGiven;
+    let mut connection = super::connect::postgres::establish(url, location, options, limits)?;
     // One connection and one transaction, so that a small pool of PgBouncer will do. Whoever has
     // waited for the lock is to see what was done meanwhile: READ COMMITTED, whatever the default.
     let mut transaction = connection.build_transaction().read_committed();
@@ -106,11 +109,28 @@ where
     EmbeddedMigrations: MigrationSource<C::Backend>,
 {
     let versions = match direction {
-        Direction::Up => connection.run_pending_migrations(source),
-        Direction::Down => connection.revert_all_migrations(source),
-    }
-    .map_err(|error| failed(url, &*error))?;
-    Ok(versions.iter().map(ToString::to_string).collect())
+        Direction::Up => connection
+            .run_pending_migrations(source)
+            .map(|versions| versions.iter().map(ToString::to_string).collect()),
+        Direction::Down => revert(connection, &source),
+    };
+    versions.map_err(|error| migrating(url, &*error))
+}
+
+/// Reverts what was run of `source`, newest first. The table of versions may have others, which are
+/// an application's.
+fn revert<C>(connection: &mut C, source: &EmbeddedMigrations) -> Result<Vec<String>, Failure>
+where
+    C: MigrationHarness<C::Backend> + Connection,
+    EmbeddedMigrations: MigrationSource<C::Backend>,
+{
+    let applied = connection.applied_migrations()?;
+    let mut own = MigrationSource::<C::Backend>::migrations(source)?;
+    own.retain(|migration| applied.contains(&migration.name().version()));
+    own.sort_unstable_by_key(|migration| std::cmp::Reverse(migration.name().version().as_owned()));
+    own.iter()
+        .map(|migration| Ok(connection.revert_migration(migration)?.to_string()))
+        .collect()
 }
 
 /// The migrations of this build that have not been run. Changes nothing, not even to ask: Diesel's
@@ -119,7 +139,8 @@ pub(super) fn pending(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError> {
-    let mut connection = super::pool::connect(url, options)?;
+    let mut connection = connect(url, options)?;
+    set_up(&mut connection, url, options)?;
     let (names, exists) = match &connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(_) => (
@@ -132,10 +153,10 @@ pub(super) fn pending(
             "SELECT 'exists' AS text WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL",
         ),
     };
-    let names = names.map_err(|error| failed(url, &*error))?;
+    let names = names.map_err(|error| migrating(url, &*error))?;
     let mut texts = |query: &str| -> Result<Vec<Row>, StoreError> {
         let rows = diesel::sql_query(query).load(&mut connection);
-        rows.map_err(|error| failed(url, &error))
+        rows.map_err(|error| failed(url, options, &error))
     };
     if texts(exists)?.is_empty() {
         return Ok(names.into_iter().map(|(_, name)| name).collect());
@@ -174,9 +195,12 @@ where
     Ok(names)
 }
 
-fn failed(url: &DatabaseUrl, error: &(impl std::fmt::Display + ?Sized)) -> StoreError {
-    StoreError::Migration {
-        database: url.to_string(),
-        reason: error.to_string(),
+/// A file that is locked is worth another try; nothing else is.
+fn failed(url: &DatabaseUrl, options: &StoreOptions, error: &diesel::result::Error) -> StoreError {
+    match url {
+        DatabaseUrl::Sqlite(_) if error.to_string().contains("locked") => StoreError::Busy {
+            waited: options.timeout,
+        },
+        _ => migrating(url, error),
     }
 }

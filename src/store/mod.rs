@@ -4,6 +4,7 @@
 //! is in the file of its name.
 
 pub mod conformance;
+mod connect;
 mod connection;
 mod diesel;
 mod error;
@@ -30,6 +31,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use self::diesel::DieselStore;
+pub(crate) use connect::bounded;
 pub use error::StoreError;
 pub use login::{
     ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,
@@ -132,6 +134,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// When it gives none.
     fn ping(&self) -> Result<(), StoreError>;
+
+    /// Finds out whether the database can be reached again, after it could not. The default asks for
+    /// a sign of life.
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn probe(&self) -> Result<(), StoreError> {
+        self.ping()
+    }
 
     /// Gives sessions a new token without waiting for rows that another transaction holds for long.
     /// The default waits as [`rotate`](Self::rotate) does.

@@ -3,23 +3,16 @@
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
-#[cfg(feature = "postgres")]
-use std::sync::Once;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "postgres")]
-use diesel::connection::CacheSize;
 use diesel::connection::InstrumentationEvent;
-#[cfg(feature = "sqlite")]
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
+use super::connect::{connect, set_up};
 use super::connection::AnyConnection;
-#[cfg(feature = "postgres")]
-use super::libpq::{self, Limits};
 use super::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
 /// Target of the log lines that show each statement (level debug).
@@ -41,6 +34,8 @@ const WAIT_SLICE: Duration = Duration::from_millis(250);
 pub(super) struct Place {
     connection: Option<AnyConnection>,
     made: Instant,
+    /// Whether it has the settings of this program.
+    is_set_up: bool,
     broken: bool,
 }
 
@@ -131,6 +126,7 @@ impl ManageConnection for Manager {
         Ok(Place {
             connection: Some(connection),
             made: Instant::now(),
+            is_set_up: false,
             broken: false,
         })
     }
@@ -155,10 +151,9 @@ impl ManageConnection for Manager {
 /// The pool, which opens its connections when they are first needed.
 pub(super) struct Connections {
     url: DatabaseUrl,
+    options: StoreOptions,
     pool: Pool<Manager>,
     loans: Mutex<Loans>,
-    /// Calls that take longer are taken to be stuck.
-    patience: Duration,
     /// When a connection was last found broken.
     last_break: Mutex<Option<Instant>>,
 }
@@ -181,9 +176,9 @@ impl Connections {
             .build_unchecked(manager);
         Self {
             url: url.clone(),
+            options: options.clone(),
             pool,
             loans: Mutex::default(),
-            patience: options.patience(),
             last_break: Mutex::new(None),
         }
     }
@@ -199,27 +194,36 @@ impl Connections {
                 Ok(mut place) if self.last_break().is_some_and(|broke| broke >= place.made) => {
                     place.broken = true;
                 }
-                Ok(place) => return Ok(self.lend(place)),
+                Ok(place) => return self.lend(place),
                 Err(_) if left > WAIT_SLICE => {}
                 Err(error) => return Err(self.no_connection(&error, timeout)),
             }
         }
     }
 
-    fn lend(&self, mut place: PooledConnection<Manager>) -> Lease<'_> {
+    /// Lends a connection out. A new one gets its settings here and not where it is made: the
+    /// database may hang, and the pool's own threads must not.
+    fn lend(&self, mut place: PooledConnection<Manager>) -> Result<Lease<'_>, StoreError> {
         let (connection, made) = (place.connection.take(), place.made);
+        let is_set_up = std::mem::replace(&mut place.is_set_up, true);
         let mut loans = self.loans();
         let number = loans.next;
         loans.next += 1;
         let began = Instant::now();
         loans.places.insert(number, Loan { place, began });
-        Lease {
+        drop(loans);
+        let mut lease = Lease {
             connections: self,
             number,
             connection,
             made,
             broken: false,
+        };
+        if !is_set_up && let Err(error) = set_up(&mut lease, &self.url, &self.options) {
+            lease.discard();
+            return Err(error);
         }
+        Ok(lease)
     }
 
     /// Fills the places anew whose connections have been on loan for too long: their calls are
@@ -230,7 +234,8 @@ impl Connections {
         let stuck: Vec<Loan> = {
             let mut loans = self.loans();
             let free = most.saturating_sub(loans.lost);
-            let is_stuck = |loan: &Loan| loan.began.elapsed() >= self.patience;
+            let patience = self.options.patience();
+            let is_stuck = |loan: &Loan| loan.began.elapsed() >= patience;
             let numbers: Vec<u64> = loans
                 .places
                 .iter()
@@ -251,7 +256,7 @@ impl Connections {
             "{}: {} calls have been stuck for over {:?}; their connections are given up",
             self.url,
             stuck.len(),
-            self.patience
+            self.options.patience()
         );
         *self.last_break() = Some(Instant::now());
         // Their places are empty, so the pool drops them.
@@ -297,110 +302,6 @@ impl Connections {
     }
 }
 
-/// One connection outside any pool, set up like the pool's.
-pub(super) fn connect(
-    url: &DatabaseUrl,
-    options: &StoreOptions,
-) -> Result<AnyConnection, StoreError> {
-    match url {
-        #[cfg(feature = "sqlite")]
-        DatabaseUrl::Sqlite(location) => {
-            let mut connection = establish::<SqliteConnection>(url, location)?;
-            let setup = super::sqlite::session_setup(options);
-            connection
-                .batch_execute(&setup)
-                .map_err(|e| failed(url, e))?;
-            Ok(AnyConnection::Sqlite(connection))
-        }
-        #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(location) => {
-            let mut connection = establish_postgres(url, location, options.timeout)?;
-            if options.prepared_statements {
-                ask_for_english(url, &mut connection);
-            } else {
-                // What SET does behind a pooler in transaction mode, it does to others as well.
-                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-            }
-            Ok(AnyConnection::Postgres(connection))
-        }
-        #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-        _ => Err(StoreError::Url("not part of this build".to_owned())),
-    }
-}
-
-/// Connects with limits, or without where they are refused: a service without them is better than
-/// none.
-#[cfg(feature = "postgres")]
-fn establish_postgres(
-    url: &DatabaseUrl,
-    location: &str,
-    timeout: Duration,
-) -> Result<PgConnection, StoreError> {
-    static WARNED: Once = Once::new();
-    let with = |limits| {
-        let location = libpq::location(location, timeout, limits);
-        establish::<PgConnection>(url, &location)
-    };
-    match with(Limits::ByTimeout) {
-        Err(StoreError::Connect { reason, .. }) if libpq::refuses_limits(&reason) => {
-            let connection = with(Limits::AsTheServerSays)?;
-            WARNED.call_once(|| {
-                tracing::warn!(
-                    "{url} takes no settings with a connection ({reason}): set statement_timeout \
-                     and lock_timeout for the role, see the README on PgBouncer"
-                );
-            });
-            Ok(connection)
-        }
-        result => result,
-    }
-}
-
-#[cfg(feature = "postgres")]
-fn ask_for_english(url: &DatabaseUrl, connection: &mut PgConnection) {
-    static WARNED: Once = Once::new();
-    if let Err(error) = super::postgres::ask_for_english(connection) {
-        WARNED.call_once(|| {
-            tracing::warn!(
-                "{url} has messages in another language ({error}): deadlocks and locked rows are \
-                 not told from other errors; ALTER ROLE … SET lc_messages = 'C' mends it"
-            );
-        });
-    }
-}
-
-/// Opens a connection as it is, with no session settings.
-pub(super) fn establish<C: Connection>(url: &DatabaseUrl, location: &str) -> Result<C, StoreError> {
-    C::establish(location).map_err(|error| failed(url, error))
-}
-
-fn failed(url: &DatabaseUrl, error: impl std::fmt::Display) -> StoreError {
-    let reason = error.to_string().trim().to_owned();
-    let permanent = match url {
-        // A file that cannot be opened now will not be in a second; one that is locked may be.
-        DatabaseUrl::Sqlite(_) => !reason.contains("locked"),
-        DatabaseUrl::Postgres(_) => is_refusal(&reason),
-    };
-    StoreError::Connect {
-        database: url.to_string(),
-        reason,
-        permanent,
-    }
-}
-
-/// Whether a PostgreSQL server answered and refused in a way that waiting does not change.
-/// libpq hands on the text alone, without the SQLSTATE.
-fn is_refusal(reason: &str) -> bool {
-    const LASTING: [&str; 5] = [
-        "does not exist",
-        "authentication failed",
-        "no password supplied",
-        "no pg_hba.conf entry",
-        "invalid connection option",
-    ];
-    LASTING.iter().any(|text| reason.contains(text))
-}
-
 /// Shows each statement, without its values, where that is asked for.
 fn log_statements(connection: &mut AnyConnection) {
     if !tracing::enabled!(target: SQL_LOG, tracing::Level::DEBUG) {
@@ -413,19 +314,4 @@ fn log_statements(connection: &mut AnyConnection) {
             tracing::debug!(target: SQL_LOG, "{statement}");
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_mends_a_server_that_starts_but_no_wrong_password() {
-        assert!(is_refusal(
-            "FATAL:  password authentication failed for user \"u\""
-        ));
-        assert!(is_refusal("FATAL:  database \"d\" does not exist"));
-        assert!(!is_refusal("FATAL:  the database system is starting up"));
-        assert!(!is_refusal("connection refused"));
-    }
 }

@@ -1,4 +1,4 @@
-//! What is specific to PostgreSQL: connection settings and its hot statements.
+//! What is specific to PostgreSQL: its hot statements.
 //!
 //! A batch is one statement over arrays, so that its text does not depend on its size and is
 //! prepared once. Rows are sent in the order of their ids, so that two batches over the same
@@ -20,18 +20,6 @@ use super::{
     NewSession, RotateSession, SaveOutcome, SaveSession, SweepBatch, Swept, TouchSession,
     WriteBatch, Written,
 };
-
-/// Asks for messages in English, which are all that tells a deadlock and a lock that was waited for
-/// in vain from other errors: Diesel does not hand on the SQLSTATE. Does nothing where they are.
-///
-/// # Errors
-/// When the role may not.
-pub(super) fn ask_for_english(connection: &mut PgConnection) -> QueryResult<()> {
-    connection.batch_execute(
-        "SELECT set_config('lc_messages', 'C', false) \
-         WHERE current_setting('lc_messages') !~ '^(C|POSIX|en)'",
-    )
-}
 
 pub(super) fn load(
     connection: &mut PgConnection,

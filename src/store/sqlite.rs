@@ -1,12 +1,9 @@
-//! What is specific to SQLite: session settings, WAL, and its hot statements.
+//! What is specific to SQLite: session settings and its hot statements.
 //!
 //! A batch of writes is one immediate transaction: it takes the write lock at once instead of
 //! failing halfway, and costs one sync of the disk.
 
-use std::time::{Duration, Instant};
-
 use chrono::NaiveDateTime;
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
@@ -16,8 +13,8 @@ use super::row::SessionRow;
 use super::schema::sessions;
 use super::statement::statement;
 use super::{
-    RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreError, StoreOptions,
-    SweepBatch, Swept, TouchSession, WriteBatch, Written,
+    RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreOptions, SweepBatch, Swept,
+    TouchSession, WriteBatch, Written,
 };
 
 /// What each connection is told first. The busy timeout comes before anything that may wait.
@@ -30,23 +27,6 @@ pub(super) fn session_setup(options: &StoreOptions) -> String {
         "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous};",
         options.timeout.as_millis()
     )
-}
-
-/// Turns on write-ahead logging, which stays with the file: readers and the writer no longer
-/// block each other. The change needs the file for itself, and `busy_timeout` does not cover it.
-pub(super) fn enable_wal(
-    connection: &mut SqliteConnection,
-    timeout: Duration,
-) -> Result<(), StoreError> {
-    let deadline = Instant::now() + timeout;
-    loop {
-        match connection.batch_execute("PRAGMA journal_mode = WAL;") {
-            Err(error) if error.to_string().contains("locked") && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            result => return Ok(result?),
-        }
-    }
 }
 
 pub(super) fn load(

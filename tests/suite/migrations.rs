@@ -52,6 +52,24 @@ on_each_database! {
         store.create(&[new_session(None)]).unwrap();
     }
 
+    fn reverting_leaves_the_migrations_of_an_application_alone(database: &Database) {
+        let store = database.bare_store();
+        let up = store.migrate().unwrap();
+        for version in ["00000000000001", "29990101000000"] {
+            database.execute(&format!(
+                "INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')"
+            ));
+        }
+        let mut down = store.revert_migrations().unwrap();
+        down.reverse();
+        assert_eq!(down, up);
+        assert!(store.create(&[new_session(None)]).is_err());
+        let left = "SELECT count(*) AS n FROM __diesel_schema_migrations";
+        assert_eq!(database.number(left), 2);
+        assert_eq!(store.migrate().unwrap(), up);
+        store.create(&[new_session(None)]).unwrap();
+    }
+
     fn diesels_command_line_and_the_server_run_the_same_migrations(database: &Database) {
         match database.kind() {
             Kind::Sqlite => {

@@ -6,14 +6,14 @@ use std::process::{Command, Output};
 use crate::support::server::{Browser, program, run_to_end};
 use crate::support::{Database, Kind, Server};
 
-const SECRET: &str = "a-secret-for-these-tests-of-more-than-32-bytes";
+pub(crate) const SECRET: &str = "a-secret-for-these-tests-of-more-than-32-bytes";
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
 /// A release server's command in an empty folder.
-fn release(folder: &Path) -> Command {
+pub(crate) fn release(folder: &Path) -> Command {
     let mut command = program(folder);
     command
         .env("ROCKET_PROFILE", "release")
@@ -22,7 +22,7 @@ fn release(folder: &Path) -> Command {
 }
 
 /// What the program printed when it refused to run: one line, exit code not 0, no panic.
-fn refusal(output: &Output) -> String {
+pub(crate) fn refusal(output: &Output) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(!output.status.success(), "it ran: {stderr}");
     assert!(output.status.code().is_some(), "it was killed: {stderr}");
@@ -38,7 +38,7 @@ fn refusal(output: &Output) -> String {
     stderr
 }
 
-fn assert_refused(command: Command, words: &[&str]) {
+pub(crate) fn assert_refused(command: Command, words: &[&str]) {
     let message = refusal(&run_to_end(command));
     for word in words {
         assert!(message.contains(word), "{word:?} is missing: {message}");
@@ -216,7 +216,7 @@ fn a_database_that_cannot_be_used_stops_the_start() {
         ("sqlite://:memory:", ["DATABASE_URL", "file"]),
         (
             "sqlite://no/such/folder/x.db",
-            ["no/such/folder/x.db", "open"],
+            ["no folder no/such/folder", "open"],
         ),
         ("sqlite://no-database", ["no-database", "not a database"]),
     ] {

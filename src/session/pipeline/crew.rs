@@ -147,7 +147,7 @@ impl Crew {
         let (crew, shared) = (Arc::clone(self), Arc::clone(shared));
         let probe = move || {
             let start = Instant::now();
-            let result = super::guarded_call(|| shared.store.ping());
+            let result = super::guarded_call(|| shared.store.probe());
             let metrics = &shared.monitor.metrics;
             metrics.called(Call::Other, 1, start.elapsed());
             shared.breaker.probed(result.as_ref().err());

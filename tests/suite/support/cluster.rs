@@ -20,7 +20,8 @@ impl Cluster {
         Self::start_with("-c fsync=on")
     }
 
-    fn start_with(options: &str) -> Option<Self> {
+    /// A server with these options of its program `postgres`.
+    pub(crate) fn start_with(options: &str) -> Option<Self> {
         if std::env::var("SKIP_POSTGRES").is_ok_and(|skip| skip == "1") {
             eprintln!("SKIP_POSTGRES=1: the tests on PostgreSQL are skipped");
             return None;

@@ -4,6 +4,7 @@ pub(crate) mod chromium;
 mod cluster;
 pub(crate) mod database;
 pub(crate) mod embedded;
+pub(crate) mod fake_postgres;
 pub(crate) mod hooked;
 pub(crate) mod load;
 pub(crate) mod local;

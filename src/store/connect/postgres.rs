@@ -1,0 +1,175 @@
+//! Connections to PostgreSQL, and what they are told once they are there.
+
+use std::sync::Once;
+
+use diesel::connection::CacheSize;
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use diesel::sql_types::{Array, Text};
+
+use super::failure;
+use crate::store::libpq::{self, Limits};
+use crate::store::{DatabaseUrl, StoreError, StoreOptions};
+
+/// Connects with limits, or without where they are refused: a service without them is better than
+/// none.
+pub(super) fn connect(
+    url: &DatabaseUrl,
+    location: &str,
+    options: &StoreOptions,
+) -> Result<PgConnection, StoreError> {
+    static WARNED: Once = Once::new();
+    let with = |limits| establish(url, location, options, limits);
+    if options.prepared_statements {
+        return with(Limits::AsGiven);
+    }
+    // What SET does behind a pooler in transaction mode, it does to others as well.
+    match with(Limits::ByTimeout) {
+        Err(StoreError::Connect { reason, .. }) if libpq::refuses_limits(&reason) => {
+            let connection = with(Limits::AsGiven)?;
+            WARNED.call_once(|| {
+                tracing::warn!(
+                    "{url} takes no settings with a connection ({reason}): set statement_timeout \
+                     and lock_timeout for the role, see the README on PgBouncer"
+                );
+            });
+            Ok(connection)
+        }
+        result => result,
+    }
+}
+
+/// Makes a connection with no settings but those of its start.
+pub(in super::super) fn establish(
+    url: &DatabaseUrl,
+    location: &str,
+    options: &StoreOptions,
+    limits: Limits,
+) -> Result<PgConnection, StoreError> {
+    let location = libpq::location(location, options.timeout, limits).map_err(StoreError::Url)?;
+    let connection = PgConnection::establish(&location);
+    let mut connection = connection.map_err(|error| failure::connecting(url, error))?;
+    if !options.prepared_statements {
+        connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    }
+    Ok(connection)
+}
+
+/// Limits statements and asks for messages in English. Behind a pooler in transaction mode it only
+/// looks, once.
+pub(super) fn set_up(
+    connection: &mut PgConnection,
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+) -> Result<(), StoreError> {
+    static LOOKED: Once = Once::new();
+    if !options.prepared_statements && LOOKED.is_completed() {
+        return Ok(());
+    }
+    let limits: &[(&str, u128)] = if options.prepared_statements {
+        &libpq::limits(options.timeout)
+    } else {
+        &[]
+    };
+    let server = match Server::ask(connection, limits) {
+        Ok(server) => server,
+        Err(error) => return unless_broken(url, error),
+    };
+    LOOKED.call_once(|| {});
+    server.warn_of_encoding(url);
+    if server.is_english() {
+        return Ok(());
+    }
+    if !options.prepared_statements {
+        warn_of_language(url, &server.messages);
+    } else if let Err(error) = ask_for_english(connection) {
+        warn_of_language(url, &error.to_string());
+    }
+    Ok(())
+}
+
+/// What a server says of itself.
+#[derive(QueryableByName)]
+struct Server {
+    /// `lc_messages`
+    #[diesel(sql_type = Text)]
+    messages: String,
+    /// `server_encoding`
+    #[diesel(sql_type = Text)]
+    encoding: String,
+}
+
+impl Server {
+    /// Asks, and in the same round trip sets the limits that the client has not set itself: in the
+    /// URL, with PGOPTIONS, or in a service file.
+    fn ask(connection: &mut PgConnection, limits: &[(&str, u128)]) -> QueryResult<Self> {
+        let names: Vec<&str> = limits.iter().map(|(name, _)| *name).collect();
+        let values: Vec<String> = limits.iter().map(|(_, value)| value.to_string()).collect();
+        diesel::sql_query(
+            "SELECT current_setting('lc_messages') AS messages, \
+             current_setting('server_encoding') AS encoding, \
+             (SELECT count(set_config(name, l.value, false)) \
+             FROM unnest($1::text[], $2::text[]) AS l (name, value) JOIN pg_settings USING (name) \
+             WHERE source IS DISTINCT FROM 'client') AS limited",
+        )
+        .bind::<Array<Text>, _>(names)
+        .bind::<Array<Text>, _>(values)
+        .get_result(connection)
+    }
+
+    /// Returns whether messages are in English. They are all that distinguishes a deadlock and a
+    /// lock that was waited for in vain from other errors: Diesel does not hand on the SQLSTATE.
+    fn is_english(&self) -> bool {
+        let language = self.messages.split(['.', '@']).next().unwrap_or_default();
+        matches!(language, "C" | "POSIX") || language.to_lowercase().starts_with("en")
+    }
+
+    fn warn_of_encoding(&self, url: &DatabaseUrl) {
+        static WARNED: Once = Once::new();
+        if matches!(self.encoding.as_str(), "UTF8" | "SQL_ASCII") {
+            return;
+        }
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "{url} has the encoding {}: a text with other characters is refused; a database \
+                 with the encoding UTF8 takes all",
+                self.encoding
+            );
+        });
+    }
+}
+
+/// # Errors
+/// When the role may not.
+fn ask_for_english(connection: &mut PgConnection) -> QueryResult<()> {
+    diesel::sql_query("SELECT set_config('lc_messages', 'C', false)")
+        .execute(connection)
+        .map(drop)
+}
+
+fn warn_of_language(url: &DatabaseUrl, reason: &str) {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "{url} has messages in another language ({reason}): deadlocks and locked rows cannot \
+             be distinguished from other errors; ALTER ROLE … SET lc_messages = 'C' mends it"
+        );
+    });
+}
+
+/// A server that knows no such settings can still serve.
+fn unless_broken(url: &DatabaseUrl, error: DieselError) -> Result<(), StoreError> {
+    static WARNED: Once = Once::new();
+    match StoreError::from(error) {
+        StoreError::Broken(error) => Err(failure::connecting(url, error)),
+        error => {
+            WARNED.call_once(|| {
+                tracing::warn!(
+                    "{url} takes no limits ({error}): set statement_timeout and lock_timeout for \
+                     the role"
+                );
+            });
+            Ok(())
+        }
+    }
+}
