@@ -111,7 +111,7 @@ pub fn rocket(
         .attach(AdHoc::on_liftoff("Users watch for outages", |rocket| {
             Box::pin(async move {
                 if let (Some(users), Some(sessions)) = (rocket.state::<Users>(), rocket.state()) {
-                    users.watch(SessionAdmin::clone(sessions));
+                    users.attach(SessionAdmin::clone(sessions));
                 }
             })
         }))

@@ -3,13 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
-use rocket::tokio::sync::Semaphore;
-use rocket::tokio::task::spawn_blocking;
-use rocket::tokio::time::timeout_at;
 
 use super::accounts::new_user;
 use super::config::AppConfig;
@@ -22,18 +19,13 @@ use crate::{
     UserRecord, UserStore,
 };
 
-/// Calls of the store at a time.
-const CALLS: usize = 2;
-
 pub(super) struct Users {
     store: Arc<dyn UserStore>,
-    calls: Arc<Semaphore>,
-    timeout: Duration,
     hasher: Hasher,
     guesses: Guesses,
     clock: Arc<dyn Clock>,
     reauthenticate_after: Duration,
-    /// Knows of outages.
+    /// Runs the calls of the store.
     sessions: OnceLock<SessionAdmin>,
 }
 
@@ -48,8 +40,6 @@ impl Users {
     ) -> Result<Self, String> {
         Ok(Self {
             store,
-            calls: Arc::new(Semaphore::new(CALLS)),
-            timeout,
             hasher: Hasher::new(config.hashes_at_once.get(), timeout)?,
             guesses: Guesses::new(config, &clock),
             clock,
@@ -58,8 +48,8 @@ impl Users {
         })
     }
 
-    /// Lets calls fail at once while the session layer finds the database down.
-    pub(super) fn watch(&self, sessions: SessionAdmin) {
+    /// Has the session layer run the calls of the store.
+    pub(super) fn attach(&self, sessions: SessionAdmin) {
         // Rocket ignites once.
         let _ = self.sessions.set(sessions);
     }
@@ -227,33 +217,15 @@ impl Users {
         self.run(move |store| store.user_by_name(&username)).await
     }
 
-    /// Calls the store on a thread made for waiting.
+    /// Calls the store as the session layer calls its own: with a deadline, and without waiting for a
+    /// database that is known to be down.
     async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        if let Some(sessions) = self.sessions.get() {
-            sessions.check()?;
-        }
-        let (calls, store) = (Arc::clone(&self.calls), Arc::clone(&self.store));
-        let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), async move {
-            let permit = calls.acquire_owned().await;
-            spawn_blocking(move || {
-                let _permit = permit;
-                // Nobody waits for it any more.
-                if Instant::now() >= deadline {
-                    return Err(StoreError::TooLate);
-                }
-                call(&*store)
-            })
-            .await
-        });
-        match answer.await {
-            Ok(Ok(result)) => Ok(result?),
-            Ok(Err(_)) => Err(SessionError::Aborted),
-            Err(_) => Err(SessionError::Timeout),
-        }
+        let store = Arc::clone(&self.store);
+        let sessions = self.sessions.get().ok_or(SessionError::NotAttached)?;
+        sessions.call(move || call(&*store)).await
     }
 }
 

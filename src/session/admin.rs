@@ -193,6 +193,19 @@ impl SessionAdmin {
         self.pipeline.check()
     }
 
+    /// Runs a blocking call of the application's, such as a query of its own, on a thread made for
+    /// waiting, with the session layer's deadline. Fails at once while the database is known to be
+    /// down. A call that never returns gives its place to others.
+    ///
+    /// # Errors
+    /// That of the call; [`SessionError::Timeout`] when it takes longer than `timeout`.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        self.pipeline.run(move |_| call()).await
+    }
+
     /// How many sessions are live, and usage of the last `hours` hours, this one among them.
     ///
     /// # Errors

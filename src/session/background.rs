@@ -1,12 +1,24 @@
 //! A thread of its own for what is done again and again, until it is stopped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The wait after a first failure; it doubles up to the interval.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Work that shows no sign of life for so long is stuck: longer than two calls of the store with the
+/// longest timeout.
+const STUCK: Duration = Duration::from_secs(150);
+
+/// How often work is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Most threads that may be stuck at a time.
+const MAX_STUCK: usize = 4;
 
 /// When a thread does its work.
 #[derive(Clone, Copy, Debug)]
@@ -20,43 +32,74 @@ pub(crate) struct Schedule {
 /// The running thread. Dropping it stops the thread without waiting for it.
 pub(crate) struct Background {
     name: &'static str,
-    /// Its end is the signal to stop.
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// A panic is a failure like others: the thread goes on.
-fn guarded(name: &str, work: impl FnOnce() -> bool) -> bool {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        tracing::error!("the thread {name} panicked, it will go on");
-        false
-    })
+/// Tells the work when to stop, and learns from it that it goes on.
+#[derive(Clone)]
+pub(crate) struct Stop(Arc<Signal>);
+
+struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-/// Tells the work when to stop.
-pub(crate) struct Stop(Receiver<()>);
+struct State {
+    is_stopped: bool,
+    /// The last sign of life of the work.
+    beat: Instant,
+}
 
 impl Stop {
-    /// Waits so long; whether the thread is to stop.
+    fn new() -> Self {
+        Self(Arc::new(Signal {
+            state: Mutex::new(State {
+                is_stopped: false,
+                beat: Instant::now(),
+            }),
+            changed: Condvar::new(),
+        }))
+    }
+
+    /// Waits so long; returns whether the thread is to stop.
     pub(crate) fn within(&self, wait: Duration) -> bool {
-        self.0.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
+        let mut state = self.state();
+        state.beat = Instant::now();
+        let is_running = |state: &mut State| !state.is_stopped;
+        let wait = self.0.changed.wait_timeout_while(state, wait, is_running);
+        wait.unwrap_or_else(PoisonError::into_inner).0.is_stopped
+    }
+
+    fn stop(&self) {
+        self.state().is_stopped = true;
+        self.0.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Background {
-    /// Starts a thread of this name. `work` says whether it went well; if not, it is called again
-    /// sooner.
+    /// Starts a thread of this name. `work` returns whether it went well; if not, it is called again
+    /// sooner. Work that gets stuck in a call is left behind.
     pub(crate) fn start(
         name: &'static str,
         schedule: Schedule,
-        mut work: impl FnMut(&Stop) -> bool + Send + 'static,
+        work: impl Fn(&Stop) -> bool + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
+        let stop = Stop::new();
+        let passes = Passes {
+            name,
+            work: Arc::new(work),
+            stop: stop.clone(),
+            running: Arc::default(),
+        };
         let run = move || {
-            let stop = Stop(stopped);
             let (mut wait, mut backoff) = (schedule.first, FIRST_BACKOFF);
-            while !stop.within(wait) {
-                if guarded(name, || work(&stop)) {
+            while !passes.stop.within(wait) {
+                if passes.run_one() {
                     backoff = FIRST_BACKOFF;
                     wait = schedule.interval;
                 } else {
@@ -66,19 +109,89 @@ impl Background {
             }
         };
         let thread = std::thread::Builder::new()
-            .name(name.to_owned())
+            .name(format!("{name}-timer"))
             .spawn(run)?;
-        Ok(Self { name, stop, thread })
+        Ok(Self {
+            name,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// Stops the thread, in the middle of its work if that asks, and waits until it has ended.
     /// Blocks.
-    pub(crate) fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
+    pub(crate) fn stop(mut self) {
+        self.stop.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
             tracing::error!("the thread {} panicked", self.name);
         }
     }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
+
+/// The work, each time on a thread of its own, which may get stuck.
+struct Passes {
+    name: &'static str,
+    work: Arc<dyn Fn(&Stop) -> bool + Send + Sync>,
+    stop: Stop,
+    /// Threads that have not come back.
+    running: Arc<AtomicUsize>,
+}
+
+impl Passes {
+    /// Returns whether it went well.
+    fn run_one(&self) -> bool {
+        if self.running.load(Ordering::Acquire) > MAX_STUCK {
+            tracing::error!(
+                "the threads {} are stuck; no further one is started",
+                self.name
+            );
+            return false;
+        }
+        let (done, result) = channel();
+        let (name, work) = (self.name, Arc::clone(&self.work));
+        let (stop, running) = (self.stop.clone(), Arc::clone(&self.running));
+        running.fetch_add(1, Ordering::AcqRel);
+        self.stop.state().beat = Instant::now();
+        let pass = move || {
+            let went_well = guarded(name, || work(&stop));
+            running.fetch_sub(1, Ordering::AcqRel);
+            // The timer may have left it behind.
+            let _ = done.send(went_well);
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        if let Err(error) = thread.spawn(pass) {
+            tracing::error!("no thread {name}: {error}");
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            return false;
+        }
+        loop {
+            match result.recv_timeout(LOOK) {
+                Ok(went_well) => return went_well,
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) if self.stop.state().beat.elapsed() < STUCK => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    tracing::error!("the thread {name} is stuck and left behind");
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// A panic is a failure like others: the thread goes on.
+fn guarded(name: &str, work: impl FnOnce() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        tracing::error!("the thread {name} panicked, it will go on");
+        false
+    })
 }
 
 #[cfg(test)]

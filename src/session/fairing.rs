@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Header, Status};
+use rocket::tokio::sync::oneshot;
 use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::{timeout, timeout_at};
 use rocket::{Build, Orbit, Request, Response, Rocket};
@@ -289,7 +290,12 @@ impl<D: TypedData> Fairing for Sessions<D> {
 
     async fn on_shutdown(&self, _: &Rocket<Orbit>) {
         let threads = std::mem::take(&mut *lock(&self.background));
-        let stopped = spawn_blocking(move || threads.into_iter().for_each(Background::stop));
+        // Not one of the runtime's threads, which the runtime waits for at its end: one may be stuck.
+        let (done, stopped) = oneshot::channel();
+        std::thread::spawn(move || {
+            threads.into_iter().for_each(Background::stop);
+            done.send(())
+        });
         if timeout(BACKGROUND_GRACE, stopped).await.is_err() {
             tracing::warn!("the background threads of sessions did not stop in time");
         }
