@@ -26,6 +26,7 @@ mod i3_no_fixation;
 mod i4_expiry;
 mod i5_durability;
 mod i6_outage;
+mod i6_untold_tokens;
 mod i7_forged_cookies;
 mod i8_secrets;
 mod i8_urls;

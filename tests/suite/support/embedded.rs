@@ -174,6 +174,33 @@ async fn status(session: Session<Cart>, code: u16) -> Result<Status, SessionErro
     Ok(Status::new(code))
 }
 
+/// Signs in and answers with another status.
+#[get("/status/<code>/login/<user>")]
+async fn login_status(
+    session: Session<Cart>,
+    code: u16,
+    user: &str,
+) -> Result<Status, SessionError> {
+    session.login(user).await?;
+    Ok(Status::new(code))
+}
+
+/// Gives the session a new token and answers with another status.
+#[get("/status/<code>/rotate")]
+async fn rotate_status(session: Session<Cart>, code: u16) -> Result<Status, SessionError> {
+    session.rotate().await?;
+    Ok(Status::new(code))
+}
+
+/// Gives up a rotation that the store has begun.
+#[get("/impatient/rotate")]
+async fn impatient_rotate(session: Session<Cart>, gate: &State<Arc<Gate>>) -> &'static str {
+    rocket::tokio::select! {
+        _ = session.rotate() => "rotated",
+        () = gate.pass() => "gave up",
+    }
+}
+
 #[get("/two")]
 async fn two_guards(one: Session<Cart>, other: Session<Cart>) -> Answered {
     one.update(|cart| cart.count += 1).await?;
@@ -234,6 +261,9 @@ fn routes() -> Vec<Route> {
         slow_rotate,
         slow_destroy,
         status,
+        login_status,
+        rotate_status,
+        impatient_rotate,
         two_guards,
         panicking,
         stuck,
