@@ -10,6 +10,9 @@ use super::error::ConfigError;
 /// Cookies of our name that are looked at in one request; browsers send a few at most.
 const MAX_CANDIDATES: usize = 16;
 
+/// What may surround a cookie's name and value.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// `[default.sessions.cookie]`: the attributes of the session cookie. It is always `HttpOnly`
 /// (OWASP ASVS 5.0, 3.3.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -189,6 +192,9 @@ impl CookiePolicy {
 
     /// The values of all cookies of our name in `Cookie` headers, in the order they were sent.
     /// A browser sends several when cookies of different paths or domains match.
+    ///
+    /// Only space and tab are trimmed, as browsers do (RFC 6265bis, section 5.6): a name with other
+    /// white space before it is another name, to which a browser applies no prefix.
     pub(crate) fn candidates<'h>(
         &self,
         headers: impl Iterator<Item = &'h str>,
@@ -196,8 +202,8 @@ impl CookiePolicy {
         headers
             .flat_map(|header| header.split(';'))
             .filter_map(|pair| pair.split_once('='))
-            .filter(|(name, _)| name.trim() == self.name)
-            .map(|(_, value)| value.trim())
+            .filter(|(name, _)| name.trim_matches(BLANKS) == self.name)
+            .map(|(_, value)| value.trim_matches(BLANKS))
             .take(MAX_CANDIDATES)
     }
 
@@ -281,6 +287,33 @@ mod tests {
             })
             .starts_with("sessions.cookie.name")
         );
+    }
+
+    #[test]
+    fn i3_a_name_or_value_with_other_white_space_is_another() {
+        let policy = policy(&CookieConfig::default(), false);
+        let others: Vec<char> = (char::MIN..=char::MAX)
+            .filter(|c| (c.is_whitespace() || c.is_control()) && !BLANKS.contains(c))
+            .collect();
+        assert!(others.len() > 20);
+        for c in others {
+            for header in [
+                format!("{c}__Host-session=x"),
+                format!("__Host-session{c}=x"),
+                format!(" {c}\t__Host-session=x"),
+            ] {
+                assert_eq!(
+                    policy.candidates([header.as_str()].into_iter()).next(),
+                    None
+                );
+            }
+            let value = format!("{c}x{c}");
+            let header = format!("__Host-session={value}");
+            let mut found = policy.candidates([header.as_str()].into_iter());
+            assert_eq!(found.next(), Some(value.as_str()));
+        }
+        let blanks = "a=1;\t __Host-session \t=\t x \t";
+        assert_eq!(policy.candidates([blanks].into_iter()).next(), Some("x"));
     }
 
     #[test]
