@@ -51,8 +51,9 @@ async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
 
 /// The visitor's session; reads only.
 #[get("/")]
-fn current(session: Session<SessionData>) -> Json<CurrentSession> {
-    Json(session.record().into())
+fn current(session: Session<SessionData>) -> Answer<CurrentSession> {
+    session.try_data()?;
+    Ok(Json(session.record().into()))
 }
 
 /// Changes fields of the visitor's data.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::clock::Clock;
 use super::error::SessionError;
+use super::expiry::{ExpiryPolicy, is_expired};
 use super::monitor::Monitor;
 use super::pipeline::Pipeline;
 use super::recorder::Recorder;
@@ -24,12 +25,46 @@ const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Rows of one delete when all sessions are ended: small, so that nothing waits long for them.
 const CLEAR_BATCH: u32 = 1000;
 
+/// Sessions that a page of the list has at most.
+const MAX_PAGE: u32 = 10_000;
+
+/// Hours of usage that are reported at most: ten years.
+const MAX_HOURS: u32 = 10 * 366 * 24;
+
 /// How many of the next expiries are told.
 const NEXT_EXPIRIES: u32 = 10;
 
 /// Whether no column can hold this: PostgreSQL refuses a text with a NUL.
 pub(super) fn is_no_text(value: &str) -> bool {
     value.contains('\0')
+}
+
+/// A page of the list, and the cursor of the next one.
+pub(super) fn page(
+    store: &dyn SessionStore,
+    mut query: ListSessions,
+) -> Result<(Vec<SessionRecord>, Option<Uuid>), StoreError> {
+    let limit = query.limit as usize;
+    // One more, to know whether there is a next page.
+    query.limit = query.limit.saturating_add(1);
+    let mut sessions = store.list(&query)?;
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions.last().filter(|_| more).map(|last| last.session_id);
+    Ok((sessions, next))
+}
+
+/// The sessions that may be served, with the deadlines that hold for them.
+pub(super) fn effective(
+    expiry: ExpiryPolicy,
+    sessions: Vec<SessionRecord>,
+    now: DateTime<Utc>,
+) -> Vec<SessionRecord> {
+    sessions
+        .into_iter()
+        .map(|record| expiry.effective(record))
+        .filter(|record| !is_expired(record, now))
+        .collect()
 }
 
 /// Lists and ends any visitor's sessions. Managed state of a Rocket with
@@ -39,6 +74,7 @@ pub(super) fn is_no_text(value: &str) -> bool {
 pub struct SessionAdmin {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
+    expiry: ExpiryPolicy,
     monitor: Arc<Monitor>,
     sweeper: Arc<Sweeper>,
     recorder: Option<Arc<Recorder>>,
@@ -72,6 +108,7 @@ impl SessionAdmin {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
+        expiry: ExpiryPolicy,
         monitor: Arc<Monitor>,
         sweeper: Arc<Sweeper>,
         recorder: Option<Arc<Recorder>>,
@@ -79,6 +116,7 @@ impl SessionAdmin {
         Self {
             pipeline,
             clock,
+            expiry,
             monitor,
             sweeper,
             recorder,
@@ -86,7 +124,9 @@ impl SessionAdmin {
     }
 
     /// A page of at most `limit` live sessions: the ones after the cursor `after`, if given only
-    /// those of the user `user_id`.
+    /// those of the user `user_id`. A page has at most 10,000 sessions, whatever `limit` says. It
+    /// can be shorter than `limit` and have a next one where stricter timeouts were set since:
+    /// sessions that these refuse are left out.
     ///
     /// # Errors
     /// When the store fails.
@@ -102,20 +142,19 @@ impl SessionAdmin {
                 next: None,
             });
         }
+        let now = self.clock.now();
         let query = ListSessions {
-            now: self.clock.now(),
+            now,
             after,
             user_id,
-            // One more, to know whether there is a next page.
-            limit: limit.saturating_add(1),
+            limit: limit.min(MAX_PAGE),
         };
-        let job = move |store: &dyn SessionStore| store.list(&query);
-        let mut sessions = self.pipeline.run(job).await?;
-        let limit = limit as usize;
-        let more = sessions.len() > limit;
-        sessions.truncate(limit);
-        let next = sessions.last().filter(|_| more).map(|last| last.session_id);
-        Ok(SessionPage { sessions, next })
+        let job = move |store: &dyn SessionStore| page(store, query);
+        let (sessions, next) = self.pipeline.run(job).await?;
+        Ok(SessionPage {
+            sessions: effective(self.expiry, sessions, now),
+            next,
+        })
     }
 
     /// The session with this public handle, expired or not.
@@ -127,7 +166,8 @@ impl SessionAdmin {
             return Ok(None);
         }
         let id = id.to_owned();
-        self.pipeline.run(move |store| store.find(&id)).await
+        let found = self.pipeline.run(move |store| store.find(&id)).await?;
+        Ok(found.map(|record| self.expiry.effective(record)))
     }
 
     /// Ends the session with this public handle; whether there was one.
@@ -193,13 +233,14 @@ impl SessionAdmin {
         self.pipeline.check()
     }
 
-    /// How many sessions are live, and usage of the last `hours` hours, this one among them.
+    /// How many sessions are live, and usage of the last `hours` hours, this one among them;
+    /// at most ten years.
     ///
     /// # Errors
     /// When the store fails, or keeps no statistics.
     pub async fn stats(&self, hours: u32) -> Result<SessionStats, SessionError> {
         let now = self.clock.now();
-        let from = hour(now) - TimeDelta::hours(i64::from(hours.max(1)) - 1);
+        let from = hour(now) - TimeDelta::hours(i64::from(hours.clamp(1, MAX_HOURS)) - 1);
         self.of_recorder(move |recorder| {
             let (census, is_exact) = recorder.census(now)?;
             // What this instance has not written yet. If that fails, it is only not told yet.

@@ -12,10 +12,12 @@ mod cross_site;
 mod data;
 mod error;
 mod events;
+mod evolution;
 mod expiry;
 mod fairing;
 mod guard;
 mod keys;
+mod load;
 mod login;
 mod metrics;
 mod monitor;
@@ -27,6 +29,7 @@ mod sweeper;
 mod token;
 mod usage;
 mod users;
+mod write;
 
 pub use admin::{SessionAdmin, SessionPage, SessionStats};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -44,7 +47,7 @@ pub use keys::SessionKeys;
 pub use login::Login;
 pub use startup::database_url_from_env;
 pub use sweeper::{SweepReport, sweep_once, sweep_with_progress};
-pub use users::{UserSession, UserSessions};
+pub use users::{UserSession, UserSessionPage, UserSessions};
 
 #[cfg(feature = "bench")]
 pub(crate) use {

@@ -17,6 +17,7 @@ mod command_line_users;
 mod connections;
 mod failover;
 mod i10_sweep;
+mod i13_read_back;
 mod i1_no_lost_update;
 mod i2_no_resurrection;
 mod i3_no_fixation;
