@@ -77,6 +77,24 @@ impl CookiePolicy {
         Ok(policy)
     }
 
+    /// What is lawful and yet weak: without a prefix, a sibling host or a plain connection can set
+    /// the cookie (OWASP ASVS 5.0, 3.3.1).
+    pub(crate) fn warning(&self) -> Option<String> {
+        (self.secure && !self.has_prefix("__Host-") && !self.has_prefix("__Secure-")).then(|| {
+            format!(
+                "sessions.cookie.name = {:?}: other hosts of the domain can set this cookie; a name \
+                 that begins with __Host- or, where it has a domain or a path, __Secure- keeps \
+                 browsers from letting them",
+                self.name
+            )
+        })
+    }
+
+    fn has_prefix(&self, prefix: &str) -> bool {
+        let name = self.name.as_bytes();
+        name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+    }
+
     /// RFC 6265bis, sections 4.1.1 (syntax), 4.1.2.7 (`SameSite`) and 4.1.3 (prefixes).
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key: &str, value: &str, allowed: &str| {
@@ -112,12 +130,7 @@ impl CookiePolicy {
                 "needs sessions.cookie.secure = true (browsers refuse it otherwise)",
             );
         }
-        let has_prefix = |prefix: &str| {
-            let name = self.name.as_bytes();
-            name.len() >= prefix.len()
-                && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
-        };
-        if has_prefix("__Host-") {
+        if self.has_prefix("__Host-") {
             if !self.secure {
                 return refuse(
                     "name",
@@ -148,7 +161,7 @@ impl CookiePolicy {
                 );
             }
         }
-        if has_prefix("__Secure-") && !self.secure {
+        if self.has_prefix("__Secure-") && !self.secure {
             return refuse(
                 "name",
                 &self.name,
@@ -276,6 +289,26 @@ mod tests {
                 "{name}: {message}"
             );
         }
+    }
+
+    #[test]
+    fn a_secure_cookie_without_a_prefix_is_warned_of() {
+        let of = |name: Option<&str>, secure| {
+            let config = CookieConfig {
+                name: name.map(Into::into),
+                secure: Some(secure),
+                ..CookieConfig::default()
+            };
+            policy(&config, false).warning()
+        };
+        assert!(
+            of(Some("sid"), true)
+                .unwrap()
+                .contains("sessions.cookie.name = \"sid\"")
+        );
+        assert_eq!(of(Some("sid"), false), None);
+        assert_eq!(of(None, true), None);
+        assert_eq!(of(Some("__Secure-sid"), true), None);
     }
 
     #[test]

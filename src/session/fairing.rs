@@ -171,6 +171,9 @@ impl<D: TypedData> Sessions<D> {
             }
         })?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
+        if let Some(warning) = cookie.warning() {
+            tracing::warn!("{warning}");
+        }
         let keys = match &self.keys {
             Some(keys) => keys.clone(),
             None => SessionKeys::from_env(debug)?,
