@@ -7,23 +7,22 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::batches::clear_all;
 use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::{ExpiryPolicy, is_expired};
 use super::monitor::Monitor;
 use super::pipeline::Pipeline;
-use super::recorder::Recorder;
+use super::recorder::{COUNTED_AT_ONCE, Recorder};
 use super::sweeper::{SweepReport, Sweeper};
 use super::usage::hour;
 use crate::store::{
-    EndReason, HourStats, ListSessions, SessionRecord, SessionStore, StoreError, SweepRecord,
+    Census, EndReason, HourStats, ListSessions, SessionRecord, SessionStore, StoreError,
+    SweepRecord,
 };
 
 /// How long an operation on all sessions may take.
 const BULK_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Rows of one delete when all sessions are ended: small, so that nothing waits long for them.
-const CLEAR_BATCH: u32 = 1000;
 
 /// Sessions that a page of the list has at most.
 const MAX_PAGE: u32 = 10_000;
@@ -96,12 +95,24 @@ pub struct SessionStats {
     pub active: u64,
     /// Those of signed-in users.
     pub signed_in: u64,
-    /// Whether they were counted now; where there are many, they are the last sample.
+    /// Whether they were counted now. Where there are many, they are the last sample. Where they
+    /// could never be counted in time, `active` is the least that is known: the last count of any
+    /// instance, and more than 10,000; `signed_in` is 0 then.
     pub is_exact: bool,
     /// Hours of which something is known, in their order.
     pub hours: Vec<HourStats>,
     /// When the next sessions end unless they are used, soonest first; ten at most.
     pub next_expiries: Vec<DateTime<Utc>>,
+}
+
+/// What is known of a table that could never be counted in time.
+fn at_least(hours: &[HourStats]) -> Census {
+    let last = hours.iter().rev().map(|hour| hour.peak_active);
+    let last = last.into_iter().find(|&peak| peak > 0).unwrap_or(0);
+    Census {
+        active: last.max(u64::from(COUNTED_AT_ONCE) + 1),
+        signed_in: 0,
+    }
 }
 
 impl SessionAdmin {
@@ -183,24 +194,31 @@ impl SessionAdmin {
             .await
     }
 
-    /// Ends every session that there is, in batches; how many there were.
+    /// Ends every session that there is, in batches, and returns how many there were. If that takes
+    /// more than a minute, it goes on to the end all the same, and the log says how many there
+    /// were.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; [`SessionError::Timeout`] after a minute.
     pub async fn clear(&self) -> Result<usize, SessionError> {
         let now = self.clock.now();
         let deadline = Instant::now() + BULK_TIMEOUT;
         let monitor = Arc::clone(&self.monitor);
         let job = move |store: &dyn SessionStore| {
             let mut deleted = 0;
-            loop {
-                let batch = store.clear(now, CLEAR_BATCH)?;
+            let cleared = clear_all(store, now, |batch| {
                 deleted += batch.len();
-                monitor.ended(&batch, EndReason::Cleared);
-                if batch.is_empty() || Instant::now() >= deadline {
-                    return Ok(deleted);
+                monitor.ended(batch, EndReason::Cleared);
+            });
+            if Instant::now() >= deadline {
+                match &cleared {
+                    Ok(()) => tracing::info!("all sessions have ended, {deleted} of them"),
+                    Err(error) => {
+                        tracing::error!("{deleted} sessions have ended, not all of them: {error}");
+                    }
                 }
             }
+            cleared.map(|()| deleted)
         };
         self.pipeline.run_long(deadline, job).await
     }
@@ -243,16 +261,18 @@ impl SessionAdmin {
         let from = hour(now) - TimeDelta::hours(i64::from(hours.clamp(1, MAX_HOURS)) - 1);
         self.of_recorder(move |recorder| {
             let (census, is_exact) = recorder.census(now)?;
-            // What this instance has not written yet. If that fails, it is only not told yet.
-            if let Err(error) = recorder.write(Some(census)) {
+            // What this instance has not written yet. If that fails, it is only not shown yet.
+            if let Err(error) = recorder.write(census) {
                 tracing::debug!("usage could not be written: {error}");
             }
             let store = recorder.store();
+            let hours = store.usage(from)?;
+            let census = census.unwrap_or_else(|| at_least(&hours));
             Ok(SessionStats {
                 active: census.active,
                 signed_in: census.signed_in,
                 is_exact,
-                hours: store.usage(from)?,
+                hours,
                 next_expiries: store.next_expiries(now, NEXT_EXPIRIES)?,
             })
         })

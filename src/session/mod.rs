@@ -4,6 +4,7 @@
 
 mod admin;
 mod background;
+mod batches;
 mod clock;
 mod config;
 mod cookie;
@@ -32,6 +33,7 @@ mod users;
 mod write;
 
 pub use admin::{SessionAdmin, SessionPage, SessionStats};
+pub use batches::clear_all;
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "app")]
 pub(crate) use config::describe as describe_figment;
@@ -46,7 +48,7 @@ pub use guard::Session;
 pub use keys::SessionKeys;
 pub use login::Login;
 pub use startup::database_url_from_env;
-pub use sweeper::{SweepReport, sweep_once, sweep_with_progress};
+pub use sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
 pub use users::{UserSession, UserSessionPage, UserSessions};
 
 #[cfg(feature = "bench")]
