@@ -126,7 +126,7 @@ async fn revoke(
     }
 }
 
-fn parse_number(name: &str, number: &str, most: u32) -> Result<u32, ApiError> {
+pub(super) fn parse_number(name: &str, number: &str, most: u32) -> Result<u32, ApiError> {
     match number.parse() {
         Ok(parsed) if (1..=most).contains(&parsed) => Ok(parsed),
         _ => Err(ApiError::unprocessable(format!(
