@@ -7,19 +7,24 @@ use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Route, State, delete, get, post, routes};
+use uuid::Uuid;
 
-use super::api::{Answer, Deleted};
+use super::api::{Answer, Deleted, parse_cursor, parse_number};
 use super::error::ApiError;
 use super::fields::Fields;
 use super::signed_in::SignedIn;
 use super::users::Users;
-use crate::{PasswordChange, UserSession, UserSessions};
+use crate::{PasswordChange, UserSession, UserSessionPage, UserSessions};
 
-/// `{"sessions": […]}`.
+/// Devices on a page of the API at most, and by default.
+const MAX_LIMIT: u32 = 1000;
+
+/// `{"sessions": […], "next": cursor or null}`.
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde")]
 struct DeviceList {
     sessions: Vec<DeviceView>,
+    next: Option<Uuid>,
 }
 
 #[derive(Serialize)]
@@ -49,17 +54,44 @@ impl DeviceView {
     }
 }
 
-/// The user's devices, the last to sign in first.
-#[get("/sessions")]
+/// A page of the user's devices, the last to sign in first.
+#[get("/sessions?<limit>&<after>")]
 async fn list(
     signed_in: Result<SignedIn, ApiError>,
     sessions: &State<UserSessions>,
+    limit: Option<&str>,
+    after: Option<&str>,
 ) -> Answer<DeviceList> {
     let signed_in = signed_in?;
-    let list = sessions.list(&signed_in.user_id).await?;
+    let limit = limit.map_or(Ok(MAX_LIMIT), |limit| {
+        parse_number("limit", limit, MAX_LIMIT)
+    })?;
+    let after = after.map(parse_cursor).transpose()?;
+    let page = devices(&signed_in, sessions, limit, after).await?;
     let view = |session| DeviceView::of(session, &signed_in.id);
-    let sessions = list.into_iter().map(view).collect();
-    Ok(Json(DeviceList { sessions }))
+    Ok(Json(DeviceList {
+        sessions: page.sessions.into_iter().map(view).collect(),
+        next: page.next,
+    }))
+}
+
+/// A page of the user's devices. The one that asks is on the first page, and on no other, however
+/// many have signed in since.
+pub(super) async fn devices(
+    signed_in: &SignedIn,
+    sessions: &UserSessions,
+    limit: u32,
+    after: Option<Uuid>,
+) -> Result<UserSessionPage, ApiError> {
+    let mut page = sessions.page(&signed_in.user_id, limit, after).await?;
+    let is_current = |session: &UserSession| session.id == signed_in.id;
+    if after.is_some() {
+        page.sessions.retain(|session| !is_current(session));
+    } else if !page.sessions.iter().any(is_current) {
+        let current = signed_in.session.record().map(UserSession::from);
+        page.sessions.extend(current);
+    }
+    Ok(page)
 }
 
 /// Signs out one device.

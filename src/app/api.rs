@@ -51,8 +51,9 @@ async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
 
 /// The visitor's session; reads only.
 #[get("/")]
-fn current(session: Session<SessionData>) -> Json<CurrentSession> {
-    Json(session.record().into())
+fn current(session: Session<SessionData>) -> Answer<CurrentSession> {
+    session.try_data()?;
+    Ok(Json(session.record().into()))
 }
 
 /// Changes fields of the visitor's data.
@@ -125,7 +126,7 @@ async fn revoke(
     }
 }
 
-fn parse_number(name: &str, number: &str, most: u32) -> Result<u32, ApiError> {
+pub(super) fn parse_number(name: &str, number: &str, most: u32) -> Result<u32, ApiError> {
     match number.parse() {
         Ok(parsed) if (1..=most).contains(&parsed) => Ok(parsed),
         _ => Err(ApiError::unprocessable(format!(

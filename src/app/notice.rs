@@ -69,7 +69,11 @@ impl Notice {
 
     /// The notice that this page is to show; no other page will.
     pub(super) async fn take(session: &Session<SessionData>) -> Result<Option<Self>, SessionError> {
-        if session.data().notice.is_none() {
+        // Data that cannot be decoded leaves the visitor the pages for signing in and out.
+        if session
+            .try_data()
+            .map_or(true, |data| data.notice.is_none())
+        {
             return Ok(None);
         }
         let code = match session.update(|data| data.notice.take()).await {

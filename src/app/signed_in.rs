@@ -46,7 +46,10 @@ impl<'r> FromRequest<'r> for SignedIn {
                         session_id,
                     });
                 }
-                _ => ApiError::signed_out(),
+                _ => match session.try_data() {
+                    Ok(_) => ApiError::signed_out(),
+                    Err(error) => error.into(),
+                },
             },
             Outcome::Error((_, error)) => error.into(),
             Outcome::Forward(status) => ApiError::of(status),

@@ -9,7 +9,7 @@ use rocket_diesel_sessions::app::device;
 use rocket_diesel_sessions::app::view::{SessionDetail, SessionList};
 use rocket_diesel_sessions::{
     Clock, DieselStore, EndReason, ListSessions, Revocation, RevokeScope, SessionPage,
-    SessionRecord, SessionStore, StoreError, SystemClock, UserStore,
+    SessionRecord, SessionStore, StoreError, SystemClock, UserStore, clear_all,
 };
 use uuid::Uuid;
 
@@ -18,9 +18,6 @@ use super::output::{count, say_json};
 use super::stats::note_ended;
 use super::table::{Table, date, distance, or_dash, printable, printable_lines};
 use super::{Failure, ask, say, users};
-
-/// Rows of one delete when all sessions are ended: small, so that nothing waits long for them.
-const CLEAR_BATCH: u32 = 1000;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -225,19 +222,13 @@ fn clear(yes: bool, database: &Database, now: DateTime<Utc>) -> Result<(), Failu
         return Err("not confirmed; nothing was changed".into());
     }
     let mut ended = 0;
-    loop {
-        match store.clear(now, CLEAR_BATCH) {
-            Ok(batch) if batch.is_empty() => {
-                return say(format_args!("{url}: ended {}", count(ended, "session")));
-            }
-            Ok(batch) => {
-                ended += batch.len();
-                note_ended(store, EndReason::Cleared, batch.len());
-            }
-            Err(error) => {
-                let ended = count(ended, "session");
-                return Err(format!("{error} ({ended} ended before that)").into());
-            }
-        }
+    let cleared = clear_all(store, now, |batch| {
+        ended += batch.len();
+        note_ended(store, EndReason::Cleared, batch.len());
+    });
+    let ended = count(ended, "session");
+    match cleared {
+        Ok(()) => say(format_args!("{url}: ended {ended}")),
+        Err(error) => Err(format!("{error} ({ended} ended before that)").into()),
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use rocket_diesel_sessions::{
-    Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, sweep_with_progress,
+    Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, check_clock,
+    sweep_with_progress,
 };
 
 use super::database::Database;
@@ -18,9 +19,11 @@ pub(super) fn run(database: &Database) -> Result<(), Failure> {
     let now = SystemClock.now();
     let bar = progress(store, now)?;
     let (start, mut deleted) = (Instant::now(), 0);
-    let swept = sweep_with_progress(store, now, |so_far| {
-        deleted = so_far;
-        bar.set_position(so_far as u64);
+    let swept = check_clock(store, now).and_then(|()| {
+        sweep_with_progress(store, now, |so_far| {
+            deleted = so_far;
+            bar.set_position(so_far as u64);
+        })
     });
     bar.finish_and_clear();
     // What was deleted before a failure stays deleted.

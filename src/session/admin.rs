@@ -7,22 +7,28 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::batches::clear_all;
 use super::clock::Clock;
 use super::error::SessionError;
+use super::expiry::{ExpiryPolicy, is_expired};
 use super::monitor::Monitor;
 use super::pipeline::Pipeline;
-use super::recorder::Recorder;
+use super::recorder::{COUNTED_AT_ONCE, Recorder};
 use super::sweeper::{SweepReport, Sweeper};
 use super::usage::hour;
 use crate::store::{
-    EndReason, HourStats, ListSessions, SessionRecord, SessionStore, StoreError, SweepRecord,
+    Census, EndReason, HourStats, ListSessions, SessionRecord, SessionStore, StoreError,
+    SweepRecord,
 };
 
 /// How long an operation on all sessions may take.
 const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Rows of one delete when all sessions are ended: small, so that nothing waits long for them.
-const CLEAR_BATCH: u32 = 1000;
+/// Sessions that a page of the list has at most.
+const MAX_PAGE: u32 = 10_000;
+
+/// Hours of usage that are reported at most: ten years.
+const MAX_HOURS: u32 = 10 * 366 * 24;
 
 /// How many of the next expiries are told.
 const NEXT_EXPIRIES: u32 = 10;
@@ -32,6 +38,34 @@ pub(super) fn is_no_text(value: &str) -> bool {
     value.contains('\0')
 }
 
+/// A page of the list, and the cursor of the next one.
+pub(super) fn page(
+    store: &dyn SessionStore,
+    mut query: ListSessions,
+) -> Result<(Vec<SessionRecord>, Option<Uuid>), StoreError> {
+    let limit = query.limit as usize;
+    // One more, to know whether there is a next page.
+    query.limit = query.limit.saturating_add(1);
+    let mut sessions = store.list(&query)?;
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions.last().filter(|_| more).map(|last| last.session_id);
+    Ok((sessions, next))
+}
+
+/// The sessions that may be served, with the deadlines that hold for them.
+pub(super) fn effective(
+    expiry: ExpiryPolicy,
+    sessions: Vec<SessionRecord>,
+    now: DateTime<Utc>,
+) -> Vec<SessionRecord> {
+    sessions
+        .into_iter()
+        .map(|record| expiry.effective(record))
+        .filter(|record| !is_expired(record, now))
+        .collect()
+}
+
 /// Lists and ends any visitor's sessions. Managed state of a Rocket with
 /// [`Sessions`](crate::Sessions) attached, as `&State<SessionAdmin>`; who may use it is the
 /// application's to decide.
@@ -39,6 +73,7 @@ pub(super) fn is_no_text(value: &str) -> bool {
 pub struct SessionAdmin {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
+    expiry: ExpiryPolicy,
     monitor: Arc<Monitor>,
     sweeper: Arc<Sweeper>,
     recorder: Option<Arc<Recorder>>,
@@ -60,7 +95,9 @@ pub struct SessionStats {
     pub active: u64,
     /// Those of signed-in users.
     pub signed_in: u64,
-    /// Whether they were counted now; where there are many, they are the last sample.
+    /// Whether they were counted now. Where there are many, they are the last sample. Where they
+    /// could never be counted in time, `active` is the least that is known: the last count of any
+    /// instance, and more than 10,000; `signed_in` is 0 then.
     pub is_exact: bool,
     /// Hours of which something is known, in their order.
     pub hours: Vec<HourStats>,
@@ -68,10 +105,21 @@ pub struct SessionStats {
     pub next_expiries: Vec<DateTime<Utc>>,
 }
 
+/// What is known of a table that could never be counted in time.
+fn at_least(hours: &[HourStats]) -> Census {
+    let last = hours.iter().rev().map(|hour| hour.peak_active);
+    let last = last.into_iter().find(|&peak| peak > 0).unwrap_or(0);
+    Census {
+        active: last.max(u64::from(COUNTED_AT_ONCE) + 1),
+        signed_in: 0,
+    }
+}
+
 impl SessionAdmin {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
+        expiry: ExpiryPolicy,
         monitor: Arc<Monitor>,
         sweeper: Arc<Sweeper>,
         recorder: Option<Arc<Recorder>>,
@@ -79,6 +127,7 @@ impl SessionAdmin {
         Self {
             pipeline,
             clock,
+            expiry,
             monitor,
             sweeper,
             recorder,
@@ -86,7 +135,9 @@ impl SessionAdmin {
     }
 
     /// A page of at most `limit` live sessions: the ones after the cursor `after`, if given only
-    /// those of the user `user_id`.
+    /// those of the user `user_id`. A page has at most 10,000 sessions, whatever `limit` says. It
+    /// can be shorter than `limit` and have a next one where stricter timeouts were set since:
+    /// sessions that these refuse are left out.
     ///
     /// # Errors
     /// When the store fails.
@@ -102,20 +153,19 @@ impl SessionAdmin {
                 next: None,
             });
         }
+        let now = self.clock.now();
         let query = ListSessions {
-            now: self.clock.now(),
+            now,
             after,
             user_id,
-            // One more, to know whether there is a next page.
-            limit: limit.saturating_add(1),
+            limit: limit.min(MAX_PAGE),
         };
-        let job = move |store: &dyn SessionStore| store.list(&query);
-        let mut sessions = self.pipeline.run(job).await?;
-        let limit = limit as usize;
-        let more = sessions.len() > limit;
-        sessions.truncate(limit);
-        let next = sessions.last().filter(|_| more).map(|last| last.session_id);
-        Ok(SessionPage { sessions, next })
+        let job = move |store: &dyn SessionStore| page(store, query);
+        let (sessions, next) = self.pipeline.run(job).await?;
+        Ok(SessionPage {
+            sessions: effective(self.expiry, sessions, now),
+            next,
+        })
     }
 
     /// The session with this public handle, expired or not.
@@ -127,7 +177,8 @@ impl SessionAdmin {
             return Ok(None);
         }
         let id = id.to_owned();
-        self.pipeline.run(move |store| store.find(&id)).await
+        let found = self.pipeline.run(move |store| store.find(&id)).await?;
+        Ok(found.map(|record| self.expiry.effective(record)))
     }
 
     /// Ends the session with this public handle; whether there was one.
@@ -143,24 +194,31 @@ impl SessionAdmin {
             .await
     }
 
-    /// Ends every session that there is, in batches; how many there were.
+    /// Ends every session that there is, in batches, and returns how many there were. If that takes
+    /// more than a minute, it goes on to the end all the same, and the log says how many there
+    /// were.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; [`SessionError::Timeout`] after a minute.
     pub async fn clear(&self) -> Result<usize, SessionError> {
         let now = self.clock.now();
         let deadline = Instant::now() + BULK_TIMEOUT;
         let monitor = Arc::clone(&self.monitor);
         let job = move |store: &dyn SessionStore| {
             let mut deleted = 0;
-            loop {
-                let batch = store.clear(now, CLEAR_BATCH)?;
+            let cleared = clear_all(store, now, |batch| {
                 deleted += batch.len();
-                monitor.ended(&batch, EndReason::Cleared);
-                if batch.is_empty() || Instant::now() >= deadline {
-                    return Ok(deleted);
+                monitor.ended(batch, EndReason::Cleared);
+            });
+            if Instant::now() >= deadline {
+                match &cleared {
+                    Ok(()) => tracing::info!("all sessions have ended, {deleted} of them"),
+                    Err(error) => {
+                        tracing::error!("{deleted} sessions have ended, not all of them: {error}");
+                    }
                 }
             }
+            cleared.map(|()| deleted)
         };
         self.pipeline.run_long(deadline, job).await
     }
@@ -206,25 +264,28 @@ impl SessionAdmin {
         self.pipeline.run(move |_| call()).await
     }
 
-    /// How many sessions are live, and usage of the last `hours` hours, this one among them.
+    /// How many sessions are live, and usage of the last `hours` hours, this one among them;
+    /// at most ten years.
     ///
     /// # Errors
     /// When the store fails, or keeps no statistics.
     pub async fn stats(&self, hours: u32) -> Result<SessionStats, SessionError> {
         let now = self.clock.now();
-        let from = hour(now) - TimeDelta::hours(i64::from(hours.max(1)) - 1);
+        let from = hour(now) - TimeDelta::hours(i64::from(hours.clamp(1, MAX_HOURS)) - 1);
         self.of_recorder(move |recorder| {
             let (census, is_exact) = recorder.census(now)?;
-            // What this instance has not written yet. If that fails, it is only not told yet.
-            if let Err(error) = recorder.write(Some(census)) {
+            // What this instance has not written yet. If that fails, it is only not shown yet.
+            if let Err(error) = recorder.write(census) {
                 tracing::debug!("usage could not be written: {error}");
             }
             let store = recorder.store();
+            let hours = store.usage(from)?;
+            let census = census.unwrap_or_else(|| at_least(&hours));
             Ok(SessionStats {
                 active: census.active,
                 signed_in: census.signed_in,
                 is_exact,
-                hours: store.usage(from)?,
+                hours,
                 next_expiries: store.next_expiries(now, NEXT_EXPIRIES)?,
             })
         })

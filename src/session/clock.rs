@@ -9,6 +9,12 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time, cut to microseconds, which is what the databases keep.
     fn now(&self) -> DateTime<Utc>;
+
+    /// Returns whether it shows the real time, which a database's clock can be compared with. The
+    /// default is that it does.
+    fn is_real(&self) -> bool {
+        true
+    }
 }
 
 /// The system's clock.
@@ -57,5 +63,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_real(&self) -> bool {
+        false
     }
 }

@@ -10,6 +10,9 @@ use super::error::ConfigError;
 /// Cookies of our name that are looked at in one request; browsers send a few at most.
 const MAX_CANDIDATES: usize = 16;
 
+/// What may surround a cookie's name and value.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// `[default.sessions.cookie]`: the attributes of the session cookie. It is always `HttpOnly`
 /// (OWASP ASVS 5.0, 3.3.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -74,6 +77,24 @@ impl CookiePolicy {
         Ok(policy)
     }
 
+    /// What is lawful and yet weak: without a prefix, a sibling host or a plain connection can set
+    /// the cookie (OWASP ASVS 5.0, 3.3.1).
+    pub(crate) fn warning(&self) -> Option<String> {
+        (self.secure && !self.has_prefix("__Host-") && !self.has_prefix("__Secure-")).then(|| {
+            format!(
+                "sessions.cookie.name = {:?}: other hosts of the domain can set this cookie; a name \
+                 that begins with __Host- or, where it has a domain or a path, __Secure- keeps \
+                 browsers from letting them",
+                self.name
+            )
+        })
+    }
+
+    fn has_prefix(&self, prefix: &str) -> bool {
+        let name = self.name.as_bytes();
+        name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+    }
+
     /// RFC 6265bis, sections 4.1.1 (syntax), 4.1.2.7 (`SameSite`) and 4.1.3 (prefixes).
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key: &str, value: &str, allowed: &str| {
@@ -109,12 +130,7 @@ impl CookiePolicy {
                 "needs sessions.cookie.secure = true (browsers refuse it otherwise)",
             );
         }
-        let has_prefix = |prefix: &str| {
-            let name = self.name.as_bytes();
-            name.len() >= prefix.len()
-                && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
-        };
-        if has_prefix("__Host-") {
+        if self.has_prefix("__Host-") {
             if !self.secure {
                 return refuse(
                     "name",
@@ -145,7 +161,7 @@ impl CookiePolicy {
                 );
             }
         }
-        if has_prefix("__Secure-") && !self.secure {
+        if self.has_prefix("__Secure-") && !self.secure {
             return refuse(
                 "name",
                 &self.name,
@@ -189,6 +205,9 @@ impl CookiePolicy {
 
     /// The values of all cookies of our name in `Cookie` headers, in the order they were sent.
     /// A browser sends several when cookies of different paths or domains match.
+    ///
+    /// Only space and tab are trimmed, as browsers do (RFC 6265bis, section 5.6): a name with other
+    /// white space before it is another name, to which a browser applies no prefix.
     pub(crate) fn candidates<'h>(
         &self,
         headers: impl Iterator<Item = &'h str>,
@@ -196,8 +215,8 @@ impl CookiePolicy {
         headers
             .flat_map(|header| header.split(';'))
             .filter_map(|pair| pair.split_once('='))
-            .filter(|(name, _)| name.trim() == self.name)
-            .map(|(_, value)| value.trim())
+            .filter(|(name, _)| name.trim_matches(BLANKS) == self.name)
+            .map(|(_, value)| value.trim_matches(BLANKS))
             .take(MAX_CANDIDATES)
     }
 
@@ -273,6 +292,26 @@ mod tests {
     }
 
     #[test]
+    fn a_secure_cookie_without_a_prefix_is_warned_of() {
+        let of = |name: Option<&str>, secure| {
+            let config = CookieConfig {
+                name: name.map(Into::into),
+                secure: Some(secure),
+                ..CookieConfig::default()
+            };
+            policy(&config, false).warning()
+        };
+        assert!(
+            of(Some("sid"), true)
+                .unwrap()
+                .contains("sessions.cookie.name = \"sid\"")
+        );
+        assert_eq!(of(Some("sid"), false), None);
+        assert_eq!(of(None, true), None);
+        assert_eq!(of(Some("__Secure-sid"), true), None);
+    }
+
+    #[test]
     fn a_prefix_of_a_multibyte_name_is_no_panic() {
         assert!(
             refusal(&CookieConfig {
@@ -281,6 +320,33 @@ mod tests {
             })
             .starts_with("sessions.cookie.name")
         );
+    }
+
+    #[test]
+    fn i3_a_name_or_value_with_other_white_space_is_another() {
+        let policy = policy(&CookieConfig::default(), false);
+        let others: Vec<char> = (char::MIN..=char::MAX)
+            .filter(|c| (c.is_whitespace() || c.is_control()) && !BLANKS.contains(c))
+            .collect();
+        assert!(others.len() > 20);
+        for c in others {
+            for header in [
+                format!("{c}__Host-session=x"),
+                format!("__Host-session{c}=x"),
+                format!(" {c}\t__Host-session=x"),
+            ] {
+                assert_eq!(
+                    policy.candidates([header.as_str()].into_iter()).next(),
+                    None
+                );
+            }
+            let value = format!("{c}x{c}");
+            let header = format!("__Host-session={value}");
+            let mut found = policy.candidates([header.as_str()].into_iter());
+            assert_eq!(found.next(), Some(value.as_str()));
+        }
+        let blanks = "a=1;\t __Host-session \t=\t x \t";
+        assert_eq!(policy.candidates([blanks].into_iter()).next(), Some("x"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What a fairing sets up once and every request shares.
 
+use std::cmp::Reverse;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rocket::data::ByteUnit;
+use rocket::futures::future::join_all;
 
 use super::SessionError;
 use super::clock::Clock;
@@ -51,11 +53,12 @@ impl<D> Attached<D> {
 /// The request's side of a session: who asks, when, and with which cookies.
 #[derive(Debug)]
 pub(crate) struct Visit {
+    /// When its session was looked up.
     pub(crate) now: DateTime<Utc>,
     /// Whether the request brought a cookie of our name, of whatever worth.
     pub(crate) has_cookie: bool,
-    /// The token of the first cookie that verifies.
-    pub(crate) token: Option<Token>,
+    /// The tokens of the cookies that verify, each once. Almost always one.
+    pub(crate) tokens: Vec<Token>,
     pub(crate) user_agent: Option<String>,
     pub(crate) ip: Option<String>,
 }
@@ -81,8 +84,13 @@ impl Core {
             let cookie = request.cookies().get(self.cookie.name());
             values.extend(cookie.map(rocket::http::Cookie::value));
         }
-        let token = values.iter().find_map(|value| self.keys.verify(value));
-        if token.is_none() {
+        let mut tokens: Vec<Token> = Vec::new();
+        for token in values.iter().filter_map(|value| self.keys.verify(value)) {
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
+        if tokens.is_empty() {
             self.monitor.metrics.missed(if values.is_empty() {
                 Missed::None
             } else {
@@ -92,27 +100,60 @@ impl Core {
         Visit {
             now: self.clock.now(),
             has_cookie: !values.is_empty(),
-            token,
+            tokens,
             user_agent: headers
                 .get_one("User-Agent")
                 .map(|agent| cut(agent, USER_AGENT_LEN).to_owned()),
-            ip: request.client_ip().map(|ip| ip.to_string()),
+            ip: request.client_ip().map(|ip| ip.to_canonical().to_string()),
         }
     }
 
-    /// The stored session of a verified token, if it may be served.
-    pub(crate) async fn find(
+    /// The sessions of the visit's tokens that may be served, the one with the newest token first.
+    ///
+    /// A browser sends several tokens after the cookie's path or domain was changed, or where
+    /// another host of the domain has set one: a dead one must not hide the live one.
+    pub(crate) async fn find(&self, visit: &mut Visit) -> Result<Vec<SessionRecord>, SessionError> {
+        let load = |token: &Token| self.pipeline.load(token.session_id());
+        let loaded = match visit.tokens.as_slice() {
+            [] => return Ok(Vec::new()),
+            [token] => vec![load(token).await],
+            tokens => join_all(tokens.iter().map(load)).await,
+        };
+        // The wait is over: a deadline may have passed in the meantime.
+        visit.now = self.clock.now();
+        let (mut live, mut missed, mut failed) = (Vec::new(), None, None);
+        for (token, loaded) in visit.tokens.iter().zip(loaded) {
+            match loaded.map(|record| self.judge(token, record, visit.now)) {
+                Ok(Ok(record)) => live.push(record),
+                Ok(Err(reason)) => missed = missed.or(Some(reason)),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match (failed, missed) {
+            _ if !live.is_empty() => {}
+            (Some(error), _) => return Err(error),
+            (None, Some(reason)) => self.monitor.metrics.missed(reason),
+            (None, None) => {}
+        }
+        live.sort_by_key(|record| Reverse(record.session_id));
+        Ok(live)
+    }
+
+    /// The row with its effective deadlines if it may be served to the holder of `token`.
+    fn judge(
         &self,
         token: &Token,
+        record: Option<SessionRecord>,
         now: DateTime<Utc>,
-    ) -> Result<Option<SessionRecord>, SessionError> {
-        let missed = match self.pipeline.load(token.session_id()).await? {
-            None => Missed::Gone,
-            Some(record) if !record.token_hash.matches(&token.hash()) => Missed::Forged,
-            Some(record) if is_expired(&record, now) => Missed::Expired,
-            Some(record) => return Ok(Some(record)),
-        };
-        self.monitor.metrics.missed(missed);
-        Ok(None)
+    ) -> Result<SessionRecord, Missed> {
+        let record = record.ok_or(Missed::Gone)?;
+        if !record.token_hash.matches(&token.hash()) {
+            return Err(Missed::Forged);
+        }
+        let record = self.expiry.effective(record);
+        if is_expired(&record, now) {
+            return Err(Missed::Expired);
+        }
+        Ok(record)
     }
 }

@@ -12,17 +12,25 @@ use serde::Deserialize;
 /// The methods that may change something (RFC 9110, section 9.2.1).
 const UNSAFE: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Delete];
 
+/// `Sec-Fetch-Site` of requests that no other site has made.
+const OWN_SITES: [&str; 2] = ["same-origin", "none"];
+
 /// Before every route of the application.
 const FIRST: isize = isize::MIN;
 
 /// A fairing that answers requests with 403 that another site made a browser send, if they could
 /// change something: no form needs a token then (OWASP ASVS 5.0, 3.5.1).
 ///
-/// Refused are unsafe methods with `Sec-Fetch-Site: cross-site`, or with an `Origin` that is
-/// neither the request's own host nor one of the allowed ones. What brings neither header comes
-/// from no browser, or from one that predates them and is left to the cookie's `SameSite`.
+/// It looks at requests with an unsafe method, and at those with an `Upgrade` header, such as the
+/// handshake of a WebSocket, which no page of another site may make either (ASVS 5.0, 4.4.2).
+/// An allowed `Origin` is let in. Otherwise:
 ///
-/// Behind a proxy that changes the `Host` header, allow the origin that browsers see.
+/// - Where the browser sends `Sec-Fetch-Site`, that decides: `same-origin` and `none` (typed by the
+///   user) are let in. A sibling host, and the own host under another scheme, are refused.
+/// - In older browsers, `Origin` must be the request's own host. Behind a proxy that changes the
+///   `Host` header, allow the origin that browsers see.
+/// - What brings neither header comes from no browser, or from one that predates them and is left
+///   to the cookie's `SameSite`.
 ///
 /// # Example
 ///
@@ -39,7 +47,7 @@ pub struct CrossSiteProtection {
 }
 
 impl CrossSiteProtection {
-    /// A fairing that lets in requests of the own host alone.
+    /// A fairing that lets in only requests of the own host.
     pub fn fairing() -> Self {
         Self::default()
     }
@@ -53,25 +61,34 @@ impl CrossSiteProtection {
 
     fn admits(&self, request: &Request<'_>) -> bool {
         let headers = request.headers();
-        let mut origins = headers.get("Origin").peekable();
-        let is_cross_site = headers
-            .get("Sec-Fetch-Site")
-            .any(|site| site.trim().eq_ignore_ascii_case("cross-site"));
-        if origins.peek().is_none() {
-            return !is_cross_site;
+        let origins: Vec<Option<Origin>> = headers
+            .get("Origin")
+            .map(|origin| origin.trim().parse().ok())
+            .collect();
+        let is_allowed = |origin: &Option<Origin>| {
+            origin
+                .as_ref()
+                .is_some_and(|origin| self.allowed.contains(origin))
+        };
+        if !origins.is_empty() && origins.iter().all(is_allowed) {
+            return true;
+        }
+        let mut sites = headers.get("Sec-Fetch-Site").peekable();
+        if sites.peek().is_some() {
+            return sites.all(|site| OWN_SITES.contains(&site.trim()));
         }
         let host = match request.host() {
             Some(host) => Some(host.to_string()),
             // Rocket's local client sets no host.
             None => headers.get_one("Host").map(str::to_owned),
         };
-        origins.all(|origin| {
-            let Ok(origin) = origin.trim().parse::<Origin>() else {
-                return false;
-            };
-            let is_own = host.as_deref().is_some_and(|host| origin.is_at(host));
-            self.allowed.contains(&origin) || is_own && !is_cross_site
-        })
+        let is_own = |origin: &Option<Origin>| match (origin, host.as_deref()) {
+            (Some(origin), Some(host)) => origin.is_at(host),
+            _ => false,
+        };
+        origins
+            .iter()
+            .all(|origin| is_allowed(origin) || is_own(origin))
     }
 }
 
@@ -80,7 +97,7 @@ impl Fairing for CrossSiteProtection {
     fn info(&self) -> Info {
         Info {
             name: "Cross-site protection",
-            kind: Kind::Ignite | Kind::Singleton,
+            kind: Kind::Ignite | Kind::Request | Kind::Singleton,
         }
     }
 
@@ -90,6 +107,17 @@ impl Fairing for CrossSiteProtection {
         let route = |method| Route::ranked(FIRST, method, "/<_..>", self.clone());
         let routes: Vec<Route> = UNSAFE.into_iter().map(route).collect();
         Ok(rocket.mount("/", routes))
+    }
+
+    /// Hands a refused upgrade, which comes with GET, to the route for POST: one in front of every
+    /// GET would cost all other requests a look at it.
+    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+        if !UNSAFE.contains(&request.method())
+            && request.headers().contains("Upgrade")
+            && !self.admits(request)
+        {
+            request.set_method(Method::Post);
+        }
     }
 }
 
@@ -217,6 +245,23 @@ mod tests {
             (&[(site, "same-origin"), (origin, own)], 200),
             (&[(site, "none")], 200),
             (&[(origin, "https://APP.example:8000")], 200),
+            (&[(site, "none"), (origin, "null")], 200),
+            // Its own form, under `Referrer-Policy: no-referrer`.
+            (&[(site, "same-origin"), (origin, "null")], 200),
+            // Its own form, behind a proxy that changes the host.
+            (
+                &[(site, "same-origin"), (origin, "https://seen.example")],
+                200,
+            ),
+            // The own host under another scheme, or a sibling.
+            (
+                &[(site, "same-site"), (origin, "https://app.example:8000")],
+                403,
+            ),
+            (&[(site, "same-site")], 403),
+            (&[(site, "cross-site"), (origin, "null")], 403),
+            (&[(site, "same-origin"), (site, "cross-site")], 403),
+            (&[(site, "")], 403),
             (&[(site, "cross-site")], 403),
             (&[(site, "cross-site"), (origin, own)], 403),
             (
@@ -261,6 +306,27 @@ mod tests {
         assert_eq!(status(&client, Method::Head, "/", &evil), 200);
         assert_eq!(status(&client, Method::Post, "/nowhere", &[]), 404);
         assert_eq!(status(&client, Method::Post, "/nowhere", &evil), 403);
+    }
+
+    #[test]
+    fn a_handshake_of_another_site_is_refused() {
+        let client = client();
+        let upgrade = ("Upgrade", "websocket");
+        for (header, expected) in [
+            (("Origin", "https://evil.example"), 403),
+            (("Origin", "http://sub.app.example:8000"), 403),
+            (("Sec-Fetch-Site", "same-site"), 403),
+            (("Origin", "null"), 403),
+            (("Origin", "http://app.example:8000"), 200),
+            (("Origin", "https://partner.example"), 200),
+            (("Sec-Fetch-Site", "same-origin"), 200),
+            (("User-Agent", "no browser"), 200),
+        ] {
+            for method in [Method::Get, Method::Head] {
+                let answer = status(&client, method, "/", &[upgrade, header]);
+                assert_eq!(answer, expected, "{header:?}");
+            }
+        }
     }
 
     #[test]

@@ -7,27 +7,47 @@ use std::sync::Arc;
 
 use rocket::data::ByteUnit;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
 use super::error::SessionError;
+use super::evolution;
 
 /// What a session's data must be able to do: be written and read as JSON, and have a first value.
 ///
-/// To let instances of two versions run side by side, give new fields a default
-/// (`#[serde(default)]`) and do not refuse unknown ones.
+/// What is written must mean the same when it is read. Data is tried before it is stored, and
+/// refused with [`SessionError::Encode`] if it could not be read back or would then be written
+/// differently (the order of a set's elements does not count). `D::default()` is tried when Rocket
+/// ignites. This refuses `NaN` and infinities, more than 128 levels of nesting,
+/// `skip_deserializing` without its counterpart, `skip_serializing_if` on a field without a
+/// default, and untagged enums whose variants look alike. One thing passes: JSON has no `NaN`, so
+/// `Some(f64::NAN)` is stored as `null` and read back as `None`.
+///
+/// # Two versions side by side
+///
+/// During a rolling deploy, instances of two versions read and write the same sessions:
+///
+/// - Fields that a version does not know are kept. Give new fields a default (`#[serde(default)]`)
+///   and do not refuse unknown ones (`deny_unknown_fields`).
+/// - A field may be renamed with `#[serde(alias = "former")]`. Where a row has both names, the
+///   present one counts, and the next write of this version drops the former one. What the older
+///   version writes under the former name while the row has the present one is not seen.
+/// - A field may be retired with `#[serde(skip_serializing, default)]`. It is still read, so that
+///   an update can move its content elsewhere, and goes away with the next write.
+/// - Both of the last two need a derived `Deserialize`. A field that a hand-written one reads and
+///   does not write counts as unknown, and stays.
 pub trait TypedData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> TypedData for D {}
 
 /// The JSON of a new session.
 pub(crate) fn encode<D: TypedData>(data: &D, limit: ByteUnit) -> Result<String, SessionError> {
-    within(limit, to_json(data)?)
+    readable::<D>(within(limit, to_json(data)?)?)
 }
 
 /// The data of a row.
 pub(crate) fn decode<D: TypedData>(raw: &str) -> Result<D, serde_json::Error> {
-    serde_json::from_str(raw)
+    serde_json::from_str(raw).or_else(|error| evolution::decode_present_names(raw).ok_or(error))
 }
 
 /// The row's JSON after a change of the data from `before` (as JSON) to `after`; `None` when
@@ -42,22 +62,65 @@ pub(crate) fn recode<D: TypedData>(
     if before == after {
         return Ok(None);
     }
+    let after = readable::<D>(within(limit, after)?)?;
     // The usual case: the type knows all that the row holds.
     if raw == before {
-        return within(limit, after).map(Some);
+        return Ok(Some(after));
     }
-    let parse = |json: &str| serde_json::from_str::<Value>(json).map_err(encode_error);
-    let merged = keep_unknown(&parse(raw)?, &parse(before)?, parse(&after)?);
-    // A field under its former name (`#[serde(alias)]`) looks like an unknown one, and the two
-    // together do not decode.
-    let merged = match D::deserialize(&merged) {
-        Ok(_) => to_json(&merged)?,
-        Err(_) => after,
+    let merged = evolution::keep_unknown::<D>(raw, before, &after).map_err(encode_error)?;
+    // What the type does not know must not change what it reads.
+    let merged = if means::<D>(&merged, &after) {
+        merged
+    } else {
+        after
     };
     if merged == raw {
         return Ok(None);
     }
     within(limit, merged).map(Some)
+}
+
+/// Refuses JSON that the type cannot read, or reads as something else.
+fn readable<D: TypedData>(json: String) -> Result<String, SessionError> {
+    if means::<D>(&json, &json) {
+        return Ok(json);
+    }
+    Err(encode_error(serde_json::Error::custom(
+        "its JSON would not be read back as it is; reasons are NaN or an infinity, more than 128 \
+         levels of nesting, a field that is skipped only when reading or only when writing \
+         (skip_deserializing, skip_serializing_if without a default), or an untagged enum whose \
+         variants look alike",
+    )))
+}
+
+/// Returns whether the type reads `json` as data that it would write as `expected`.
+fn means<D: TypedData>(json: &str, expected: &str) -> bool {
+    let Ok(data) = serde_json::from_str::<D>(json) else {
+        return false;
+    };
+    let Ok(again) = serde_json::to_string(&data) else {
+        return false;
+    };
+    again == expected || unordered(&again).is_some_and(|again| Some(again) == unordered(expected))
+}
+
+/// The value of a JSON text in a form in which the order of arrays does not count: a set has none.
+fn unordered(json: &str) -> Option<Value> {
+    fn sort(value: Value) -> Value {
+        match value {
+            Value::Array(elements) => {
+                let mut elements: Vec<Value> = elements.into_iter().map(sort).collect();
+                elements.sort_by_cached_key(Value::to_string);
+                Value::Array(elements)
+            }
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| (name, sort(value)))
+                .collect(),
+            value => value,
+        }
+    }
+    serde_json::from_str(json).ok().map(sort)
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, SessionError> {
@@ -75,31 +138,6 @@ fn within(limit: ByteUnit, json: String) -> Result<String, SessionError> {
         return Err(SessionError::TooLarge { size, limit });
     }
     Ok(json)
-}
-
-/// Applies to `raw` what changed between `before` and `after`, field by field: what is in `raw`
-/// alone is what the type does not know.
-fn keep_unknown(raw: &Value, before: &Value, after: Value) -> Value {
-    if *before == after {
-        return raw.clone();
-    }
-    match (raw, before, after) {
-        (Value::Object(raw), Value::Object(before), Value::Object(after)) => {
-            let unknown = raw.iter().filter(|(key, _)| !before.contains_key(*key));
-            let mut merged: serde_json::Map<String, Value> = unknown
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect();
-            for (key, value) in after {
-                let value = match (raw.get(&key), before.get(&key)) {
-                    (Some(raw), Some(before)) => keep_unknown(raw, before, value),
-                    _ => value,
-                };
-                merged.insert(key, value);
-            }
-            Value::Object(merged)
-        }
-        (_, _, after) => after,
-    }
 }
 
 #[cfg(test)]

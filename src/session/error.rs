@@ -70,7 +70,9 @@ pub enum SessionError {
         /// What did not fit.
         reason: String,
     },
-    /// The data cannot be written as JSON. 500.
+    /// The data cannot be written as JSON, or would not be read back as it is: it holds `NaN` or
+    /// an infinity, nests deeper than 128 levels, or its serde attributes do not agree with one
+    /// another. Nothing was stored. 500.
     #[error("the session data cannot be encoded: {0}")]
     Encode(#[source] Arc<serde_json::Error>),
     /// The system gave no random bytes. 500.
@@ -213,6 +215,14 @@ pub enum SetupError {
     /// The system gave no random bytes.
     #[error("no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The first value of the session data could not be stored and read back.
+    #[error("{type_name}::default(): {reason}")]
+    DefaultData {
+        /// The type of the session data.
+        type_name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another `Sessions::fairing()` is attached already.
     #[error("Sessions::fairing() is attached twice; one Rocket has one type of session data")]
     AttachedTwice,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::store::SessionRecord;
 
@@ -52,6 +53,28 @@ impl ExpiryPolicy {
         (now + idle).min(absolute)
     }
 
+    /// The row with the deadlines that hold for it: the stored ones, or those of the present
+    /// settings where these are stricter. What is stored does not change.
+    ///
+    /// The absolute lifetime counts from the latest token, because a login starts a new one.
+    pub(crate) fn effective(&self, mut record: SessionRecord) -> SessionRecord {
+        let idle = if record.user_id.is_some() {
+            self.idle
+        } else {
+            self.anonymous_idle
+        };
+        let begun = token_time(record.session_id)
+            .map_or(record.created_at, |issued| issued.max(record.created_at));
+        let earlier = |stored: DateTime<Utc>, from: DateTime<Utc>, by| {
+            from.checked_add_signed(by)
+                .map_or(stored, |deadline| deadline.min(stored))
+        };
+        record.absolute_expires_at = earlier(record.absolute_expires_at, begun, self.absolute);
+        record.expires_at =
+            earlier(record.expires_at, record.last_seen_at, idle).min(record.absolute_expires_at);
+        record
+    }
+
     /// Whether activity `now` is to be recorded.
     pub(crate) fn touch_due(&self, session: &SessionRecord, now: DateTime<Utc>) -> bool {
         now - session.last_seen_at >= self.touch_interval
@@ -63,12 +86,77 @@ pub(crate) fn is_expired(session: &SessionRecord, now: DateTime<Utc>) -> bool {
     now >= session.expires_at || now >= session.absolute_expires_at
 }
 
+/// When a token was issued, by its lookup half, to the millisecond.
+pub(crate) fn token_time(session_id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = session_id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn hours(hours: u64) -> Duration {
         Duration::from_secs(hours * 3600)
+    }
+
+    #[test]
+    fn i4_stricter_settings_hold_for_sessions_that_exist() {
+        let lax = ExpiryPolicy::new(hours(24), hours(24), hours(72), hours(1));
+        let created = Utc::now();
+        let uuid_of = |time: DateTime<Utc>| {
+            let millis = u64::try_from(time.timestamp_millis()).unwrap();
+            uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+        };
+        let absolute = lax.absolute_deadline(created);
+        let stored = SessionRecord {
+            user_id: Some("ada".into()),
+            ..crate::store::NewSession {
+                id: "handle".into(),
+                session_id: uuid_of(created),
+                token_hash: crate::store::TokenHash::of(b""),
+                user_id: None,
+                data: "0".into(),
+                expires_at: lax.deadline(created, absolute, true),
+                absolute_expires_at: absolute,
+                user_agent: None,
+                ip: None,
+                now: created,
+            }
+            .into_record()
+        };
+        assert_eq!(lax.effective(stored.clone()), stored);
+        // More lenient settings move nothing.
+        let lenient = ExpiryPolicy::new(hours(48), hours(48), hours(720), hours(1));
+        assert_eq!(lenient.effective(stored.clone()), stored);
+        let strict = ExpiryPolicy::new(hours(3), hours(2), hours(12), hours(1));
+        let clamped = strict.effective(stored.clone());
+        assert_eq!(clamped.expires_at, created + TimeDelta::hours(3));
+        assert_eq!(clamped.absolute_expires_at, created + TimeDelta::hours(12));
+        let anonymous = strict.effective(SessionRecord {
+            user_id: None,
+            ..stored.clone()
+        });
+        assert_eq!(anonymous.expires_at, created + TimeDelta::hours(2));
+        // A login gave it a new token.
+        let signed_in = created + TimeDelta::hours(20);
+        let renewed = strict.effective(SessionRecord {
+            session_id: uuid_of(signed_in),
+            last_seen_at: signed_in,
+            expires_at: absolute,
+            ..stored.clone()
+        });
+        assert_eq!(renewed.expires_at, signed_in + TimeDelta::hours(3));
+        assert!(renewed.absolute_expires_at - signed_in > TimeDelta::hours(11));
+        // Times at the end of the calendar are no panic.
+        let latest = SessionRecord {
+            last_seen_at: DateTime::<Utc>::MAX_UTC,
+            ..stored.clone()
+        };
+        assert_eq!(
+            strict.effective(latest).expires_at,
+            clamped.absolute_expires_at
+        );
     }
 
     #[test]

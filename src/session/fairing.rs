@@ -1,6 +1,7 @@
 //! [`Sessions`]: the fairing that sets sessions up, sends the cookie, and runs the background
 //! threads.
 
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,11 +20,12 @@ use super::clock::{Clock, SystemClock};
 use super::config::{SessionConfig, is_debug};
 use super::cookie::CookiePolicy;
 use super::core::{Attached, Core};
-use super::data::TypedData;
+use super::data::{self, TypedData};
 use super::error::SetupError;
 use super::events::{Hook, SessionEvent};
-use super::guard::{Inner, Slot};
+use super::guard::Inner;
 use super::keys::SessionKeys;
+use super::load::Slot;
 use super::monitor::Monitor;
 use super::pipeline::{Pipeline, Untold};
 use super::recorder::Recorder;
@@ -31,7 +33,7 @@ use super::startup::database_url_from_env;
 use super::state::CookieChange;
 use super::sweeper::Sweeper;
 use super::users::UserSessions;
-use crate::store::{DieselStore, SessionStore, StatsStore, TouchSession};
+use crate::store::{DieselStore, SessionStore, StatsStore};
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
@@ -163,7 +165,16 @@ impl<D: TypedData> Sessions<D> {
             None => SessionConfig::from_figment(rocket.figment())?,
         };
         config.check()?;
+        data::encode(&D::default(), config.max_data_size).map_err(|error| {
+            SetupError::DefaultData {
+                type_name: type_name::<D>(),
+                reason: error.to_string(),
+            }
+        })?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
+        if let Some(warning) = cookie.warning() {
+            tracing::warn!("{warning}");
+        }
         let keys = match &self.keys {
             Some(keys) => keys.clone(),
             None => SessionKeys::from_env(debug)?,
@@ -239,6 +250,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
                 let admin = SessionAdmin::new(
                     Arc::clone(&core.pipeline),
                     Arc::clone(&core.clock),
+                    core.expiry,
                     Arc::clone(&core.monitor),
                     Arc::clone(&chores.sweeper),
                     chores.recorder.clone(),
@@ -246,6 +258,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
                 let users = UserSessions::new(
                     Arc::clone(&core.pipeline),
                     Arc::clone(&core.clock),
+                    core.expiry,
                     Arc::clone(&core.monitor),
                 );
                 Ok(rocket
@@ -306,6 +319,9 @@ impl<D: TypedData> Fairing for Sessions<D> {
 /// told of, newest first.
 fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<Untold> {
     let (core, visit) = (inner.core(), inner.visit());
+    if inner.is_data_missed() {
+        refuse_success(response);
+    }
     retry_later(response);
     let mut state = inner.state();
     let is_outage = response.status() == Status::ServiceUnavailable;
@@ -336,22 +352,6 @@ fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<U
         }
         None => {}
     }
-    if let Some(record) = state.record()
-        && core.expiry.touch_due(record, visit.now)
-    {
-        let touch = TouchSession {
-            session_id: record.session_id,
-            now: visit.now,
-            expires_at: core.expiry.deadline(
-                visit.now,
-                record.absolute_expires_at,
-                record.user_id.is_some(),
-            ),
-            user_agent: visit.user_agent.clone(),
-            ip: visit.ip.clone(),
-        };
-        core.pipeline.touch(touch, record.expires_at);
-    }
     state.answered(!is_outage)
 }
 
@@ -369,6 +369,17 @@ async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
     for change in untold {
         // It goes on if this does not wait any longer.
         let _ = timeout_at(deadline.into(), change.undo()).await;
+    }
+}
+
+/// Empties an answer that says that all went well, because the data it rests on was not there.
+fn refuse_success(response: &mut Response<'_>) {
+    let class = response.status().class();
+    if class.is_success() || class.is_redirection() {
+        response.set_status(Status::InternalServerError);
+        response.remove_header("Location");
+        response.remove_header("Content-Type");
+        response.set_sized_body(0, std::io::Cursor::new(""));
     }
 }
 

@@ -5,22 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rocket::outcome::Outcome;
-use rocket::request::{self, FromRequest, Request};
-use rocket::tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, OnceCell};
+use rocket::tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use rocket::tokio::time::timeout_at;
-use rocket::{Ignite, Rocket, Sentinel};
 use uuid::Uuid;
 
-use super::config::OnUndecodable;
-use super::core::{Attached, Core, Visit};
-use super::data::{self, TypedData};
+use super::core::{Core, Visit};
+use super::data::TypedData;
 use super::error::SessionError;
-use super::metrics::Missed;
-use super::pipeline::{Apply, Change};
 use super::state::{Phase, State};
-use super::token::Token;
-use crate::store::{EndReason, NewSession, SessionRecord};
+use crate::store::{EndReason, SessionRecord};
 
 /// The visitor's session, with data of type `D`.
 ///
@@ -53,7 +46,7 @@ use crate::store::{EndReason, NewSession, SessionRecord};
 /// }
 /// ```
 pub struct Session<D> {
-    inner: Arc<Inner<D>>,
+    pub(super) inner: Arc<Inner<D>>,
 }
 
 rocket::tokio::task_local! {
@@ -63,55 +56,83 @@ rocket::tokio::task_local! {
 
 /// A request's session, shared by all of its guards and the fairing.
 pub(crate) struct Inner<D> {
-    core: Arc<Core>,
-    visit: Visit,
+    pub(super) core: Arc<Core>,
+    pub(super) visit: Visit,
+    /// Handles of further live sessions whose tokens the request brought.
+    pub(super) others: Vec<String>,
+    /// Why the visitor's data could not be decoded, where that is an error.
+    pub(super) undecodable: Option<SessionError>,
+    /// Whether the handler got `D::default()` in the place of such data.
+    pub(super) is_data_missed: AtomicBool,
     /// Operations of one request run one after the other.
-    turn: AsyncMutex<()>,
-    state: Mutex<State<D>>,
-}
-
-/// The place in a request where its session is kept once it was asked for.
-pub(crate) struct Slot<D> {
-    session: OnceCell<Result<Arc<Inner<D>>, SessionError>>,
-    is_answered: AtomicBool,
-}
-
-impl<D> Slot<D> {
-    pub(crate) fn empty() -> Self {
-        Self {
-            session: OnceCell::new(),
-            is_answered: AtomicBool::new(false),
-        }
-    }
-
-    /// The answer goes out: whoever asks for the session from now on can send no cookie.
-    pub(crate) fn answered(&self) {
-        self.is_answered.store(true, Ordering::Release);
-    }
-
-    /// What came of asking for the session; `None` if nothing in this request has.
-    pub(crate) fn get(&self) -> Option<&Result<Arc<Inner<D>>, SessionError>> {
-        self.session.get()
-    }
+    pub(super) turn: AsyncMutex<()>,
+    pub(super) state: Mutex<State<D>>,
 }
 
 impl<D: TypedData> Session<D> {
     /// The data as this request last saw it: loaded, or left by its own last update. For a
     /// visitor without a session, `D::default()`.
+    ///
+    /// Where `on_undecodable` is `"error"` and the visitor's data could not be decoded, it is
+    /// `D::default()` too, and an answer of success becomes an empty 500: the handler has acted on
+    /// data that is not the visitor's. [`try_data`](Self::try_data) lets it answer by itself.
     pub fn data(&self) -> Arc<D> {
-        Arc::clone(&self.inner.state().data)
+        let inner = &self.inner;
+        if inner.undecodable().is_some() {
+            inner.is_data_missed.store(true, Ordering::Relaxed);
+        }
+        Arc::clone(&inner.state().data)
+    }
+
+    /// The [`data`](Self::data), or an error where it could not be decoded and `on_undecodable` is
+    /// `"error"`.
+    ///
+    /// # Errors
+    /// [`SessionError::Undecodable`], until the session is ended or replaced by a login.
+    pub fn try_data(&self) -> Result<Arc<D>, SessionError> {
+        match self.inner.undecodable() {
+            Some(error) => Err(error),
+            None => Ok(Arc::clone(&self.inner.state().data)),
+        }
+    }
+
+    /// Makes the session if there is none, with `D::default()`, for an application that needs a
+    /// handle before it has something to store. [`update`](Self::update) and [`set`](Self::set)
+    /// make one only for data that differs from `D::default()`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::post;
+    /// use rocket_diesel_sessions::{Session, SessionError};
+    ///
+    /// #[post("/uploads")]
+    /// async fn begin(session: Session<Vec<String>>) -> Result<String, SessionError> {
+    ///     session.start().await?;
+    ///     Ok(session.id().unwrap_or_default())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`update`](Self::update).
+    pub async fn start(&self) -> Result<(), SessionError> {
+        self.inner.start().await
     }
 
     /// Applies `change` to the newest data, commits, and returns its result. Makes the session if
-    /// there is none.
+    /// there is none and the result is not `D::default()`.
     ///
     /// Of concurrent updates none is lost: if another request or process was faster, `change` is
     /// applied again to what that one stored. So it may run several times, must not have side
     /// effects, and should be quick. If it changes nothing, nothing is written.
     ///
     /// # Errors
-    /// - [`SessionError::Ended`] when the session was ended, or its token replaced, meanwhile;
-    ///   it is never made again.
+    /// - [`SessionError::Ended`] when the session was ended, its token replaced, or a deadline
+    ///   passed in the meantime; it is never made again.
+    /// - [`SessionError::Encode`] when the data could not be read back from its JSON; nothing is
+    ///   stored. [`TypedData`] says what has to hold.
+    /// - [`SessionError::Undecodable`] when the stored data could not be decoded and
+    ///   `on_undecodable` is `"error"`.
     /// - [`SessionError::TooLarge`] when the data outgrows `max_data_size`; nothing is stored.
     /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] when the store failed; whether
     ///   the change was committed may be unknown.
@@ -131,7 +152,8 @@ impl<D: TypedData> Session<D> {
             .await
     }
 
-    /// Replaces the data, commits, and makes the session if there is none. Fields that a newer
+    /// Replaces the data, commits, and makes the session if there is none and the data is not
+    /// `D::default()`. Fields that a newer
     /// version of the type stored are kept.
     ///
     /// # Errors
@@ -142,7 +164,9 @@ impl<D: TypedData> Session<D> {
     }
 
     /// Ends the session: its row is deleted, and the browser told to forget the cookie. Also when
-    /// another request has replaced the token since: ending is always safe.
+    /// another request has replaced the token since: ending is always safe. Where the request
+    /// brought tokens of several live sessions, all of them end, or the next request would be
+    /// served another one.
     ///
     /// # Errors
     /// When the store failed: then the session may still be there, and the cookie is left alone.
@@ -154,7 +178,7 @@ impl<D: TypedData> Session<D> {
             let own = state.record().map(|record| record.id.clone());
             [own, state.undecodable.clone()]
         };
-        for id in ids.into_iter().flatten() {
+        for id in ids.into_iter().flatten().chain(inner.others.clone()) {
             inner.core.pipeline.delete(id, EndReason::Logout).await?;
         }
         inner.state().ended(inner.visit.has_cookie);
@@ -241,6 +265,18 @@ impl<D> Inner<D> {
         std::ptr::from_ref(self).addr()
     }
 
+    /// Why the data could not be decoded, where that is an error and nothing has taken the
+    /// session's place since.
+    pub(super) fn undecodable(&self) -> Option<SessionError> {
+        let error = self.undecodable.as_ref()?;
+        matches!(self.state().phase, Phase::Absent).then(|| error.clone())
+    }
+
+    /// Returns whether the handler got `D::default()` in the place of data that was not decoded.
+    pub(super) fn is_data_missed(&self) -> bool {
+        self.is_data_missed.load(Ordering::Relaxed)
+    }
+
     /// The stored session, `None` while there is none.
     pub(super) fn record(&self) -> Result<Option<SessionRecord>, SessionError> {
         match &self.state().phase {
@@ -251,122 +287,6 @@ impl<D> Inner<D> {
     }
 }
 
-impl<D: TypedData> Inner<D> {
-    async fn load(core: Arc<Core>, request: &Request<'_>) -> Result<Arc<Self>, SessionError> {
-        let visit = core.visit(request);
-        let record = match &visit.token {
-            Some(token) => core.find(token, visit.now).await?,
-            None => None,
-        };
-        let state = match record {
-            Some(record) => match data::decode(&record.data) {
-                Ok(data) => {
-                    core.monitor.metrics.loaded.inc();
-                    if let Some(user_id) = &record.user_id {
-                        core.monitor.usage.seen(user_id, visit.now);
-                    }
-                    State::loaded(record, data)
-                }
-                Err(error) => {
-                    core.monitor.metrics.missed(Missed::Undecodable);
-                    let error = undecodable(&record, &error);
-                    tracing::warn!("{error}");
-                    if core.on_undecodable == OnUndecodable::Error {
-                        return Err(error);
-                    }
-                    let mut state = State::absent(D::default());
-                    state.undecodable = Some(record.id);
-                    state
-                }
-            },
-            None => State::absent(D::default()),
-        };
-        Ok(Arc::new(Self {
-            core,
-            visit,
-            turn: AsyncMutex::new(()),
-            state: Mutex::new(state),
-        }))
-    }
-
-    /// Stores what `change` makes of the newest data, in the session or in a new one.
-    async fn write<R: Send + 'static>(
-        &self,
-        change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
-    ) -> Result<R, SessionError> {
-        let _turn = self.turn().await?;
-        match self.record()? {
-            Some(record) => self.change(record, change).await,
-            None => self.create(change).await,
-        }
-    }
-
-    async fn create<R>(&self, mut change: impl FnMut(D) -> (Arc<D>, R)) -> Result<R, SessionError> {
-        self.state().check_open()?;
-        let core = &self.core;
-        let now = self.visit.now;
-        let (data, result) = change(D::default());
-        let token = Token::generate(now)?;
-        let absolute_expires_at = core.expiry.absolute_deadline(now);
-        let new = NewSession {
-            id: cuid2::create_id(),
-            session_id: token.session_id(),
-            token_hash: token.hash(),
-            user_id: None,
-            data: data::encode(&*data, core.max_data_size)?,
-            expires_at: core.expiry.deadline(now, absolute_expires_at, false),
-            absolute_expires_at,
-            user_agent: self.visit.user_agent.clone(),
-            ip: self.visit.ip.clone(),
-            now,
-        };
-        let untold = core.pipeline.create(new.clone()).await?;
-        let record = new.into_record();
-        self.state().created(record, data, token, untold)?;
-        Ok(result)
-    }
-
-    async fn change<R: Send + 'static>(
-        &self,
-        record: SessionRecord,
-        mut change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
-    ) -> Result<R, SessionError> {
-        let limit = self.core.max_data_size;
-        // What the last run of the closure made; it is the one that was committed.
-        let made = Arc::new(Mutex::new(None));
-        let apply: Apply = {
-            let made = Arc::clone(&made);
-            Box::new(move |current| {
-                let data: D =
-                    data::decode(&current.data).map_err(|error| undecodable(current, &error))?;
-                let before = data::to_json(&data)?;
-                let (data, result) = change(data);
-                let json = data::recode(&current.data, &before, &*data, limit)?;
-                *made.lock().unwrap_or_else(PoisonError::into_inner) = Some((data, result));
-                Ok(json.map_or(Change::Unchanged, Change::Data))
-            })
-        };
-        let updated = self.core.pipeline.update(record, self.visit.now, apply);
-        let Some(record) = updated.await? else {
-            self.state().found_ended();
-            return Err(SessionError::Ended);
-        };
-        let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // `update` returns a record only after it has applied the closure.
-        let (data, result) = made.ok_or(SessionError::Timeout)?;
-        self.state().updated(record, data);
-        Ok(result)
-    }
-}
-
-fn undecodable(record: &SessionRecord, error: &serde_json::Error) -> SessionError {
-    SessionError::Undecodable {
-        id: record.id.clone(),
-        // Not serde's own text, which quotes the data.
-        reason: format!("line {}, column {}", error.line(), error.column()),
-    }
-}
-
 impl<D> fmt::Debug for Session<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.inner.state();
@@ -374,39 +294,5 @@ impl<D> fmt::Debug for Session<D> {
             .field("id", &state.record().map(|record| &record.id))
             .field("is_new", &state.is_new)
             .finish_non_exhaustive()
-    }
-}
-
-#[rocket::async_trait]
-impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
-    type Error = SessionError;
-
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, SessionError> {
-        let loaded = match request.rocket().state::<Attached<D>>() {
-            Some(attached) => {
-                let slot = request.local_cache(Slot::<D>::empty);
-                let load = || async {
-                    let inner = Inner::load(Arc::clone(&attached.core), request).await?;
-                    if slot.is_answered.load(Ordering::Acquire) {
-                        inner.state().answered(true);
-                    }
-                    Ok(inner)
-                };
-                slot.session.get_or_init(load).await
-            }
-            None => &Err(SessionError::NotAttached),
-        };
-        match loaded {
-            Ok(inner) => Outcome::Success(Self {
-                inner: Arc::clone(inner),
-            }),
-            Err(error) => Outcome::Error((error.status(), error.clone())),
-        }
-    }
-}
-
-impl<D: TypedData> Sentinel for Session<D> {
-    fn abort(rocket: &Rocket<Ignite>) -> bool {
-        rocket.state::<Attached<D>>().is_none()
     }
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod background;
+mod batches;
 mod clock;
 mod config;
 mod cookie;
@@ -12,10 +13,12 @@ mod cross_site;
 mod data;
 mod error;
 mod events;
+mod evolution;
 mod expiry;
 mod fairing;
 mod guard;
 mod keys;
+mod load;
 mod login;
 mod metrics;
 mod monitor;
@@ -27,8 +30,10 @@ mod sweeper;
 mod token;
 mod usage;
 mod users;
+mod write;
 
 pub use admin::{SessionAdmin, SessionPage, SessionStats};
+pub use batches::clear_all;
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "app")]
 pub(crate) use config::describe as describe_figment;
@@ -43,8 +48,8 @@ pub use guard::Session;
 pub use keys::SessionKeys;
 pub use login::Login;
 pub use startup::database_url_from_env;
-pub use sweeper::{SweepReport, sweep_once, sweep_with_progress};
-pub use users::{UserSession, UserSessions};
+pub use sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
+pub use users::{UserSession, UserSessionPage, UserSessions};
 
 #[cfg(feature = "bench")]
 pub(crate) use {

@@ -14,12 +14,6 @@ use crate::store::{Census, StatsStore, StoreError, UsageDelta};
 /// Sessions up to this number are counted whenever somebody asks; that takes milliseconds.
 pub(crate) const COUNTED_AT_ONCE: u32 = 10_000;
 
-/// What is known of a table that is too large to be counted in time.
-pub(crate) const MANY: Census = Census {
-    active: COUNTED_AT_ONCE as u64 + 1,
-    signed_in: 0,
-};
-
 /// A sample of a large table waits this many times as long as the last one took: counting costs a
 /// percent of the time at most.
 const PATIENCE: u32 = 100;
@@ -93,7 +87,7 @@ impl Recorder {
         if let Err(error) = &census {
             tracing::warn!("live sessions could not be counted: {error}");
         }
-        self.write(census.ok())?;
+        self.write(census.ok().flatten())?;
         let forgotten_at = self.state().forgotten_at;
         if forgotten_at.is_none_or(|last| now - last >= FORGET_EVERY) {
             self.stats.forget(now - self.retention, now)?;
@@ -103,34 +97,34 @@ impl Recorder {
     }
 
     /// How many sessions are live, and whether that is exact: counted now if they are few. If not,
-    /// it is the last sample; only where there is none yet does who asks wait for the count.
-    pub(crate) fn census(&self, now: DateTime<Utc>) -> Result<(Census, bool), StoreError> {
+    /// it is the last sample; only where there is none yet does the caller wait for the count.
+    /// `None` where the table could never be counted in time.
+    pub(crate) fn census(&self, now: DateTime<Utc>) -> Result<(Option<Census>, bool), StoreError> {
         if let Some(census) = self.few(now)? {
-            return Ok((census, true));
+            return Ok((Some(census), true));
         }
         let (last, is_due) = {
             let state = self.state();
             (state.census, Instant::now() >= state.next_census)
         };
         let census = match last {
-            Some(census) => census,
-            None if is_due => self.count(now).unwrap_or(MANY),
-            None => MANY,
+            None if is_due => self.count(now).ok(),
+            last => last,
         };
         Ok((census, false))
     }
 
-    /// The same for the thread, which makes the samples.
-    fn sample(&self, now: DateTime<Utc>) -> Result<Census, StoreError> {
+    /// A sample of the thread; `None` where none can be made yet.
+    fn sample(&self, now: DateTime<Utc>) -> Result<Option<Census>, StoreError> {
         if let Some(census) = self.few(now)? {
-            return Ok(census);
+            return Ok(Some(census));
         }
         let state = self.state();
         match state.census {
-            last if Instant::now() < state.next_census => Ok(last.unwrap_or(MANY)),
+            last if Instant::now() < state.next_census => Ok(last),
             _ => {
                 drop(state);
-                self.count(now)
+                self.count(now).map(Some)
             }
         }
     }

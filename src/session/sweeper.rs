@@ -6,25 +6,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::background::{Background, Schedule, Stop};
+use super::batches::{self, BREATH};
 use super::clock::Clock;
 use super::metrics::{Call, whole};
 use super::monitor::Monitor;
-use crate::store::{SessionStore, StatsStore, StoreError, SweepBatch, SweepRecord, Swept};
+use crate::store::{SessionStore, StatsStore, StoreError, SweepRecord};
 
-/// Rows of the first delete of a pass.
-const FIRST_BATCH: u32 = 1000;
-
-/// Batches grow while they take less than this, and shrink when they take longer than twice this:
-/// many rows at a time cost the least, and nothing is to wait long for them.
-const GOOD_BATCH: Duration = Duration::from_millis(20);
-const SMALLEST_BATCH: u32 = 100;
-const LARGEST_BATCH: u32 = 20_000;
-
-/// Between two batches, for SQLite's other writers.
-const BREATH: Duration = Duration::from_millis(2);
+/// How much this server's clock and the database's may differ for a pass to be made.
+const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// The first pass comes this long after the start, and up to a random while later, so that
 /// instances that start together do not sweep together.
@@ -71,7 +63,7 @@ pub fn sweep_with_progress(
 ) -> Result<SweepReport, StoreError> {
     let start = Instant::now();
     let mut deleted = 0;
-    sweep_batches(store, now, false, |batch, _| {
+    batches::sweep(store, now, false, |batch, _| {
         deleted += batch.deleted;
         progress(deleted);
         std::thread::sleep(BREATH);
@@ -81,38 +73,21 @@ pub fn sweep_with_progress(
     Ok(SweepReport { deleted, elapsed })
 }
 
-/// A pass that hands over each batch with the time it took, and ends early when it is told to.
-fn sweep_batches(
-    store: &dyn SessionStore,
-    now: DateTime<Utc>,
-    handles: bool,
-    mut stop_after: impl FnMut(&Swept, Duration) -> bool,
-) -> Result<(), StoreError> {
-    let (mut limit, mut contended) = (FIRST_BATCH, false);
-    loop {
-        let start = Instant::now();
-        let batch = store.sweep(&SweepBatch {
-            now,
-            limit,
-            handles,
-            contended,
-        })?;
-        let took = start.elapsed();
-        if batch.deleted == 0 || stop_after(&batch, took) {
-            return Ok(());
+/// Refuses a sweep at `now`, by this server's clock, if the database's clock shows another time: an
+/// instance whose clock is ahead would delete sessions that live.
+///
+/// # Errors
+/// [`StoreError::ClockSkew`] when they differ by more than five minutes; and when the store fails.
+pub fn check_clock(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<(), StoreError> {
+    match store.clock()? {
+        Some(theirs) if (theirs - now).abs() > MAX_SKEW => {
+            Err(StoreError::ClockSkew { ours: now, theirs })
         }
-        if batch.contended != contended {
-            contended = batch.contended;
-            limit = FIRST_BATCH;
-        } else if took < GOOD_BATCH {
-            limit = (limit * 2).min(LARGEST_BATCH);
-        } else if took > GOOD_BATCH * 2 {
-            limit = (limit / 2).max(SMALLEST_BATCH);
-        }
+        _ => Ok(()),
     }
 }
 
-/// What makes passes, and keeps that it did.
+/// Runs sweep passes and records each in the statistics.
 pub(crate) struct Sweeper {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) stats: Option<Arc<dyn StatsStore>>,
@@ -149,18 +124,25 @@ impl Sweeper {
     /// One pass, which `stop`, asked after each batch, can end.
     ///
     /// # Errors
-    /// When the store fails; what was deleted until then stays deleted.
+    /// When the store fails, and what was deleted until then stays deleted; when the clocks differ.
     pub(crate) fn sweep(&self, mut stop: impl FnMut() -> bool) -> Result<SweepReport, StoreError> {
         let (start, started_at) = (Instant::now(), self.clock.now());
         let metrics = &self.monitor.metrics;
         metrics.sweeps.inc();
         let mut deleted = 0;
         let handles = self.monitor.has_hooks();
-        let result = sweep_batches(&*self.store, started_at, handles, |batch, took| {
-            deleted += batch.deleted;
-            metrics.called(Call::Sweep, batch.deleted, took);
-            self.monitor.swept(batch);
-            stop()
+        let checked = if self.clock.is_real() {
+            check_clock(&*self.store, started_at)
+        } else {
+            Ok(())
+        };
+        let result = checked.and_then(|()| {
+            batches::sweep(&*self.store, started_at, handles, |batch, took| {
+                deleted += batch.deleted;
+                metrics.called(Call::Sweep, batch.deleted, took);
+                self.monitor.swept(batch);
+                stop()
+            })
         });
         let elapsed = start.elapsed();
         metrics.swept(deleted, elapsed);

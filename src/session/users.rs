@@ -6,9 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::admin::is_no_text;
+use super::admin::{effective, is_no_text, page};
 use super::clock::Clock;
 use super::error::SessionError;
+use super::expiry::ExpiryPolicy;
 use super::monitor::Monitor;
 use super::pipeline::Pipeline;
 use crate::store::{
@@ -43,6 +44,7 @@ const MAX_LISTED: u32 = 1000;
 pub struct UserSessions {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
+    expiry: ExpiryPolicy,
     monitor: Arc<Monitor>,
     /// The session that asks.
     by: Option<Uuid>,
@@ -65,6 +67,16 @@ pub struct UserSession {
     pub expires_at: DateTime<Utc>,
 }
 
+/// One page of a user's sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserSessionPage {
+    /// Live sessions, newest token first.
+    pub sessions: Vec<UserSession>,
+    /// The cursor of the next page; `None` on the last one.
+    pub next: Option<Uuid>,
+}
+
 impl From<SessionRecord> for UserSession {
     fn from(record: SessionRecord) -> Self {
         Self {
@@ -82,11 +94,13 @@ impl UserSessions {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
+        expiry: ExpiryPolicy,
         monitor: Arc<Monitor>,
     ) -> Self {
         Self {
             pipeline,
             clock,
+            expiry,
             monitor,
             by: None,
         }
@@ -101,23 +115,44 @@ impl UserSessions {
         Self { by, ..self.clone() }
     }
 
-    /// The user's live sessions, the newest 1000 tokens, newest first.
+    /// The user's live sessions, the newest 1000 tokens, newest first. [`page`](Self::page) gives
+    /// the others.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, user_id: &str) -> Result<Vec<UserSession>, SessionError> {
+        Ok(self.page(user_id, MAX_LISTED, None).await?.sessions)
+    }
+
+    /// A page of at most `limit` of the user's live sessions, and at most 1000: the ones after the
+    /// cursor `after`, newest token first. It can be shorter and have a next one where stricter
+    /// timeouts were set since.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn page(
+        &self,
+        user_id: &str,
+        limit: u32,
+        after: Option<Uuid>,
+    ) -> Result<UserSessionPage, SessionError> {
         if is_no_text(user_id) {
-            return Ok(Vec::new());
+            return Ok(UserSessionPage::default());
         }
+        let now = self.clock.now();
         let query = ListSessions {
-            now: self.clock.now(),
-            after: None,
+            now,
+            after,
             user_id: Some(user_id.to_owned()),
-            limit: MAX_LISTED,
+            limit: limit.min(MAX_LISTED),
         };
-        let job = move |store: &dyn SessionStore| store.list(&query);
-        let sessions = self.pipeline.run(job).await?;
-        Ok(sessions.into_iter().map(Into::into).collect())
+        let job = move |store: &dyn SessionStore| page(store, query);
+        let (sessions, next) = self.pipeline.run(job).await?;
+        let sessions = effective(self.expiry, sessions, now);
+        Ok(UserSessionPage {
+            sessions: sessions.into_iter().map(Into::into).collect(),
+            next,
+        })
     }
 
     /// Ends the user's session with this public handle; whether there was one.

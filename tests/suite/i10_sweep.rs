@@ -1,10 +1,18 @@
 //! I10: the sweep deletes expired sessions alone, never blocks serving, goes on after an error,
 //! and stops promptly.
 
+use std::sync::Arc;
+
 use chrono::{TimeDelta, Utc};
-use rocket_diesel_sessions::{SessionAdmin, SessionStore, SweepBatch, sweep_once};
+use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::{
+    SessionAdmin, SessionConfig, SessionStore, Sessions, StoreError, SweepBatch, SystemClock,
+    check_clock, clear_all, sweep_once,
+};
 
 use crate::store::new_session;
+use crate::support::embedded::{Cart, rocket_with, run};
+use crate::support::hooked::HookedStore;
 use crate::support::local::application;
 use crate::support::{Database, Kind, Server, Visitor, metric, wait_until};
 
@@ -41,6 +49,40 @@ on_each_database! {
         let live = "SELECT count(*) AS n FROM sessions WHERE expires_at > CURRENT_TIMESTAMP";
         assert_eq!(database.number(live), 10_000);
         assert_eq!(sweep_once(&*store, Utc::now()).unwrap().deleted, 0);
+    }
+
+    fn i10_a_server_whose_clock_is_wrong_sweeps_nothing(database: &Database) {
+        create_expired(&*database.store(), 1000);
+        for (minutes, swept) in [(-6, false), (6, false), (-4, true)] {
+            let clock = Utc::now() + TimeDelta::minutes(minutes);
+            let store = Arc::new(HookedStore::with_clock(database.store(), clock));
+            let refused = matches!(
+                check_clock(&*store, Utc::now()),
+                Err(StoreError::ClockSkew { .. })
+            );
+            assert_eq!(refused, !swept);
+            run(async {
+                let set = |sessions: Sessions<Cart>| sessions.clock(Arc::new(SystemClock));
+                let (rocket, _) = rocket_with(store, SessionConfig::default(), set);
+                let client = Client::untracked(rocket).await.unwrap();
+                let admin = client.rocket().state::<SessionAdmin>().unwrap();
+                assert_eq!(admin.sweep().await.is_ok(), swept, "{minutes}");
+                let failures = metric(admin, "sessions_sweep_failures_total");
+                assert_eq!(failures, u64::from(!swept));
+            });
+        }
+        assert_eq!(database.sessions(), 0);
+    }
+
+    fn i2_clearing_ends_what_a_server_ahead_has_made(database: &Database) {
+        let store = database.store();
+        let mut ahead = new_session(None);
+        ahead.now += TimeDelta::minutes(3);
+        store.create(&[ahead, new_session(None)]).unwrap();
+        create_live(&*store, 3_000);
+        let mut sizes = Vec::new();
+        clear_all(&*store, Utc::now(), |batch| sizes.push(batch.len())).unwrap();
+        assert_eq!((sizes.iter().sum::<usize>(), database.sessions()), (3_002, 0));
     }
 
     fn i10_sweeps_share_the_work(database: &Database) {

@@ -65,4 +65,58 @@ on_each_database! {
         assert_ne!(returning.session()["sessionId"], old["sessionId"]);
         assert_ne!(returning.cookie, Some(cookie));
     }
+
+    fn i3_the_live_one_of_several_cookies_counts(database: &Database) {
+        run(async {
+            let (rocket, clock) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let ended = new_cookie(client).await;
+            get(client, "/destroy", Some(&ended)).await;
+            let live = new_cookie(client).await;
+            let unknown = signed(Uuid::now_v7(), [7; 32]);
+            for cookies in [
+                format!("{ended}; {live}"),
+                format!("{live}; {ended}"),
+                format!("{unknown}; {ended}; session=forged; {ended}; {live}"),
+            ] {
+                let answer = get(client, "/read", Some(&cookies)).await;
+                assert_eq!((answer.body.as_str(), answer.header("set-cookie")), ("1", None));
+            }
+            // Of two live ones, the newer; signing out ends both.
+            clock.advance(chrono::TimeDelta::milliseconds(1));
+            let newer = new_cookie(client).await;
+            get(client, "/count", Some(&newer)).await;
+            for cookies in [format!("{live}; {newer}"), format!("{newer}; {live}")] {
+                assert_eq!(get(client, "/read", Some(&cookies)).await.body, "2");
+            }
+            let out = get(client, "/logout", Some(&format!("{live}; {newer}"))).await;
+            assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
+            assert_eq!(database.sessions(), 0);
+        });
+    }
+
+    fn i3_a_changed_path_of_the_cookie_keeps_nobody_out(database: &Database) {
+        // The browser keeps the cookie of the old path, whose session the login has replaced.
+        let at = |path: &str| application(database, &format!("cookie.path = '{path}'")).0;
+        let (old, new) = (at("/"), at("/api"));
+        let mut visitor = Visitor::new(&old);
+        visitor.visit();
+        let former = visitor.cookie.clone().unwrap();
+        let mut visitor = Visitor::with_cookie(&new, former.clone());
+        let entered = visitor.enter("register", "ada", "correct horse battery staple");
+        assert_eq!(entered.status.code, 201, "{}", entered.body);
+        assert!(entered.header("set-cookie").unwrap().contains("Path=/api"));
+        let own = visitor.cookie.clone().unwrap();
+        let mut both = Visitor::with_cookie(&new, format!("{former}; {own}"));
+        assert_ne!(both.user_id(), Value::Null);
+    }
+
+    fn an_ipv4_address_is_kept_as_one(database: &Database) {
+        let (client, _) = application(database, "");
+        let address = "[::ffff:203.0.113.7]:4711".parse().unwrap();
+        let request = client.get("/api/session/test-session").remote(address);
+        assert_eq!(request.dispatch().status().code, 200);
+        let kept = "SELECT count(*) AS n FROM sessions WHERE ip = '203.0.113.7'";
+        assert_eq!(database.number(kept), 1);
+    }
 }

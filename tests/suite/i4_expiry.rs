@@ -1,12 +1,17 @@
 //! I4: expiry is strict, and no deadline moves back.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use rocket::http::Status;
-use rocket::serde::json::Value;
-use rocket_diesel_sessions::Clock;
+use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use rocket::futures::future::join;
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket::serde::json::Value;
+use rocket_diesel_sessions::{Clock, SessionConfig};
+
+use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
 use crate::support::local::application;
-use crate::support::{Database, Visitor, wait_until};
+use crate::support::{Database, Visitor, wait_for, wait_until};
 
 fn expires_at(session: &Value) -> DateTime<Utc> {
     session["expiresAt"].as_str().unwrap().parse().unwrap()
@@ -78,19 +83,76 @@ on_each_database! {
         assert_eq!(database.number(count), 1);
     }
 
-    fn i4_a_shorter_setting_moves_no_deadline_back(database: &Database) {
+    fn i4_a_shorter_setting_holds_at_once_and_moves_no_stored_deadline(database: &Database) {
         let (client, clock) = application(database, "");
         let mut visitor = Visitor::new(&client);
         visitor.visit();
+        let cookie = visitor.cookie.clone().unwrap();
         let before = expires_at(&visitor.session());
-        let (strict, strict_clock) = application(database, "idle_timeout = '1h'\ntouch_interval = '0s'");
-        assert!(strict_clock.now() >= clock.now());
-        let mut same = Visitor::with_cookie(&strict, visitor.cookie.clone().unwrap());
-        assert_eq!(same.visit(), 2);
-        wait_until("the activity is recorded", || {
-            database.number("SELECT count(*) AS n FROM sessions WHERE last_seen_at > created_at") == 1
+        for sessions in [
+            "idle_timeout = '1h'\ntouch_interval = '0s'",
+            "idle_timeout = '1h'\nabsolute_timeout = '1h'\ntouch_interval = '0s'",
+        ] {
+            let (strict, strict_clock) = application(database, sessions);
+            assert!(strict_clock.now() >= clock.now());
+            let mut same = Visitor::with_cookie(&strict, cookie.clone());
+            let shown = expires_at(&same.session());
+            assert!(shown - clock.now() <= TimeDelta::hours(1) + TimeDelta::seconds(30), "{shown}");
+            strict_clock.advance(TimeDelta::hours(2));
+            assert_eq!(same.session(), Value::Null);
+            let mut admin = Visitor::new(&strict);
+            let list = admin.get("/api/session/sessions");
+            assert_eq!(list.json()["sessions"], rocket::serde::json::json!([]));
+        }
+        assert_eq!(expires_at(&visitor.session()), before);
+    }
+
+    fn i4_a_write_after_the_deadline_is_refused(database: &Database) {
+        for path in ["/slow/count", "/slow/set"] {
+            run(async {
+                let day = std::time::Duration::from_secs(24 * 3600);
+                let config = SessionConfig { absolute_timeout: day, ..SessionConfig::default() };
+                let (rocket, clock) = rocket(database.store(), config);
+                let gate = Arc::clone(rocket.state::<Arc<Gate>>().unwrap());
+                let client = &Client::untracked(rocket).await.unwrap();
+                let cookie = &new_cookie(client).await;
+                clock.advance(TimeDelta::hours(24) - TimeDelta::microseconds(1));
+                // Let in at the last moment, and slow.
+                let other = async {
+                    gate.arrival().await;
+                    clock.advance(TimeDelta::microseconds(1));
+                    let refused = get(client, "/read", Some(cookie)).await;
+                    gate.open();
+                    refused
+                };
+                let (late, refused) = join(get(client, path, Some(cookie)), other).await;
+                assert_eq!((late.status, late.header("set-cookie")), (Status::Conflict, None));
+                assert_eq!(refused.body, "0", "{path}");
+            });
+        }
+    }
+
+    fn i4_a_session_that_was_refused_is_never_served_again(database: &Database) {
+        run(async {
+            let (rocket, clock) = rocket(database.store(), SessionConfig::default());
+            let gate = Arc::clone(rocket.state::<Arc<Gate>>().unwrap());
+            let client = &Client::untracked(rocket).await.unwrap();
+            let cookie = &new_cookie(client).await;
+            clock.advance(TimeDelta::hours(24) - TimeDelta::microseconds(1));
+            let touched = "SELECT count(*) AS n FROM sessions WHERE last_seen_at > created_at";
+            let other = async {
+                gate.arrival().await;
+                // The activity is recorded while the request is under way, not by its answer.
+                wait_for("the activity is recorded", async || database.number(touched) == 1).await;
+                assert_eq!(get(client, "/read", Some(cookie)).await.body, "1");
+                clock.advance(TimeDelta::hours(24));
+                assert_eq!(get(client, "/read", Some(cookie)).await.body, "0");
+                gate.open();
+            };
+            join(get(client, "/slow/count", Some(cookie)), other).await;
+            assert_eq!(get(client, "/read", Some(cookie)).await.body, "0");
+            assert_eq!(database.number(touched), 1);
         });
-        assert_eq!(expires_at(&same.session()), before);
     }
 
     fn i4_activity_is_recorded_only_when_due(database: &Database) {

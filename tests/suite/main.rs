@@ -20,6 +20,7 @@ mod failover;
 mod i10_sweep;
 mod i12_refused_by_name;
 mod i12_sqlite_files;
+mod i13_read_back;
 mod i1_no_lost_update;
 mod i2_no_resurrection;
 mod i3_no_fixation;

@@ -37,6 +37,70 @@ struct Other {
     count: Vec<u64>,
 }
 
+/// A release that calls its field by another name, and has retired one.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(crate = "rocket::serde", default)]
+struct Renamed {
+    visits: Visits,
+    #[serde(alias = "tags")]
+    labels: Vec<String>,
+    #[serde(skip_serializing)]
+    name: String,
+    first: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(crate = "rocket::serde", default)]
+struct Visits {
+    #[serde(alias = "count")]
+    number: u64,
+}
+
+#[get("/renamed/<label>")]
+async fn renamed(session: Session<Renamed>, label: String) -> Result<String, SessionError> {
+    let seen = session.update(move |data| {
+        if !data.name.is_empty() {
+            data.first = std::mem::take(&mut data.name);
+        }
+        data.labels.push(label.clone());
+        data.visits.number += 1;
+        format!(
+            "{} {} {}",
+            data.labels.join("+"),
+            data.visits.number,
+            data.first
+        )
+    });
+    seen.await
+}
+
+#[get("/read")]
+fn read(session: Session<Other>) -> String {
+    session.data().count.len().to_string()
+}
+
+#[get("/try")]
+fn try_read(session: Session<Other>) -> Result<String, SessionError> {
+    Ok(session.try_data()?.count.len().to_string())
+}
+
+#[get("/aside")]
+fn aside(_session: Session<Other>) -> &'static str {
+    "no data asked for"
+}
+
+#[get("/replace")]
+async fn replace(session: Session<Other>) -> Result<(), SessionError> {
+    session.set(Other { count: vec![1] }).await
+}
+
+#[get("/login/<user>")]
+async fn login(session: Session<Other>, user: &str) -> Result<String, SessionError> {
+    session.login(user).await?;
+    session.update(|data| data.count.push(1)).await?;
+    Ok(session.data().count.len().to_string())
+}
+
 #[get("/old")]
 async fn old(session: Session<Old>) -> Result<String, SessionError> {
     let counted = session.update(|data| {
@@ -71,7 +135,7 @@ async fn end(session: Session<Other>) -> Result<&'static str, SessionError> {
     Ok("ended")
 }
 
-fn client<D: rocket_diesel_sessions::TypedData>(
+pub(crate) fn client<D: rocket_diesel_sessions::TypedData>(
     database: &Database,
     on_undecodable: OnUndecodable,
     routes: Vec<rocket::Route>,
@@ -90,7 +154,7 @@ fn client<D: rocket_diesel_sessions::TypedData>(
     Client::untracked(rocket).unwrap()
 }
 
-fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
+pub(crate) fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
     let mut request = client.get(path.to_owned());
     if let Some(cookie) = cookie {
         request.add_header(Header::new("Cookie", cookie.to_owned()));
@@ -98,7 +162,7 @@ fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
     request.dispatch().into()
 }
 
-fn stored(database: &Database) -> Value {
+pub(crate) fn stored(database: &Database) -> Value {
     let query = rocket_diesel_sessions::ListSessions {
         now: chrono::Utc::now(),
         after: None,
@@ -159,6 +223,63 @@ on_each_database! {
         assert_eq!(answer.status, Status::InternalServerError);
         assert_eq!(answer.header("set-cookie"), None);
         assert_eq!(stored(database), json!({"count": 1}));
+    }
+
+    fn undecodable_data_that_is_an_error_locks_nobody_out(database: &Database) {
+        let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
+        let cookie = get(&old, "/old", None).cookie().unwrap();
+        let routes = routes![read, try_read, aside, replace, login, end];
+        let other = client::<Other>(database, OnUndecodable::Error, routes);
+        for path in ["/read", "/try", "/replace"] {
+            let answer = get(&other, path, Some(&cookie));
+            assert_eq!(answer.status, Status::InternalServerError, "{path}");
+            assert_eq!(answer.header("set-cookie"), None, "{path}");
+            assert_eq!(answer.body.is_empty(), path == "/read", "{path}");
+        }
+        assert_eq!(stored(database), json!({"count": 1}));
+        let answer = get(&other, "/aside", Some(&cookie));
+        assert_eq!((answer.status, answer.header("set-cookie")), (Status::Ok, None));
+        database.execute("INSERT INTO users (id, username, password_hash, is_admin, created_at, \
+            updated_at) VALUES ('ada', 'ada', '', false, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)");
+        let answer = get(&other, "/login/ada", Some(&cookie));
+        assert_eq!((answer.status, answer.body.as_str()), (Status::Ok, "1"));
+        let own = answer.cookie().unwrap();
+        assert_eq!(get(&other, "/read", Some(&own)).body, "1");
+        assert_eq!(get(&other, "/end", Some(&own)).status, Status::Ok);
+        assert_eq!(get(&other, "/end", Some(&cookie)).status, Status::Ok);
+        assert_eq!(database.sessions(), 0);
+    }
+
+    fn a_renamed_field_can_be_written_by_both_versions(database: &Database) {
+        let renamed = client::<Renamed>(database, OnUndecodable::Fresh, routes![renamed]);
+        let cookie = get(&renamed, "/renamed/a", None).cookie().unwrap();
+        // What the older version adds under the former names, at the top and below, with a field
+        // that neither knows.
+        for raw in [
+            r#"{"aaa":[1],"tags":["x"],"visits":{"aab":2,"count":7,"number":1},"labels":["a"]}"#,
+            r#"{"labels":["a"],"visits":{"number":1,"count":7,"aab":2},"tags":["x"],"aaa":[1]}"#,
+        ] {
+            database.execute(&format!("UPDATE sessions SET data = '{raw}'"));
+            assert_eq!(get(&renamed, "/renamed/b", Some(&cookie)).body, "a+b 2 ");
+            assert_eq!(stored(database), json!({
+                "aaa": [1], "visits": {"aab": 2, "number": 2}, "labels": ["a", "b"], "first": ""
+            }));
+        }
+        // A former name is read where it is the only one, and replaced.
+        database.execute(r#"UPDATE sessions SET data = '{"zzz":null,"tags":["x"]}'"#);
+        assert_eq!(get(&renamed, "/renamed/b", Some(&cookie)).body, "x+b 1 ");
+        assert_eq!(stored(database)["tags"], Value::Null);
+        assert!(stored(database).get("zzz").is_some());
+    }
+
+    fn a_retired_field_goes_with_the_next_write(database: &Database) {
+        let renamed = client::<Renamed>(database, OnUndecodable::Fresh, routes![renamed]);
+        let cookie = get(&renamed, "/renamed/a", None).cookie().unwrap();
+        database.execute(r#"UPDATE sessions SET data = '{"name":"Ada","other":{"name":1}}'"#);
+        assert_eq!(get(&renamed, "/renamed/a", Some(&cookie)).body, "a 1 Ada");
+        assert_eq!(stored(database), json!({
+            "visits": {"number": 1}, "labels": ["a"], "first": "Ada", "other": {"name": 1}
+        }));
     }
 
     fn data_that_is_no_json_is_never_overwritten(database: &Database) {

@@ -342,6 +342,11 @@ fn a_table_that_cannot_be_counted_in_time_fails_no_view() {
         );
         assert_eq!(Visitor::new(&client).get("/admin").status, Status::Ok);
     }
+    // What is not known is not recorded.
+    let hour = stats
+        .usage(chrono::Utc::now() - chrono::TimeDelta::hours(1))
+        .unwrap();
+    assert!(hour.iter().all(|hour| hour.peak_active == 0), "{hour:?}");
     // By the first view or by the thread: nobody tries it again so soon.
     assert!(
         stats.counts.load(Ordering::SeqCst) <= 2,

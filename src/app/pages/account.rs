@@ -6,9 +6,11 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
 use rocket::{Route, State, get, post, routes};
+use uuid::Uuid;
 
 use super::{ApiError, Frame, Notice, Page, PageResult, Users};
-use crate::app::account::{change_password, delete_user, no_such_device};
+use crate::app::account::{change_password, delete_user, devices, no_such_device};
+use crate::app::api::parse_cursor;
 use crate::app::device;
 use crate::app::fields::Fields;
 use crate::app::signed_in::{SignedIn, sign_in};
@@ -20,6 +22,10 @@ struct AccountPage<'a> {
     frame: Frame,
     user: &'a UserRecord,
     devices: Vec<Device>,
+    /// Whether these are the devices that signed in last.
+    is_first: bool,
+    /// The cursor of the page of those that signed in before.
+    next: Option<Uuid>,
     problem: Option<&'a str>,
 }
 
@@ -69,22 +75,28 @@ struct Confirm<'a> {
 
 const PATH: &str = "/account";
 
+/// Devices on a page.
+const DEVICES: u32 = 100;
+
 async fn show(
     signed_in: &SignedIn,
     users: &Users,
     sessions: &UserSessions,
+    after: Option<Uuid>,
     refused: Option<&ApiError>,
 ) -> PageResult {
     let user = signed_in.user(users).await?;
     let now = users.now();
     let device = |session| Device::of(session, &signed_in.id, now);
-    let list = sessions.list(&user.id).await?;
-    let mut devices: Vec<Device> = list.into_iter().map(device).collect();
+    let list = devices(signed_in, sessions, DEVICES, after).await?;
+    let mut devices: Vec<Device> = list.sessions.into_iter().map(device).collect();
     devices.sort_by_key(|device| (!device.is_current, std::cmp::Reverse(device.last_seen_at)));
     let page = AccountPage {
         frame: Frame::of_user(&signed_in.session, Some(&user)).await?,
         user: &user,
         devices,
+        is_first: after.is_none(),
+        next: list.next,
         problem: refused.map(ApiError::message),
     };
     match refused {
@@ -93,13 +105,16 @@ async fn show(
     }
 }
 
-#[get("/account")]
+#[get("/account?<after>")]
 async fn account(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
+    after: Option<&str>,
 ) -> PageResult {
-    show(&signed_in?, users, sessions, None).await
+    let signed_in = signed_in?;
+    let after = after.map(parse_cursor).transpose()?;
+    show(&signed_in, users, sessions, after, None).await
 }
 
 /// How a form that needs the password again goes on.
@@ -247,7 +262,7 @@ async fn password(
             Ok(Page::Next(PATH))
         }
         Err(error) if error.is_for_the_form() => {
-            show(&signed_in, users, sessions, Some(&error)).await
+            show(&signed_in, users, sessions, None, Some(&error)).await
         }
         Err(error) => Err(error.into()),
     }

@@ -64,7 +64,7 @@ async fn show(
     refused: Option<(&ApiError, &str)>,
 ) -> PageResult {
     let frame = Frame::of(session, users).await?;
-    let data = session.data();
+    let data = session.try_data()?;
     let stored_name = data.display_name.as_deref().unwrap_or_default();
     let page = Home {
         frame,

@@ -60,7 +60,7 @@ impl Frame {
     ) -> Result<Self, PageError> {
         let notice = Notice::take(session).await?;
         Ok(Self {
-            theme: session.data().theme.name(),
+            theme: session.try_data().unwrap_or_default().theme.name(),
             is_known: true,
             username: user.map(|user| user.username.clone()),
             is_admin: user.is_some_and(|user| user.is_admin),

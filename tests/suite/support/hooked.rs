@@ -20,6 +20,7 @@ pub(crate) enum Call<'a> {
 pub(crate) struct HookedStore {
     inner: Arc<DieselStore>,
     before: Box<dyn Fn(Call<'_>) + Send + Sync>,
+    clock: Option<DateTime<Utc>>,
 }
 
 impl HookedStore {
@@ -28,7 +29,21 @@ impl HookedStore {
         before: impl Fn(Call<'_>) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let before = Box::new(before);
-        Arc::new(Self { inner, before })
+        let clock = None;
+        Arc::new(Self {
+            inner,
+            before,
+            clock,
+        })
+    }
+
+    /// A store whose database has this clock.
+    pub(crate) fn with_clock(inner: Arc<DieselStore>, clock: DateTime<Utc>) -> Self {
+        Self {
+            inner,
+            before: Box::new(|_| {}),
+            clock: Some(clock),
+        }
     }
 }
 
@@ -77,6 +92,11 @@ impl SessionStore for HookedStore {
 
     fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping()
+    }
+
+    fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.clock
+            .map_or_else(|| self.inner.clock(), |clock| Ok(Some(clock)))
     }
 
     fn max_writers(&self) -> usize {

@@ -1,0 +1,196 @@
+//! Rows that another version of the data's type wrote: fields that it does not know, former names,
+//! and retired fields.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Error, Map, Value};
+
+use super::data::TypedData;
+
+/// Decodes that one row is worth in search of what its type knows; what is left counts as unknown.
+const MAX_TRIES: usize = 256;
+
+/// What serde's derived code says of a field that comes twice, also under two names.
+const DUPLICATE: &str = "duplicate field `";
+
+/// The data of a row that has a field under its present and a former name: the present one counts.
+/// `None` where that is not what is wrong with it.
+pub(super) fn decode_present_names<D: TypedData>(raw: &str) -> Option<D> {
+    present_names(raw).map(|(data, _)| data)
+}
+
+/// The data and the row without the former names.
+fn present_names<D: TypedData>(raw: &str) -> Option<(D, Value)> {
+    let mut value: Value = match serde_json::from_str::<D>(raw) {
+        Err(error) if duplicate(&error).is_some() => serde_json::from_str(raw).ok()?,
+        _ => return None,
+    };
+    let mut tries = MAX_TRIES;
+    loop {
+        let field = match D::deserialize(&value) {
+            Ok(data) => return Some((data, value)),
+            Err(error) => duplicate(&error)?,
+        };
+        remove_former::<D>(&mut value, &mut Vec::new(), &field, &mut tries)?;
+    }
+}
+
+/// The present name of a field that came twice.
+fn duplicate(error: &Error) -> Option<String> {
+    let message = error.to_string();
+    let (_, rest) = message.split_once(DUPLICATE)?;
+    rest.split_once('`').map(|(field, _)| field.to_owned())
+}
+
+/// Takes out of `root` the former name of `field`, which stands beside it in some object at or
+/// below `path`: the key without which the error is another one.
+fn remove_former<D: TypedData>(
+    root: &mut Value,
+    path: &mut Vec<String>,
+    field: &str,
+    tries: &mut usize,
+) -> Option<()> {
+    let object = at(root, path)?.as_object()?;
+    let keys: Vec<String> = object.keys().cloned().collect();
+    if object.contains_key(field) {
+        for key in keys.iter().filter(|key| *key != field) {
+            *tries = tries.checked_sub(1)?;
+            let taken = at(root, path)?.as_object_mut()?.remove(key)?;
+            match D::deserialize(&*root) {
+                Err(error) if duplicate(&error).as_deref() == Some(field) => {
+                    at(root, path)?.as_object_mut()?.insert(key.clone(), taken);
+                }
+                _ => return Some(()),
+            }
+        }
+    }
+    for key in keys {
+        path.push(key);
+        if at(root, path).is_some_and(|value| value.is_object())
+            && remove_former::<D>(root, path, field, tries).is_some()
+        {
+            return Some(());
+        }
+        path.pop();
+    }
+    None
+}
+
+fn at<'v>(root: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
+    path.iter().try_fold(root, |value, key| value.get_mut(key))
+}
+
+/// Applies to the row `raw` what changed between `before` and `after`, field by field. Fields that
+/// only `raw` has are kept if the type does not know them.
+///
+/// # Errors
+/// When one of the texts is no JSON.
+pub(super) fn keep_unknown<D: TypedData>(
+    raw: &str,
+    before: &str,
+    after: &str,
+) -> Result<String, Error> {
+    let root = match present_names::<D>(raw) {
+        Some((_, value)) => value,
+        None => serde_json::from_str(raw)?,
+    };
+    let (before, after) = (serde_json::from_str(before)?, serde_json::from_str(after)?);
+    let mut merge = Merge::<D> {
+        root: &root,
+        path: Vec::new(),
+        tries: MAX_TRIES,
+        marker: std::marker::PhantomData,
+    };
+    serde_json::to_string(&merge.apply(&root, &before, after))
+}
+
+struct Merge<'v, D> {
+    root: &'v Value,
+    /// Where in `root` it is at work.
+    path: Vec<&'v str>,
+    tries: usize,
+    marker: std::marker::PhantomData<fn() -> D>,
+}
+
+impl<'v, D: TypedData> Merge<'v, D> {
+    fn apply(&mut self, raw: &'v Value, before: &Value, after: Value) -> Value {
+        match (raw, before, after) {
+            (Value::Object(raw), Value::Object(before), Value::Object(after)) => {
+                Value::Object(self.apply_fields(raw, before, after))
+            }
+            (raw, before, after) if *before == after => raw.clone(),
+            (_, _, after) => after,
+        }
+    }
+
+    fn apply_fields(
+        &mut self,
+        raw: &'v Map<String, Value>,
+        before: &Map<String, Value>,
+        after: Map<String, Value>,
+    ) -> Map<String, Value> {
+        let mut merged = Map::new();
+        for (key, value) in raw.iter().filter(|(key, _)| !before.contains_key(*key)) {
+            self.path.push(key);
+            if !self.knows() {
+                merged.insert(key.clone(), value.clone());
+            }
+            self.path.pop();
+        }
+        for (key, value) in after {
+            let value = match (raw.get_key_value(&key), before.get(&key)) {
+                (Some((key, raw)), Some(before)) => {
+                    self.path.push(key);
+                    let value = self.apply(raw, before, value);
+                    self.path.pop();
+                    value
+                }
+                _ => value,
+            };
+            merged.insert(key, value);
+        }
+        merged
+    }
+
+    /// Returns whether the type reads the field at `path`: a field that comes twice is an error
+    /// only where it is read.
+    fn knows(&mut self) -> bool {
+        let Some(tries) = self.tries.checked_sub(1) else {
+            return false;
+        };
+        self.tries = tries;
+        let twice = Twice {
+            value: self.root,
+            path: &self.path,
+        };
+        serde_json::to_string(&twice)
+            .and_then(|json| serde_json::from_str::<D>(&json))
+            .is_err_and(|error| duplicate(&error).is_some())
+    }
+}
+
+/// A value whose field at `path` is written twice.
+struct Twice<'v> {
+    value: &'v Value,
+    path: &'v [&'v str],
+}
+
+impl Serialize for Twice<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (Value::Object(fields), [name, path @ ..]) = (self.value, self.path) else {
+            return self.value.serialize(serializer);
+        };
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in fields {
+            if key != name {
+                map.serialize_entry(key, value)?;
+                continue;
+            }
+            map.serialize_entry(key, &Twice { value, path })?;
+            if path.is_empty() {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        map.end()
+    }
+}

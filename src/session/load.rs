@@ -1,0 +1,150 @@
+//! How a request comes by its session: once, however many guards ask for it.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
+use rocket::tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use rocket::{Ignite, Rocket, Sentinel};
+
+use super::config::OnUndecodable;
+use super::core::{Attached, Core, Visit};
+use super::data::{self, TypedData};
+use super::error::SessionError;
+use super::guard::{Inner, Session};
+use super::metrics::Missed;
+use super::state::State;
+use crate::store::{SessionRecord, TouchSession};
+
+/// The place in a request where its session is kept once it was asked for.
+pub(crate) struct Slot<D> {
+    session: OnceCell<Result<Arc<Inner<D>>, SessionError>>,
+    is_answered: AtomicBool,
+}
+
+impl<D> Slot<D> {
+    pub(crate) fn empty() -> Self {
+        Self {
+            session: OnceCell::new(),
+            is_answered: AtomicBool::new(false),
+        }
+    }
+
+    /// The answer goes out: what asks for the session from now on can send no cookie.
+    pub(crate) fn answered(&self) {
+        self.is_answered.store(true, Ordering::Release);
+    }
+
+    /// What came of asking for the session; `None` if nothing in this request has.
+    pub(crate) fn get(&self) -> Option<&Result<Arc<Inner<D>>, SessionError>> {
+        self.session.get()
+    }
+}
+
+impl<D: TypedData> Inner<D> {
+    async fn load(core: Arc<Core>, request: &Request<'_>) -> Result<Arc<Self>, SessionError> {
+        let mut visit = core.visit(request);
+        let mut live = core.find(&mut visit).await?.into_iter();
+        let record = live.next();
+        let mut undecodable_error = None;
+        let state = match record {
+            Some(record) => match data::decode(&record.data) {
+                Ok(data) => {
+                    core.served(&visit, &record);
+                    State::loaded(record, data)
+                }
+                Err(error) => {
+                    core.monitor.metrics.missed(Missed::Undecodable);
+                    let error = undecodable(&record, &error);
+                    tracing::warn!("{error}");
+                    if core.on_undecodable == OnUndecodable::Error {
+                        undecodable_error = Some(error);
+                    }
+                    let mut state = State::absent(D::default());
+                    state.undecodable = Some(record.id);
+                    state
+                }
+            },
+            None => State::absent(D::default()),
+        };
+        Ok(Arc::new(Self {
+            core,
+            visit,
+            others: live.map(|record| record.id).collect(),
+            undecodable: undecodable_error,
+            is_data_missed: AtomicBool::new(false),
+            turn: AsyncMutex::new(()),
+            state: Mutex::new(state),
+        }))
+    }
+}
+
+impl Core {
+    /// Counts a session that was served, and records its activity when that is due: now, and not
+    /// when the answer goes out, because another request may have been refused by then.
+    fn served(&self, visit: &Visit, record: &SessionRecord) {
+        self.monitor.metrics.loaded.inc();
+        if let Some(user_id) = &record.user_id {
+            self.monitor.usage.seen(user_id, visit.now);
+        }
+        if !self.expiry.touch_due(record, visit.now) {
+            return;
+        }
+        let touch = TouchSession {
+            session_id: record.session_id,
+            now: visit.now,
+            expires_at: self.expiry.deadline(
+                visit.now,
+                record.absolute_expires_at,
+                record.user_id.is_some(),
+            ),
+            user_agent: visit.user_agent.clone(),
+            ip: visit.ip.clone(),
+        };
+        self.pipeline.touch(touch, record.expires_at);
+    }
+}
+
+pub(super) fn undecodable(record: &SessionRecord, error: &serde_json::Error) -> SessionError {
+    SessionError::Undecodable {
+        id: record.id.clone(),
+        // Not serde's own text, which quotes the data.
+        reason: format!("line {}, column {}", error.line(), error.column()),
+    }
+}
+
+#[rocket::async_trait]
+impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
+    type Error = SessionError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, SessionError> {
+        let loaded = match request.rocket().state::<Attached<D>>() {
+            Some(attached) => {
+                let slot = request.local_cache(Slot::<D>::empty);
+                let load = || async {
+                    let inner = Inner::load(Arc::clone(&attached.core), request).await?;
+                    if slot.is_answered.load(Ordering::Acquire) {
+                        inner.state().answered(true);
+                    }
+                    Ok(inner)
+                };
+                slot.session.get_or_init(load).await
+            }
+            None => &Err(SessionError::NotAttached),
+        };
+        match loaded {
+            Ok(inner) => Outcome::Success(Self {
+                inner: Arc::clone(inner),
+            }),
+            Err(error) => Outcome::Error((error.status(), error.clone())),
+        }
+    }
+}
+
+impl<D: TypedData> Sentinel for Session<D> {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        rocket.state::<Attached<D>>().is_none()
+    }
+}

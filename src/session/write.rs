@@ -1,0 +1,132 @@
+//! What changes a session's data: [`Session::update`](super::Session::update) and its kin.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use super::data::{self, TypedData};
+use super::error::SessionError;
+use super::expiry::is_expired;
+use super::guard::Inner;
+use super::load::undecodable;
+use super::pipeline::{Apply, Change};
+use super::token::Token;
+use crate::store::{NewSession, SessionRecord};
+
+/// When a visitor without a session gets one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Make {
+    /// When there is something to store that `D::default()` does not have.
+    WhenChanged,
+    Always,
+}
+
+impl<D: TypedData> Inner<D> {
+    /// Stores what `change` makes of the newest data, in the session or in a new one.
+    pub(super) async fn write<R: Send + 'static>(
+        &self,
+        change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
+    ) -> Result<R, SessionError> {
+        let _turn = self.turn().await?;
+        let now = self.core().clock.now();
+        match self.writable(now)? {
+            Some(record) => self.change(record, now, change).await,
+            None => self.create(now, Make::WhenChanged, change).await,
+        }
+    }
+
+    /// Makes the session if there is none.
+    pub(super) async fn start(&self) -> Result<(), SessionError> {
+        let _turn = self.turn().await?;
+        let now = self.core().clock.now();
+        if self.writable(now)?.is_some() {
+            return Ok(());
+        }
+        let unchanged = |data| (Arc::new(data), ());
+        self.create(now, Make::Always, unchanged).await
+    }
+
+    /// The stored session, `None` while there is none. One that has expired since its request was
+    /// let in is not written to: others have been refused it.
+    fn writable(&self, now: DateTime<Utc>) -> Result<Option<SessionRecord>, SessionError> {
+        let record = self.record()?;
+        match (&record, self.undecodable()) {
+            (Some(record), _) if is_expired(record, now) => {
+                self.state().found_ended();
+                Err(SessionError::Ended)
+            }
+            (None, Some(error)) => Err(error),
+            _ => Ok(record),
+        }
+    }
+
+    async fn create<R>(
+        &self,
+        now: DateTime<Utc>,
+        make: Make,
+        mut change: impl FnMut(D) -> (Arc<D>, R),
+    ) -> Result<R, SessionError> {
+        let (core, visit) = (self.core(), self.visit());
+        let default = D::default();
+        let before = data::to_json(&default)?;
+        let (data, result) = change(default);
+        let json = data::encode(&*data, core.max_data_size)?;
+        if make == Make::WhenChanged && json == before {
+            self.state().data = data;
+            return Ok(result);
+        }
+        self.state().check_open()?;
+        let token = Token::generate(now)?;
+        let absolute_expires_at = core.expiry.absolute_deadline(now);
+        let new = NewSession {
+            id: cuid2::create_id(),
+            session_id: token.session_id(),
+            token_hash: token.hash(),
+            user_id: None,
+            data: json,
+            expires_at: core.expiry.deadline(now, absolute_expires_at, false),
+            absolute_expires_at,
+            user_agent: visit.user_agent.clone(),
+            ip: visit.ip.clone(),
+            now,
+        };
+        let untold = core.pipeline.create(new.clone()).await?;
+        let record = new.into_record();
+        self.state().created(record, data, token, untold)?;
+        Ok(result)
+    }
+
+    async fn change<R: Send + 'static>(
+        &self,
+        record: SessionRecord,
+        now: DateTime<Utc>,
+        mut change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
+    ) -> Result<R, SessionError> {
+        let core = self.core();
+        let limit = core.max_data_size;
+        // What the last run of the closure made; it is the one that was committed.
+        let made = Arc::new(Mutex::new(None));
+        let apply: Apply = {
+            let made = Arc::clone(&made);
+            Box::new(move |current| {
+                let data: D =
+                    data::decode(&current.data).map_err(|error| undecodable(current, &error))?;
+                let before = data::to_json(&data)?;
+                let (data, result) = change(data);
+                let json = data::recode(&current.data, &before, &*data, limit)?;
+                *made.lock().unwrap_or_else(PoisonError::into_inner) = Some((data, result));
+                Ok(json.map_or(Change::Unchanged, Change::Data))
+            })
+        };
+        let updated = core.pipeline.update(record, now, apply);
+        let Some(record) = updated.await? else {
+            self.state().found_ended();
+            return Err(SessionError::Ended);
+        };
+        let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // `update` returns a record only after it has applied the closure.
+        let (data, result) = made.ok_or(SessionError::Timeout)?;
+        self.state().updated(core.expiry.effective(record), data);
+        Ok(result)
+    }
+}
