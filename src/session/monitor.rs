@@ -31,6 +31,10 @@ impl Monitor {
         })
     }
 
+    pub(crate) fn is_clock_real(&self) -> bool {
+        self.clock.is_real()
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }

@@ -1,7 +1,7 @@
 //! What requests ask of the store, and how each gets its answer.
 
 use std::any::Any;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rocket::tokio::sync::oneshot;
@@ -38,7 +38,6 @@ impl From<SessionError> for Failure {
 /// that it was given up.
 pub(super) struct Job<W, T> {
     pub(super) work: W,
-    pub(super) came: Instant,
     pub(super) deadline: Instant,
     /// When its row was first found held by another transaction.
     pub(super) held_since: Option<Instant>,
@@ -52,7 +51,6 @@ impl<W, T> Job<W, T> {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             work,
-            came: Instant::now(),
             deadline,
             held_since: None,
             reply,
@@ -74,25 +72,42 @@ impl<W, T> Job<W, T> {
     pub(super) fn fail(self, error: SessionError) {
         self.answer(Err(error.into()));
     }
-
-    /// The present time of a job whose caller read the clock at `now`: what has passed in the queue
-    /// is added, so that a session which expires there is not written any more.
-    pub(super) fn present(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        later(now, self.came)
-    }
 }
 
-/// The time `now` and what has passed since it was read at `came`.
-pub(super) fn later(now: DateTime<Utc>, came: Instant) -> DateTime<Utc> {
-    let micros = i64::try_from(came.elapsed().as_micros()).unwrap_or(i64::MAX);
-    now.checked_add_signed(TimeDelta::microseconds(micros))
-        .unwrap_or(now)
+/// A time that was read from the clock, and what has passed since then: whatever waits in the queue
+/// may come too late for its session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    now: DateTime<Utc>,
+    /// `None` where the clock stands still until a test moves it.
+    read: Option<Instant>,
+}
+
+impl Moment {
+    pub(super) fn new(now: DateTime<Utc>, is_clock_real: bool) -> Self {
+        Self {
+            now,
+            read: is_clock_real.then(Instant::now),
+        }
+    }
+
+    /// The time that was read.
+    pub(super) fn then(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// The present time.
+    pub(super) fn present(&self) -> DateTime<Utc> {
+        let passed = self.read.map_or(Duration::ZERO, |read| read.elapsed());
+        let passed = TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX);
+        self.now.checked_add_signed(passed).unwrap_or(self.now)
+    }
 }
 
 /// An update of one session, with the row as its request last saw it.
 pub(super) struct Update {
     pub(super) session: SessionRecord,
-    pub(super) now: DateTime<Utc>,
+    pub(super) now: Moment,
     pub(super) apply: Apply,
 }
 

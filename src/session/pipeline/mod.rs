@@ -133,6 +133,7 @@ impl Pipeline {
             writers: store.max_writers().min(writers),
             timeout: options.timeout,
             patience,
+            is_clock_real: monitor.is_clock_real(),
         };
         let (nudge, nudged) = channel();
         let shared = Arc::new(Shared {
@@ -168,19 +169,19 @@ impl Pipeline {
     pub(crate) async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
         let (job, answer) = Job::new(id, self.deadline());
         let deadline = job.deadline;
-        let mut touch = None;
+        let mut seen = None;
         let queued = self.checked(deadline, |queue| {
-            touch = queue.push_load(job)?;
+            seen = queue.push_load(job)?;
             Ok(())
         });
         let queued = queued.await;
         let mut record = self.answer(queued, deadline, answer).await?;
-        if let (Some(record), Some(touch)) = (&mut record, touch)
-            && record.expires_at > touch.now
+        if let (Some(record), Some(seen)) = (&mut record, seen)
+            && record.expires_at > seen.first
         {
-            let deadline = touch.expires_at.min(record.absolute_expires_at);
+            let deadline = seen.until.min(record.absolute_expires_at);
             record.expires_at = record.expires_at.max(deadline);
-            record.last_seen_at = record.last_seen_at.max(touch.now);
+            record.last_seen_at = record.last_seen_at.max(seen.last);
         }
         Ok(record)
     }
@@ -208,7 +209,7 @@ impl Pipeline {
     ) -> Result<Option<SessionRecord>, SessionError> {
         let update = Update {
             session,
-            now,
+            now: self.shared.queue.moment(now),
             apply,
         };
         self.write(update, WriteJob::Update).await

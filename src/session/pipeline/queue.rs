@@ -8,6 +8,7 @@
 //! together in its next turn instead of refusing each other. A job whose row another transaction
 //! holds is put off for a moment, so that no worker waits for the row.
 
+mod activity;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use self::state::{Activity, State};
-use super::job::{LoadJob, WriteJob};
+use self::state::State;
+use super::job::{LoadJob, Moment, WriteJob};
 use super::untold::Undo;
 use crate::session::SessionError;
 use crate::store::{SessionRecord, TouchSession, Withdrawal};
 
+pub(super) use self::activity::Seen;
 pub(super) use self::turn::{Bench, Parts, Turn, TurnId, WriteTurn};
 
 /// A turn that has taken this long keeps no other from beginning: the database is slow, far away
@@ -54,6 +56,8 @@ pub(super) struct Limits {
     pub(super) timeout: Duration,
     /// A turn that takes longer is stuck in the store.
     pub(super) patience: Duration,
+    /// Whether the clock that callers read goes on by itself.
+    pub(super) is_clock_real: bool,
 }
 
 pub(super) struct Queue {
@@ -81,12 +85,12 @@ impl Queue {
         }
     }
 
-    /// Takes in a load; also returns the activity of its session that is still to be written.
-    pub(super) fn push_load(&self, job: LoadJob) -> Result<Option<TouchSession>, SessionError> {
+    /// Takes in a load; also returns what is known of its session's use that is still to be written.
+    pub(super) fn push_load(&self, job: LoadJob) -> Result<Option<Seen>, SessionError> {
         let state = self.open(|state| state.loads.len())?;
-        let touch = state.touch_of(job.work);
+        let seen = state.touches.seen(&job.work);
         self.push(state, |state| state.loads.push_back(job));
-        Ok(touch)
+        Ok(seen)
     }
 
     pub(super) fn push_write(&self, job: WriteJob) -> Result<(), SessionError> {
@@ -98,13 +102,10 @@ impl Queue {
     /// Takes in activity of a session that ends at `alive_until` without it, or leaves it out when
     /// there is too much: the session's next request brings it again.
     pub(super) fn push_touch(&self, touch: TouchSession, alive_until: DateTime<Utc>) {
-        let activity = Activity {
-            touch,
-            alive_until,
-            came: Instant::now(),
-        };
+        let came = self.moment(touch.now);
         let mut state = self.lock();
-        state.push_touch(activity, self.limits.waiting);
+        let most = self.limits.waiting;
+        state.touches.push(touch, alive_until, came, most);
         self.wake(state);
     }
 
@@ -124,6 +125,11 @@ impl Queue {
         }
         state.undos.push((Instant::now() + wait, undo));
         self.wake(state);
+    }
+
+    /// The moment in which a caller read the clock.
+    pub(super) fn moment(&self, now: DateTime<Utc>) -> Moment {
+        Moment::new(now, self.limits.is_clock_real)
     }
 
     /// Keeps a change of a token in mind while it is being made; returns its number.

@@ -75,7 +75,7 @@ fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
     for _ in 0..1000 {
         let update = Update {
             session: session.clone(),
-            now: session.created_at,
+            now: pipeline.shared.queue.moment(session.created_at),
             apply: increment(),
         };
         let (job, answer) = Job::new(update, pipeline.deadline());

@@ -91,6 +91,7 @@ impl Untold {
             writers: 1,
             timeout: Duration::ZERO,
             patience: Duration::ZERO,
+            is_clock_real: true,
         };
         Self {
             undo: None,

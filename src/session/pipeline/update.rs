@@ -110,7 +110,7 @@ impl Group {
                         current.data = data;
                         is_changed = true;
                     }
-                    written_at = written_at.max(Some(job.work.now));
+                    written_at = written_at.max(Some(job.work.now.then()));
                     kept.push(job);
                 }
                 Ok(Err(error)) => job.fail(error),
@@ -183,5 +183,5 @@ impl Group {
 
 /// Returns whether the session has expired by now, for a job whose caller read the clock before.
 fn is_over(session: &SessionRecord, job: &UpdateJob) -> bool {
-    is_expired(session, job.present(job.work.now))
+    is_expired(session, job.work.now.present())
 }

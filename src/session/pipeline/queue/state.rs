@@ -5,48 +5,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::activity::Touches;
 use super::turn::{Bench, Kind, Parts, Running, Turn, TurnId, WriteTurn};
 use super::{LONG, LONGEST_CLOSURE, Limits, Stuck};
-use crate::session::pipeline::job::{LoadJob, UpdateJob, WriteJob, later};
+use crate::session::pipeline::job::{LoadJob, UpdateJob, WriteJob};
 use crate::session::pipeline::untold::Undo;
 use crate::session::pipeline::update::Group;
-use crate::store::{SessionRecord, TouchSession, Withdrawal};
+use crate::store::{SessionRecord, Withdrawal};
 
 /// Touches wait for loads no longer than this.
 const TOUCH_WAIT: Duration = Duration::from_millis(100);
-
-/// A touch that is to be written while its session lives.
-#[derive(Clone)]
-pub(super) struct Activity {
-    pub(super) touch: TouchSession,
-    /// The session's deadline without it.
-    pub(super) alive_until: DateTime<Utc>,
-    pub(super) came: Instant,
-}
-
-impl Activity {
-    /// Returns whether the session is alive by now. If not, a request may have been refused, and
-    /// the session must not come back.
-    fn is_in_time(&self) -> bool {
-        later(self.touch.now, self.came) < self.alive_until
-    }
-
-    /// Two touches of one session are as good as one: the later times count.
-    fn merge(&mut self, other: Self) {
-        let (kept, touch) = (&mut self.touch, other.touch);
-        kept.expires_at = kept.expires_at.max(touch.expires_at);
-        self.alive_until = self.alive_until.max(other.alive_until);
-        if touch.now >= kept.now {
-            kept.now = touch.now;
-            kept.user_agent = touch.user_agent.or(kept.user_agent.take());
-            kept.ip = touch.ip.or(kept.ip.take());
-            self.came = other.came;
-        }
-    }
-}
 
 /// A change of a token that is being made.
 pub(super) struct Attempt {
@@ -58,11 +28,7 @@ pub(super) struct Attempt {
 pub(super) struct State {
     pub(super) loads: VecDeque<LoadJob>,
     pub(super) writes: VecDeque<WriteJob>,
-    touches: HashMap<Uuid, Activity>,
-    /// When the first of the touches came.
-    touched_at: Option<Instant>,
-    /// Touches of turns that are under way.
-    touching: HashMap<Uuid, Activity>,
+    pub(super) touches: Touches,
     /// Jobs whose rows were held, and when they are tried again.
     pub(super) deferred: Vec<(Instant, WriteJob)>,
     /// Tokens to take back, and when that is tried.
@@ -99,25 +65,6 @@ impl State {
             },
             other => self.writes.push_back(other),
         }
-    }
-
-    pub(super) fn push_touch(&mut self, activity: Activity, most: usize) {
-        let is_full = self.touches.len() >= most;
-        match self.touches.entry(activity.touch.session_id) {
-            Entry::Occupied(mut entry) => entry.get_mut().merge(activity),
-            Entry::Vacant(_) if is_full => return,
-            Entry::Vacant(entry) => {
-                entry.insert(activity);
-            }
-        }
-        self.touched_at.get_or_insert_with(Instant::now);
-    }
-
-    /// The activity of a session that is still to be written.
-    pub(super) fn touch_of(&self, session_id: Uuid) -> Option<TouchSession> {
-        let activity = self.touches.get(&session_id);
-        let activity = activity.or_else(|| self.touching.get(&session_id))?;
-        activity.is_in_time().then(|| activity.touch.clone())
     }
 
     fn can_load(&self, limits: Limits, now: Instant) -> bool {
@@ -173,7 +120,8 @@ impl State {
             let write = self.writes.front().map(WriteJob::deadline);
             let is_older = write.is_some_and(|write| load.is_none_or(|load| write <= load));
             let are_touches_due = self
-                .touched_at
+                .touches
+                .since()
                 .is_some_and(|touched| now.duration_since(touched) >= TOUCH_WAIT);
             let has_undos = self.undos.iter().any(|(due, _)| self.is_due(*due, now));
             if is_older || are_touches_due || has_undos || !can_load {
@@ -255,18 +203,7 @@ impl State {
                 }
             }
         }
-        let touched: Vec<Uuid> = self.touches.keys().take(max_batch).copied().collect();
-        for id in touched {
-            if let Some(activity) = self.touches.remove(&id)
-                && activity.is_in_time()
-            {
-                turn.touches.push(activity.touch.clone());
-                self.touching.insert(id, activity);
-            }
-        }
-        if self.touches.is_empty() {
-            self.touched_at = None;
-        }
+        turn.touches = self.touches.take(max_batch);
         (turn, sessions)
     }
 
@@ -288,7 +225,7 @@ impl State {
             return;
         };
         for id in &touched {
-            self.touching.remove(id);
+            self.touches.written(id);
         }
         for id in &sessions {
             let mut waiting = self.busy.remove(id).unwrap_or_default();

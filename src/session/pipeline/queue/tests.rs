@@ -17,6 +17,7 @@ fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
         writers,
         timeout: Duration::from_secs(2),
         patience: Duration::from_secs(5),
+        is_clock_real: true,
     })
 }
 
@@ -48,7 +49,7 @@ fn record(session_id: Uuid) -> SessionRecord {
 fn update(session_id: Uuid) -> (WriteJob, Answer<Option<SessionRecord>>) {
     let work = Update {
         session: record(session_id),
-        now: DateTime::UNIX_EPOCH,
+        now: Moment::new(DateTime::UNIX_EPOCH, false),
         apply: Box::new(|_| Ok(Change::Unchanged)),
     };
     let (job, answer) = Job::new(work, later());

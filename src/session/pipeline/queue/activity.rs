@@ -1,0 +1,146 @@
+//! Activity of sessions that is still to be written.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::session::pipeline::job::Moment;
+use crate::store::TouchSession;
+
+/// A touch that is to be written while its session lives.
+struct Activity {
+    touch: TouchSession,
+    /// The session's deadline without it.
+    alive_until: DateTime<Utc>,
+    came: Moment,
+}
+
+impl Activity {
+    /// Returns whether the session is alive by now. If not, a request may have been refused, and
+    /// the session must not come back.
+    fn is_in_time(&self) -> bool {
+        self.came.present() < self.alive_until
+    }
+
+    /// Returns whether both can be written as one: the session is alive at the later touch without
+    /// the earlier one.
+    fn can_take(&self, other: &Self) -> bool {
+        other.touch.now < self.alive_until
+    }
+
+    /// Two touches of one session are as good as one: the later times count.
+    fn merge(&mut self, other: Self) {
+        let (kept, touch) = (&mut self.touch, other.touch);
+        kept.expires_at = kept.expires_at.max(touch.expires_at);
+        if touch.now >= kept.now {
+            kept.now = touch.now;
+            kept.user_agent = touch.user_agent.or(kept.user_agent.take());
+            kept.ip = touch.ip.or(kept.ip.take());
+            self.came = other.came;
+        }
+    }
+}
+
+/// What is known of a session's use beyond its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session::pipeline) struct Seen {
+    /// The first time. All of it counts only if the session was alive then.
+    pub(in crate::session::pipeline) first: DateTime<Utc>,
+    pub(in crate::session::pipeline) last: DateTime<Utc>,
+    /// The deadline that follows.
+    pub(in crate::session::pipeline) until: DateTime<Utc>,
+}
+
+/// Touches that wait, and those of turns that are under way.
+#[derive(Default)]
+pub(super) struct Touches {
+    /// Touches of a session that cannot be written as one stand in their order.
+    waiting: HashMap<Uuid, Vec<Activity>>,
+    /// When the first of the touches came.
+    since: Option<Instant>,
+    writing: HashMap<Uuid, Activity>,
+}
+
+impl Touches {
+    /// Takes in a touch of a session that ends at `alive_until` without it, unless touches of `most`
+    /// sessions wait already.
+    pub(super) fn push(
+        &mut self,
+        touch: TouchSession,
+        alive_until: DateTime<Utc>,
+        came: Moment,
+        most: usize,
+    ) {
+        let is_full = self.waiting.len() >= most;
+        if is_full && !self.waiting.contains_key(&touch.session_id) {
+            return;
+        }
+        let waiting = self.waiting.entry(touch.session_id).or_default();
+        let activity = Activity {
+            touch,
+            alive_until,
+            came,
+        };
+        match waiting.last_mut() {
+            Some(last) if last.can_take(&activity) => last.merge(activity),
+            _ => waiting.push(activity),
+        }
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// When the first of the touches that wait came.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Takes a touch each of at most `most` sessions, to be written.
+    pub(super) fn take(&mut self, most: usize) -> Vec<TouchSession> {
+        let sessions: Vec<Uuid> = self.waiting.keys().take(most).copied().collect();
+        let mut taken = Vec::with_capacity(sessions.len());
+        for id in sessions {
+            let Some(mut waiting) = self.waiting.remove(&id) else {
+                continue;
+            };
+            let first = waiting.remove(0);
+            if !waiting.is_empty() {
+                self.waiting.insert(id, waiting);
+            }
+            if first.is_in_time() {
+                taken.push(first.touch.clone());
+                self.writing.insert(id, first);
+            }
+        }
+        if self.waiting.is_empty() {
+            self.since = None;
+        }
+        taken
+    }
+
+    /// The touch of a session was written, or will not be.
+    pub(super) fn written(&mut self, session_id: &Uuid) {
+        self.writing.remove(session_id);
+    }
+
+    /// What is known of a session's use that is still to be written.
+    pub(super) fn seen(&self, session_id: &Uuid) -> Option<Seen> {
+        let waiting = self.waiting.get(session_id).into_iter().flatten();
+        let mut touches = self.writing.get(session_id).into_iter().chain(waiting);
+        let first = touches.next().filter(|first| first.is_in_time())?;
+        let mut seen = Seen {
+            first: first.touch.now,
+            last: first.touch.now,
+            until: first.touch.expires_at,
+        };
+        for later in touches {
+            seen.last = seen.last.max(later.touch.now);
+            seen.until = seen.until.max(later.touch.expires_at);
+        }
+        Some(seen)
+    }
+}
