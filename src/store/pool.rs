@@ -89,6 +89,9 @@ impl ManageConnection for Manager {
     }
 }
 
+/// A connection on loan.
+pub(super) type Pooled = PooledConnection<Manager>;
+
 /// The pool, which opens its connections when they are first needed.
 pub(super) struct Connections {
     url: DatabaseUrl,

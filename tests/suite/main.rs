@@ -16,6 +16,7 @@ mod command_line;
 mod command_line_users;
 mod connections;
 mod failover;
+mod held_rows;
 mod i10_sweep;
 mod i1_no_lost_update;
 mod i2_no_resurrection;
