@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::connect::{self, Opening};
 use super::connection::AnyConnection;
+use super::contention::{Contention, HeldRows};
 use super::migrations::{self, Direction};
-use super::pool::Connections;
+use super::pool::{Connections, Lease};
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::row::{self, SessionRow};
@@ -20,9 +21,9 @@ use super::schema::sessions;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::{
-    DatabaseUrl, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation, RotateSession,
-    SessionRecord, SessionStore, StoreError, StoreOptions, SweepBatch, Swept, WriteBatch, Written,
-    login, users,
+    DatabaseUrl, Deleted, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
+    RotateOutcome, RotateSession, SaveOutcome, SessionRecord, SessionStore, StoreError,
+    StoreOptions, SweepBatch, Swept, Withdrawal, WriteBatch, Written, login, users, withdraw,
 };
 
 /// How often a job is run again that lost to another transaction.
@@ -49,6 +50,7 @@ pub struct DieselStore {
     /// SQLite has one writer. Who waits here wakes up at once, unlike with its busy timeout, which
     /// is left to order processes.
     writer: Mutex<()>,
+    contention: Contention,
 }
 
 impl DieselStore {
@@ -79,6 +81,7 @@ impl DieselStore {
             connections: Connections::new(url, &options),
             options,
             writer: Mutex::new(()),
+            contention: Contention::default(),
         }
     }
 
@@ -157,6 +160,44 @@ impl DieselStore {
         self.write_with(OnLock::Tell, job)
     }
 
+    /// Runs a batch that must not wait long for a held row: if the usual statements meet one, or have
+    /// met one lately, those run that leave held rows out. `has_held` returns whether they did.
+    fn change_around_held<T>(
+        &self,
+        has_held: impl Fn(&T) -> bool,
+        mut job: impl FnMut(&mut AnyConnection, HeldRows) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if !self.contention.is_recent() {
+            let mut ran = Duration::ZERO;
+            let changed = self.change_batch(|connection| {
+                let start = Instant::now();
+                let result = job(connection, HeldRows::Wait);
+                ran = start.elapsed();
+                result
+            });
+            match changed {
+                Err(error) if self.may_have_met_held_row(&error, ran) => self.contention.record(),
+                changed => return changed,
+            }
+        }
+        let changed = self.change_batch(|connection| job(connection, HeldRows::Skip))?;
+        if has_held(&changed) {
+            self.contention.record();
+        }
+        Ok(changed)
+    }
+
+    /// Returns whether a batch that failed after `ran` has waited for a row. Where the server's
+    /// messages are in another language, only the time shows it.
+    fn may_have_met_held_row(&self, error: &StoreError, ran: Duration) -> bool {
+        match (&self.url, error) {
+            (DatabaseUrl::Sqlite(_), _) => false,
+            (_, StoreError::Locked(_)) => true,
+            (_, StoreError::Query(_)) => ran >= self.options.timeout / 4,
+            _ => false,
+        }
+    }
+
     fn write_with<T>(
         &self,
         on_lock: OnLock,
@@ -180,7 +221,7 @@ impl DieselStore {
     ) -> Result<T, StoreError> {
         let start = Instant::now();
         let deadline = start + self.options.timeout;
-        let mut connection = self.connections.checkout(self.options.timeout)?;
+        let mut connection = self.usable_connection(self.options.timeout)?;
         let mut tries = 0;
         loop {
             match job(&mut connection) {
@@ -191,6 +232,10 @@ impl DieselStore {
                 {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(u64::from(tries)));
+                }
+                Err(StoreError::Busy { .. }) => {
+                    let waited = start.elapsed();
+                    return Err(StoreError::Busy { waited });
                 }
                 Err(error @ StoreError::Broken(_)) => {
                     self.connections.mark_broken(&mut connection);
@@ -206,11 +251,46 @@ impl DieselStore {
                     }
                     // Given back first: it may be the pool's last one.
                     drop(connection);
-                    connection = self.connections.checkout(left)?;
+                    connection = self.usable_connection(left)?;
+                }
+                // Nothing was run, whatever it was. All older connections have such statements.
+                Err(error) if error.is_stale_statement() => {
+                    self.connections.mark_broken(&mut connection);
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if !connection.is_older_than(start) || left.is_zero() {
+                        return Err(error);
+                    }
+                    drop(connection);
+                    connection = self.usable_connection(left)?;
                 }
                 result => return result,
             }
         }
+    }
+
+    /// Waits for a connection that the server has not closed while it was idle: what is sent on
+    /// a closed one fails, and may not be sent again if it writes.
+    fn usable_connection(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut connection = self.connections.checkout(left)?;
+            if is_closed(&mut connection) {
+                connection.discard();
+            } else {
+                return Ok(connection);
+            }
+        }
+    }
+}
+
+/// Returns whether the database is known to have closed a connection.
+fn is_closed(connection: &mut AnyConnection) -> bool {
+    match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(_) => false,
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(connection) => postgres::is_closed(connection),
     }
 }
 
@@ -221,10 +301,10 @@ enum OnLock {
     Tell,
 }
 
-/// Whether a job did nothing because of another transaction.
+/// Returns whether a job did nothing because of another transaction.
 fn is_worth_another(error: &StoreError, on_lock: OnLock) -> bool {
     match error {
-        StoreError::Serialization(_) => true,
+        StoreError::Serialization(_) | StoreError::Busy { .. } => true,
         StoreError::Locked(_) => on_lock == OnLock::Again,
         _ => false,
     }
@@ -240,6 +320,12 @@ impl fmt::Debug for DieselStore {
 }
 
 diesel::alias!(sessions as old: OldSessions);
+
+fn delete(connection: &mut AnyConnection, ids: &[String]) -> QueryResult<Vec<String>> {
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(ids)))
+        .returning(sessions::id)
+        .get_results(connection)
+}
 
 /// Runs the database's own version of a statement.
 macro_rules! on_database {
@@ -271,7 +357,16 @@ impl SessionStore for DieselStore {
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
-        self.change_batch(|connection| Ok(on_database!(connection, write(batch))))
+        if batch.saves.is_empty() {
+            // New rows meet no held one, and touches leave held ones out.
+            return self.change_batch(|connection| {
+                Ok(on_database!(connection, write(batch, HeldRows::Wait)))
+            });
+        }
+        self.change_around_held(
+            |written: &Written| written.saved.contains(&SaveOutcome::Held),
+            |connection, held_rows| Ok(on_database!(connection, write(batch, held_rows))),
+        )
     }
 
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
@@ -287,11 +382,47 @@ impl SessionStore for DieselStore {
     }
 
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        self.change_batch(|connection| {
-            let rows = sessions::table.filter(sessions::id.eq_any(ids));
-            Ok(diesel::delete(rows)
-                .returning(sessions::id)
-                .get_results(connection)?)
+        self.change_batch(|connection| Ok(delete(connection, ids)?))
+    }
+
+    fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
+        self.change_around_held(
+            |outcomes: &Vec<RotateOutcome>| outcomes.contains(&RotateOutcome::Held),
+            |connection, held_rows| Ok(on_database!(connection, try_rotate(rotations, held_rows))),
+        )
+    }
+
+    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
+        self.change_around_held(
+            |deleted: &Deleted| !deleted.held.is_empty(),
+            |connection, held_rows| match (connection, held_rows) {
+                #[cfg(feature = "postgres")]
+                (AnyConnection::Postgres(connection), HeldRows::Skip) => {
+                    Ok(postgres::delete_free(connection, ids)?)
+                }
+                (connection, _) => Ok(Deleted {
+                    ended: delete(connection, ids)?,
+                    held: Vec::new(),
+                }),
+            },
+        )
+    }
+
+    fn withdraw(
+        &self,
+        withdrawals: &[Withdrawal],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.change(|connection| withdraw::withdraw(connection, withdrawals, now))
+    }
+
+    fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.read(|connection| match connection {
+            // The file is on this machine.
+            #[cfg(feature = "sqlite")]
+            AnyConnection::Sqlite(_) => Ok(None),
+            #[cfg(feature = "postgres")]
+            AnyConnection::Postgres(connection) => Ok(Some(postgres::clock(connection)?.and_utc())),
         })
     }
 
@@ -326,7 +457,7 @@ impl SessionStore for DieselStore {
             }
             Ok(live.load(connection)?)
         })?;
-        row::records(rows)
+        Ok(row::readable(rows))
     }
 
     fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {

@@ -122,45 +122,152 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Returns whether a prepared statement no longer fits its table, whose columns were changed
+    /// (SQLSTATE 0A000). The statement was not run.
+    pub(super) fn is_stale_statement(&self) -> bool {
+        matches!(self, Self::Query(DieselError::DatabaseError(_, information))
+            if information.message() == "cached plan must not change result type")
+    }
+}
+
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
+        use DatabaseErrorKind as Kind;
         match &error {
-            DieselError::DatabaseError(
-                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
-                _,
-            )
-            | DieselError::BrokenTransactionManager
-            | DieselError::RollbackErrorOnCommit { .. } => Self::Broken(error),
-            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
-                Self::Serialization(error)
+            DieselError::DatabaseError(kind, information) => match kind {
+                Kind::ClosedConnection | Kind::UnableToSendCommand => Self::Broken(error),
+                Kind::SerializationFailure => Self::Serialization(error),
+                Kind::ReadOnlyTransaction => Self::ReadOnly(error),
+                Kind::UniqueViolation
+                | Kind::ForeignKeyViolation
+                | Kind::NotNullViolation
+                | Kind::CheckViolation
+                | Kind::RestrictViolation
+                | Kind::ExclusionViolation => Self::Constraint(error),
+                _ => match information.message() {
+                    // Diesel has no kinds of their own for 40P01 and 55P03.
+                    "deadlock detected" => Self::Serialization(error),
+                    message if is_lock_not_available(message) => Self::Locked(error),
+                    message if is_sqlite_busy(message) => Self::Busy {
+                        waited: Duration::ZERO,
+                    },
+                    message if is_of_value(message) => Self::Refused(error),
+                    _ => Self::Query(error),
+                },
+            },
+            DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. } => {
+                Self::Broken(error)
             }
-            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => {
-                Self::ReadOnly(error)
-            }
-            // Diesel has no kinds of their own for 40P01 and 55P03.
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)
-                if information.message() == "deadlock detected" =>
-            {
-                Self::Serialization(error)
-            }
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)
-                if is_lock_not_available(information.message()) =>
-            {
-                Self::Locked(error)
-            }
-            DieselError::DatabaseError(
-                DatabaseErrorKind::UniqueViolation
-                | DatabaseErrorKind::ForeignKeyViolation
-                | DatabaseErrorKind::NotNullViolation
-                | DatabaseErrorKind::CheckViolation,
-                _,
-            ) => Self::Constraint(error),
+            DieselError::InvalidCString(_)
+            | DieselError::SerializationError(_)
+            | DieselError::DeserializationError(_)
+            | DieselError::IntegerConversion(_) => Self::Refused(error),
             _ => Self::Query(error),
         }
     }
 }
 
+/// Another process has the file. SQLite says the same after its busy timeout, and at once where the
+/// wait would be in vain.
+fn is_sqlite_busy(message: &str) -> bool {
+    message == "database is locked" || message.starts_with("database table is locked")
+}
+
+/// Returns whether a database refuses a value that it will never take. Diesel hands on neither the
+/// SQLSTATE nor SQLite's code, so the text shows it; an unknown one is taken for a failure that passes.
+fn is_of_value(message: &str) -> bool {
+    const TEXTS: [&str; 22] = [
+        // PostgreSQL: 22021, 22P05, 22P02, 22P03.
+        "invalid byte sequence for encoding",
+        "has no equivalent in encoding",
+        "unsupported Unicode escape sequence",
+        "invalid input syntax for type",
+        "invalid input value for enum",
+        "incorrect binary data format",
+        "insufficient data left in message",
+        // 22001, 22003, 22008.
+        "value too long for type",
+        "out of range",
+        "numeric field overflow",
+        // 54000 and its kin.
+        "index row size",
+        "index row requires",
+        "row is too big",
+        "invalid memory alloc request size",
+        "string is too long",
+        "array size exceeds the maximum allowed",
+        // 42804: a column of another type.
+        "but expression is of type",
+        // Row-level security and domains.
+        "violates row-level security policy",
+        "violates check constraint",
+        // SQLite.
+        "string or blob too big",
+        "datatype mismatch",
+        "cannot store ",
+    ];
+    TEXTS.iter().any(|text| message.contains(text))
+}
+
 fn is_lock_not_available(message: &str) -> bool {
     message == "canceling statement due to lock timeout"
         || message.starts_with("could not obtain lock on ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(message: &str) -> StoreError {
+        let information = Box::new(message.to_owned());
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, information).into()
+    }
+
+    #[test]
+    fn i12_a_value_that_can_never_be_stored_is_refused_by_its_message() {
+        for message in [
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+            "character with byte sequence 0xe6 0x97 0xa5 in encoding \"UTF8\" has no equivalent in \
+             encoding \"LATIN1\"",
+            "value too long for type character varying(600)",
+            "index row size 2712 exceeds btree version 4 maximum 2704 for index \"sessions_ip\"",
+            "timestamp out of range",
+            "row is too big: size 8168, maximum size 8160",
+            "string or blob too big",
+            "datatype mismatch",
+        ] {
+            assert!(matches!(of(message), StoreError::Refused(_)), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_passes_or_is_unknown_is_not_refused() {
+        for message in [
+            "canceling statement due to statement timeout",
+            "could not extend file \"base/5/16384\": No space left on device",
+            "permission denied for table sessions",
+            "cached plan must not change result type",
+            "disk I/O error",
+        ] {
+            assert!(matches!(of(message), StoreError::Query(_)), "{message}");
+        }
+        let busy = of("database is locked");
+        assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
+        let locked = of("canceling statement due to lock timeout");
+        assert!(matches!(locked, StoreError::Locked(_)), "{locked}");
+        let deadlock = of("deadlock detected");
+        assert!(
+            matches!(deadlock, StoreError::Serialization(_)),
+            "{deadlock}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_or_decoded_is_refused() {
+        let undecodable = DieselError::DeserializationError("not a time".into());
+        assert!(matches!(undecodable.into(), StoreError::Refused(_)));
+        let unencodable = DieselError::SerializationError("a year of six digits".into());
+        assert!(matches!(unencodable.into(), StoreError::Refused(_)));
+    }
 }

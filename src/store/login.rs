@@ -15,7 +15,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::connection::AnyConnection;
-use super::row::SessionRow;
+use super::row::NewRow;
 use super::schema::{sessions, users};
 use super::{NewSession, StoreError};
 
@@ -153,14 +153,16 @@ pub(super) fn login(
         }
         let surplus = &others[allowed.min(others.len())..];
         let mut ended = delete(connection, surplus)?;
-        let outcome = if bind(connection, login)? {
+        let is_bound = bind(connection, login)?;
+        ended.extend(end_asked_for(connection, login, is_bound)?);
+        let outcome = if is_bound {
             LoginOutcome::Bound(ended)
         } else {
             ended.extend(end_replaced(connection, login)?);
             let mut fresh = login.fresh.clone();
             fresh.user_id = Some(login.user_id.clone());
             diesel::insert_into(sessions::table)
-                .values(SessionRow::from(&fresh))
+                .values(NewRow::from(&fresh))
                 .execute(connection)?;
             LoginOutcome::Created(ended)
         };
@@ -198,10 +200,11 @@ fn others(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<V
         return Ok(Vec::new());
     }
     let own = login.session.as_ref().map_or("", |s| s.id.as_str());
+    let ends = login.ends.as_deref().unwrap_or_default();
     sessions::table
         .filter(sessions::user_id.eq(&login.user_id))
         .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
-        .filter(sessions::id.ne(own))
+        .filter(sessions::id.ne_all([own, ends]))
         .order(sessions::session_id.desc())
         .select(sessions::id)
         .load(connection)
@@ -276,6 +279,21 @@ fn bind(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<boo
         ))
         .execute(connection)?;
     Ok(bound == 1)
+}
+
+/// Ends the session that is to end with the login, unless the login has just kept it.
+fn end_asked_for(
+    connection: &mut AnyConnection,
+    login: &LoginSession,
+    is_bound: bool,
+) -> QueryResult<Vec<String>> {
+    let kept = login.session.as_ref().filter(|_| is_bound);
+    match &login.ends {
+        Some(id) if kept.is_none_or(|kept| kept.id != *id) => {
+            delete(connection, std::slice::from_ref(id))
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Ends the visitor's session where it is another user's.

@@ -6,6 +6,7 @@
 pub mod conformance;
 mod connect;
 mod connection;
+mod contention;
 mod diesel;
 mod error;
 #[cfg(feature = "postgres")]
@@ -26,6 +27,7 @@ mod statement;
 mod stats;
 mod url;
 mod users;
+mod withdraw;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -150,14 +152,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// As for `rotate`.
     fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
-        let outcome = |was_there| {
-            if was_there {
-                RotateOutcome::Rotated
-            } else {
-                RotateOutcome::Gone
-            }
-        };
-        Ok(self.rotate(rotations)?.into_iter().map(outcome).collect())
+        let rotated = self.rotate(rotations)?;
+        Ok(rotated.into_iter().map(RotateOutcome::of).collect())
     }
 
     /// Deletes sessions by public handle without waiting for rows that another transaction holds

@@ -4,6 +4,8 @@
 //! prepared once. Rows are sent in the order of their ids, so that two batches over the same
 //! sessions lock them in the same order.
 
+mod held;
+
 use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
@@ -13,13 +15,16 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 use uuid::Uuid;
 
+use super::contention::HeldRows;
 use super::row::SessionRow;
 use super::schema::sessions;
 use super::statement::statement;
 use super::{
-    NewSession, RotateSession, SaveOutcome, SaveSession, SweepBatch, Swept, TouchSession,
-    WriteBatch, Written,
+    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SweepBatch, Swept,
+    TouchSession, WriteBatch, Written,
 };
+
+pub(super) use held::delete as delete_free;
 
 pub(super) fn load(
     connection: &mut PgConnection,
@@ -32,27 +37,38 @@ pub(super) fn load(
         .load(connection)
 }
 
-/// Runs a batch: one statement a kind, in one transaction if there are several kinds.
-pub(super) fn write(connection: &mut PgConnection, batch: &WriteBatch<'_>) -> QueryResult<Written> {
+/// Runs a batch: one statement per kind, in one transaction if there are several kinds.
+pub(super) fn write(
+    connection: &mut PgConnection,
+    batch: &WriteBatch<'_>,
+    held_rows: HeldRows,
+) -> QueryResult<Written> {
     let kinds = [
         batch.creates.is_empty(),
         batch.saves.is_empty(),
         batch.touches.is_empty(),
     ];
     if kinds.into_iter().filter(|is_empty| !is_empty).count() > 1 {
-        connection.transaction(|connection| write_each_kind(connection, batch))
+        connection.transaction(|connection| write_each_kind(connection, batch, held_rows))
     } else {
-        write_each_kind(connection, batch)
+        write_each_kind(connection, batch, held_rows)
     }
 }
 
-fn write_each_kind(connection: &mut PgConnection, batch: &WriteBatch<'_>) -> QueryResult<Written> {
+fn write_each_kind(
+    connection: &mut PgConnection,
+    batch: &WriteBatch<'_>,
+    held_rows: HeldRows,
+) -> QueryResult<Written> {
     let mut written = Written::default();
     if !batch.creates.is_empty() {
         create(connection, batch.creates)?;
     }
     if !batch.saves.is_empty() {
-        written.saved = save(connection, batch.saves)?;
+        written.saved = match held_rows {
+            HeldRows::Wait => save(connection, batch.saves)?,
+            HeldRows::Skip => held::save(connection, batch.saves)?,
+        };
     }
     if !batch.touches.is_empty() {
         written.touched = touch(connection, batch.touches)?;
@@ -159,18 +175,19 @@ statement! {
     /// Activity on many sessions. Rows that another transaction holds are left out: a batch that
     /// holds rows of its own then never waits, and so is in no deadlock.
     Touch on Pg, PgConnection;
-    "UPDATE sessions AS s SET last_seen_at = greatest(s.last_seen_at, t.now), \
+    "WITH free AS MATERIALIZED (SELECT id, session_id FROM sessions WHERE session_id = ANY("
+        locked: Vec<String> as Array<Text>,
+    "::text[]) FOR NO KEY UPDATE SKIP LOCKED) \
+     UPDATE sessions AS s SET last_seen_at = greatest(s.last_seen_at, t.now), \
      expires_at = greatest(s.expires_at, least(s.absolute_expires_at, t.expires_at)), \
      user_agent = coalesce(t.user_agent, s.user_agent), ip = coalesce(t.ip, s.ip) \
-     FROM unnest(" session_ids: Vec<String> as Array<Text>,
+     FROM free JOIN unnest(" session_ids: Vec<String> as Array<Text>,
     "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " user_agents: Vec<Option<String>> as Array<Nullable<Text>>,
-    "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>,
+    "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>;
     "::text[]) AS t (session_id, now, expires_at, user_agent, ip) \
-     WHERE s.session_id = t.session_id AND s.expires_at > t.now AND s.id IN \
-     (SELECT h.id FROM sessions AS h WHERE h.session_id = ANY(" locked: Vec<String> as Array<Text>;
-    "::text[]) FOR UPDATE SKIP LOCKED)"
+     ON t.session_id = free.session_id WHERE s.id = free.id AND s.expires_at > t.now"
 }
 
 fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
@@ -220,6 +237,21 @@ pub(super) fn rotate(
         is_first && rotated.contains(&rotation.session_id.to_string())
     };
     Ok(rotations.iter().zip(is_first).map(was_there).collect())
+}
+
+/// Rotates sessions; for each, what became of it.
+pub(super) fn try_rotate(
+    connection: &mut PgConnection,
+    rotations: &[RotateSession],
+    held_rows: HeldRows,
+) -> QueryResult<Vec<RotateOutcome>> {
+    match held_rows {
+        HeldRows::Wait => Ok(rotate(connection, rotations)?
+            .into_iter()
+            .map(RotateOutcome::of)
+            .collect()),
+        HeldRows::Skip => held::rotate(connection, rotations),
+    }
 }
 
 statement! {
@@ -291,4 +323,21 @@ fn is_statements_fault(error: &diesel::result::Error) -> bool {
             | DatabaseErrorKind::UnableToSendCommand
             | DatabaseErrorKind::ReadOnlyTransaction
             | DatabaseErrorKind::SerializationFailure))
+}
+
+/// Returns whether the server has closed the connection, as it looks from here: it costs a look at
+/// the socket, and no round trip.
+pub(super) fn is_closed(connection: &mut PgConnection) -> bool {
+    connection
+        .notifications_iter()
+        .next()
+        .is_some_and(|notification| notification.is_err())
+}
+
+/// Returns the server's current time in UTC.
+pub(super) fn clock(connection: &mut PgConnection) -> QueryResult<NaiveDateTime> {
+    diesel::select(diesel::dsl::sql::<Timestamp>(
+        "clock_timestamp() AT TIME ZONE 'UTC'",
+    ))
+    .get_result(connection)
 }

@@ -156,6 +156,13 @@ pub enum RotateOutcome {
     Held,
 }
 
+impl RotateOutcome {
+    /// What it was, where no row was held.
+    pub(super) fn of(was_there: bool) -> Self {
+        if was_there { Self::Rotated } else { Self::Gone }
+    }
+}
+
 /// What became of sessions that were to be deleted, by public handle. A session that is in neither
 /// list was not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,17 +1,21 @@
 //! The `sessions` row as Diesel sees it, in column types that both databases have.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::NaiveDateTime;
+use diesel::backend::Backend;
+use diesel::deserialize::{FromSql, FromSqlRow};
 use diesel::prelude::*;
+use diesel::sql_types::Timestamp;
 use uuid::Uuid;
 
 use super::schema::sessions;
 use super::{NewSession, SessionRecord, StoreError, TokenHash};
 
-#[derive(Queryable, Selectable, Insertable)]
+/// A session to insert.
+#[derive(Insertable)]
 #[diesel(table_name = sessions)]
 // Otherwise a batch insert on SQLite is a statement for each row.
 #[diesel(treat_none_as_default_value = false)]
-pub(super) struct SessionRow {
+pub(super) struct NewRow {
     id: String,
     session_id: String,
     token_hash: Vec<u8>,
@@ -27,7 +31,26 @@ pub(super) struct SessionRow {
     updated_at: NaiveDateTime,
 }
 
-impl From<&NewSession> for SessionRow {
+/// A session as it is stored.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+pub(super) struct SessionRow {
+    id: String,
+    session_id: String,
+    token_hash: Vec<u8>,
+    user_id: Option<String>,
+    data: String,
+    version: i64,
+    expires_at: StoredTime,
+    absolute_expires_at: StoredTime,
+    last_seen_at: StoredTime,
+    user_agent: Option<String>,
+    ip: Option<String>,
+    created_at: StoredTime,
+    updated_at: StoredTime,
+}
+
+impl From<&NewSession> for NewRow {
     fn from(new: &NewSession) -> Self {
         let now = new.now.naive_utc();
         Self {
@@ -60,29 +83,54 @@ impl TryFrom<SessionRow> for SessionRecord {
             .map_err(|error| corrupt(&format!("session_id: {error}")))?;
         let hash = <[u8; 32]>::try_from(row.token_hash.as_slice())
             .map_err(|_| corrupt("token_hash is not 32 bytes long"))?;
+        let time = |column: &str, StoredTime(time): StoredTime| match time {
+            Some(time) => Ok(time.and_utc()),
+            None => Err(corrupt(&format!("{column} is not a time"))),
+        };
         Ok(Self {
             session_id,
             token_hash: TokenHash::from_bytes(hash),
+            expires_at: time("expires_at", row.expires_at)?,
+            absolute_expires_at: time("absolute_expires_at", row.absolute_expires_at)?,
+            last_seen_at: time("last_seen_at", row.last_seen_at)?,
+            created_at: time("created_at", row.created_at)?,
+            updated_at: time("updated_at", row.updated_at)?,
             id: row.id,
             user_id: row.user_id,
             data: row.data,
             version: row.version,
-            expires_at: utc(row.expires_at),
-            absolute_expires_at: utc(row.absolute_expires_at),
-            last_seen_at: utc(row.last_seen_at),
             user_agent: row.user_agent,
             ip: row.ip,
-            created_at: utc(row.created_at),
-            updated_at: utc(row.updated_at),
         })
     }
-}
-
-fn utc(time: NaiveDateTime) -> DateTime<Utc> {
-    time.and_utc()
 }
 
 /// Converts what a query returned.
 pub(super) fn records(rows: Vec<SessionRow>) -> Result<Vec<SessionRecord>, StoreError> {
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Converts the rows that can be read, and logs the others: in a list, one must not hide the rest.
+pub(super) fn readable(rows: Vec<SessionRow>) -> Vec<SessionRecord> {
+    let record = |row: SessionRow| {
+        SessionRecord::try_from(row)
+            .inspect_err(|error| tracing::warn!("left out of a list: {error}"))
+            .ok()
+    };
+    rows.into_iter().filter_map(record).collect()
+}
+
+/// A time, or nothing where the database holds one that is none to Diesel. Other programs write to the
+/// tables, SQLite takes any value in any column, and PostgreSQL has infinite times: one such value
+/// must not make a query fail for all of its rows.
+#[derive(Clone, Copy, Debug, FromSqlRow)]
+pub(super) struct StoredTime(pub(super) Option<NaiveDateTime>);
+
+impl<DB: Backend> FromSql<Timestamp, DB> for StoredTime
+where
+    NaiveDateTime: FromSql<Timestamp, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
+        Ok(Self(NaiveDateTime::from_sql(bytes).ok()))
+    }
 }

@@ -9,12 +9,13 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
-use super::row::SessionRow;
+use super::contention::HeldRows;
+use super::row::{NewRow, SessionRow};
 use super::schema::sessions;
 use super::statement::statement;
 use super::{
-    RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreOptions, SweepBatch, Swept,
-    TouchSession, WriteBatch, Written,
+    RotateOutcome, RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreOptions,
+    SweepBatch, Swept, TouchSession, WriteBatch, Written,
 };
 
 /// What each connection is told first. The busy timeout comes before anything that may wait.
@@ -58,11 +59,12 @@ pub(super) fn load(
 pub(super) fn write(
     connection: &mut SqliteConnection,
     batch: &WriteBatch<'_>,
+    _: HeldRows,
 ) -> QueryResult<Written> {
     connection.immediate_transaction(|connection| {
         for new in batch.creates {
             diesel::insert_into(sessions::table)
-                .values(SessionRow::from(new))
+                .values(NewRow::from(new))
                 .execute(connection)?;
         }
         let saved = batch
@@ -159,6 +161,16 @@ pub(super) fn rotate(
         };
         rotations.iter().map(rotate).collect()
     })
+}
+
+/// Rotates sessions; for each, what became of it.
+pub(super) fn try_rotate(
+    connection: &mut SqliteConnection,
+    rotations: &[RotateSession],
+    _: HeldRows,
+) -> QueryResult<Vec<RotateOutcome>> {
+    let rotated = rotate(connection, rotations)?;
+    Ok(rotated.into_iter().map(RotateOutcome::of).collect())
 }
 
 statement! {

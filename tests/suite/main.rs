@@ -17,6 +17,7 @@ mod command_line_users;
 mod connecting;
 mod connections;
 mod failover;
+mod held_rows;
 mod i10_sweep;
 mod i12_refused_by_name;
 mod i12_sqlite_files;

@@ -197,6 +197,10 @@ impl StatsStore for DieselStore {
         }
         self.change(|connection| {
             connection.transaction(|connection| {
+                // SQLite refuses a write at once where another process has written since the
+                // transaction's first read: so it begins with a write.
+                let none = session_stats::table.filter(session_stats::hour.is_null());
+                diesel::delete(none).execute(connection)?;
                 for delta in deltas {
                     add_delta(connection, delta)?;
                 }

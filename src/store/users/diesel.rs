@@ -7,14 +7,15 @@ use diesel::result::Error as DieselError;
 use super::{PasswordChange, UserChange, UserRecord, UserStore};
 use crate::store::connection::AnyConnection;
 use crate::store::login::in_time;
+use crate::store::row::StoredTime;
 use crate::store::schema::{sessions, users};
 use crate::store::{
     ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, StoreError,
 };
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Insertable)]
 #[diesel(table_name = users)]
-struct UserRow {
+struct NewUser {
     id: String,
     username: String,
     password_hash: String,
@@ -24,6 +25,24 @@ struct UserRow {
     updated_at: NaiveDateTime,
 }
 
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users)]
+struct UserRow {
+    id: String,
+    username: String,
+    password_hash: String,
+    is_admin: bool,
+    disabled_at: Option<StoredTime>,
+    created_at: StoredTime,
+    updated_at: StoredTime,
+}
+
+/// A time of a user; a value that is not a time is read as the oldest there is. A user with such
+/// a `disabled_at` is disabled, as for the database's own triggers and queries.
+fn time(StoredTime(time): StoredTime) -> DateTime<Utc> {
+    time.unwrap_or_default().and_utc()
+}
+
 impl From<UserRow> for UserRecord {
     fn from(row: UserRow) -> Self {
         Self {
@@ -31,14 +50,14 @@ impl From<UserRow> for UserRecord {
             username: row.username,
             password_hash: row.password_hash,
             is_admin: row.is_admin,
-            disabled_at: row.disabled_at.map(|time| time.and_utc()),
-            created_at: row.created_at.and_utc(),
-            updated_at: row.updated_at.and_utc(),
+            disabled_at: row.disabled_at.map(time),
+            created_at: time(row.created_at),
+            updated_at: time(row.updated_at),
         }
     }
 }
 
-impl From<&UserRecord> for UserRow {
+impl From<&UserRecord> for NewUser {
     fn from(user: &UserRecord) -> Self {
         Self {
             id: user.id.clone(),
@@ -170,7 +189,7 @@ impl UserStore for DieselStore {
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError> {
         let added = self.change(|connection| {
             diesel::insert_into(users::table)
-                .values(UserRow::from(user))
+                .values(NewUser::from(user))
                 .execute(connection)?;
             Ok(())
         });

@@ -1,0 +1,3 @@
+DROP TRIGGER users_added_disabled;
+DROP TRIGGER users_id_changed;
+DROP TRIGGER users_deleted;

@@ -1,0 +1,151 @@
+//! The forms of the hot statements that leave out rows which another transaction holds.
+//!
+//! They cost more than the usual forms, and are used where those have met a held row. Each is one
+//! statement, so that it is atomic and sees one snapshot: a row that the snapshot has and that could
+//! not be locked is held. One that was changed in between may be reported as held too. Trying again
+//! then finds what became of it.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDateTime;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Text, Timestamp};
+
+use super::first_of_each_session;
+use crate::store::statement::statement;
+use crate::store::{Deleted, RotateOutcome, RotateSession, SaveOutcome, SaveSession};
+
+statement! {
+    /// Compare-and-swap of many sessions' data. Yields the lookup ids of those written with true,
+    /// and of those held with false.
+    Save on Pg, PgConnection, returns (Text, Bool);
+    "WITH w AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
+    "::text[], " versions: Vec<i64> as Array<BigInt>,
+    "::int8[], " data: Vec<String> as Array<Text>,
+    "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
+    "::timestamp[]) AS w (session_id, version, data, now)), \
+     free AS MATERIALIZED (SELECT id, session_id FROM sessions WHERE session_id = ANY("
+        locked: Vec<String> as Array<Text>;
+    "::text[]) FOR NO KEY UPDATE SKIP LOCKED), \
+     saved AS (UPDATE sessions AS s SET version = s.version + 1, data = w.data, updated_at = w.now \
+     FROM free JOIN w ON w.session_id = free.session_id \
+     WHERE s.id = free.id AND s.version = w.version AND s.expires_at > w.now \
+     RETURNING w.session_id) \
+     SELECT session_id, true FROM saved UNION ALL \
+     SELECT s.session_id, false FROM sessions AS s JOIN w ON s.session_id = w.session_id \
+     WHERE s.version = w.version AND s.expires_at > w.now \
+     AND NOT EXISTS (SELECT FROM free WHERE free.session_id = s.session_id)"
+}
+
+/// Writes the saves whose rows are free.
+pub(super) fn save(
+    connection: &mut PgConnection,
+    saves: &[SaveSession],
+) -> QueryResult<Vec<SaveOutcome>> {
+    let (sent, is_first) = first_of_each_session(saves, |save| save.session_id);
+    let session_ids: Vec<String> = sent.iter().map(|w| w.session_id.to_string()).collect();
+    let was_saved: HashMap<String, bool> = Save {
+        locked: session_ids.clone(),
+        session_ids,
+        versions: sent.iter().map(|w| w.version).collect(),
+        data: sent.iter().map(|w| w.data.clone()).collect(),
+        times: sent.iter().map(|w| w.now.naive_utc()).collect(),
+    }
+    .load(connection)?
+    .into_iter()
+    .collect();
+    let outcome = |(save, is_first): (&SaveSession, bool)| {
+        let was_saved = was_saved.get(&save.session_id.to_string());
+        match was_saved.filter(|_| is_first) {
+            Some(true) => SaveOutcome::Saved,
+            Some(false) => SaveOutcome::Held,
+            None => SaveOutcome::Refused,
+        }
+    };
+    Ok(saves.iter().zip(is_first).map(outcome).collect())
+}
+
+statement! {
+    /// New tokens for many sessions. Yields the old lookup ids of those rotated with true, and of
+    /// those held with false.
+    Rotate on Pg, PgConnection, returns (Text, Bool);
+    "WITH r AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
+    "::text[], " new_session_ids: Vec<String> as Array<Text>,
+    "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
+    "::bytea[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
+    "::timestamp[]) AS r (session_id, new_session_id, token_hash, now)), \
+     free AS MATERIALIZED (SELECT id, session_id FROM sessions WHERE session_id = ANY("
+        locked: Vec<String> as Array<Text>;
+    "::text[]) FOR UPDATE SKIP LOCKED), \
+     rotated AS (UPDATE sessions AS s SET session_id = r.new_session_id, \
+     token_hash = r.token_hash, updated_at = r.now \
+     FROM free JOIN r ON r.session_id = free.session_id \
+     WHERE s.id = free.id AND s.expires_at > r.now RETURNING r.session_id) \
+     SELECT session_id, true FROM rotated UNION ALL \
+     SELECT s.session_id, false FROM sessions AS s JOIN r ON s.session_id = r.session_id \
+     WHERE s.expires_at > r.now \
+     AND NOT EXISTS (SELECT FROM free WHERE free.session_id = s.session_id)"
+}
+
+/// Rotates the sessions whose rows are free.
+pub(super) fn rotate(
+    connection: &mut PgConnection,
+    rotations: &[RotateSession],
+) -> QueryResult<Vec<RotateOutcome>> {
+    let (sent, is_first) = first_of_each_session(rotations, |rotation| rotation.session_id);
+    let session_ids: Vec<String> = sent.iter().map(|r| r.session_id.to_string()).collect();
+    let was_rotated: HashMap<String, bool> = Rotate {
+        locked: session_ids.clone(),
+        session_ids,
+        new_session_ids: sent.iter().map(|r| r.new_session_id.to_string()).collect(),
+        token_hashes: sent
+            .iter()
+            .map(|r| r.new_token_hash.as_bytes().to_vec())
+            .collect(),
+        times: sent.iter().map(|r| r.now.naive_utc()).collect(),
+    }
+    .load(connection)?
+    .into_iter()
+    .collect();
+    let outcome = |(rotation, is_first): (&RotateSession, bool)| {
+        let was_rotated = was_rotated.get(&rotation.session_id.to_string());
+        match was_rotated.filter(|_| is_first) {
+            Some(true) => RotateOutcome::Rotated,
+            Some(false) => RotateOutcome::Held,
+            None => RotateOutcome::Gone,
+        }
+    };
+    Ok(rotations.iter().zip(is_first).map(outcome).collect())
+}
+
+statement! {
+    /// Deletes sessions by handle. Yields the handles of those deleted with true, and of those held
+    /// with false.
+    Delete on Pg, PgConnection, returns (Text, Bool);
+    "WITH free AS MATERIALIZED (SELECT id FROM sessions WHERE id = ANY("
+        locked: Vec<String> as Array<Text>,
+    "::text[]) FOR UPDATE SKIP LOCKED), \
+     deleted AS (DELETE FROM sessions AS s USING free WHERE s.id = free.id RETURNING s.id) \
+     SELECT id, true FROM deleted UNION ALL \
+     SELECT s.id, false FROM sessions AS s WHERE s.id = ANY(" ids: Vec<String> as Array<Text>;
+    "::text[]) AND NOT EXISTS (SELECT FROM free WHERE free.id = s.id)"
+}
+
+/// Deletes the sessions whose rows are free.
+pub(in crate::store) fn delete(
+    connection: &mut PgConnection,
+    ids: &[String],
+) -> QueryResult<Deleted> {
+    let rows: Vec<(String, bool)> = Delete {
+        locked: ids.to_vec(),
+        ids: ids.to_vec(),
+    }
+    .load(connection)?;
+    let (ended, held): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, deleted)| *deleted);
+    let handles = |rows: Vec<(String, bool)>| rows.into_iter().map(|(id, _)| id).collect();
+    Ok(Deleted {
+        ended: handles(ended),
+        held: handles(held),
+    })
+}

@@ -1,0 +1,95 @@
+//! Takes back tokens that were committed but never reached their visitors.
+
+#[cfg(feature = "postgres")]
+use diesel::connection::SimpleConnection;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::case_when;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::Timestamp;
+
+use super::connection::AnyConnection;
+use super::schema::sessions;
+use super::{SessionRecord, StoreError, Withdrawal};
+
+/// A synchronous standby that is away is one of the reasons for a withdrawal, which must not wait for
+/// it in turn. A withdrawal that a failover loses harms no one: it leaves a token in force that no
+/// visitor has.
+#[cfg(feature = "postgres")]
+const COMMIT_WITHOUT_STANDBY: &str = "SET LOCAL synchronous_commit = local";
+
+/// Runs in a transaction; returns, for each withdrawal, whether its token was still the session's.
+pub(super) fn withdraw(
+    connection: &mut AnyConnection,
+    withdrawals: &[Withdrawal],
+    now: DateTime<Utc>,
+) -> Result<Vec<bool>, StoreError> {
+    // In one order, so that two calls lock rows in the same order.
+    let mut order: Vec<usize> = (0..withdrawals.len()).collect();
+    order.sort_unstable_by_key(|&of| &withdrawals[of].id);
+    connection.transaction(|connection| {
+        #[cfg(feature = "postgres")]
+        if let AnyConnection::Postgres(connection) = connection {
+            connection.batch_execute(COMMIT_WITHOUT_STANDBY)?;
+        }
+        let mut done = vec![false; withdrawals.len()];
+        for of in order {
+            done[of] = take_back(connection, &withdrawals[of], now.naive_utc())?;
+        }
+        Ok(done)
+    })
+}
+
+fn take_back(
+    connection: &mut AnyConnection,
+    withdrawal: &Withdrawal,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
+    let Some(previous) = &withdrawal.previous else {
+        return delete(connection, withdrawal);
+    };
+    // In a savepoint, since a refused statement ends its transaction on PostgreSQL.
+    let restored =
+        connection.transaction(|connection| restore(connection, withdrawal, previous, now));
+    match restored {
+        // Its former user was deleted, and would have ended with its sessions.
+        Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
+            delete(connection, withdrawal)
+        }
+        restored => restored,
+    }
+}
+
+fn restore(
+    connection: &mut AnyConnection,
+    withdrawal: &Withdrawal,
+    previous: &SessionRecord,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
+    let absolute = previous.absolute_expires_at.naive_utc();
+    let earlier = case_when(
+        sessions::expires_at.gt(absolute),
+        absolute.into_sql::<Timestamp>(),
+    )
+    .otherwise(sessions::expires_at);
+    let restored = diesel::update(sessions::table.find(&withdrawal.id))
+        .filter(sessions::session_id.eq(withdrawal.session_id.to_string()))
+        .set((
+            sessions::session_id.eq(previous.session_id.to_string()),
+            sessions::token_hash.eq(previous.token_hash.as_bytes().to_vec()),
+            sessions::user_id.eq(previous.user_id.as_ref()),
+            sessions::expires_at.eq(earlier),
+            sessions::absolute_expires_at.eq(absolute),
+            sessions::updated_at.eq(now),
+        ))
+        .execute(connection)?;
+    Ok(restored == 1)
+}
+
+fn delete(connection: &mut AnyConnection, withdrawal: &Withdrawal) -> QueryResult<bool> {
+    let session = sessions::table
+        .find(&withdrawal.id)
+        .filter(sessions::session_id.eq(withdrawal.session_id.to_string()));
+    Ok(diesel::delete(session).execute(connection)? == 1)
+}

@@ -1,0 +1,128 @@
+//! Rows that another transaction holds: what a batch does about the others, and how it reports them.
+
+use std::time::Instant;
+
+use rocket_diesel_sessions::{
+    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionStore, TokenHash,
+    TouchSession, WriteBatch,
+};
+use uuid::Uuid;
+
+use crate::store::new_session;
+use crate::support::{Database, Kind};
+
+fn four_sessions(store: &dyn SessionStore) -> Vec<NewSession> {
+    let made: Vec<NewSession> = (0..4).map(|_| new_session(None)).collect();
+    store.create(&made).unwrap();
+    made
+}
+
+fn lock(id: &str) -> String {
+    format!("BEGIN; SELECT 1 FROM sessions WHERE id = '{id}' FOR UPDATE")
+}
+
+fn save(session: &NewSession, version: i64) -> SaveSession {
+    SaveSession {
+        session_id: session.session_id,
+        version,
+        data: format!("\"{version}\""),
+        now: session.now,
+    }
+}
+
+fn rotation(session: &NewSession) -> RotateSession {
+    let new_session_id = Uuid::now_v7();
+    RotateSession {
+        session_id: session.session_id,
+        new_session_id,
+        new_token_hash: TokenHash::of(new_session_id.as_bytes()),
+        now: session.now,
+    }
+}
+
+#[test]
+fn i11_a_held_row_does_not_keep_other_saves_from_being_written() {
+    use SaveOutcome::{Held, Refused, Saved};
+
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    let made = four_sessions(&*store);
+    let mut holder = database.connection();
+    holder.run(&lock(&made[0].id));
+    let gone = new_session(None);
+    let touches = [TouchSession {
+        session_id: made[1].session_id,
+        now: gone.now,
+        expires_at: gone.expires_at,
+        user_agent: None,
+        ip: None,
+    }];
+    // The second batch skips the held row at once. A save of another version is refused, held or not.
+    let mut took = Vec::new();
+    for version in 0..2 {
+        let saves = [
+            save(&made[0], 0),
+            save(&made[1], version),
+            save(&made[2], version + 7),
+            save(&made[3], version),
+            save(&gone, 0),
+            save(&made[0], 0),
+        ];
+        let new = [new_session(None)];
+        let start = Instant::now();
+        let batch = WriteBatch {
+            creates: &new,
+            saves: &saves,
+            touches: &touches,
+        };
+        let written = store.write(&batch).unwrap();
+        took.push(start.elapsed());
+        assert_eq!(
+            written.saved,
+            [Held, Saved, Refused, Saved, Refused, Refused]
+        );
+        assert_eq!(written.touched, 1);
+    }
+    assert!(took[1] < took[0] / 2, "{took:?}");
+    let refused = store.save(&[save(&made[0], 3)]).unwrap();
+    assert_eq!(refused, [SaveOutcome::Refused]);
+    holder.run("ROLLBACK");
+    let saved = store.save(&[save(&made[0], 0)]).unwrap();
+    assert_eq!(saved, [SaveOutcome::Saved]);
+    assert_eq!(database.sessions(), 6);
+}
+
+#[test]
+fn i11_a_held_row_keeps_no_others_from_being_rotated_or_deleted() {
+    use RotateOutcome::{Gone, Held, Rotated};
+
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    let made = four_sessions(&*store);
+    let mut holder = database.connection();
+    holder.run(&lock(&made[0].id));
+    let rotations = [&made[0], &made[1], &new_session(None)].map(rotation);
+    let outcomes = store.try_rotate(&rotations).unwrap();
+    assert_eq!(outcomes, [Held, Rotated, Gone]);
+    let mut late = rotation(&made[0]);
+    late.now = made[0].expires_at;
+    assert_eq!(store.try_rotate(&[late]).unwrap(), [Gone]);
+
+    let ids = [&made[0].id, &made[2].id, &"nobody".to_owned(), &made[0].id].map(String::clone);
+    let deleted = store.try_delete(&ids).unwrap();
+    assert_eq!(deleted.ended, [made[2].id.clone()]);
+    assert_eq!(deleted.held, [made[0].id.clone()]);
+    holder.run("ROLLBACK");
+    let outcomes = store.try_rotate(&rotations).unwrap();
+    assert_eq!(outcomes, [Rotated, Gone, Gone]);
+    let deleted = store.try_delete(&ids).unwrap();
+    assert_eq!(
+        (deleted.ended, deleted.held),
+        (vec![made[0].id.clone()], vec![])
+    );
+    assert_eq!(database.sessions(), 2);
+}
