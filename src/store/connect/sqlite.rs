@@ -92,19 +92,26 @@ pub(super) fn enable_writing(
         Err(error) if !is_locked(&error) => return Err(error),
         _ => {}
     }
-    let mode: Mode = diesel::sql_query("PRAGMA journal_mode").get_result(connection)?;
-    if mode.journal_mode == "wal" {
-        return Ok(());
-    }
+    let timeout_again = format!("PRAGMA busy_timeout = {}", timeout.as_millis());
+    connection.batch_execute(&timeout_again)?;
     let deadline = Instant::now() + timeout;
     loop {
-        match connection.batch_execute("PRAGMA journal_mode = WAL") {
+        match turn_on_wal(connection) {
             Err(error) if is_locked(&error) && Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             result => return result,
         }
     }
+}
+
+/// Turns on the write-ahead log where it is not on. The busy timeout does not cover this.
+fn turn_on_wal(connection: &mut SqliteConnection) -> QueryResult<()> {
+    let mode: Mode = diesel::sql_query("PRAGMA journal_mode").get_result(connection)?;
+    if mode.journal_mode == "wal" {
+        return Ok(());
+    }
+    connection.batch_execute("PRAGMA journal_mode = WAL")
 }
 
 fn is_locked(error: &diesel::result::Error) -> bool {
