@@ -46,6 +46,12 @@ fn a_start_does_not_wait_for_migrations_where_none_is_pending() {
     database.store();
     let mut holder = database.connection();
     holder.run("BEGIN; SELECT pg_advisory_xact_lock(8315179226536832627)");
+    let mut command = release(database.folder());
+    command
+        .env("DATABASE_URL", database.raw_url())
+        .arg("migrate");
+    let output = run_to_end(command);
+    assert!(output.status.success(), "{output:?}");
     let server = Server::start(&database);
     assert_eq!(server.client().visit(), 1);
 }
