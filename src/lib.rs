@@ -43,11 +43,12 @@
 //! 5. **The handler reads** with [`data`](Session::data) and
 //!    **changes** with [`update`](Session::update): a closure, applied to the newest data and
 //!    committed before the call returns. When another request was faster, the closure is applied
-//!    again to what that one stored. The first change makes the row, with a token of 256 random
+//!    again to what that one stored. The first change that leaves something
+//!    other than `D::default()` makes the row, with a token of 256 random
 //!    bits of which the database gets a hash alone.
 //! 6. **The answer goes out.** The fairing adds the cookie if there is a new token, on answers of
-//!    every status but 503, and records the activity if that is due ([`SessionConfig`]'s
-//!    `touch_interval`), without making the visitor wait.
+//!    every status but 503. Activity was recorded with the load, if that was due
+//!    ([`SessionConfig`]'s `touch_interval`), without making the visitor wait.
 //! 7. **The token changes** with what the session may do: [`login`](Session::login) binds the
 //!    session to a user and replaces its token in one transaction, [`rotate`](Session::rotate)
 //!    replaces the token alone. The data stays, and the old token is dead at once.

@@ -50,7 +50,8 @@ pub(super) fn shield(is_debug: bool) -> Shield {
     let shield = Shield::default()
         .enable(NoSniff::Enable)
         .enable(Frame::Deny)
-        // Not `no-referrer`: with it, browsers send `Origin: null` with our own forms.
+        // Not `no-referrer`: with it, browsers send `Origin: null` with our own forms, and those
+        // that send no `Sec-Fetch-Site` would be refused.
         .enable(Referrer::SameOrigin)
         .enable(ContentSecurityPolicy)
         .enable(CrossOriginOpenerPolicy)

@@ -115,7 +115,8 @@ pub enum OnUndecodable {
     /// A new session, as if there were none.
     #[default]
     Fresh,
-    /// [`SessionError::Undecodable`](crate::SessionError::Undecodable), 500.
+    /// [`SessionError::Undecodable`](crate::SessionError::Undecodable), 500, where the data is
+    /// asked for or changed. Signing in and out works without it.
     Error,
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use rocket::data::ByteUnit;
+use rocket::figment::value as figment;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
@@ -20,8 +21,8 @@ use super::evolution;
 /// differently (the order of a set's elements does not count). `D::default()` is tried when Rocket
 /// ignites. This refuses `NaN` and infinities, more than 128 levels of nesting,
 /// `skip_deserializing` without its counterpart, `skip_serializing_if` on a field without a
-/// default, and untagged enums whose variants look alike. One thing passes: JSON has no `NaN`, so
-/// `Some(f64::NAN)` is stored as `null` and read back as `None`.
+/// default, and untagged enums whose variants look alike. One thing passes: beside a map whose keys
+/// are not strings, `Some(f64::NAN)` is not noticed and is read back as `None`.
 ///
 /// # Two versions side by side
 ///
@@ -42,7 +43,7 @@ impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> TypedDat
 
 /// The JSON of a new session.
 pub(crate) fn encode<D: TypedData>(data: &D, limit: ByteUnit) -> Result<String, SessionError> {
-    readable::<D>(within(limit, to_json(data)?)?)
+    readable::<D>(within(limit, written(data)?)?)
 }
 
 /// The data of a row.
@@ -58,7 +59,7 @@ pub(crate) fn recode<D: TypedData>(
     after: &D,
     limit: ByteUnit,
 ) -> Result<Option<String>, SessionError> {
-    let after = to_json(after)?;
+    let after = written(after)?;
     if before == after {
         return Ok(None);
     }
@@ -85,12 +86,39 @@ fn readable<D: TypedData>(json: String) -> Result<String, SessionError> {
     if means::<D>(&json, &json) {
         return Ok(json);
     }
-    Err(encode_error(serde_json::Error::custom(
+    Err(unreadable())
+}
+
+/// The JSON of data, unless it stands for other data.
+fn written<D: TypedData>(data: &D) -> Result<String, SessionError> {
+    let json = to_json(data)?;
+    if json.contains("null") && has_no_json(data) {
+        return Err(unreadable());
+    }
+    Ok(json)
+}
+
+fn unreadable() -> SessionError {
+    encode_error(serde_json::Error::custom(
         "its JSON would not be read back as it is; reasons are NaN or an infinity, more than 128 \
          levels of nesting, a field that is skipped only when reading or only when writing \
          (skip_deserializing, skip_serializing_if without a default), or an untagged enum whose \
          variants look alike",
-    )))
+    ))
+}
+
+/// Returns whether the data holds a number that JSON lacks, which is then written as `null`.
+fn has_no_json<D: Serialize>(data: &D) -> bool {
+    fn is_in(value: &figment::Value) -> bool {
+        match value {
+            figment::Value::Num(_, figment::Num::F32(number)) => !number.is_finite(),
+            figment::Value::Num(_, figment::Num::F64(number)) => !number.is_finite(),
+            figment::Value::Array(_, elements) => elements.iter().any(is_in),
+            figment::Value::Dict(_, fields) => fields.values().any(is_in),
+            _ => false,
+        }
+    }
+    figment::Value::serialize(data).is_ok_and(|value| is_in(&value))
 }
 
 /// Returns whether the type reads `json` as data that it would write as `expected`.

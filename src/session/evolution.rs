@@ -194,3 +194,93 @@ impl Serialize for Twice<'_> {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Outer {
+        #[serde(skip_serializing)]
+        retired: u8,
+        #[serde(alias = "was")]
+        kind: Kind,
+        list: Vec<u8>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "type")]
+    enum Kind {
+        A {
+            #[serde(alias = "old", default)]
+            new: u8,
+        },
+    }
+
+    impl Default for Kind {
+        fn default() -> Self {
+            Self::A { new: 0 }
+        }
+    }
+
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Flat {
+        #[serde(skip_serializing)]
+        retired: u8,
+        #[serde(flatten)]
+        rest: BTreeMap<String, Value>,
+    }
+
+    fn kept<D: TypedData>(raw: &Value) -> Value {
+        let raw = raw.to_string();
+        let data: D = super::super::data::decode(&raw).unwrap();
+        let before = serde_json::to_string(&data).unwrap();
+        let merged = keep_unknown::<D>(&raw, &before, &before).unwrap();
+        serde_json::from_str(&merged).unwrap()
+    }
+
+    #[test]
+    fn only_what_the_type_does_not_read_is_kept() {
+        assert_eq!(
+            kept::<Outer>(&json!({"list": [], "retired": 1, "unknown": {"retired": 1}})),
+            json!({"list": [], "kind": {"type": "A", "new": 0}, "unknown": {"retired": 1}})
+        );
+        // In an enum that is tagged within; beside an unknown field.
+        assert_eq!(
+            kept::<Outer>(&json!({"kind": {"type": "A", "old": 3, "new": 1, "more": 2}, "a": 1})),
+            json!({"list": [], "kind": {"type": "A", "new": 1, "more": 2}, "a": 1})
+        );
+        assert_eq!(
+            kept::<Outer>(&json!({"was": {"type": "A"}, "kind": {"type": "A", "old": 4}})),
+            json!({"list": [], "kind": {"type": "A", "new": 4}})
+        );
+        // A type that keeps the rest itself.
+        assert_eq!(
+            kept::<Flat>(&json!({"retired": 1, "x": {"retired": 2}})),
+            json!({"x": {"retired": 2}})
+        );
+    }
+
+    #[test]
+    fn other_faults_are_not_mended() {
+        for raw in ["", "{", r#"{"list":1}"#, r#"{"list":1,"kind":0,"was":0}"#] {
+            assert!(super::super::data::decode::<Outer>(raw).is_err(), "{raw}");
+        }
+        let many: Map<String, Value> = (0..MAX_TRIES + 10)
+            .map(|n| (format!("key {n}"), Value::Null))
+            .chain([
+                ("kind".to_owned(), json!({"type": "A"})),
+                ("was".to_owned(), json!({"type": "A"})),
+            ])
+            .collect();
+        let raw = Value::Object(many).to_string();
+        assert!(super::super::data::decode::<Outer>(&raw).is_err());
+    }
+}

@@ -52,7 +52,8 @@ pub fn sweep_once(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<SweepR
     sweep_with_progress(store, now, |_| {})
 }
 
-/// The same; tells `progress` after each batch how many are deleted so far.
+/// Deletes as [`sweep_once`] does, and calls `progress` after each batch with the number of sessions
+/// deleted so far.
 ///
 /// # Errors
 /// As for [`sweep_once`].

@@ -40,6 +40,82 @@ fn devices(visitor: &mut Visitor<'_>) -> Vec<Value> {
 }
 
 on_each_database! {
+    fn every_device_can_be_seen_and_signed_out(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut first = registered(&client, "ada");
+        let user = first.user_id().as_str().unwrap().to_owned();
+        let store = database.store();
+        // Newer tokens, more than a page of anything holds.
+        let later: Vec<_> = (0..1001).map(|_| new_session(Some(&user))).collect();
+        store.create(&later).unwrap();
+        let page = |visitor: &mut Visitor<'_>, query: &str| {
+            let answer = visitor.get(&format!("/api/account/sessions{query}"));
+            assert_eq!(answer.status, Status::Ok, "{query}: {}", answer.body);
+            answer.json()
+        };
+        for (query, limit) in [("", 1000), ("?limit=400", 400)] {
+            let (mut ids, mut current, mut next) = (HashSet::new(), 0, String::new());
+            for number in 0.. {
+                let query = format!(
+                    "{}{next}",
+                    if query.is_empty() {
+                        "?limit=1000"
+                    } else {
+                        query
+                    }
+                );
+                let list = page(&mut first, &query);
+                let sessions = list["sessions"].as_array().unwrap();
+                assert!(sessions.len() <= limit + 1);
+                let here = sessions
+                    .iter()
+                    .filter(|session| session["current"] == true)
+                    .count();
+                assert_eq!(here, usize::from(number == 0));
+                current += here;
+                ids.extend(
+                    sessions
+                        .iter()
+                        .map(|session| session["id"].as_str().unwrap().to_owned()),
+                );
+                match list["next"].as_str() {
+                    Some(cursor) => next = format!("&after={cursor}"),
+                    None => break,
+                }
+            }
+            assert_eq!((ids.len(), current), (1002, 1));
+        }
+        assert_eq!(
+            page(&mut first, "")["sessions"].as_array().unwrap().len(),
+            1001
+        );
+        for wrong in ["?limit=0", "?limit=1001", "?after=x"] {
+            let answer = first.get(&format!("/api/account/sessions{wrong}"));
+            assert_eq!(answer.status, Status::UnprocessableEntity, "{wrong}");
+        }
+        // The page links to those before.
+        let html = first.get("/account").body;
+        assert!(html.contains("this device"));
+        let (_, link) = html.split_once("href=\"/account?after=").unwrap();
+        let cursor = link.split_once('"').unwrap().0.to_owned();
+        let older = first.get(&format!("/account?after={cursor}"));
+        assert_eq!(older.status, Status::Ok);
+        let (_, action) = older
+            .body
+            .split_once("action=\"/account/sessions/")
+            .unwrap();
+        let id = action.split_once('/').unwrap().0.to_owned();
+        assert!(!html.contains(&id));
+        assert_eq!(
+            first.delete(&format!("/api/account/sessions/{id}")).status,
+            Status::NoContent
+        );
+        assert_eq!(
+            first.get("/account?after=x").status,
+            Status::UnprocessableEntity
+        );
+    }
+
     fn i3_registering_and_signing_in_keep_the_data_and_kill_the_old_cookie(database: &Database) {
         let (client, _) = application(database, "");
         for how in ["register", "login"] {
@@ -271,82 +347,4 @@ fn an_administrator_is_a_user_who_is_one() {
     );
     database.execute("UPDATE users SET is_admin = FALSE");
     assert_eq!(ada.get(list).status, Status::Forbidden);
-}
-
-on_each_database! {
-    fn every_device_can_be_seen_and_signed_out(database: &Database) {
-        let (client, _) = application(database, "");
-        let mut first = registered(&client, "ada");
-        let user = first.user_id().as_str().unwrap().to_owned();
-        let store = database.store();
-        // Newer tokens, more than a page of anything holds.
-        let later: Vec<_> = (0..1001).map(|_| new_session(Some(&user))).collect();
-        store.create(&later).unwrap();
-        let page = |visitor: &mut Visitor<'_>, query: &str| {
-            let answer = visitor.get(&format!("/api/account/sessions{query}"));
-            assert_eq!(answer.status, Status::Ok, "{query}: {}", answer.body);
-            answer.json()
-        };
-        for (query, limit) in [("", 1000), ("?limit=400", 400)] {
-            let (mut ids, mut current, mut next) = (HashSet::new(), 0, String::new());
-            for number in 0.. {
-                let query = format!(
-                    "{}{next}",
-                    if query.is_empty() {
-                        "?limit=1000"
-                    } else {
-                        query
-                    }
-                );
-                let list = page(&mut first, &query);
-                let sessions = list["sessions"].as_array().unwrap();
-                assert!(sessions.len() <= limit + 1);
-                let here = sessions
-                    .iter()
-                    .filter(|session| session["current"] == true)
-                    .count();
-                assert_eq!(here, usize::from(number == 0));
-                current += here;
-                ids.extend(
-                    sessions
-                        .iter()
-                        .map(|session| session["id"].as_str().unwrap().to_owned()),
-                );
-                match list["next"].as_str() {
-                    Some(cursor) => next = format!("&after={cursor}"),
-                    None => break,
-                }
-            }
-            assert_eq!((ids.len(), current), (1002, 1));
-        }
-        assert_eq!(
-            page(&mut first, "")["sessions"].as_array().unwrap().len(),
-            1001
-        );
-        for wrong in ["?limit=0", "?limit=1001", "?after=x"] {
-            let answer = first.get(&format!("/api/account/sessions{wrong}"));
-            assert_eq!(answer.status, Status::UnprocessableEntity, "{wrong}");
-        }
-        // The page links to those before.
-        let html = first.get("/account").body;
-        assert!(html.contains("this device"));
-        let (_, link) = html.split_once("href=\"/account?after=").unwrap();
-        let cursor = link.split_once('"').unwrap().0.to_owned();
-        let older = first.get(&format!("/account?after={cursor}"));
-        assert_eq!(older.status, Status::Ok);
-        let (_, action) = older
-            .body
-            .split_once("action=\"/account/sessions/")
-            .unwrap();
-        let id = action.split_once('/').unwrap().0.to_owned();
-        assert!(!html.contains(&id));
-        assert_eq!(
-            first.delete(&format!("/api/account/sessions/{id}")).status,
-            Status::NoContent
-        );
-        assert_eq!(
-            first.get("/account?after=x").status,
-            Status::UnprocessableEntity
-        );
-    }
 }

@@ -22,6 +22,7 @@ struct Mixed {
     unread: u8,
     shape: Shape,
     names: HashSet<String>,
+    discount: Option<f32>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ impl Default for Shape {
 async fn mixed(session: Session<Mixed>, what: String) -> Result<String, SessionError> {
     let changed = session.update(move |data| match what.as_str() {
         "nan" => data.total = f64::NAN,
+        "optional" => data.discount = Some(f32::NAN),
+        "half" => data.discount = Some(0.5),
         "infinity" => data.total = f64::INFINITY,
         "deep" => data.tree = Tree::of_depth(200),
         "unread" => data.unread = 1,
@@ -96,7 +99,7 @@ struct Unreadable {
 on_each_database! {
     fn i13_data_that_would_not_be_read_back_is_refused(database: &Database) {
         let client = client::<Mixed>(database, OnUndecodable::Fresh, routes![mixed, replace]);
-        let refused = ["/mixed/nan", "/mixed/infinity", "/mixed/deep", "/mixed/unread",
+        let refused = ["/mixed/nan", "/mixed/infinity", "/mixed/optional", "/mixed/deep", "/mixed/unread",
             "/mixed/ambiguous", "/replace/false"];
         for path in refused {
             let answer = get(&client, path, None);
@@ -111,6 +114,7 @@ on_each_database! {
             assert_eq!(answer.status, Status::InternalServerError, "{path}");
         }
         assert_eq!(stored(database), before);
+        assert_eq!(get(&client, "/mixed/half", Some(&cookie)).status, Status::Ok);
         // The session is as it was, to the last bit, and can be written to.
         assert_eq!(get(&client, "/mixed/names", Some(&cookie)).body, format!("{:?}", 0.1 + 0.2));
         assert_eq!(stored(database)["names"].as_array().unwrap().len(), 50);

@@ -95,7 +95,7 @@ on_each_database! {
         });
     }
 
-    fn i3_a_changed_path_of_the_cookie_keeps_nobody_out(database: &Database) {
+    fn i3_a_changed_path_of_the_cookie_keeps_no_visitor_out(database: &Database) {
         // The browser keeps the cookie of the old path, whose session the login has replaced.
         let at = |path: &str| application(database, &format!("cookie.path = '{path}'")).0;
         let (old, new) = (at("/"), at("/api"));

@@ -1,6 +1,15 @@
 //! I6: an outage is no logout. 503 with Retry-After and no Set-Cookie, and service returns by
 //! itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::SessionConfig;
+
+use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::hooked::{Call, HookedStore};
 use crate::support::{Database, Kind, Server, wait_until};
 
 on_each_database! {
@@ -68,4 +77,39 @@ impl Outage {
             }
         }
     }
+}
+
+#[test]
+fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let fails_next = Arc::new(AtomicBool::new(false));
+    let store = HookedStore::new(database.store(), {
+        let fails_next = Arc::clone(&fails_next);
+        move |call| {
+            let fails = matches!(call, Call::Load(_)) && fails_next.swap(false, Ordering::SeqCst);
+            assert!(!fails, "a load that fails");
+        }
+    });
+    // One load at a time, in the order of the cookies.
+    let config = SessionConfig {
+        workers: 1,
+        max_batch: 1,
+        ..SessionConfig::default()
+    };
+    run(async {
+        let (rocket, _) = rocket(store, config);
+        let client = &Client::untracked(rocket).await.unwrap();
+        let ended = new_cookie(client).await;
+        get(client, "/destroy", Some(&ended)).await;
+        let live = new_cookie(client).await;
+        for (cookies, expected) in [
+            (format!("{ended}; {live}"), Status::Ok),
+            (format!("{live}; {ended}"), Status::ServiceUnavailable),
+        ] {
+            fails_next.store(true, Ordering::SeqCst);
+            let answer = get(client, "/read", Some(&cookies)).await;
+            assert_eq!(answer.status, expected);
+            assert_eq!(answer.header("set-cookie"), None);
+        }
+    });
 }

@@ -6,13 +6,29 @@ use rocket::error::ErrorKind;
 use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{SessionConfig, SessionKeys, Sessions};
+use rocket_diesel_sessions::{SessionAdmin, SessionConfig, SessionKeys, Sessions};
 
-use crate::support::embedded::{Cart, get, new_cookie, rocket, run};
+use crate::support::embedded::{Cart, get, new_cookie, rocket, rocket_with, run};
 use crate::support::local::{SECRET, figment};
 use crate::support::{Database, Kind};
 
 on_each_database! {
+    fn administrators_cannot_ask_for_too_much(database: &Database) {
+        run(async {
+            let set = |sessions: Sessions<Cart>| {
+                sessions.statistics(database.store())
+            };
+            let (rocket, _) = rocket_with(database.store(), SessionConfig::default(), set);
+            let client = &Client::untracked(rocket).await.unwrap();
+            new_cookie(client).await;
+            let admin = client.rocket().state::<SessionAdmin>().unwrap();
+            assert_eq!(admin.stats(u32::MAX).await.unwrap().active, 1);
+            assert_eq!(admin.stats(0).await.unwrap().active, 1);
+            let page = admin.list(u32::MAX, None, None).await.unwrap();
+            assert_eq!((page.sessions.len(), page.next), (1, None));
+        });
+    }
+
     fn a_change_is_committed_and_its_cookie_sent_on_every_answer_but_503(database: &Database) {
         run(async {
             let (rocket, _) = rocket(database.store(), SessionConfig::default());

@@ -225,7 +225,7 @@ on_each_database! {
         assert_eq!(stored(database), json!({"count": 1}));
     }
 
-    fn undecodable_data_that_is_an_error_locks_nobody_out(database: &Database) {
+    fn undecodable_data_that_is_an_error_locks_no_visitor_out(database: &Database) {
         let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
         let cookie = get(&old, "/old", None).cookie().unwrap();
         let routes = routes![read, try_read, aside, replace, login, end];
