@@ -1,7 +1,7 @@
 //! Two instances of a small application over one store and one clock, and what they answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
@@ -213,33 +213,42 @@ impl Instances {
 
     /// Ends all faults and waits until nothing is under way. Fails unless service returns by itself.
     pub(super) async fn settle(&self) -> Result<(), String> {
-        if !self.has_faults {
-            return Ok(());
-        }
-        for (number, store) in self.stores.iter().enumerate() {
-            store.calm();
-            let is_idle = || {
-                let admin = self.admin(number);
-                metric(admin, "sessions_queue_depth{kind=\"load\"}")
-                    + metric(admin, "sessions_queue_depth{kind=\"write\"}")
-                    == 0
-            };
-            let start = std::time::Instant::now();
-            loop {
-                let reply = embedded::get(&self.clients[number], "/read", Some(&self.canary)).await;
-                if reply.status == Status::Ok && is_idle() {
-                    break;
-                }
-                if start.elapsed() > Duration::from_secs(10) {
-                    return Err(format!(
-                        "I6: instance {number} serves no more: {}",
-                        reply.status
-                    ));
-                }
-                rocket::tokio::time::sleep(Duration::from_millis(2)).await;
+        if self.has_faults {
+            for store in &self.stores {
+                store.calm();
             }
-            store.calm();
+            for instance in 0..2 {
+                self.wait_for_service(instance).await?;
+            }
+        }
+        // A worker that has taken something from the queue has not called the store yet.
+        let mut idle = 0;
+        while idle < 3 {
+            let is_idle = (0..2).all(|instance| self.is_idle(instance));
+            idle = if is_idle { idle + 1 } else { 0 };
+            rocket::tokio::time::sleep(Duration::from_micros(200)).await;
         }
         Ok(())
+    }
+
+    fn is_idle(&self, instance: usize) -> bool {
+        let admin = self.admin(instance);
+        let depth = |kind| metric(admin, &format!("sessions_queue_depth{{kind=\"{kind}\"}}"));
+        depth("load") + depth("write") == 0 && self.stores[instance].is_idle()
+    }
+
+    async fn wait_for_service(&self, instance: usize) -> Result<(), String> {
+        let (client, start) = (&self.clients[instance], Instant::now());
+        loop {
+            let reply = embedded::get(client, "/read", Some(&self.canary)).await;
+            if reply.status == Status::Ok {
+                return Ok(());
+            }
+            if start.elapsed() > Duration::from_secs(10) {
+                let status = reply.status;
+                return Err(format!("I6: instance {instance} serves no more: {status}"));
+            }
+            rocket::tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The model: what each cookie must answer, and what may have become of a session.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rocket_diesel_sessions::SessionRecord;
@@ -381,12 +381,6 @@ fn failed(row: Possible, is_cut: bool, action: Action) -> Vec<(Possible, bool)> 
             vec![(changed(state), true)]
         }
     }
-}
-
-/// The rows with these lookup halves of tokens.
-pub(super) fn by_token(records: &[SessionRecord]) -> HashMap<Uuid, Seen> {
-    let seen = |record: &SessionRecord| (record.session_id, Seen::from(record));
-    records.iter().map(seen).collect()
 }
 
 /// The settings that the model computes with.

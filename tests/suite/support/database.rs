@@ -83,6 +83,12 @@ impl Database {
         self
     }
 
+    /// The same database by way of the server of this URL.
+    pub(crate) fn reached_by(mut self, server: &str) -> Self {
+        self.url = format!("{server}/{}", self.name());
+        self
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

@@ -161,8 +161,13 @@ impl FaultyStore {
             let (let_go, changed) = &self.let_go;
             *let_go.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             changed.notify_all();
-            self.running.load(Ordering::SeqCst) == 0
+            self.is_idle()
         });
+    }
+
+    /// Returns whether no call is running.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.load(Ordering::SeqCst) == 0
     }
 
     fn hang(&self) {
