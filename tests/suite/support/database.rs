@@ -65,6 +65,11 @@ impl Database {
         admin
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .unwrap();
+        Self::named(server, &name)
+    }
+
+    /// A database that is there already.
+    pub(crate) fn named(server: &str, name: &str) -> Self {
         let url = format!("{server}/{name}");
         Self {
             kind: Kind::Postgres,
