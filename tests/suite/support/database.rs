@@ -65,6 +65,11 @@ impl Database {
         admin
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .unwrap();
+        Self::named(server, &name)
+    }
+
+    /// A database that is there already.
+    pub(crate) fn named(server: &str, name: &str) -> Self {
         let url = format!("{server}/{name}");
         Self {
             kind: Kind::Postgres,
@@ -80,6 +85,12 @@ impl Database {
         self.url = format!("{pooler}/{}", self.name());
         let setting = "[default.sessions]\nprepared_statements = false\n";
         std::fs::write(self.folder.path().join("Rocket.toml"), setting).unwrap();
+        self
+    }
+
+    /// The same database by way of the server of this URL.
+    pub(crate) fn reached_by(mut self, server: &str) -> Self {
+        self.url = format!("{server}/{}", self.name());
         self
     }
 

@@ -1,0 +1,376 @@
+//! I11: a row, value, closure or lock that fails or hangs harms only its own visitor.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use rocket::futures::future::{join, join_all};
+use rocket::http::{Header, Status};
+use rocket::local::asynchronous::Client;
+use rocket::tokio;
+use rocket_diesel_sessions::{SessionConfig, SessionStore};
+
+use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::hooked::{Call, HookedStore};
+use crate::support::local::Answer;
+use crate::support::{Cluster, Database, Kind, wait_for};
+
+async fn client(store: Arc<dyn SessionStore>, timeout: Duration) -> Client {
+    let config = SessionConfig {
+        timeout,
+        ..SessionConfig::default()
+    };
+    Client::untracked(rocket(store, config).0).await.unwrap()
+}
+
+/// Longer than a slow machine takes for a batch.
+const PATIENT: Duration = Duration::from_secs(20);
+
+fn assert_all_are(status: Status, answers: &[Answer], what: &str) {
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.status, status, "{what}, {number}: {}", answer.body);
+    }
+}
+
+async fn get_each(client: &Client, path: &str, cookies: &[String]) -> Vec<Answer> {
+    join_all(cookies.iter().map(|cookie| get(client, path, Some(cookie)))).await
+}
+
+async fn new_cookies(client: &Client, count: usize) -> Vec<String> {
+    join_all((0..count).map(|_| new_cookie(client))).await
+}
+
+/// A store whose writes wait while the lock is held, so that what comes meanwhile is one batch.
+fn gated(store: Arc<rocket_diesel_sessions::DieselStore>) -> (Arc<HookedStore>, Arc<Mutex<()>>) {
+    let gate = Arc::new(Mutex::new(()));
+    let at_gate = Arc::clone(&gate);
+    let store = HookedStore::new(store, move |call| {
+        if let Call::Write(_) = call {
+            drop(at_gate.lock());
+        }
+    });
+    (store, gate)
+}
+
+/// Sends requests while the gate is shut, so that they are in few batches.
+async fn in_a_batch<T>(gate: &Mutex<()>, requests: impl Future<Output = T>) -> T {
+    let held = gate.lock().unwrap();
+    let (answers, ()) = join(requests, async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(held);
+    })
+    .await;
+    answers
+}
+
+/// So many closures block; thirty other visitors are served meanwhile.
+async fn others_are_served_beside(client: &Client, blocked: usize) {
+    let slow = new_cookies(client, blocked).await;
+    let others = new_cookies(client, 30).await;
+    let gate = client.rocket().state::<Arc<Gate>>().unwrap();
+    let (stuck, ()) = join(get_each(client, "/stuck", &slow), async {
+        // In one batch with those that block, as far as it can be.
+        let first = get_each(client, "/count", &others).await;
+        assert_all_are(Status::Ok, &first, "beside closures that block");
+        gate.arrival().await;
+        for count in ["3", "4"] {
+            let answers = get_each(client, "/count", &others).await;
+            assert!(answers.iter().all(|answer| answer.body == count));
+            let newcomers = (0..5).map(|_| get(client, "/count", None));
+            assert_all_are(Status::Ok, &join_all(newcomers).await, "new visitors");
+        }
+        let read = get_each(client, "/read", &slow).await;
+        assert_all_are(Status::Ok, &read, "reads of sessions whose update blocks");
+        gate.open_closure();
+    })
+    .await;
+    assert_all_are(Status::Ok, &stuck, "closures that were let go");
+}
+
+on_each_database! {
+    fn i11_a_closure_that_blocks_holds_up_nobody_else(database: &Database) {
+        run(async {
+            let client = client(database.store(), PATIENT).await;
+            others_are_served_beside(&client, 1).await;
+        });
+    }
+
+    fn i11_as_many_closures_as_workers_hold_up_nobody_else(database: &Database) {
+        run(async {
+            let client = client(database.store(), PATIENT).await;
+            others_are_served_beside(&client, 4).await;
+        });
+    }
+
+    fn i11_twice_as_many_closures_as_workers_hold_up_nobody_else(database: &Database) {
+        run(async {
+            let client = client(database.store(), PATIENT).await;
+            others_are_served_beside(&client, 8).await;
+        });
+    }
+
+    fn i11_a_closure_that_panics_fails_its_own_request(database: &Database) {
+        run(async {
+            let (store, gate) = gated(database.store());
+            let client = &client(store, PATIENT).await;
+            let cookies = new_cookies(client, 20).await;
+            let requests = cookies.iter().enumerate().map(|(number, cookie)| {
+                let path = if number % 5 == 0 { "/panic" } else { "/count" };
+                get(client, path, Some(cookie))
+            });
+            let answers = in_a_batch(&gate, join_all(requests)).await;
+            for (number, answer) in answers.iter().enumerate() {
+                let expected = if number % 5 == 0 { 500 } else { 200 };
+                assert_eq!(answer.status.code, expected, "{number}");
+            }
+            assert_all_are(Status::Ok, &get_each(client, "/count", &cookies).await, "afterwards");
+        });
+    }
+}
+
+/// A PostgreSQL database whose encoding lacks most characters.
+fn latin1() -> Option<(Cluster, Database)> {
+    let cluster = Cluster::start()?;
+    let mut admin = PgConnection::establish(&format!("{}/postgres", cluster.url())).unwrap();
+    admin
+        .batch_execute(
+            "CREATE DATABASE latin1 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' \
+             TEMPLATE template0",
+        )
+        .unwrap();
+    let database = Database::named(cluster.url(), "latin1");
+    Some((cluster, database))
+}
+
+#[test]
+fn i11_a_text_that_the_encoding_lacks_harms_only_its_visitor() {
+    let Some((_cluster, database)) = latin1() else {
+        return;
+    };
+    run(async {
+        let client = &client(database.store(), Duration::from_secs(2)).await;
+        let ordinary = new_cookies(client, 8).await;
+        let strange = async |cookie: Option<&str>| {
+            let mut request = client.get("/count");
+            request.add_header(Header::new("User-Agent", "日"));
+            if let Some(cookie) = cookie {
+                request.add_header(Header::new("Cookie", cookie.to_owned()));
+            }
+            Answer::read(request.dispatch().await).await
+        };
+        for _ in 0..50 {
+            let (strangers, others) = join(
+                join_all((0..2).map(|_| strange(None))),
+                get_each(client, "/count", &ordinary),
+            )
+            .await;
+            assert_all_are(Status::Ok, &others, "ordinary visitors");
+            for answer in &strangers {
+                let code = answer.status.code;
+                assert!(
+                    code == 200 || (400..=500).contains(&code),
+                    "the strange one: {code}"
+                );
+            }
+        }
+        let (items, others) = join(
+            join_all((0..2).map(|_| get(client, "/add/%E6%97%A5", Some(&ordinary[0])))),
+            get_each(client, "/count", &ordinary[1..]),
+        )
+        .await;
+        assert_all_are(
+            Status::InternalServerError,
+            &items,
+            "data that cannot be kept",
+        );
+        assert_all_are(Status::Ok, &others, "others");
+        assert_eq!(get(client, "/count", Some(&ordinary[0])).await.body, "52");
+    });
+}
+
+/// SQLSTATEs that a server reports for a statement.
+const STATES: [&str; 9] = [
+    "P0001", "22001", "22P05", "22021", "42501", "54000", "53100", "57014", "23514",
+];
+
+/// What is asked for at once of twenty sessions, whose every fifth has a mark that the database
+/// objects to.
+const ASKED: [&str; 4] = ["/count", "/rotate", "/destroy", "/add/marked"];
+
+/// Makes the database object to marked rows.
+fn object(database: &Database, event: &str, row: &str, state: &str) {
+    database.execute(&format!(
+        "CREATE OR REPLACE FUNCTION object() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF {row}.data LIKE '%marked%' THEN RAISE EXCEPTION 'objected' USING ERRCODE = '{state}'; \
+         END IF; RETURN {row}; END $$; \
+         DROP TRIGGER IF EXISTS object ON sessions; \
+         CREATE TRIGGER object BEFORE {event} ON sessions FOR EACH ROW EXECUTE FUNCTION object()"
+    ));
+}
+
+/// For each of the states, asks for `path` of twenty sessions at once, marked ones among them: the
+/// others are served.
+fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &str) {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let (store, gate) = gated(database.store());
+        let client = &client(store, PATIENT).await;
+        for state in STATES {
+            let cookies = new_cookies(client, 20).await;
+            let marked = |number: usize| number % 5 == 0;
+            for (number, cookie) in cookies.iter().enumerate() {
+                if marked(number) {
+                    get(client, "/add/marked", Some(cookie)).await;
+                }
+            }
+            object(&database, event, row, state);
+            // Rotations and ends are taken with a write that waits at the gate.
+            let answers = in_a_batch(&gate, async {
+                let requests = get_each(client, path, &cookies);
+                join(get(client, "/count", None), requests).await.1
+            })
+            .await;
+            for (number, answer) in answers.iter().enumerate() {
+                let is_served = answer.status == Status::Ok;
+                assert_eq!(
+                    is_served,
+                    !marked(number),
+                    "{state}, {number}: {}",
+                    answer.status
+                );
+            }
+            database.execute("DROP TRIGGER object ON sessions");
+            let cookies = new_cookies(client, 3).await;
+            assert_all_are(
+                Status::Ok,
+                &get_each(client, "/count", &cookies).await,
+                state,
+            );
+        }
+    });
+}
+
+#[test]
+fn i11_an_update_that_is_objected_to_fails_alone() {
+    others_are_served_where_rows_are_objected_to(ASKED[0], "UPDATE", "NEW");
+}
+
+#[test]
+fn i11_a_rotation_that_is_objected_to_fails_alone() {
+    others_are_served_where_rows_are_objected_to(ASKED[1], "UPDATE", "NEW");
+}
+
+#[test]
+fn i11_an_end_that_is_objected_to_fails_alone() {
+    others_are_served_where_rows_are_objected_to(ASKED[2], "DELETE", "OLD");
+}
+
+#[test]
+fn i11_a_new_row_that_is_objected_to_fails_alone() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let (store, gate) = gated(database.store());
+        let client = &client(store, PATIENT).await;
+        for state in STATES {
+            object(&database, "INSERT", "NEW", state);
+            let requests = (0..20).map(|number| {
+                let path = if number % 5 == 0 {
+                    ASKED[3]
+                } else {
+                    "/add/good"
+                };
+                get(client, path, None)
+            });
+            let answers = in_a_batch(&gate, join_all(requests)).await;
+            for (number, answer) in answers.iter().enumerate() {
+                let is_served = answer.status == Status::Ok;
+                assert_eq!(
+                    is_served,
+                    number % 5 != 0,
+                    "{state}, {number}: {}",
+                    answer.status
+                );
+                assert_eq!(answer.cookie().is_some(), is_served, "{state}, {number}");
+            }
+        }
+    });
+}
+
+/// Another transaction holds so many sessions; thirty visitors of others count meanwhile, and none
+/// of them is refused.
+fn others_are_served_beside_held_rows(held: usize) {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let client = &client(database.store(), Duration::from_secs(2)).await;
+        let owners = new_cookies(client, held).await;
+        for cookie in &owners {
+            assert_eq!(
+                get(client, "/add/held", Some(cookie)).await.status,
+                Status::Ok
+            );
+        }
+        let others = new_cookies(client, 30).await;
+        let mut holder = database.connection();
+        holder.run("BEGIN; SELECT 1 FROM sessions WHERE data LIKE '%held%' FOR UPDATE");
+        let (served, refused) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+        let end = tokio::time::Instant::now() + Duration::from_secs(3);
+        let visit = async |cookie: &str, path: &str, counts: bool| {
+            while tokio::time::Instant::now() < end {
+                let answer = get(client, path, Some(cookie)).await;
+                if counts && answer.status == Status::Ok {
+                    served.fetch_add(1, Ordering::SeqCst);
+                } else if counts {
+                    refused.fetch_add(1, Ordering::SeqCst);
+                } else {
+                    let status = answer.status;
+                    assert_eq!(status, Status::ServiceUnavailable, "a row that is held");
+                }
+            }
+        };
+        join(
+            join_all(owners.iter().map(|cookie| visit(cookie, "/count", false))),
+            join_all(others.iter().map(|cookie| visit(cookie, "/count", true))),
+        )
+        .await;
+        let (served, refused) = (
+            served.load(Ordering::SeqCst),
+            refused.load(Ordering::SeqCst),
+        );
+        eprintln!("{held} rows held: others {served} x 200, {refused} x 503");
+        holder.run("ROLLBACK");
+        assert_eq!(refused, 0, "{held} rows held");
+        wait_for("rows that were held are served", async || {
+            let answers = get_each(client, "/count", &owners).await;
+            answers.iter().all(|answer| answer.status == Status::Ok)
+        })
+        .await;
+    });
+}
+
+#[test]
+fn i11_one_row_that_is_held_harms_only_its_visitor() {
+    others_are_served_beside_held_rows(1);
+}
+
+#[test]
+fn i11_four_rows_that_are_held_harm_only_their_visitors() {
+    others_are_served_beside_held_rows(4);
+}
+
+#[test]
+fn i11_six_rows_that_are_held_harm_only_their_visitors() {
+    others_are_served_beside_held_rows(6);
+}
+
+#[test]
+fn i11_twenty_rows_that_are_held_harm_only_their_visitors() {
+    others_are_served_beside_held_rows(20);
+}

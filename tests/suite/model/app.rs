@@ -1,0 +1,254 @@
+//! Two instances of a small application over one store and one clock, and what they answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket::{State, get, routes};
+use rocket_diesel_sessions::{
+    ManualClock, Session, SessionAdmin, SessionConfig, SessionError, SessionStore, UserSessions,
+    UserStore,
+};
+use uuid::Uuid;
+
+use crate::support::embedded::{self, Answered, Cart};
+use crate::support::faulty::{Fault, FaultyStore};
+use crate::support::local::Answer;
+use crate::support::{metric, wait_for};
+
+/// A store of sessions and their users.
+pub(super) trait Ground: SessionStore + UserStore {}
+
+impl<S: SessionStore + UserStore> Ground for S {}
+
+/// How long a call of a faulty store is held up that is to be late.
+const LATE: Duration = Duration::from_millis(250);
+
+/// The settings of the instances. Times are short, so that few steps reach each deadline.
+pub(super) fn config(has_faults: bool) -> SessionConfig {
+    const MINUTE: Duration = Duration::from_secs(60);
+    SessionConfig {
+        idle_timeout: 60 * MINUTE,
+        anonymous_idle_timeout: Some(30 * MINUTE),
+        absolute_timeout: 180 * MINUTE,
+        touch_interval: 5 * MINUTE,
+        timeout: if has_faults {
+            Duration::from_millis(100)
+        } else {
+            Duration::from_secs(20)
+        },
+        ..SessionConfig::default()
+    }
+}
+
+/// What a handler saw of its session when it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    /// `None` where there is no session.
+    pub(super) session: Option<(String, Uuid)>,
+    pub(super) user: Option<String>,
+    pub(super) count: u64,
+}
+
+fn show(session: &Session<Cart>) -> String {
+    let id = session.id().unwrap_or_default();
+    let token = session.session_id().unwrap_or_default();
+    let user = session.user_id().unwrap_or_default();
+    format!("{id}|{token}|{user}|{}", session.data().count)
+}
+
+impl View {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('|');
+        let (id, token) = (parts.next()?, parts.next()?);
+        let user = parts.next()?;
+        Some(Self {
+            session: (!id.is_empty()).then(|| (id.to_owned(), token.parse().unwrap())),
+            user: (!user.is_empty()).then(|| user.to_owned()),
+            count: parts.next()?.parse().ok()?,
+        })
+    }
+}
+
+#[get("/read")]
+fn read(session: Session<Cart>) -> String {
+    show(&session)
+}
+
+#[get("/count")]
+async fn count(session: Session<Cart>) -> Answered {
+    session.update(|cart| cart.count += 1).await?;
+    Ok(show(&session))
+}
+
+#[get("/set/<count>")]
+async fn set(session: Session<Cart>, count: u64) -> Answered {
+    let items = Vec::new();
+    session.set(Cart { count, items }).await?;
+    Ok(show(&session))
+}
+
+#[get("/login/<user>")]
+async fn login(session: Session<Cart>, user: &str) -> Answered {
+    session.login(user).await?;
+    Ok(show(&session))
+}
+
+#[get("/rotate")]
+async fn rotate(session: Session<Cart>) -> Answered {
+    session.rotate().await?;
+    Ok(show(&session))
+}
+
+#[get("/destroy")]
+async fn destroy(session: Session<Cart>) -> Answered {
+    session.destroy().await?;
+    Ok(show(&session))
+}
+
+/// Ends sessions of the visitor's user: one by its handle, `others` or `all`.
+#[get("/revoke/<which>")]
+async fn revoke(session: Session<Cart>, users: &State<UserSessions>, which: &str) -> Answered {
+    let (Some(user), Some(record)) = (session.user_id(), session.record()) else {
+        return Ok(show(&session));
+    };
+    let users = users.by(record.session_id);
+    match which {
+        "others" => drop(users.revoke_others(&user, &record.id).await?),
+        "all" => drop(users.revoke_all(&user).await?),
+        id => drop(users.revoke(&user, id).await?),
+    }
+    Ok(show(&session))
+}
+
+/// An answer, as far as the model looks at it.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) view: Option<View>,
+    /// The value of `Set-Cookie`.
+    pub(super) set_cookie: Option<String>,
+    /// The cookie that it sets; `None` where it sets none, or removes one.
+    pub(super) cookie: Option<String>,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self {
+            status: answer.status.code,
+            view: View::parse(&answer.body),
+            set_cookie: answer.header("set-cookie").map(str::to_owned),
+            cookie: answer.cookie(),
+        }
+    }
+}
+
+/// The instances and what is under them.
+pub(super) struct Instances {
+    pub(super) clients: [Client; 2],
+    pub(super) clock: Arc<ManualClock>,
+    /// The store past all faults.
+    pub(super) ground: Arc<dyn Ground>,
+    pub(super) has_faults: bool,
+    stores: [Arc<FaultyStore>; 2],
+    /// A cookie that makes the database be asked.
+    canary: String,
+}
+
+impl Instances {
+    /// Starts two instances, each over a store of its own onto the same sessions.
+    pub(super) async fn start<S: Ground>(stores: [Arc<S>; 2], has_faults: bool) -> Self {
+        let ground: Arc<dyn Ground> = stores[0].clone();
+        let clock = Arc::new(ManualClock::starting_now());
+        let stores = stores.map(|store| FaultyStore::new(store, clock.clone(), LATE));
+        let start = async |store: &Arc<FaultyStore>| {
+            let clock = clock.clone();
+            let set = |sessions: rocket_diesel_sessions::Sessions<Cart>| sessions.clock(clock);
+            let (rocket, _) = embedded::rocket_with(store.clone(), config(has_faults), set);
+            let routes = routes![read, count, set, login, rotate, destroy, revoke];
+            Client::untracked(rocket.mount("/model", routes))
+                .await
+                .unwrap()
+        };
+        let clients = [start(&stores[0]).await, start(&stores[1]).await];
+        let mut canary = None;
+        wait_for("a first session is made", async || {
+            canary = embedded::get(&clients[0], "/count", None).await.cookie();
+            canary.is_some()
+        })
+        .await;
+        Self {
+            clients,
+            clock,
+            ground,
+            has_faults,
+            stores,
+            canary: canary.unwrap(),
+        }
+    }
+
+    pub(super) async fn get(&self, instance: usize, path: &str, cookie: Option<&str>) -> Reply {
+        let path = format!("/model/{path}");
+        embedded::get(&self.clients[instance], &path, cookie)
+            .await
+            .into()
+    }
+
+    pub(super) async fn sweep(&self, instance: usize) -> Result<(), SessionError> {
+        let admin = self.admin(instance);
+        admin.sweep().await.map(drop)
+    }
+
+    fn admin(&self, instance: usize) -> &SessionAdmin {
+        self.clients[instance].rocket().state().unwrap()
+    }
+
+    /// Plans what the next calls of each instance's store meet.
+    pub(super) fn plan(&self, faults: [&[Fault]; 2]) {
+        for (store, faults) in self.stores.iter().zip(faults) {
+            store.expect(faults);
+        }
+    }
+
+    /// Ends all faults and waits until nothing is under way. Fails unless service returns by itself.
+    pub(super) async fn settle(&self) -> Result<(), String> {
+        if self.has_faults {
+            for store in &self.stores {
+                store.calm();
+            }
+            for instance in 0..2 {
+                self.wait_for_service(instance).await?;
+            }
+        }
+        // A worker that has taken something from the queue has not called the store yet.
+        let mut idle = 0;
+        while idle < 3 {
+            let is_idle = (0..2).all(|instance| self.is_idle(instance));
+            idle = if is_idle { idle + 1 } else { 0 };
+            rocket::tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        Ok(())
+    }
+
+    fn is_idle(&self, instance: usize) -> bool {
+        let admin = self.admin(instance);
+        let depth = |kind| metric(admin, &format!("sessions_queue_depth{{kind=\"{kind}\"}}"));
+        depth("load") + depth("write") == 0 && self.stores[instance].is_idle()
+    }
+
+    async fn wait_for_service(&self, instance: usize) -> Result<(), String> {
+        let (client, start) = (&self.clients[instance], Instant::now());
+        loop {
+            let reply = embedded::get(client, "/read", Some(&self.canary)).await;
+            if reply.status == Status::Ok {
+                return Ok(());
+            }
+            if start.elapsed() > Duration::from_secs(10) {
+                let status = reply.status;
+                return Err(format!("I6: instance {instance} serves no more: {status}"));
+            }
+            rocket::tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

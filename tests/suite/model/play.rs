@@ -1,0 +1,444 @@
+//! Plays a sequence of steps, and compares each answer, and what is stored then, with the model.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rocket::tokio;
+use rocket_diesel_sessions::Clock;
+use uuid::Uuid;
+
+use super::app::{Instances, Reply};
+use super::judge::{Asked, expect, fresh_session};
+use super::op::{Action, Op, Step, USERS, Which};
+use super::world::{Possible, Result as Outcome, Row, Seen, Standing, Time, Touch, World, after};
+
+pub(super) type Checked = Result<(), String>;
+
+/// What the rows that a step concerns may be afterwards, by public handle.
+type Changes = BTreeMap<String, (Vec<Possible>, Touch)>;
+
+/// A sequence that is being played.
+pub(super) struct Play<'a> {
+    app: &'a Instances,
+    world: World,
+    /// Tokens that this step's answers handed out.
+    issued: Vec<(Uuid, String)>,
+}
+
+/// Plays the steps from the start. Fails, naming the invariant, where one does not hold.
+pub(super) async fn play(app: &Instances, steps: &[Step]) -> Checked {
+    let mut play = Play {
+        app,
+        world: World::new(),
+        issued: Vec::new(),
+    };
+    app.settle().await?;
+    for user in 0..USERS.len() {
+        play.stand(user, Standing::Active);
+    }
+    for (number, step) in steps.iter().enumerate() {
+        let [one, other] = &step.faults;
+        app.plan([one, other]);
+        let checked = play.step(step.op).await;
+        checked.map_err(|error| format!("step {number}, {:?}: {error}", step.op))?;
+    }
+    play.replay_the_dead().await
+}
+
+impl Play<'_> {
+    fn now(&self) -> Time {
+        self.app.clock.now()
+    }
+
+    async fn step(&mut self, op: Op) -> Checked {
+        self.issued.clear();
+        let from = self.now();
+        let changes = match op {
+            Op::Request(client, instance, action) => {
+                let cookie = self.world.jars[client].clone();
+                let reply = self.ask(instance, action, cookie.as_deref()).await?;
+                if reply.set_cookie.is_some() {
+                    self.world.jars[client].clone_from(&reply.cookie);
+                }
+                self.judge(cookie.as_deref(), from, &[(action, reply)])?
+            }
+            Op::Race(client, one, other) => self.race(client, one, other).await?,
+            Op::Revoke(client, instance, which) => self.revoke(client, instance, which).await?,
+            Op::Advance(seconds) => {
+                self.app.clock.advance(chrono::TimeDelta::seconds(seconds));
+                Changes::new()
+            }
+            Op::Sweep(instance) => self.sweep(instance).await?,
+            Op::Disable(user) => self.stand(user, Standing::Disabled),
+            Op::Enable(user) => self.stand(user, Standing::Active),
+            Op::Delete(user) => self.stand(user, Standing::Deleted),
+            Op::Replay(which, instance, action) => {
+                let dead = &self.world.dead;
+                let cookie = (!dead.is_empty()).then(|| dead[which % dead.len()].0.clone());
+                self.stranger(instance, action, cookie).await?
+            }
+            Op::Forge(which, instance, action) => {
+                let cookies: Vec<&Row> = self.world.rows.values().collect();
+                let good = (!cookies.is_empty()).then(|| &cookies[which % cookies.len()].cookie);
+                let cookie = good.map(|good| forge(good, which));
+                self.stranger(instance, action, cookie).await?
+            }
+        };
+        self.app.settle().await?;
+        self.reconcile(&changes, (from, self.now())).await
+    }
+
+    async fn ask(
+        &self,
+        instance: usize,
+        action: Action,
+        cookie: Option<&str>,
+    ) -> Result<Reply, String> {
+        let reply = self.app.get(instance, &action.path(), cookie).await;
+        if reply.status >= 500 {
+            // Whatever is still under way is done before anything is concluded.
+            self.app.settle().await?;
+        }
+        Ok(reply)
+    }
+
+    /// A request that keeps no cookie.
+    async fn stranger(
+        &mut self,
+        instance: usize,
+        action: Action,
+        cookie: Option<String>,
+    ) -> Result<Changes, String> {
+        let from = self.now();
+        let reply = self.ask(instance, action, cookie.as_deref()).await?;
+        self.judge(cookie.as_deref(), from, &[(action, reply)])
+    }
+
+    async fn race(&mut self, client: usize, one: Action, other: Action) -> Result<Changes, String> {
+        let from = self.now();
+        let cookie = self.world.jars[client].clone();
+        let paths = [one.path(), other.path()];
+        let (first, second) = tokio::join!(
+            self.app.get(0, &paths[0], cookie.as_deref()),
+            self.app.get(1, &paths[1], cookie.as_deref()),
+        );
+        self.app.settle().await?;
+        let replies = [(one, first), (other, second)];
+        let changes = self.judge(cookie.as_deref(), from, &replies)?;
+        for (_, reply) in &replies {
+            if reply.set_cookie.is_some() {
+                self.world.jars[client].clone_from(&reply.cookie);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// What answers to requests with this cookie say of its session.
+    fn judge(
+        &mut self,
+        cookie: Option<&str>,
+        from: Time,
+        replies: &[(Action, Reply)],
+    ) -> Result<Changes, String> {
+        let row = self.world.by_cookie(cookie);
+        let was_live = row.as_ref().is_some_and(|(_, row)| row.seen.is_live(from));
+        let is_live = was_live
+            && row
+                .as_ref()
+                .is_some_and(|(_, row)| row.seen.is_live(self.now()));
+        let id = row.as_ref().filter(|_| was_live).map(|(id, _)| id.as_str());
+        let mut results = Vec::new();
+        for (action, reply) in replies {
+            let result = Outcome::of(reply, id, *action);
+            let asked = Asked {
+                world: &self.world,
+                action: *action,
+                has_cookie: cookie.is_some(),
+                before: row.as_ref().filter(|_| was_live).map(|(_, row)| &row.seen),
+                is_alone: replies.len() == 1,
+                has_faults: self.app.has_faults,
+            };
+            expect(&asked, reply, &result).map_err(|error| format!("{error}: {reply:?}"))?;
+            if let (Some(view), Some(cookie)) = (&reply.view, &reply.cookie) {
+                let (_, session_id) = view.session.as_ref().expect("checked");
+                self.issued.push((*session_id, cookie.clone()));
+            }
+            results.push((*action, result));
+        }
+        let mut changes = Changes::new();
+        if let Some((id, row)) = row
+            && was_live
+        {
+            let start = || Possible::unchanged(&row.seen);
+            let mut possible = after(start(), &results);
+            if results.len() > 1 {
+                results.reverse();
+                possible.extend(after(start(), &results));
+            }
+            if !is_live {
+                // The deadline passed meanwhile: it may have been found expired.
+                possible.extend([start(), Possible::gone()]);
+            }
+            if possible.is_empty() {
+                return Err(format!(
+                    "no order gives these answers: {replies:?} for {row:?}"
+                ));
+            }
+            let must = is_live
+                && !self.app.has_faults
+                && matches!(
+                    results.as_slice(),
+                    [(
+                        Action::Read | Action::Count | Action::Set(_),
+                        Outcome::Done(_)
+                    )]
+                );
+            let touch = if must { Touch::Must } else { Touch::May };
+            changes.insert(id, (possible, touch));
+        }
+        for (action, reply) in replies {
+            self.note_new(*action, reply, from)?;
+        }
+        Ok(changes)
+    }
+
+    /// Takes in a session that an answer made.
+    fn note_new(&mut self, action: Action, reply: &Reply, from: Time) -> Checked {
+        let Some((id, cookie, session_id)) = fresh_session(&self.world, reply) else {
+            return Ok(());
+        };
+        let stored = self
+            .app
+            .ground
+            .find(&id)
+            .map_err(|error| error.to_string())?;
+        let seen = stored.as_ref().map(Seen::from);
+        let seen = seen.ok_or("I13: a session that was acknowledged is not stored")?;
+        let (user, count) = match action {
+            Action::Login(user) => (Some(USERS[user].to_owned()), 0),
+            Action::Set(count) => (None, count),
+            _ => (None, 1),
+        };
+        if (seen.session_id, &seen.user, seen.count) != (session_id, &user, count)
+            || !seen.is_fresh((from, self.now()))
+        {
+            return Err(format!("a new session is stored as {seen:?}"));
+        }
+        self.world.rows.insert(id, Row { cookie, seen });
+        Ok(())
+    }
+
+    async fn revoke(
+        &mut self,
+        client: usize,
+        instance: usize,
+        which: Which,
+    ) -> Result<Changes, String> {
+        let from = self.now();
+        let cookie = self.world.jars[client].clone();
+        let ids: Vec<String> = self.world.rows.keys().cloned().collect();
+        let target = match which {
+            Which::One(number) if ids.is_empty() => number.to_string(),
+            Which::One(number) => ids[number % ids.len()].clone(),
+            Which::Others => "others".to_owned(),
+            Which::All => "all".to_owned(),
+        };
+        let path = format!("revoke/{target}");
+        let reply = self.app.get(instance, &path, cookie.as_deref()).await;
+        self.app.settle().await?;
+        if reply.set_cookie.is_some() || ![200, 409, 500, 503].contains(&reply.status) {
+            return Err(format!("{reply:?}"));
+        }
+        if reply.status != 200 && !self.app.has_faults {
+            return Err(format!("a revocation fails: {reply:?}"));
+        }
+        let mut changes = Changes::new();
+        let Some((own, row)) = self.world.by_cookie(cookie.as_deref()) else {
+            return Ok(changes);
+        };
+        if !row.seen.is_live(from) {
+            return Ok(changes);
+        }
+        let is_sure = reply.status == 200 && row.seen.is_live(self.now());
+        for (id, other) in &self.world.rows {
+            let is_meant = match which {
+                Which::One(_) => *id == target,
+                Which::Others => *id != own,
+                Which::All => true,
+            } && row.seen.user.is_some()
+                && other.seen.user == row.seen.user;
+            let unchanged = Possible::unchanged(&other.seen);
+            let possible = match (is_meant, is_sure) {
+                (true, true) => vec![Possible::gone()],
+                (true, false) => vec![Possible::gone(), unchanged],
+                (false, _) => vec![unchanged],
+            };
+            if is_meant || *id == own {
+                changes.insert(id.clone(), (possible, Touch::May));
+            }
+        }
+        Ok(changes)
+    }
+
+    async fn sweep(&mut self, instance: usize) -> Result<Changes, String> {
+        let from = self.now();
+        let swept = self.app.sweep(instance).await;
+        if let Err(error) = &swept
+            && !self.app.has_faults
+        {
+            return Err(format!("I10: a sweep fails: {error}"));
+        }
+        let expired = self
+            .world
+            .rows
+            .iter()
+            .filter(|(_, row)| !row.seen.is_live(from));
+        let possible = |row: &Row| match swept {
+            Ok(()) => vec![Possible::gone()],
+            Err(_) => vec![Possible::gone(), Possible::unchanged(&row.seen)],
+        };
+        Ok(expired
+            .map(|(id, row)| (id.clone(), (possible(row), Touch::Not)))
+            .collect())
+    }
+
+    /// Changes what a user may do, past both instances; what ends with it.
+    fn stand(&mut self, user: usize, standing: Standing) -> Changes {
+        let (id, now) = (USERS[user], self.now());
+        let ground = &self.app.ground;
+        match standing {
+            Standing::Active => {
+                if !ground.enable_user(id, now).unwrap() {
+                    let user = super::user(id);
+                    assert!(ground.add_user(&user).unwrap());
+                }
+            }
+            Standing::Disabled => drop(ground.disable_user(id, now).unwrap()),
+            Standing::Deleted => drop(ground.delete_user(id, None).unwrap()),
+        }
+        // A user who is deleted cannot be disabled.
+        let was = self.world.users[user];
+        if !(was == Standing::Deleted && standing == Standing::Disabled) {
+            self.world.users[user] = standing;
+        }
+        let rows = self.world.rows.iter();
+        rows.filter(|(_, row)| standing != Standing::Active && row.seen.user.as_deref() == Some(id))
+            .map(|(id, _)| (id.clone(), (vec![Possible::gone()], Touch::Not)))
+            .collect()
+    }
+
+    /// Compares what is stored with what may be, and goes on with it. Touches and what is undone
+    /// take a moment.
+    async fn reconcile(&mut self, changes: &Changes, window: (Time, Time)) -> Checked {
+        let patience = Duration::from_secs(if self.app.has_faults { 10 } else { 5 });
+        let start = Instant::now();
+        let stored = loop {
+            match self.compare(changes, window) {
+                Ok(stored) => break stored,
+                Err(error) if start.elapsed() > patience => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        };
+        let world = &mut self.world;
+        for (id, now) in stored {
+            let row = world.rows.get_mut(&id).expect("known");
+            let old = (row.cookie.clone(), row.seen.session_id);
+            let has_kept = now.as_ref().map(|now| now.session_id) == Some(old.1);
+            if !has_kept {
+                world.dead.push(old);
+            }
+            match now {
+                Some(seen) if has_kept => row.seen = seen,
+                Some(seen) => {
+                    let issued = self
+                        .issued
+                        .iter()
+                        .find(|(token, _)| *token == seen.session_id);
+                    match issued {
+                        Some((_, cookie)) => {
+                            row.cookie.clone_from(cookie);
+                            row.seen = seen;
+                        }
+                        // A token that no one has.
+                        None => drop(world.rows.remove(&id)),
+                    }
+                }
+                None => drop(world.rows.remove(&id)),
+            }
+        }
+        for (session_id, cookie) in self.issued.drain(..) {
+            if !world.knows(&cookie) {
+                world.dead.push((cookie, session_id));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &self,
+        changes: &Changes,
+        window: (Time, Time),
+    ) -> Result<Vec<(String, Option<Seen>)>, String> {
+        let ground = &self.app.ground;
+        let mut stored = Vec::new();
+        for (id, row) in &self.world.rows {
+            let now = ground.find(id).map_err(|error| error.to_string())?;
+            let now = now.as_ref().map(Seen::from);
+            let is_explained = match changes.get(id) {
+                Some((possible, touch)) => possible
+                    .iter()
+                    .any(|one| one.explains(&row.seen, now.as_ref(), *touch, window)),
+                None => match &now {
+                    Some(now) => *now == row.seen,
+                    None => !row.seen.is_live(window.1),
+                },
+            };
+            if !is_explained {
+                return Err(format!(
+                    "{id} was {:?} and is {now:?}; it may be {:?}",
+                    row.seen,
+                    changes.get(id)
+                ));
+            }
+            stored.push((id.clone(), now));
+        }
+        let dead: Vec<Uuid> = self.world.dead.iter().map(|(_, token)| *token).collect();
+        match ground
+            .load(&dead)
+            .map_err(|error| error.to_string())?
+            .first()
+        {
+            Some(record) => Err(format!("I2: a dead token lives again: {record:?}")),
+            None => Ok(stored),
+        }
+    }
+
+    /// No dead cookie is answered as if it were not.
+    async fn replay_the_dead(&mut self) -> Checked {
+        for (cookie, _) in &self.world.dead {
+            for instance in 0..2 {
+                let reply = self.app.get(instance, "read", Some(cookie)).await;
+                let is_empty = reply
+                    .view
+                    .as_ref()
+                    .is_some_and(|view| view.session.is_none());
+                if !is_empty || reply.set_cookie.is_some() {
+                    return Err(format!("I2: a dead cookie is answered {reply:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A cookie like `good` that no server issued.
+fn forge(good: &str, how: usize) -> String {
+    let (name, value) = good.split_once('=').expect("a cookie");
+    let at = how % value.len();
+    let replaced = if value.as_bytes()[at] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    format!("{name}={}{replaced}{}", &value[..at], &value[at + 1..])
+}

@@ -1,0 +1,150 @@
+//! The users of the store in memory.
+
+use chrono::{DateTime, Utc};
+use rocket_diesel_sessions::{
+    ActingSession, PasswordChange, Revocation, RevokeScope, StoreError, UserChange, UserRecord,
+    UserStore,
+};
+
+use super::{MemoryStore, Tables};
+
+impl MemoryStore {
+    /// Adds a user whose id, name and password hash are the same text.
+    pub(crate) fn add(&self, name: &str) {
+        let user = UserRecord {
+            id: name.to_owned(),
+            username: name.to_owned(),
+            password_hash: name.to_owned(),
+            is_admin: false,
+            disabled_at: None,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        };
+        assert!(self.add_user(&user).unwrap(), "{name} exists");
+    }
+}
+
+impl Tables {
+    fn end_all(&mut self, user_id: &str, by: Option<ActingSession>) -> Option<Vec<String>> {
+        self.revoke(&Revocation {
+            user_id: user_id.to_owned(),
+            scope: RevokeScope::All,
+            by,
+        })
+    }
+
+    fn change_password(&mut self, change: &PasswordChange) -> UserChange {
+        let is_right = self.users.get(&change.user_id).is_some_and(|user| {
+            user.disabled_at.is_none() && user.password_hash == change.old_hash
+        });
+        if !is_right {
+            return UserChange::NoUser;
+        }
+        let scope = match &change.rotation {
+            None => RevokeScope::All,
+            Some(rotation) => {
+                let row = self.sessions.values().find(|row| {
+                    row.session_id == rotation.session_id
+                        && row.user_id.as_ref() == Some(&change.user_id)
+                });
+                let Some(id) = row.map(|row| row.id.clone()) else {
+                    return UserChange::SessionEnded;
+                };
+                if !self.rotate(rotation) {
+                    return UserChange::SessionEnded;
+                }
+                RevokeScope::AllBut(id)
+            }
+        };
+        if let Some(user) = self.users.get_mut(&change.user_id) {
+            user.password_hash.clone_from(&change.new_hash);
+            user.updated_at = change.now;
+        }
+        let ended = self.revoke(&Revocation {
+            user_id: change.user_id.clone(),
+            scope,
+            by: None,
+        });
+        UserChange::Done(ended.unwrap_or_default())
+    }
+}
+
+impl UserStore for MemoryStore {
+    fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError> {
+        Ok(self.tables().users.get(id).cloned())
+    }
+
+    fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
+        let tables = self.tables();
+        let mut users = tables.users.values();
+        Ok(users.find(|user| user.username == username).cloned())
+    }
+
+    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError> {
+        let tables = self.tables();
+        let users = ids.iter().filter_map(|id| tables.users.get(id));
+        Ok(users.cloned().collect())
+    }
+
+    fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError> {
+        let tables = self.tables();
+        let is_listed = |user: &&UserRecord| after.is_none_or(|after| *user.username > *after);
+        let mut users: Vec<_> = tables.users.values().filter(is_listed).cloned().collect();
+        users.sort_by(|one, other| one.username.cmp(&other.username));
+        users.truncate(limit as usize);
+        Ok(users)
+    }
+
+    fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let mut users = tables.users.values();
+        let is_taken = users.any(|other| other.id == user.id || other.username == user.username);
+        if !is_taken {
+            tables.users.insert(user.id.clone(), user.clone());
+        }
+        Ok(!is_taken)
+    }
+
+    fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError> {
+        Ok(self.tables().change_password(change))
+    }
+
+    fn set_admin(&self, id: &str, is_admin: bool, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let user = tables.users.get_mut(id);
+        Ok(user
+            .map(|user| (user.is_admin, user.updated_at) = (is_admin, now))
+            .is_some())
+    }
+
+    fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError> {
+        let mut tables = self.tables();
+        let Some(user) = tables.users.get_mut(id) else {
+            return Ok(UserChange::NoUser);
+        };
+        user.disabled_at.get_or_insert(now);
+        user.updated_at = now;
+        let ended = tables.end_all(id, None);
+        Ok(UserChange::Done(ended.unwrap_or_default()))
+    }
+
+    fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let user = tables.users.get_mut(id);
+        Ok(user
+            .map(|user| (user.disabled_at, user.updated_at) = (None, now))
+            .is_some())
+    }
+
+    fn delete_user(&self, id: &str, by: Option<ActingSession>) -> Result<UserChange, StoreError> {
+        let mut tables = self.tables();
+        if !tables.users.contains_key(id) {
+            return Ok(UserChange::NoUser);
+        }
+        let Some(ended) = tables.end_all(id, by) else {
+            return Ok(UserChange::SessionEnded);
+        };
+        tables.users.remove(id);
+        Ok(UserChange::Done(ended))
+    }
+}

@@ -1,0 +1,244 @@
+//! A TCP proxy between a server and its database, which can stop what passes through it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// How long a thread waits before it looks again whether it may go on.
+const TICK: Duration = Duration::from_millis(2);
+
+/// A way through the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the client to the database.
+    Up,
+    /// From the database to the client.
+    Down,
+}
+
+/// What holds for one connection.
+#[derive(Debug, Default)]
+struct Link {
+    /// Bytes of this way are kept, in [`Direction`]'s order.
+    frozen: [AtomicBool; 2],
+    /// Bytes of this way are taken and lost.
+    dropped: [AtomicBool; 2],
+    is_closed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    links: Mutex<Vec<(Arc<Link>, [TcpStream; 2])>>,
+    /// New connections are frozen too.
+    freezes_new: AtomicBool,
+    /// New connections are left in the listener's backlog.
+    accepts_none: AtomicBool,
+    /// Milliseconds that each piece of data waits.
+    delay: AtomicU64,
+    is_over: AtomicBool,
+}
+
+/// A proxy on loopback; it ends with this value.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Starts a proxy to `target`, as `127.0.0.1:5432`.
+    pub(crate) fn to(target: &str) -> Self {
+        let target: SocketAddr = target.parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            links: Mutex::default(),
+            freezes_new: AtomicBool::new(false),
+            accepts_none: AtomicBool::new(false),
+            delay: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        });
+        let of_listener = Arc::clone(&shared);
+        std::thread::spawn(move || of_listener.listen(&listener, target));
+        Self { address, shared }
+    }
+
+    /// Starts a proxy to the server of this PostgreSQL URL; also returns the URL that leads through
+    /// the proxy.
+    pub(crate) fn before(url: &str) -> (Self, String) {
+        let rest = url.split_once('@').unwrap().1;
+        let target = rest.split('/').next().unwrap();
+        let proxy = Self::to(target);
+        let through = url.replace(target, &proxy.address.to_string());
+        (proxy, through)
+    }
+
+    /// Keeps back all bytes on the connections there are. New ones pass.
+    pub(crate) fn freeze_existing(&self) {
+        self.each(|link| link.freeze(true));
+    }
+
+    /// Keeps back all bytes, on new connections too.
+    pub(crate) fn freeze_all(&self) {
+        self.shared.freezes_new.store(true, Ordering::SeqCst);
+        self.freeze_existing();
+    }
+
+    /// Lets all bytes pass that were kept back.
+    pub(crate) fn thaw(&self) {
+        self.shared.freezes_new.store(false, Ordering::SeqCst);
+        self.each(|link| link.freeze(false));
+    }
+
+    /// Loses all bytes of one direction on the connections there are.
+    pub(crate) fn drop_existing(&self, direction: Direction) {
+        self.each(|link| link.dropped[direction as usize].store(true, Ordering::SeqCst));
+    }
+
+    /// Ends all connections in good order (FIN).
+    pub(crate) fn close_existing(&self) {
+        self.cut(false);
+    }
+
+    /// Ends all connections at once (RST).
+    pub(crate) fn reset_existing(&self) {
+        self.cut(true);
+    }
+
+    /// Takes in no connection more, or again.
+    pub(crate) fn accept(&self, accepts: bool) {
+        self.shared.accepts_none.store(!accepts, Ordering::SeqCst);
+    }
+
+    /// Makes each piece of data wait in each direction.
+    pub(crate) fn delay(&self, delay: Duration) {
+        let milliseconds = u64::try_from(delay.as_millis()).unwrap();
+        self.shared.delay.store(milliseconds, Ordering::SeqCst);
+    }
+
+    /// Returns how many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        let mut count = 0;
+        self.each(|_| count += 1);
+        count
+    }
+
+    fn each(&self, mut change: impl FnMut(&Link)) {
+        let links = self.shared.links();
+        let open = |link: &&(Arc<Link>, _)| !link.0.is_closed.load(Ordering::SeqCst);
+        for (link, _) in links.iter().filter(open) {
+            change(link);
+        }
+    }
+
+    fn cut(&self, resets: bool) {
+        for (link, streams) in std::mem::take(&mut *self.shared.links()) {
+            link.is_closed.store(true, Ordering::SeqCst);
+            for stream in streams {
+                if resets {
+                    // Its last owner, which is the thread that reads from it, sends a RST then.
+                    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                } else {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        self.cut(false);
+    }
+}
+
+impl Link {
+    fn freeze(&self, is_frozen: bool) {
+        for way in &self.frozen {
+            way.store(is_frozen, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Shared {
+    fn links(&self) -> MutexGuard<'_, Vec<(Arc<Link>, [TcpStream; 2])>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listen(self: Arc<Self>, listener: &TcpListener, target: SocketAddr) {
+        while !self.is_over.load(Ordering::SeqCst) {
+            if self.accepts_none.load(Ordering::SeqCst) {
+                std::thread::sleep(TICK);
+                continue;
+            }
+            match listener.accept() {
+                Ok((client, _)) => self.connect(client, target),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(TICK),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Passes on what comes on a new connection; a database that is not there ends it.
+    fn connect(self: &Arc<Self>, client: TcpStream, target: SocketAddr) {
+        let Ok(database) = TcpStream::connect(target) else {
+            return;
+        };
+        let _ = client.set_nonblocking(false);
+        for stream in [&client, &database] {
+            let _ = stream.set_nodelay(true);
+            let _ = stream.set_read_timeout(Some(5 * TICK));
+        }
+        let link = Arc::new(Link::default());
+        link.freeze(self.freezes_new.load(Ordering::SeqCst));
+        let clone = |stream: &TcpStream| stream.try_clone().unwrap();
+        let ways = [
+            (Direction::Up, clone(&client), clone(&database)),
+            (Direction::Down, clone(&database), clone(&client)),
+        ];
+        self.links().push((Arc::clone(&link), [client, database]));
+        for (direction, from, to) in ways {
+            let (shared, link) = (Arc::clone(self), Arc::clone(&link));
+            std::thread::spawn(move || shared.pass(&link, direction as usize, from, to));
+        }
+    }
+
+    fn pass(&self, link: &Link, way: usize, mut from: TcpStream, mut to: TcpStream) {
+        let is_closed = || link.is_closed.load(Ordering::SeqCst);
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let read = match from.read(&mut buffer) {
+                Ok(read) => read,
+                // The time of a look at what the test wants.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !is_closed() => continue,
+                Err(_) => 0,
+            };
+            while link.frozen[way].load(Ordering::SeqCst) && !is_closed() {
+                std::thread::sleep(TICK);
+            }
+            if read == 0 || is_closed() {
+                break;
+            }
+            match self.delay.load(Ordering::SeqCst) {
+                0 => {}
+                delay => std::thread::sleep(Duration::from_millis(delay)),
+            }
+            let is_lost = link.dropped[way].load(Ordering::SeqCst);
+            if !is_lost && to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        // One side has ended: so does the other. What the test has cut is left as it is.
+        if !link.is_closed.swap(true, Ordering::SeqCst) {
+            let _ = to.shutdown(Shutdown::Both);
+        }
+        self.links()
+            .retain(|(other, _)| !std::ptr::eq(&**other, link));
+    }
+}
