@@ -121,8 +121,7 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Place, StoreError> {
-        let mut connection = connect(&self.url, &self.options)?;
-        log_statements(&mut connection);
+        let connection = connect(&self.url, &self.options)?;
         Ok(Place {
             connection: Some(connection),
             made: Instant::now(),
@@ -219,9 +218,12 @@ impl Connections {
             made,
             broken: false,
         };
-        if !is_set_up && let Err(error) = set_up(&mut lease, &self.url, &self.options) {
-            lease.discard();
-            return Err(error);
+        if !is_set_up {
+            if let Err(error) = set_up(&mut lease, &self.url, &self.options) {
+                lease.discard();
+                return Err(error);
+            }
+            log_statements(&mut lease);
         }
         Ok(lease)
     }
