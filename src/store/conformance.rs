@@ -19,6 +19,7 @@
 
 mod many;
 mod users;
+mod withdrawals;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use thiserror::Error;
@@ -55,7 +56,7 @@ type Checked = Result<(), Violation>;
 /// # Errors
 /// [`Violation`] names what must be true and is not.
 pub fn run(store: &dyn SessionStore) -> Checked {
-    const CHECKS: [fn(&dyn SessionStore) -> Checked; 10] = [
+    const CHECKS: [fn(&dyn SessionStore) -> Checked; 13] = [
         what_is_created_is_loaded,
         a_batch_writes_all_of_its_kinds,
         a_taken_id_refuses_the_whole_batch,
@@ -66,6 +67,9 @@ pub fn run(store: &dyn SessionStore) -> Checked {
         what_is_gone_stays_gone,
         many::a_list_is_paged_newest_first,
         many::a_sweep_takes_the_expired_alone,
+        withdrawals::a_rotation_is_taken_back,
+        withdrawals::a_session_that_nobody_got_is_deleted,
+        withdrawals::what_is_free_is_rotated_and_deleted,
     ];
     CHECKS.iter().try_for_each(|check| check(store))
 }

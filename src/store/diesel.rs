@@ -1,7 +1,7 @@
 //! [`DieselStore`]: the [`SessionStore`] over an r2d2 pool of Diesel connections.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -13,7 +13,7 @@ use super::connect::{self, Opening};
 use super::connection::AnyConnection;
 use super::contention::{Contention, HeldRows};
 use super::migrations::{self, Direction};
-use super::pool::{Connections, Lease};
+use super::pool::Connections;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::row::{self, SessionRow};
@@ -25,9 +25,6 @@ use super::{
     RotateOutcome, RotateSession, SaveOutcome, SessionRecord, SessionStore, StoreError,
     StoreOptions, SweepBatch, Swept, Withdrawal, WriteBatch, Written, login, users, withdraw,
 };
-
-/// How often a job is run again that lost to another transaction.
-const RETRIES: u32 = 10;
 
 /// Sessions in SQLite or PostgreSQL, as the URL says.
 ///
@@ -44,13 +41,15 @@ const RETRIES: u32 = 10;
 /// # }
 /// ```
 pub struct DieselStore {
-    url: DatabaseUrl,
-    options: StoreOptions,
-    connections: Connections,
+    pub(super) url: DatabaseUrl,
+    pub(super) options: StoreOptions,
+    pub(super) connections: Connections,
     /// SQLite has one writer. Who waits here wakes up at once, unlike with its busy timeout, which
     /// is left to order processes.
-    writer: Mutex<()>,
-    contention: Contention,
+    pub(super) writer: Mutex<()>,
+    pub(super) contention: Contention,
+    /// When an unknown error was last taken for one of a stale statement.
+    pub(super) looked_for_stale: Mutex<Option<Instant>>,
 }
 
 impl DieselStore {
@@ -82,6 +81,7 @@ impl DieselStore {
             options,
             writer: Mutex::new(()),
             contention: Contention::default(),
+            looked_for_stale: Mutex::new(None),
         }
     }
 
@@ -129,184 +129,6 @@ impl DieselStore {
         let expired = sessions::table.filter(sessions::expires_at.le(now.naive_utc()));
         let count: i64 = self.read(|connection| Ok(expired.count().get_result(connection)?))?;
         Ok(count.unsigned_abs())
-    }
-
-    /// Runs what only reads: it may be run again on another connection when its own broke.
-    pub(super) fn read<T>(
-        &self,
-        mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match self.run(OnLock::Tell, &mut job) {
-            Err(StoreError::Broken(_)) => self.run(OnLock::Tell, &mut job),
-            result => result,
-        }
-    }
-
-    /// Runs what writes: once, since after a broken connection nobody knows what was committed.
-    /// What did nothing because of another transaction is run again, until the timeout.
-    pub(super) fn change<T>(
-        &self,
-        job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.write_with(OnLock::Again, job)
-    }
-
-    /// The same for a batch: one row that is held is not to keep the others waiting. Its caller
-    /// is told, and can run them one by one.
-    fn change_batch<T>(
-        &self,
-        job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.write_with(OnLock::Tell, job)
-    }
-
-    /// Runs a batch that must not wait long for a held row: if the usual statements meet one, or have
-    /// met one lately, those run that leave held rows out. `has_held` returns whether they did.
-    fn change_around_held<T>(
-        &self,
-        has_held: impl Fn(&T) -> bool,
-        mut job: impl FnMut(&mut AnyConnection, HeldRows) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        if !self.contention.is_recent() {
-            let mut ran = Duration::ZERO;
-            let changed = self.change_batch(|connection| {
-                let start = Instant::now();
-                let result = job(connection, HeldRows::Wait);
-                ran = start.elapsed();
-                result
-            });
-            match changed {
-                Err(error) if self.may_have_met_held_row(&error, ran) => self.contention.record(),
-                changed => return changed,
-            }
-        }
-        let changed = self.change_batch(|connection| job(connection, HeldRows::Skip))?;
-        if has_held(&changed) {
-            self.contention.record();
-        }
-        Ok(changed)
-    }
-
-    /// Returns whether a batch that failed after `ran` has waited for a row. Where the server's
-    /// messages are in another language, only the time shows it.
-    fn may_have_met_held_row(&self, error: &StoreError, ran: Duration) -> bool {
-        match (&self.url, error) {
-            (DatabaseUrl::Sqlite(_), _) => false,
-            (_, StoreError::Locked(_)) => true,
-            (_, StoreError::Query(_)) => ran >= self.options.timeout / 4,
-            _ => false,
-        }
-    }
-
-    fn write_with<T>(
-        &self,
-        on_lock: OnLock,
-        mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let waited = self.options.timeout;
-        let _writer = match self.url {
-            DatabaseUrl::Sqlite(_) => {
-                let writer = self.writer.try_lock_for(waited);
-                Some(writer.ok_or(StoreError::Busy { waited })?)
-            }
-            DatabaseUrl::Postgres(_) => None,
-        };
-        self.run(on_lock, &mut job)
-    }
-
-    fn run<T>(
-        &self,
-        on_lock: OnLock,
-        job: &mut impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let start = Instant::now();
-        let deadline = start + self.options.timeout;
-        let mut connection = self.usable_connection(self.options.timeout)?;
-        let mut tries = 0;
-        loop {
-            match job(&mut connection) {
-                Err(error)
-                    if is_worth_another(&error, on_lock)
-                        && tries < RETRIES
-                        && Instant::now() < deadline =>
-                {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(u64::from(tries)));
-                }
-                Err(StoreError::Busy { .. }) => {
-                    let waited = start.elapsed();
-                    return Err(StoreError::Busy { waited });
-                }
-                Err(error @ StoreError::Broken(_)) => {
-                    self.connections.mark_broken(&mut connection);
-                    return Err(error);
-                }
-                // A primary may have become a standby, or the other way round: ask for another
-                // server. Reads go on where they are.
-                Err(error @ StoreError::ReadOnly(_)) => {
-                    connection.discard();
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if !connection.is_older_than(start) || left.is_zero() {
-                        return Err(error);
-                    }
-                    // Given back first: it may be the pool's last one.
-                    drop(connection);
-                    connection = self.usable_connection(left)?;
-                }
-                // Nothing was run, whatever it was. All older connections have such statements.
-                Err(error) if error.is_stale_statement() => {
-                    self.connections.mark_broken(&mut connection);
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if !connection.is_older_than(start) || left.is_zero() {
-                        return Err(error);
-                    }
-                    drop(connection);
-                    connection = self.usable_connection(left)?;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// Waits for a connection that the server has not closed while it was idle: what is sent on
-    /// a closed one fails, and may not be sent again if it writes.
-    fn usable_connection(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let mut connection = self.connections.checkout(left)?;
-            if is_closed(&mut connection) {
-                connection.discard();
-            } else {
-                return Ok(connection);
-            }
-        }
-    }
-}
-
-/// Returns whether the database is known to have closed a connection.
-fn is_closed(connection: &mut AnyConnection) -> bool {
-    match connection {
-        #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(_) => false,
-        #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(connection) => postgres::is_closed(connection),
-    }
-}
-
-/// What to do about a lock that was waited for in vain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OnLock {
-    Again,
-    Tell,
-}
-
-/// Returns whether a job did nothing because of another transaction.
-fn is_worth_another(error: &StoreError, on_lock: OnLock) -> bool {
-    match error {
-        StoreError::Serialization(_) | StoreError::Busy { .. } => true,
-        StoreError::Locked(_) => on_lock == OnLock::Again,
-        _ => false,
     }
 }
 

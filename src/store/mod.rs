@@ -19,6 +19,7 @@ mod pool;
 mod postgres;
 mod record;
 mod row;
+mod run;
 #[allow(missing_docs, unreachable_pub)]
 mod schema;
 #[cfg(feature = "sqlite")]
@@ -183,7 +184,8 @@ pub trait SessionStore: Send + Sync + 'static {
         withdrawals
             .iter()
             .map(|withdrawal| {
-                let Some(stored) = self.load(&[withdrawal.session_id])?.pop() else {
+                let stored = self.load(&[withdrawal.session_id])?.pop();
+                let Some(stored) = stored.filter(|stored| stored.id == withdrawal.id) else {
                     return Ok(false);
                 };
                 match &withdrawal.previous {

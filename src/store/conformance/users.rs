@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Checked, created, load, new_session, now, same, write};
+use super::{Checked, created, load, new_session, now, same, withdrawals, write};
 use crate::store::{
     BindSession, ListSessions, LoginOutcome, LoginSession, OnSessionLimit, Revocation, RevokeScope,
     SaveOutcome, SessionLimit, SessionRecord, SessionStore, StoreError,
@@ -16,13 +16,16 @@ type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
 /// # Errors
 /// [`Violation`](super::Violation) names what must be true and is not.
 pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
-    const CHECKS: [Check; 6] = [
+    const CHECKS: [Check; 9] = [
         a_login_keeps_the_session_under_a_new_token,
         a_login_without_a_session_makes_one,
         a_login_never_hands_over_another_users_session,
         a_user_who_does_not_exist_is_refused,
         a_login_keeps_to_the_limit,
         a_revocation_ends_the_users_sessions_alone,
+        withdrawals::a_login_is_taken_back,
+        withdrawals::a_login_starts_a_new_absolute_lifetime,
+        withdrawals::a_login_ends_the_session_it_names,
     ];
     CHECKS.iter().try_for_each(|check| {
         for user in users {
@@ -32,7 +35,11 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
     })
 }
 
-fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> LoginSession {
+pub(super) fn login(
+    user: &str,
+    session: Option<&SessionRecord>,
+    now: DateTime<Utc>,
+) -> LoginSession {
     LoginSession {
         user_id: user.to_owned(),
         password_hash: None,

@@ -1,0 +1,90 @@
+//! Connections that the server has closed, and prepared statements that no longer fit their table:
+//! the first call afterwards succeeds, reads and writes alike.
+
+use std::sync::Barrier;
+
+use rocket_diesel_sessions::{
+    SaveOutcome, SaveSession, SessionStore, TouchSession, UserStore, WriteBatch,
+};
+
+use crate::store::new_session;
+use crate::support::{Database, Kind, wait_until};
+
+#[test]
+fn i6_first_writes_succeed_after_the_server_closed_idle_connections() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    let others = format!(
+        "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()",
+        database.name()
+    );
+    for _ in 0..3 {
+        let barrier = Barrier::new(20);
+        std::thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    store.create(&[new_session(None)]).unwrap();
+                });
+            }
+        });
+        database.execute(&format!("SELECT pg_terminate_backend(pid) {others}"));
+        wait_until("the connections are closed", || {
+            database.number(&format!("SELECT count(*) AS n {others}")) == 0
+        });
+    }
+    store.create(&[new_session(None)]).unwrap();
+    assert_eq!(database.sessions(), 61);
+}
+
+#[test]
+fn i6_known_visitors_are_served_after_a_columns_type_was_changed() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    database.add_users(&["ada"]);
+    let session = new_session(None);
+    store.create(std::slice::from_ref(&session)).unwrap();
+    let write = |version| {
+        let saves = [SaveSession {
+            session_id: session.session_id,
+            version,
+            data: "{}".to_owned(),
+            now: session.now,
+        }];
+        let touches = [TouchSession {
+            session_id: session.session_id,
+            now: session.now,
+            expires_at: session.expires_at,
+            user_agent: Some("agent".to_owned()),
+            ip: None,
+        }];
+        let batch = WriteBatch {
+            saves: &saves,
+            touches: &touches,
+            ..WriteBatch::default()
+        };
+        store.write(&batch).unwrap()
+    };
+    let changes = [
+        "SELECT 1",
+        "ALTER TABLE sessions ALTER COLUMN user_agent TYPE varchar(600)",
+        "ALTER TABLE users ALTER COLUMN username TYPE varchar(100)",
+        "ALTER TABLE sessions ALTER COLUMN session_id TYPE varchar(40)",
+        "ALTER TABLE sessions ALTER COLUMN version TYPE bigint, ADD COLUMN more text",
+    ];
+    for (version, change) in (0..).zip(changes) {
+        database.execute(change);
+        assert_eq!(write(version).saved, [SaveOutcome::Saved], "{change}");
+        assert_eq!(
+            store.load(&[session.session_id]).unwrap().len(),
+            1,
+            "{change}"
+        );
+        assert!(store.find(&session.id).unwrap().is_some(), "{change}");
+        assert!(store.user_by_name("ada").unwrap().is_some(), "{change}");
+    }
+}
