@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "sqlite")]
 use diesel::connection::SimpleConnection;
+#[cfg(feature = "sqlite")]
 use diesel::prelude::*;
 
 use super::connection::AnyConnection;
@@ -31,6 +32,10 @@ pub(super) enum Opening {
 }
 
 /// Connects once, to find out whether the database can be used.
+#[cfg_attr(
+    not(feature = "sqlite"),
+    expect(unused_variables, reason = "files are SQLite's")
+)]
 pub(super) fn open(
     url: &DatabaseUrl,
     options: &StoreOptions,
@@ -61,6 +66,10 @@ pub(super) fn open(
 }
 
 /// Makes a connection outside any pool. [`set_up`] gives it the settings of this program.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(unused_variables, reason = "a file has no options")
+)]
 pub(super) fn connect(
     url: &DatabaseUrl,
     options: &StoreOptions,

@@ -49,7 +49,7 @@ fn i12_parameters_that_libpq_refuses_are_named_at_once() {
         ("dbname=no-such-database", "does not exist"),
         ("host=/no/such/folder", "No such file"),
     ] {
-        let message = refused_at_once(&format!("{}?{parameter}", database.raw_url()), &[]);
+        let message = refused_at_once(&format!("{}?{parameter}", database.direct_url()), &[]);
         assert!(message.contains(word), "{parameter}: {message}");
     }
     for (variable, value, word) in [
@@ -57,7 +57,7 @@ fn i12_parameters_that_libpq_refuses_are_named_at_once() {
         ("PGCONNECT_TIMEOUT", "soon", "soon"),
         ("PGSERVICE", "none-of-that-name", "none-of-that-name"),
     ] {
-        let message = refused_at_once(database.raw_url(), &[(variable, value)]);
+        let message = refused_at_once(database.direct_url(), &[(variable, value)]);
         assert!(message.contains(word), "{variable}: {message}");
     }
 }
