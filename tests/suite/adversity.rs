@@ -81,6 +81,12 @@ fn under_load<T>(what: &str, harm: impl FnOnce(&Setting) -> T) {
         return;
     };
     let load = Load::on(&[&setting.server]);
+    // A network that is slow for a moment makes a worker each take a connection.
+    setting.proxy.delay(Duration::from_millis(20));
+    wait_until("all workers have a connection", || {
+        setting.proxy.connections() > 4
+    });
+    setting.proxy.delay(Duration::ZERO);
     load.wait_for_counts(100);
     let start = Instant::now();
     let _harm = harm(&setting);

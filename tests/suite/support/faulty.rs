@@ -271,6 +271,10 @@ impl SessionStore for FaultyStore {
         self.call(SessionStore::ping)
     }
 
+    fn probe(&self) -> Result<(), StoreError> {
+        self.call(SessionStore::probe)
+    }
+
     fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
         self.call(|store| store.try_rotate(rotations))
     }
