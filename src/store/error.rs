@@ -123,6 +123,13 @@ impl StoreError {
 }
 
 impl StoreError {
+    /// Returns whether the server ended the connection instead of running the statement (SQLSTATE
+    /// 57P01): nothing was written.
+    pub(super) fn is_termination(&self) -> bool {
+        matches!(self, Self::Broken(DieselError::DatabaseError(_, information))
+            if information.message().starts_with("terminating connection"))
+    }
+
     /// Returns whether a prepared statement no longer fits its table, whose columns were changed
     /// (SQLSTATE 0A000). The statement was not run.
     pub(super) fn is_stale_statement(&self) -> bool {

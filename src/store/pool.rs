@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::InstrumentationEvent;
@@ -11,7 +12,7 @@ use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
-use super::connect::{connect, set_up};
+use super::connect::{bounded, connect, set_up};
 use super::connection::AnyConnection;
 use super::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
@@ -114,6 +115,31 @@ impl Drop for Lease<'_> {
 pub(super) struct Manager {
     url: DatabaseUrl,
     options: StoreOptions,
+    /// Threads that connect, those that are stuck among them.
+    connecting: Arc<AtomicUsize>,
+}
+
+impl Manager {
+    /// Connects on a thread of its own: a server that accepts and then says nothing would keep the
+    /// pool's threads, of which there are few, for ever.
+    fn connect_in_time(&self) -> Result<AnyConnection, StoreError> {
+        let most = LOST_SHARE * self.options.pool_size as usize;
+        if self.connecting.load(Ordering::Acquire) >= most {
+            return Err(StoreError::Connect {
+                database: self.url.to_string(),
+                reason: format!("{most} earlier connections have had no answer"),
+                permanent: false,
+            });
+        }
+        let (url, options) = (self.url.clone(), self.options.clone());
+        let connecting = Arc::clone(&self.connecting);
+        connecting.fetch_add(1, Ordering::AcqRel);
+        bounded(&self.url, self.options.patience(), move || {
+            let connection = connect(&url, &options);
+            connecting.fetch_sub(1, Ordering::AcqRel);
+            connection
+        })
+    }
 }
 
 impl ManageConnection for Manager {
@@ -121,7 +147,7 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Place, StoreError> {
-        let connection = connect(&self.url, &self.options)?;
+        let connection = self.connect_in_time()?;
         Ok(Place {
             connection: Some(connection),
             made: Instant::now(),
@@ -162,6 +188,7 @@ impl Connections {
         let manager = Manager {
             url: url.clone(),
             options: options.clone(),
+            connecting: Arc::default(),
         };
         let pool = Pool::builder()
             .max_size(options.pool_size)
@@ -185,7 +212,8 @@ impl Connections {
     /// Waits for a connection until `timeout` has passed. What is older than the last break is not
     /// used: after a restart of the server, all of it is broken.
     pub(super) fn checkout(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
-        let deadline = Instant::now() + timeout;
+        let start = Instant::now();
+        let deadline = start + timeout;
         loop {
             self.replace_stuck();
             let left = deadline.saturating_duration_since(Instant::now());
@@ -193,7 +221,11 @@ impl Connections {
                 Ok(mut place) if self.last_break().is_some_and(|broke| broke >= place.made) => {
                     place.broken = true;
                 }
-                Ok(place) => return self.lend(place),
+                Ok(place) => match self.lend(place) {
+                    // The server may have closed it before it was used for the first time.
+                    Err((made, _)) if made < start && Instant::now() < deadline => {}
+                    result => return result.map_err(|(_, error)| error),
+                },
                 Err(_) if left > WAIT_SLICE => {}
                 Err(error) => return Err(self.no_connection(&error, timeout)),
             }
@@ -202,7 +234,10 @@ impl Connections {
 
     /// Lends a connection out. A new one gets its settings here and not where it is made: the
     /// database may hang, and the pool's own threads must not.
-    fn lend(&self, mut place: PooledConnection<Manager>) -> Result<Lease<'_>, StoreError> {
+    fn lend(
+        &self,
+        mut place: PooledConnection<Manager>,
+    ) -> Result<Lease<'_>, (Instant, StoreError)> {
         let (connection, made) = (place.connection.take(), place.made);
         let is_set_up = std::mem::replace(&mut place.is_set_up, true);
         let mut loans = self.loans();
@@ -221,7 +256,7 @@ impl Connections {
         if !is_set_up {
             if let Err(error) = set_up(&mut lease, &self.url, &self.options) {
                 lease.discard();
-                return Err(error);
+                return Err((made, error));
             }
             log_statements(&mut lease);
         }

@@ -328,10 +328,12 @@ fn is_statements_fault(error: &diesel::result::Error) -> bool {
 /// Returns whether the server has closed the connection, as it looks from here: it costs a look at
 /// the socket, and no round trip.
 pub(super) fn is_closed(connection: &mut PgConnection) -> bool {
-    connection
-        .notifications_iter()
-        .next()
-        .is_some_and(|notification| notification.is_err())
+    let mut is_closed = || {
+        let notification = connection.notifications_iter().next();
+        notification.is_some_and(|notification| notification.is_err())
+    };
+    // The first look may find the server's last words, and only the second that it has gone.
+    is_closed() || is_closed()
 }
 
 /// Returns the server's current time in UTC.

@@ -124,7 +124,13 @@ impl DieselStore {
                 }
                 Err(error @ StoreError::Broken(_)) => {
                     self.connections.mark_broken(&mut connection);
-                    return Err(error);
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    let may_go_on = error.is_termination() && connection.is_older_than(start);
+                    if !may_go_on || left.is_zero() {
+                        return Err(error);
+                    }
+                    drop(connection);
+                    connection = self.usable_connection(left)?;
                 }
                 // A primary may have become a standby, or the other way round: ask for another
                 // server. Reads go on where they are.
