@@ -113,9 +113,11 @@ impl<D: TypedData> Session<D> {
             state.undecodable.clone()
         };
         let (core, visit) = (inner.core(), inner.visit());
+        // Of its own: what has expired since the request came is not signed in.
+        let now = core.clock.now();
         let deadline = core.pipeline.deadline();
-        let token = Token::generate(visit.now)?;
-        let absolute = core.expiry.absolute_deadline(visit.now);
+        let token = Token::generate(now)?;
+        let absolute = core.expiry.absolute_deadline(now);
         let data = D::default();
         let fresh = NewSession {
             id: cuid2::create_id(),
@@ -123,11 +125,11 @@ impl<D: TypedData> Session<D> {
             token_hash: token.hash(),
             user_id: Some(login.user_id.clone()),
             data: data::encode(&data, core.max_data_size)?,
-            expires_at: core.expiry.deadline(visit.now, absolute, true),
+            expires_at: core.expiry.deadline(now, absolute, true),
             absolute_expires_at: absolute,
             user_agent: visit.user_agent.clone(),
             ip: visit.ip.clone(),
-            now: visit.now,
+            now,
         };
         let bind = record.as_ref().map(|record| BindSession {
             id: record.id.clone(),
@@ -149,7 +151,6 @@ impl<D: TypedData> Session<D> {
             fresh.id.clone(),
         );
         let (monitor, user_id) = (Arc::clone(&core.monitor), request.user_id.clone());
-        let now = visit.now;
         // On the thread of the login, so that it is recorded even if the request has stopped waiting.
         let done = move |outcome: &LoginOutcome| {
             let ended = match outcome {

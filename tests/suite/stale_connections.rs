@@ -30,9 +30,10 @@ fn i6_first_writes_succeed_after_the_server_closed_idle_connections() {
                 });
             }
         });
-        database.execute(&format!("SELECT pg_terminate_backend(pid) {others}"));
+        // Those that are still being made as well.
         wait_until("the connections are closed", || {
-            database.number(&format!("SELECT count(*) AS n {others}")) == 0
+            let ended = format!("SELECT count(pg_terminate_backend(pid)) AS n {others}");
+            database.number(&ended) == 0
         });
     }
     store.create(&[new_session(None)]).unwrap();
