@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rocket::fairing::{self, Fairing, Info, Kind};
-use rocket::http::{Header, Status};
 use rocket::tokio::sync::oneshot;
 use rocket::tokio::task::spawn_blocking;
-use rocket::tokio::time::{timeout, timeout_at};
+use rocket::tokio::time::timeout;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
 use super::admin::SessionAdmin;
@@ -23,23 +22,19 @@ use super::core::{Attached, Core};
 use super::data::{self, TypedData};
 use super::error::SetupError;
 use super::events::{Hook, SessionEvent};
-use super::guard::Inner;
 use super::keys::SessionKeys;
 use super::load::Slot;
 use super::monitor::Monitor;
-use super::pipeline::{Pipeline, Untold};
+use super::pipeline::Pipeline;
 use super::recorder::Recorder;
+use super::response::{respond, retry_later, undo};
 use super::startup::database_url_from_env;
-use super::state::CookieChange;
 use super::sweeper::Sweeper;
 use super::users::UserSessions;
 use crate::store::{DieselStore, SessionStore, StatsStore};
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
-
-/// Seconds after which a client may try again when the store failed.
-const RETRY_AFTER: &str = "1";
 
 /// Attaches sessions with data of type `D` to a Rocket. One Rocket has one type of session data.
 ///
@@ -312,82 +307,6 @@ impl<D: TypedData> Fairing for Sessions<D> {
         if timeout(BACKGROUND_GRACE, stopped).await.is_err() {
             tracing::warn!("the background threads of sessions did not stop in time");
         }
-    }
-}
-
-/// Tells the browser what became of its session; returns the changes of its token that it cannot be
-/// told of, newest first.
-fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<Untold> {
-    let (core, visit) = (inner.core(), inner.visit());
-    if inner.is_data_missed() {
-        refuse_success(response);
-    }
-    retry_later(response);
-    let mut state = inner.state();
-    let is_outage = response.status() == Status::ServiceUnavailable;
-    let issued = match (&state.cookie, state.record()) {
-        // An outage never touches the cookie (I6).
-        _ if is_outage => None,
-        (CookieChange::Issue(token), Some(record)) => {
-            let value = core.keys.sign(token);
-            Some(
-                core.cookie
-                    .issue(value, record.absolute_expires_at, visit.now),
-            )
-        }
-        (CookieChange::Remove, _) => Some(core.cookie.removal()),
-        _ => None,
-    };
-    // What depends on the session is not for shared caches, nor for the browser's
-    // (OWASP ASVS 5.0, 14.3.2).
-    response.adjoin_header(Header::new("Vary", "Cookie"));
-    match issued {
-        // Rocket has emptied its cookie jar by now, and its catchers drop what is in it.
-        Some(cookie) => {
-            response.adjoin_header(&cookie);
-            response.set_raw_header("Cache-Control", "no-store");
-        }
-        None if !response.headers().contains("Cache-Control") => {
-            response.set_raw_header("Cache-Control", "no-store");
-        }
-        None => {}
-    }
-    state.answered(!is_outage)
-}
-
-/// Undoes changes of the token whose answer is a 503, which carries no cookie: the old cookie is good
-/// afterwards.
-async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
-    if untold.is_empty() {
-        return;
-    }
-    tracing::warn!(
-        "a new token is taken back, because its answer became a 503 ({:?})",
-        untold
-    );
-    let deadline = inner.core().pipeline.deadline();
-    for change in untold {
-        // It goes on if this does not wait any longer.
-        let _ = timeout_at(deadline.into(), change.undo()).await;
-    }
-}
-
-/// Empties an answer that says that all went well, because the data it rests on was not there.
-fn refuse_success(response: &mut Response<'_>) {
-    let class = response.status().class();
-    if class.is_success() || class.is_redirection() {
-        response.set_status(Status::InternalServerError);
-        response.remove_header("Location");
-        response.remove_header("Content-Type");
-        response.set_sized_body(0, std::io::Cursor::new(""));
-    }
-}
-
-fn retry_later(response: &mut Response<'_>) {
-    if response.status() == Status::ServiceUnavailable
-        && !response.headers().contains("Retry-After")
-    {
-        response.set_raw_header("Retry-After", RETRY_AFTER);
     }
 }
 

@@ -24,6 +24,7 @@ mod metrics;
 mod monitor;
 mod pipeline;
 mod recorder;
+mod response;
 mod startup;
 mod state;
 mod sweeper;
