@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket::{State, get, routes};
+use rocket::tokio::sync::Semaphore;
+use rocket::{State, get, routes, tokio};
 use rocket_diesel_sessions::{
     ManualClock, Session, SessionAdmin, SessionConfig, SessionError, SessionStore, UserSessions,
     UserStore,
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use crate::support::embedded::{self, Answered, Cart};
 use crate::support::faulty::{Fault, FaultyStore};
 use crate::support::local::Answer;
-use crate::support::{metric, wait_for};
+use crate::support::{metric_of, wait_for};
 
 /// A store of sessions and their users.
 pub(super) trait Ground: SessionStore + UserStore {}
@@ -23,7 +24,7 @@ pub(super) trait Ground: SessionStore + UserStore {}
 impl<S: SessionStore + UserStore> Ground for S {}
 
 /// How long a call of a faulty store is held up that is to be late.
-const LATE: Duration = Duration::from_millis(250);
+const LATE: Duration = Duration::from_millis(120);
 
 /// The settings of the instances. Times are short, so that few steps reach each deadline.
 pub(super) fn config(has_faults: bool) -> SessionConfig {
@@ -34,7 +35,7 @@ pub(super) fn config(has_faults: bool) -> SessionConfig {
         absolute_timeout: 180 * MINUTE,
         touch_interval: 5 * MINUTE,
         timeout: if has_faults {
-            Duration::from_millis(100)
+            Duration::from_millis(50)
         } else {
             Duration::from_secs(20)
         },
@@ -107,6 +108,33 @@ async fn destroy(session: Session<Cart>) -> Answered {
     Ok(show(&session))
 }
 
+/// Does the same as the other routes, but stands between the load of the session and that until the
+/// test lets it go on.
+#[get("/slow/<action>?<argument>")]
+async fn slow(
+    session: Session<Cart>,
+    stops: &State<Stops>,
+    action: &str,
+    argument: Option<&str>,
+) -> Answered {
+    stops.arrived.add_permits(1);
+    stops.open.acquire().await.unwrap().forget();
+    match (action, argument) {
+        ("count", _) => count(session).await,
+        ("set", Some(number)) => set(session, number.parse().unwrap()).await,
+        ("login", Some(user)) => login(session, user).await,
+        ("rotate", _) => rotate(session).await,
+        ("destroy", _) => destroy(session).await,
+        _ => Ok(show(&session)),
+    }
+}
+
+/// Where slow requests stand.
+struct Stops {
+    arrived: Semaphore,
+    open: Semaphore,
+}
+
 /// Ends sessions of the visitor's user: one by its handle, `others` or `all`.
 #[get("/revoke/<which>")]
 async fn revoke(session: Session<Cart>, users: &State<UserSessions>, which: &str) -> Answered {
@@ -166,7 +194,11 @@ impl Instances {
             let clock = clock.clone();
             let set = |sessions: rocket_diesel_sessions::Sessions<Cart>| sessions.clock(clock);
             let (rocket, _) = embedded::rocket_with(store.clone(), config(has_faults), set);
-            let routes = routes![read, count, set, login, rotate, destroy, revoke];
+            let routes = routes![read, count, set, login, rotate, destroy, revoke, slow];
+            let rocket = rocket.manage(Stops {
+                arrived: Semaphore::new(0),
+                open: Semaphore::new(0),
+            });
             Client::untracked(rocket.mount("/model", routes))
                 .await
                 .unwrap()
@@ -195,9 +227,42 @@ impl Instances {
             .into()
     }
 
+    /// A request whose handler has loaded its session when `meanwhile` begins, and goes on when that
+    /// has ended.
+    pub(super) async fn get_slowly<T>(
+        &self,
+        instance: usize,
+        path: &str,
+        cookie: Option<&str>,
+        meanwhile: impl Future<Output = T>,
+    ) -> (Reply, T) {
+        let stops: &Stops = self.clients[instance].rocket().state().unwrap();
+        let path = match path.split_once('/') {
+            Some((action, argument)) => format!("slow/{action}?argument={argument}"),
+            None => format!("slow/{path}"),
+        };
+        let request = self.get(instance, &path, cookie);
+        let mut request = std::pin::pin!(request);
+        tokio::select! {
+            // It has failed before.
+            reply = &mut request => return (reply, meanwhile.await),
+            arrived = stops.arrived.acquire() => arrived.unwrap().forget(),
+        }
+        let other = meanwhile.await;
+        stops.open.add_permits(1);
+        (request.await, other)
+    }
+
     pub(super) async fn sweep(&self, instance: usize) -> Result<(), SessionError> {
         let admin = self.admin(instance);
-        admin.sweep().await.map(drop)
+        let (swept, ()) = tokio::join!(admin.sweep(), async {
+            if self.has_faults {
+                // A sweep may take longer than requests may: here it would be too long to wait for.
+                tokio::time::sleep(2 * LATE).await;
+                self.stores[instance].calm();
+            }
+        });
+        swept.map(drop)
     }
 
     fn admin(&self, instance: usize) -> &SessionAdmin {
@@ -221,20 +286,29 @@ impl Instances {
                 self.wait_for_service(instance).await?;
             }
         }
-        // A worker that has taken something from the queue has not called the store yet.
-        let mut idle = 0;
-        while idle < 3 {
+        // A worker that has taken something from the queue has not called the store yet: it is to be
+        // idle twice, and no call is to be made in between.
+        let mut seen = None;
+        loop {
             let is_idle = (0..2).all(|instance| self.is_idle(instance));
-            idle = if is_idle { idle + 1 } else { 0 };
-            rocket::tokio::time::sleep(Duration::from_micros(200)).await;
+            let calls = self.stores.each_ref().map(|store| store.calls());
+            if is_idle && seen == Some(calls) {
+                return Ok(());
+            }
+            seen = is_idle.then_some(calls);
+            std::thread::sleep(Duration::from_micros(100));
+            tokio::task::yield_now().await;
         }
-        Ok(())
     }
 
     fn is_idle(&self, instance: usize) -> bool {
-        let admin = self.admin(instance);
-        let depth = |kind| metric(admin, &format!("sessions_queue_depth{{kind=\"{kind}\"}}"));
-        depth("load") + depth("write") == 0 && self.stores[instance].is_idle()
+        let depth = |metrics: &str, kind| {
+            metric_of(metrics, &format!("sessions_queue_depth{{kind=\"{kind}\"}}"))
+        };
+        self.stores[instance].is_idle() && {
+            let metrics = self.admin(instance).metrics();
+            depth(&metrics, "load") + depth(&metrics, "write") == 0
+        }
     }
 
     async fn wait_for_service(&self, instance: usize) -> Result<(), String> {
@@ -248,7 +322,7 @@ impl Instances {
                 let status = reply.status;
                 return Err(format!("I6: instance {instance} serves no more: {status}"));
             }
-            rocket::tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 }

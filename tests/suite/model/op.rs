@@ -49,6 +49,9 @@ pub(super) enum Op {
     Request(usize, usize, Action),
     /// Two requests of a client at the same time, one to each instance.
     Race(usize, Action, Action),
+    /// A client's request to an instance which, when it has loaded its session, takes so many seconds
+    /// before it does the first action. Meanwhile the client asks the other instance for the second.
+    Slow(usize, usize, Action, i64, Action),
     Revoke(usize, usize, Which),
     /// The clock moves forward by so many seconds.
     Advance(i64),
@@ -75,7 +78,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         3 => Just(Action::Read),
         5 => Just(Action::Count),
-        1 => (0..100_u64).prop_map(Action::Set),
+        1 => (1..100_u64).prop_map(Action::Set),
         3 => (0..USERS.len()).prop_map(Action::Login),
         2 => Just(Action::Rotate),
         1 => Just(Action::Destroy),
@@ -83,25 +86,29 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    // Around the touch interval and the two idle timeouts, and on to the absolute one.
+    let seconds = || {
+        prop_oneof![
+            3 => prop::sample::select(vec![1, 299, 300, 301]),
+            2 => prop::sample::select(vec![1_799, 1_800, 1_801]),
+            1 => prop::sample::select(vec![3_599, 3_600, 7_200]),
+        ]
+    };
     let (client, instance, user) = (0..CLIENTS, 0..2_usize, 0..USERS.len());
     let which = prop_oneof![
         any::<usize>().prop_map(Which::One),
         Just(Which::Others),
         Just(Which::All)
     ];
-    // Around the touch interval and the two idle timeouts, and on to the absolute one.
-    let seconds = prop_oneof![
-        3 => prop::sample::select(vec![1, 299, 300, 301]),
-        2 => prop::sample::select(vec![1_799, 1_800, 1_801]),
-        1 => prop::sample::select(vec![3_599, 3_600, 7_200]),
-    ];
     let stranger = || prop_oneof![Just(Action::Read), action()];
     prop_oneof![
         20 => (client.clone(), instance.clone(), action()).prop_map(|(c, i, a)| Op::Request(c, i, a)),
         6 => (client.clone(), action(), action()).prop_map(|(c, a, b)| Op::Race(c, a, b)),
+        4 => (client.clone(), instance.clone(), action(), seconds(), action())
+            .prop_map(|(c, i, a, s, b)| Op::Slow(c, i, a, s, b)),
         2 => (client, instance.clone(), which).prop_map(|(c, i, w)| Op::Revoke(c, i, w)),
-        5 => seconds.prop_map(Op::Advance),
-        1 => instance.clone().prop_map(Op::Sweep),
+        5 => seconds().prop_map(Op::Advance),
+        2 => instance.clone().prop_map(Op::Sweep),
         1 => user.clone().prop_map(Op::Disable),
         2 => user.clone().prop_map(Op::Enable),
         1 => user.prop_map(Op::Delete),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use rocket::tokio;
 use rocket_diesel_sessions::Clock;
 use uuid::Uuid;
@@ -63,9 +64,12 @@ impl Play<'_> {
                 self.judge(cookie.as_deref(), from, &[(action, reply)])?
             }
             Op::Race(client, one, other) => self.race(client, one, other).await?,
+            Op::Slow(client, instance, slow, seconds, quick) => {
+                self.slow(client, instance, (slow, seconds, quick)).await?
+            }
             Op::Revoke(client, instance, which) => self.revoke(client, instance, which).await?,
             Op::Advance(seconds) => {
-                self.app.clock.advance(chrono::TimeDelta::seconds(seconds));
+                self.app.clock.advance(TimeDelta::seconds(seconds));
                 Changes::new()
             }
             Op::Sweep(instance) => self.sweep(instance).await?,
@@ -122,8 +126,44 @@ impl Play<'_> {
             self.app.get(0, &paths[0], cookie.as_deref()),
             self.app.get(1, &paths[1], cookie.as_deref()),
         );
+        self.both(client, from, [(one, first), (other, second)])
+            .await
+    }
+
+    async fn slow(
+        &mut self,
+        client: usize,
+        instance: usize,
+        (slow, seconds, quick): (Action, i64, Action),
+    ) -> Result<Changes, String> {
+        let from = self.now();
+        let cookie = self.world.jars[client].clone();
+        let meanwhile = async {
+            // What the load has left to be written is written long before so much time is over.
+            if !self.app.has_faults {
+                self.app.settle().await?;
+            }
+            self.app.clock.advance(TimeDelta::seconds(seconds));
+            let path = quick.path();
+            Ok::<_, String>(self.app.get(1 - instance, &path, cookie.as_deref()).await)
+        };
+        let (late, early) = self
+            .app
+            .get_slowly(instance, &slow.path(), cookie.as_deref(), meanwhile)
+            .await;
+        self.both(client, from, [(slow, late), (quick, early?)])
+            .await
+    }
+
+    /// Takes in the answers to two requests of a client.
+    async fn both(
+        &mut self,
+        client: usize,
+        from: Time,
+        replies: [(Action, Reply); 2],
+    ) -> Result<Changes, String> {
         self.app.settle().await?;
-        let replies = [(one, first), (other, second)];
+        let cookie = self.world.jars[client].clone();
         let changes = self.judge(cookie.as_deref(), from, &replies)?;
         for (_, reply) in &replies {
             if reply.set_cookie.is_some() {
@@ -142,10 +182,18 @@ impl Play<'_> {
     ) -> Result<Changes, String> {
         let row = self.world.by_cookie(cookie);
         let was_live = row.as_ref().is_some_and(|(_, row)| row.seen.is_live(from));
+        // Loads see activity that is still to be written, unless writing it fails.
         let is_live = was_live
-            && row
-                .as_ref()
-                .is_some_and(|(_, row)| row.seen.is_live(self.now()));
+            && row.as_ref().is_some_and(|(_, row)| {
+                let is_recorded = !self.app.has_faults;
+                let deadline = row.seen.deadline_after(from);
+                self.now()
+                    < if is_recorded {
+                        deadline
+                    } else {
+                        row.seen.expires_at
+                    }
+            });
         let id = row.as_ref().filter(|_| was_live).map(|(id, _)| id.as_str());
         let mut results = Vec::new();
         for (action, reply) in replies {
@@ -177,6 +225,13 @@ impl Play<'_> {
             }
             if !is_live {
                 // The deadline passed meanwhile: it may have been found expired.
+                let writes = |(action, result): &(Action, Outcome)| {
+                    let is_done = matches!(result, Outcome::Done(_));
+                    is_done && !matches!(action, Action::Read | Action::Destroy)
+                };
+                if !self.app.has_faults && results.iter().any(writes) {
+                    return Err(format!("I4: it is written after its deadline: {replies:?}"));
+                }
                 possible.extend([start(), Possible::gone()]);
             }
             if possible.is_empty() {
@@ -330,7 +385,7 @@ impl Play<'_> {
     /// Compares what is stored with what may be, and goes on with it. Touches and what is undone
     /// take a moment.
     async fn reconcile(&mut self, changes: &Changes, window: (Time, Time)) -> Checked {
-        let patience = Duration::from_secs(if self.app.has_faults { 10 } else { 5 });
+        let patience = Duration::from_millis(if self.app.has_faults { 10_000 } else { 300 });
         let start = Instant::now();
         let stored = loop {
             match self.compare(changes, window) {

@@ -53,6 +53,15 @@ impl Seen {
         now < self.expires_at
     }
 
+    /// The deadline once the activity of a request that begins now is recorded, if that is due.
+    pub(super) fn deadline_after(&self, now: Time) -> Time {
+        if !self.touch_is_due(now) {
+            return self.expires_at;
+        }
+        let deadline = (now + idle(self.user.is_some())).min(self.absolute_expires_at);
+        self.expires_at.max(deadline)
+    }
+
     /// A session that was made between these times.
     pub(super) fn is_fresh(&self, (from, to): (Time, Time)) -> bool {
         let made = self.last_seen_at;
@@ -75,14 +84,15 @@ impl Seen {
             && self.absolute_expires_at == before.absolute_expires_at
     }
 
-    /// Returns whether the deadlines of `self` are those that a login between these times leaves.
+    /// Returns whether the deadlines of `self` are those that a login between these times leaves,
+    /// beside other activity.
     fn is_bound_from(&self, before: &Self, (from, to): (Time, Time)) -> bool {
-        let seen = self.last_seen_at;
-        let absolute = before.absolute_expires_at.max(seen + minutes(ABSOLUTE));
-        let deadline = (seen + idle(true)).min(absolute);
-        (from..=to).contains(&seen)
-            && self.expires_at == before.expires_at.max(deadline)
-            && (self.absolute_expires_at == absolute || !UNDO)
+        let absolute = |now| before.absolute_expires_at.max(now + minutes(ABSOLUTE));
+        let end = self.absolute_expires_at;
+        let deadline = |now: Time| before.expires_at.max((now + idle(true)).min(end));
+        (from..=to).contains(&self.last_seen_at)
+            && (deadline(from)..=deadline(to)).contains(&self.expires_at)
+            && (!UNDO || (absolute(from)..=absolute(to)).contains(&end))
     }
 
     fn has_deadlines_of(&self, before: &Self) -> bool {

@@ -125,6 +125,7 @@ pub(crate) struct FaultyStore {
     late: Duration,
     plan: Mutex<VecDeque<Fault>>,
     running: AtomicUsize,
+    calls: AtomicUsize,
     /// How often hanging calls were let go.
     let_go: (Mutex<usize>, Condvar),
 }
@@ -141,6 +142,7 @@ impl FaultyStore {
             late,
             plan: Mutex::default(),
             running: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
             let_go: Default::default(),
         })
     }
@@ -170,6 +172,11 @@ impl FaultyStore {
         self.running.load(Ordering::SeqCst) == 0
     }
 
+    /// Returns how many calls have been made.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     fn hang(&self) {
         let (let_go, changed) = &self.let_go;
         let count = let_go.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,6 +190,7 @@ impl FaultyStore {
     ) -> Result<T, StoreError> {
         let fault = self.plan().pop_front().unwrap_or(Fault::None);
         let _running = Running::begin(&self.running);
+        self.calls.fetch_add(1, Ordering::SeqCst);
         match fault {
             Fault::None
             | Fault::DoneThenBroken
