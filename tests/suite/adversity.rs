@@ -120,7 +120,7 @@ fn i6_connections_whose_questions_are_lost_are_given_up() {
 #[test]
 fn i6_connections_that_are_reset_under_load_are_made_again() {
     under_load("connections are reset", |setting| {
-        setting.proxy.reset_existing()
+        setting.proxy.reset_existing();
     });
 }
 
