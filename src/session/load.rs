@@ -50,9 +50,9 @@ impl<D: TypedData> Inner<D> {
         let record = live.next();
         let mut undecodable_error = None;
         let state = match record {
-            Some(record) => match data::decode(&record.data) {
+            Some(mut record) => match data::decode(&record.data) {
                 Ok(data) => {
-                    core.served(&visit, &record);
+                    core.served(&visit, &mut record);
                     State::loaded(record, data)
                 }
                 Err(error) => {
@@ -83,8 +83,9 @@ impl<D: TypedData> Inner<D> {
 
 impl Core {
     /// Counts a session that was served, and records its activity when that is due: now, and not
-    /// when the answer goes out, because another request may have been refused by then.
-    fn served(&self, visit: &Visit, record: &SessionRecord) {
+    /// when the answer goes out, because another request may have been refused by then. The request
+    /// goes on with the deadline that follows.
+    fn served(&self, visit: &Visit, record: &mut SessionRecord) {
         self.monitor.metrics.loaded.inc();
         if let Some(user_id) = &record.user_id {
             self.monitor.usage.seen(user_id, visit.now);
@@ -92,18 +93,18 @@ impl Core {
         if !self.expiry.touch_due(record, visit.now) {
             return;
         }
+        let (absolute, is_signed_in) = (record.absolute_expires_at, record.user_id.is_some());
         let touch = TouchSession {
             session_id: record.session_id,
             now: visit.now,
-            expires_at: self.expiry.deadline(
-                visit.now,
-                record.absolute_expires_at,
-                record.user_id.is_some(),
-            ),
+            expires_at: self.expiry.deadline(visit.now, absolute, is_signed_in),
             user_agent: visit.user_agent.clone(),
             ip: visit.ip.clone(),
         };
-        self.pipeline.touch(touch, record.expires_at);
+        let alive_until = record.expires_at;
+        record.expires_at = alive_until.max(touch.expires_at);
+        record.last_seen_at = record.last_seen_at.max(visit.now);
+        self.pipeline.touch(touch, alive_until);
     }
 }
 

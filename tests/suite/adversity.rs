@@ -166,12 +166,22 @@ fn backends(database: &Database) -> Vec<i32> {
     found.into_iter().map(|backend| backend.pid).collect()
 }
 
+/// The number of backends that have written and not committed.
+const WRITING: &str = "SELECT count(*) AS n FROM pg_stat_activity \
+    WHERE datname = current_database() AND backend_xid IS NOT NULL";
+
 #[test]
 fn i6_backends_that_stand_still_are_given_up() {
     under_load("backends are stopped", |setting| {
-        let pids = backends(&setting.database);
-        assert!(!pids.is_empty());
-        Stopped::new(pids)
+        // One that stood still in the middle of a write would keep its row locked.
+        loop {
+            let pids = backends(&setting.database);
+            assert!(!pids.is_empty());
+            let stopped = Stopped::new(pids);
+            if setting.database.number(WRITING) == 0 {
+                return stopped;
+            }
+        }
     });
 }
 

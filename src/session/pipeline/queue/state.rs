@@ -129,9 +129,11 @@ impl State {
                 if !turn.is_empty() {
                     let bench = Arc::<Bench>::default();
                     let touched = turn.touches.iter().map(|t| t.session_id).collect();
+                    let withdrawal = |undo: &Undo| undo.withdrawal.clone();
                     let kind = Kind::Writes {
                         sessions,
                         touched,
+                        withdrawals: turn.undos.iter().map(withdrawal).collect(),
                         bench: Arc::clone(&bench),
                     };
                     return Some(Turn::Writes(turn, self.begin(kind, now), bench));
@@ -261,9 +263,13 @@ impl State {
                 self.release(place, HashMap::new());
                 self.put_back(parts);
             } else if now.duration_since(turn.began) >= patience {
-                stuck.push(match turn.kind {
+                stuck.push(match &turn.kind {
                     Kind::Loads => Stuck::Load,
-                    Kind::Writes { .. } => Stuck::Write,
+                    Kind::Writes { withdrawals, .. } => {
+                        let undo = |w: &Withdrawal| (now, Undo::unsure(w.clone(), patience));
+                        self.undos.extend(withdrawals.iter().map(undo));
+                        Stuck::Write
+                    }
                 });
                 self.release(place, HashMap::new());
             } else {

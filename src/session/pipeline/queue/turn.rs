@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::session::pipeline::job::{CreateJob, DeleteJob, LoadJob, RotateJob, UpdateJob};
 use crate::session::pipeline::untold::Undo;
 use crate::session::pipeline::update::Group;
-use crate::store::{SaveSession, TouchSession};
+use crate::store::{SaveSession, TouchSession, Withdrawal};
 
 /// Identifies a turn among those under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +161,8 @@ pub(super) enum Kind {
         sessions: Vec<Uuid>,
         /// The sessions of its touches.
         touched: Vec<Uuid>,
+        /// The tokens that it takes back: again, if it is stuck.
+        withdrawals: Vec<Withdrawal>,
         bench: Arc<Bench>,
     },
 }
