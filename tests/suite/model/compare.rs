@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use super::play::{Changes, Checked, Play};
 use super::world::{Seen, Time};
+use crate::support::wait_for;
 
 impl Play<'_> {
     /// Compares what is stored with what may be, and goes on with it. Touches and what is undone
     /// take a moment.
     pub(super) async fn reconcile(&mut self, changes: &Changes, window: (Time, Time)) -> Checked {
-        let patience = Duration::from_millis(if self.app.has_faults { 10_000 } else { 300 });
+        let patience = Duration::from_millis(if self.app.has_faults { 10_000 } else { 3_000 });
         let start = Instant::now();
         let stored = loop {
             match self.compare(changes, window) {
@@ -54,6 +55,21 @@ impl Play<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits until what the load of a session at this time has to record is written.
+    pub(super) async fn wait_for_touch(&self, cookie: Option<&str>, now: Time) {
+        let Some((id, row)) = self.world.by_cookie(cookie) else {
+            return;
+        };
+        if self.app.has_faults || !row.seen.is_live(now) {
+            return;
+        }
+        wait_for("activity is written", async || {
+            let stored = self.app.ground.find(&id).unwrap();
+            stored.is_some_and(|stored| !Seen::from(&stored).touch_is_due(now))
+        })
+        .await;
     }
 
     fn compare(

@@ -93,9 +93,12 @@ impl Possible {
             Some(session_id) => session_id == now.session_id,
             None => now.session_id != before.session_id,
         };
-        let is_due = before.touch_is_due(window.0);
-        let is_untouched = now.has_deadlines_of(before) && !(touch == Touch::Must && is_due);
+        // The last request's activity is written in the end.
+        let is_kept = now.session_id == before.session_id;
+        let is_recorded = touch != Touch::Must || !is_kept || !now.touch_is_due(window.1);
+        let is_untouched = now.has_deadlines_of(before);
         token_fits
+            && is_recorded
             && state.user == now.user
             && state.count == now.count
             && if state.was_bound {

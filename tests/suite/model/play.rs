@@ -140,19 +140,17 @@ impl Play<'_> {
         let cookie = self.world.jars[client].clone();
         let meanwhile = async {
             // What the load has left to be written is written long before so much time is over.
-            if !self.app.has_faults {
-                self.app.settle().await?;
-            }
+            self.wait_for_touch(cookie.as_deref(), from).await;
             self.app.clock.advance(TimeDelta::seconds(seconds));
             let path = quick.path();
-            Ok::<_, String>(self.app.get(1 - instance, &path, cookie.as_deref()).await)
+            self.app.get(1 - instance, &path, cookie.as_deref()).await
         };
         let path = slow.path();
         let slowly = self
             .app
             .get_slowly(instance, &path, cookie.as_deref(), meanwhile);
         let (late, early) = Box::pin(slowly).await;
-        self.both(client, from, [(slow, late), (quick, early?)])
+        self.both(client, from, [(slow, late), (quick, early)])
             .await
     }
 
@@ -186,14 +184,10 @@ impl Play<'_> {
         // Loads see activity that is still to be written, unless writing it fails.
         let is_live = was_live
             && row.as_ref().is_some_and(|(_, row)| {
-                let is_recorded = !self.app.has_faults;
-                let deadline = row.seen.deadline_after(from);
-                self.now()
-                    < if is_recorded {
-                        deadline
-                    } else {
-                        row.seen.expires_at
-                    }
+                let before = &row.seen;
+                let after = before.touched(from);
+                let seen = if self.app.has_faults { before } else { &after };
+                seen.is_live(self.now())
             });
         let id = row.as_ref().filter(|_| was_live).map(|(id, _)| id.as_str());
         let mut results = Vec::new();
@@ -240,15 +234,7 @@ impl Play<'_> {
                     "no order gives these answers: {replies:?} for {row:?}"
                 ));
             }
-            let must = is_live
-                && !self.app.has_faults
-                && matches!(
-                    results.as_slice(),
-                    [(
-                        Action::Read | Action::Count | Action::Set(_),
-                        Outcome::Done(_)
-                    )]
-                );
+            let must = is_live && !self.app.has_faults;
             let touch = if must { Touch::Must } else { Touch::May };
             changes.insert(id, (possible, touch));
         }
@@ -330,7 +316,9 @@ impl Play<'_> {
                 (false, _) => vec![unchanged],
             };
             if is_meant || *id == own {
-                changes.insert(id.clone(), (possible, Touch::May));
+                let is_recorded = *id == own && is_sure && !self.app.has_faults;
+                let touch = if is_recorded { Touch::Must } else { Touch::May };
+                changes.insert(id.clone(), (possible, touch));
             }
         }
         Ok(changes)

@@ -53,13 +53,17 @@ impl Seen {
         now < self.expires_at
     }
 
-    /// The deadline once the activity of a request that begins now is recorded, if that is due.
-    pub(super) fn deadline_after(&self, now: Time) -> Time {
+    /// What the activity of a request that begins now leaves, if it is due.
+    pub(super) fn touched(&self, now: Time) -> Self {
         if !self.touch_is_due(now) {
-            return self.expires_at;
+            return self.clone();
         }
         let deadline = (now + idle(self.user.is_some())).min(self.absolute_expires_at);
-        self.expires_at.max(deadline)
+        Self {
+            expires_at: self.expires_at.max(deadline),
+            last_seen_at: now,
+            ..self.clone()
+        }
     }
 
     /// A session that was made between these times.
@@ -74,14 +78,12 @@ impl Seen {
         now - self.last_seen_at >= minutes(5)
     }
 
-    /// Returns whether `self` is what activity between these times leaves of `before`.
+    /// Returns whether the deadlines of `self` are those that activity between these times leaves.
     pub(super) fn is_touched_from(&self, before: &Self, (from, to): (Time, Time)) -> bool {
         let seen = self.last_seen_at;
-        let deadline = (seen + idle(before.user.is_some())).min(before.absolute_expires_at);
         (from..=to).contains(&seen)
             && before.touch_is_due(seen)
-            && self.expires_at == before.expires_at.max(deadline)
-            && self.absolute_expires_at == before.absolute_expires_at
+            && self.has_deadlines_of(&before.touched(seen))
     }
 
     /// Returns whether the deadlines of `self` are those that a login between these times leaves,
