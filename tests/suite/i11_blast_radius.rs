@@ -221,7 +221,7 @@ fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &s
         let client = &client(store, PATIENT).await;
         for state in STATES {
             let cookies = new_cookies(client, 20).await;
-            let marked = |number: usize| number % 5 == 0;
+            let marked = |number: usize| number.is_multiple_of(5);
             for (number, cookie) in cookies.iter().enumerate() {
                 if marked(number) {
                     get(client, "/add/marked", Some(cookie)).await;

@@ -314,7 +314,11 @@ impl Instances {
     async fn wait_for_service(&self, instance: usize) -> Result<(), String> {
         let (client, start) = (&self.clients[instance], Instant::now());
         loop {
-            let reply = embedded::get(client, "/read", Some(&self.canary)).await;
+            let mut reply = embedded::get(client, "/read", Some(&self.canary)).await;
+            if reply.status == Status::Ok {
+                // A write takes along what activity is still to be written.
+                reply = embedded::get(client, "/count", None).await;
+            }
             if reply.status == Status::Ok {
                 return Ok(());
             }

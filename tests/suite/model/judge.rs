@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::app::{Reply, View};
 use super::op::Action;
-use super::world::{Result as Outcome, Seen, Standing, World};
+use super::order::Result as Outcome;
+use super::world::{Seen, Standing, World};
 
 /// A request, and what the model knows of its session.
 pub(super) struct Asked<'a> {

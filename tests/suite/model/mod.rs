@@ -6,8 +6,10 @@
 //! sequence that fails is shortened and printed.
 
 mod app;
+mod compare;
 mod judge;
 mod op;
+mod order;
 mod play;
 mod world;
 

@@ -1,7 +1,6 @@
 //! Plays a sequence of steps, and compares each answer, and what is stored then, with the model.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use rocket::tokio;
@@ -11,19 +10,20 @@ use uuid::Uuid;
 use super::app::{Instances, Reply};
 use super::judge::{Asked, expect, fresh_session};
 use super::op::{Action, Op, Step, USERS, Which};
-use super::world::{Possible, Result as Outcome, Row, Seen, Standing, Time, Touch, World, after};
+use super::order::{Possible, Result as Outcome, Touch, after};
+use super::world::{Row, Seen, Standing, Time, World};
 
 pub(super) type Checked = Result<(), String>;
 
 /// What the rows that a step concerns may be afterwards, by public handle.
-type Changes = BTreeMap<String, (Vec<Possible>, Touch)>;
+pub(super) type Changes = BTreeMap<String, (Vec<Possible>, Touch)>;
 
 /// A sequence that is being played.
 pub(super) struct Play<'a> {
-    app: &'a Instances,
-    world: World,
+    pub(super) app: &'a Instances,
+    pub(super) world: World,
     /// Tokens that this step's answers handed out.
-    issued: Vec<(Uuid, String)>,
+    pub(super) issued: Vec<(Uuid, String)>,
 }
 
 /// Plays the steps from the start. Fails, naming the invariant, where one does not hold.
@@ -40,14 +40,14 @@ pub(super) async fn play(app: &Instances, steps: &[Step]) -> Checked {
     for (number, step) in steps.iter().enumerate() {
         let [one, other] = &step.faults;
         app.plan([one, other]);
-        let checked = play.step(step.op).await;
+        let checked = Box::pin(play.step(step.op)).await;
         checked.map_err(|error| format!("step {number}, {:?}: {error}", step.op))?;
     }
     play.replay_the_dead().await
 }
 
 impl Play<'_> {
-    fn now(&self) -> Time {
+    pub(super) fn now(&self) -> Time {
         self.app.clock.now()
     }
 
@@ -65,7 +65,7 @@ impl Play<'_> {
             }
             Op::Race(client, one, other) => self.race(client, one, other).await?,
             Op::Slow(client, instance, slow, seconds, quick) => {
-                self.slow(client, instance, (slow, seconds, quick)).await?
+                Box::pin(self.slow(client, instance, (slow, seconds, quick))).await?
             }
             Op::Revoke(client, instance, which) => self.revoke(client, instance, which).await?,
             Op::Advance(seconds) => {
@@ -140,18 +140,17 @@ impl Play<'_> {
         let cookie = self.world.jars[client].clone();
         let meanwhile = async {
             // What the load has left to be written is written long before so much time is over.
-            if !self.app.has_faults {
-                self.app.settle().await?;
-            }
+            self.wait_for_touch(cookie.as_deref(), from).await;
             self.app.clock.advance(TimeDelta::seconds(seconds));
             let path = quick.path();
-            Ok::<_, String>(self.app.get(1 - instance, &path, cookie.as_deref()).await)
+            self.app.get(1 - instance, &path, cookie.as_deref()).await
         };
-        let (late, early) = self
+        let path = slow.path();
+        let slowly = self
             .app
-            .get_slowly(instance, &slow.path(), cookie.as_deref(), meanwhile)
-            .await;
-        self.both(client, from, [(slow, late), (quick, early?)])
+            .get_slowly(instance, &path, cookie.as_deref(), meanwhile);
+        let (late, early) = Box::pin(slowly).await;
+        self.both(client, from, [(slow, late), (quick, early)])
             .await
     }
 
@@ -185,14 +184,10 @@ impl Play<'_> {
         // Loads see activity that is still to be written, unless writing it fails.
         let is_live = was_live
             && row.as_ref().is_some_and(|(_, row)| {
-                let is_recorded = !self.app.has_faults;
-                let deadline = row.seen.deadline_after(from);
-                self.now()
-                    < if is_recorded {
-                        deadline
-                    } else {
-                        row.seen.expires_at
-                    }
+                let before = &row.seen;
+                let after = before.touched(from);
+                let seen = if self.app.has_faults { before } else { &after };
+                seen.is_live(self.now())
             });
         let id = row.as_ref().filter(|_| was_live).map(|(id, _)| id.as_str());
         let mut results = Vec::new();
@@ -239,15 +234,7 @@ impl Play<'_> {
                     "no order gives these answers: {replies:?} for {row:?}"
                 ));
             }
-            let must = is_live
-                && !self.app.has_faults
-                && matches!(
-                    results.as_slice(),
-                    [(
-                        Action::Read | Action::Count | Action::Set(_),
-                        Outcome::Done(_)
-                    )]
-                );
+            let must = is_live && !self.app.has_faults;
             let touch = if must { Touch::Must } else { Touch::May };
             changes.insert(id, (possible, touch));
         }
@@ -329,7 +316,9 @@ impl Play<'_> {
                 (false, _) => vec![unchanged],
             };
             if is_meant || *id == own {
-                changes.insert(id.clone(), (possible, Touch::May));
+                let is_recorded = *id == own && is_sure && !self.app.has_faults;
+                let touch = if is_recorded { Touch::Must } else { Touch::May };
+                changes.insert(id.clone(), (possible, touch));
             }
         }
         Ok(changes)
@@ -380,109 +369,6 @@ impl Play<'_> {
         rows.filter(|(_, row)| standing != Standing::Active && row.seen.user.as_deref() == Some(id))
             .map(|(id, _)| (id.clone(), (vec![Possible::gone()], Touch::Not)))
             .collect()
-    }
-
-    /// Compares what is stored with what may be, and goes on with it. Touches and what is undone
-    /// take a moment.
-    async fn reconcile(&mut self, changes: &Changes, window: (Time, Time)) -> Checked {
-        let patience = Duration::from_millis(if self.app.has_faults { 10_000 } else { 300 });
-        let start = Instant::now();
-        let stored = loop {
-            match self.compare(changes, window) {
-                Ok(stored) => break stored,
-                Err(error) if start.elapsed() > patience => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-            }
-        };
-        let world = &mut self.world;
-        for (id, now) in stored {
-            let row = world.rows.get_mut(&id).expect("known");
-            let old = (row.cookie.clone(), row.seen.session_id);
-            let has_kept = now.as_ref().map(|now| now.session_id) == Some(old.1);
-            if !has_kept {
-                world.dead.push(old);
-            }
-            match now {
-                Some(seen) if has_kept => row.seen = seen,
-                Some(seen) => {
-                    let issued = self
-                        .issued
-                        .iter()
-                        .find(|(token, _)| *token == seen.session_id);
-                    match issued {
-                        Some((_, cookie)) => {
-                            row.cookie.clone_from(cookie);
-                            row.seen = seen;
-                        }
-                        // A token that no one has.
-                        None => drop(world.rows.remove(&id)),
-                    }
-                }
-                None => drop(world.rows.remove(&id)),
-            }
-        }
-        for (session_id, cookie) in self.issued.drain(..) {
-            if !world.knows(&cookie) {
-                world.dead.push((cookie, session_id));
-            }
-        }
-        Ok(())
-    }
-
-    fn compare(
-        &self,
-        changes: &Changes,
-        window: (Time, Time),
-    ) -> Result<Vec<(String, Option<Seen>)>, String> {
-        let ground = &self.app.ground;
-        let mut stored = Vec::new();
-        for (id, row) in &self.world.rows {
-            let now = ground.find(id).map_err(|error| error.to_string())?;
-            let now = now.as_ref().map(Seen::from);
-            let is_explained = match changes.get(id) {
-                Some((possible, touch)) => possible
-                    .iter()
-                    .any(|one| one.explains(&row.seen, now.as_ref(), *touch, window)),
-                None => match &now {
-                    Some(now) => *now == row.seen,
-                    None => !row.seen.is_live(window.1),
-                },
-            };
-            if !is_explained {
-                return Err(format!(
-                    "{id} was {:?} and is {now:?}; it may be {:?}",
-                    row.seen,
-                    changes.get(id)
-                ));
-            }
-            stored.push((id.clone(), now));
-        }
-        let dead: Vec<Uuid> = self.world.dead.iter().map(|(_, token)| *token).collect();
-        match ground
-            .load(&dead)
-            .map_err(|error| error.to_string())?
-            .first()
-        {
-            Some(record) => Err(format!("I2: a dead token lives again: {record:?}")),
-            None => Ok(stored),
-        }
-    }
-
-    /// No dead cookie is answered as if it were not.
-    async fn replay_the_dead(&mut self) -> Checked {
-        for (cookie, _) in &self.world.dead {
-            for instance in 0..2 {
-                let reply = self.app.get(instance, "read", Some(cookie)).await;
-                let is_empty = reply
-                    .view
-                    .as_ref()
-                    .is_some_and(|view| view.session.is_none());
-                if !is_empty || reply.set_cookie.is_some() {
-                    return Err(format!("I2: a dead cookie is answered {reply:?}"));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -209,7 +209,7 @@ impl Shared {
         }
     }
 
-    fn pass(&self, link: &Link, way: usize, mut from: TcpStream, mut to: TcpStream) {
+    fn pass(&self, link: &Arc<Link>, way: usize, mut from: TcpStream, mut to: TcpStream) {
         let is_closed = || link.is_closed.load(Ordering::SeqCst);
         let mut buffer = [0; 16 * 1024];
         loop {
@@ -238,7 +238,6 @@ impl Shared {
         if !link.is_closed.swap(true, Ordering::SeqCst) {
             let _ = to.shutdown(Shutdown::Both);
         }
-        self.links()
-            .retain(|(other, _)| !std::ptr::eq(&**other, link));
+        self.links().retain(|(other, _)| !Arc::ptr_eq(other, link));
     }
 }

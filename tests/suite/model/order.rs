@@ -1,0 +1,240 @@
+//! What may have become of a session, as the answers to requests on it say.
+
+use uuid::Uuid;
+
+use super::UNDO;
+use super::app::{Reply, View};
+use super::op::{Action, USERS};
+use super::world::{Seen, Time};
+
+/// What an answer says became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Result {
+    /// It worked on the session of its cookie.
+    Done(View),
+    /// It found no session, or made a new one.
+    Apart,
+    /// 409: the session ended, or got another token, under it.
+    Ended,
+    /// 401.
+    Refused,
+    /// 503 or 500.
+    Failed,
+}
+
+impl Result {
+    pub(super) fn of(reply: &Reply, id: Option<&str>, action: Action) -> Self {
+        match (reply.status, &reply.view) {
+            (200, Some(view)) => {
+                let seen = view.session.as_ref().map(|(id, _)| id.as_str());
+                // A view of what was ended shows nothing.
+                let is_its_own = seen.is_some() && seen == id;
+                let has_ended = action == Action::Destroy && id.is_some();
+                if is_its_own || has_ended {
+                    Self::Done(view.clone())
+                } else {
+                    Self::Apart
+                }
+            }
+            (409, _) => Self::Ended,
+            (401, _) => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// What a row may be, deadlines aside.
+#[derive(Clone, Debug)]
+pub(super) struct Possible {
+    /// `None` if it is gone.
+    state: Option<State>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    /// `None` where the token is one that was never handed out.
+    session_id: Option<Uuid>,
+    user: Option<String>,
+    count: u64,
+    was_bound: bool,
+}
+
+impl Possible {
+    pub(super) fn unchanged(seen: &Seen) -> Self {
+        Self {
+            state: Some(State {
+                session_id: Some(seen.session_id),
+                user: seen.user.clone(),
+                count: seen.count,
+                was_bound: false,
+            }),
+        }
+    }
+
+    pub(super) fn gone() -> Self {
+        Self { state: None }
+    }
+
+    /// Returns whether this explains what is stored now; `touch` is whether activity must have been
+    /// recorded, or may have.
+    pub(super) fn explains(
+        &self,
+        before: &Seen,
+        now: Option<&Seen>,
+        touch: Touch,
+        window: (Time, Time),
+    ) -> bool {
+        let (state, now) = match (&self.state, now) {
+            (None, None) => return true,
+            (Some(state), Some(now)) => (state, now),
+            _ => return false,
+        };
+        let token_fits = match state.session_id {
+            Some(session_id) => session_id == now.session_id,
+            None => now.session_id != before.session_id,
+        };
+        // The last request's activity is written in the end.
+        let is_kept = now.session_id == before.session_id;
+        let is_recorded = touch != Touch::Must || !is_kept || !now.touch_is_due(window.1);
+        let is_untouched = now.has_deadlines_of(before);
+        token_fits
+            && is_recorded
+            && state.user == now.user
+            && state.count == now.count
+            && if state.was_bound {
+                now.is_bound_from(before, window)
+            } else {
+                is_untouched
+                    || touch != Touch::Not && now.is_touched_from(before, window)
+                    // What a login left that was undone.
+                    || touch == Touch::May && now.is_unbound_from(before, window)
+            }
+    }
+}
+
+/// Whether activity is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touch {
+    Must,
+    May,
+    Not,
+}
+
+/// All that a row may be after these requests on it, in this order; none where no such order gives
+/// these answers.
+pub(super) fn after(before: Possible, requests: &[(Action, Result)]) -> Vec<Possible> {
+    let mut possible = vec![(before, false)];
+    for (action, result) in requests {
+        possible = possible
+            .into_iter()
+            .flat_map(|(row, is_cut)| next(row, is_cut, *action, result))
+            .collect();
+    }
+    possible.into_iter().map(|(row, _)| row).collect()
+}
+
+/// `is_cut`: an earlier one of the requests ended the session or gave it another token.
+fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Possible, bool)> {
+    let unchanged = (row.clone(), is_cut);
+    match result {
+        Result::Done(view) => done(row, is_cut, action, view),
+        // Without a session, or in one of its own.
+        Result::Apart | Result::Ended if is_cut => vec![unchanged],
+        Result::Apart => {
+            let is_of_another = |user: usize| {
+                let state = row.state.as_ref();
+                state.is_some_and(|state| {
+                    state.user.is_some() && state.user.as_deref() != Some(USERS[user])
+                })
+            };
+            match action {
+                Action::Login(user) if is_of_another(user) => vec![(Possible::gone(), true)],
+                _ => Vec::new(),
+            }
+        }
+        Result::Ended => Vec::new(),
+        Result::Refused => vec![unchanged],
+        Result::Failed => {
+            let mut all = vec![unchanged];
+            all.extend(failed(row, is_cut, action));
+            all
+        }
+    }
+}
+
+/// What an action did whose answer says that it worked.
+fn done(row: Possible, is_cut: bool, action: Action, view: &View) -> Vec<(Possible, bool)> {
+    if action == Action::Destroy {
+        let mut all = vec![(Possible::gone(), true)];
+        // It came too late to find the session by the token it has.
+        all.extend(is_cut.then_some((row, true)));
+        return all;
+    }
+    let Some(mut state) = row.state else {
+        return Vec::new();
+    };
+    let session_id = view.session.as_ref().map(|(_, session_id)| *session_id);
+    match action {
+        Action::Read => {
+            let state = Some(state);
+            return vec![(Possible { state }, is_cut)];
+        }
+        Action::Count | Action::Set(_) | Action::Rotate if is_cut => return Vec::new(),
+        Action::Count => state.count += 1,
+        Action::Set(count) => state.count = count,
+        Action::Rotate => state.session_id = session_id,
+        Action::Login(user) => {
+            let user = USERS[user].to_owned();
+            let is_own = state.user.as_ref() == Some(&user);
+            if !(is_own || state.user.is_none() && !is_cut) {
+                return Vec::new();
+            }
+            state.session_id = session_id;
+            state.user = Some(user);
+            state.was_bound = true;
+        }
+        Action::Destroy => {}
+    }
+    let is_write = matches!(action, Action::Count | Action::Set(_));
+    if is_write && (view.count != state.count || session_id != state.session_id) {
+        return Vec::new();
+    }
+    let state = Some(state);
+    vec![(Possible { state }, is_cut || !is_write)]
+}
+
+/// What an action may have done whose answer is a failure.
+fn failed(row: Possible, is_cut: bool, action: Action) -> Vec<(Possible, bool)> {
+    let Some(mut state) = row.state.clone() else {
+        return Vec::new();
+    };
+    let changed = |state| Possible { state: Some(state) };
+    match action {
+        Action::Read => Vec::new(),
+        Action::Destroy => vec![(Possible::gone(), true)],
+        Action::Count | Action::Set(_) if is_cut => Vec::new(),
+        Action::Count => {
+            state.count += 1;
+            vec![(changed(state), is_cut)]
+        }
+        Action::Set(count) => {
+            state.count = count;
+            vec![(changed(state), is_cut)]
+        }
+        Action::Login(user) if state.user.as_deref().is_some_and(|own| own != USERS[user]) => {
+            vec![(Possible::gone(), true)]
+        }
+        // The token is taken back; in the meantime, other requests find another one.
+        Action::Rotate | Action::Login(_) if UNDO => vec![(row, true)],
+        Action::Rotate => {
+            state.session_id = None;
+            vec![(changed(state), true)]
+        }
+        Action::Login(user) => {
+            state.session_id = None;
+            state.user = Some(USERS[user].to_owned());
+            state.was_bound = true;
+            vec![(changed(state), true)]
+        }
+    }
+}
