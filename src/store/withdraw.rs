@@ -25,9 +25,10 @@ pub(super) fn withdraw(
     withdrawals: &[Withdrawal],
     now: DateTime<Utc>,
 ) -> Result<Vec<bool>, StoreError> {
-    // In one order, so that two calls lock rows in the same order.
+    // In one order, so that two calls lock rows in the same order; those of one session stay as they
+    // are, newest first.
     let mut order: Vec<usize> = (0..withdrawals.len()).collect();
-    order.sort_unstable_by_key(|&of| &withdrawals[of].id);
+    order.sort_by_key(|&of| &withdrawals[of].id);
     connection.transaction(|connection| {
         #[cfg(feature = "postgres")]
         if let AnyConnection::Postgres(connection) = connection {
@@ -73,14 +74,17 @@ fn restore(
         absolute.into_sql::<Timestamp>(),
     )
     .otherwise(sessions::expires_at);
+    let deadlines = (
+        sessions::expires_at.eq(earlier),
+        sessions::absolute_expires_at.eq(absolute),
+    );
     let restored = diesel::update(sessions::table.find(&withdrawal.id))
         .filter(sessions::session_id.eq(withdrawal.session_id.to_string()))
         .set((
             sessions::session_id.eq(previous.session_id.to_string()),
             sessions::token_hash.eq(previous.token_hash.as_bytes().to_vec()),
             sessions::user_id.eq(previous.user_id.as_ref()),
-            sessions::expires_at.eq(earlier),
-            sessions::absolute_expires_at.eq(absolute),
+            (!withdrawal.keeps_deadlines).then_some(deadlines),
             sessions::updated_at.eq(now),
         ))
         .execute(connection)?;

@@ -56,6 +56,7 @@ impl Pipeline {
             id: previous.id.clone(),
             session_id: rotation.new_session_id,
             previous: Some(Box::new(previous)),
+            keeps_deadlines: true,
         };
         Untold::attempt(&self.shared.queue, withdrawal)
     }
@@ -70,5 +71,6 @@ fn withdrawal(login: &LoginSession, previous: Option<Box<SessionRecord>>) -> Wit
         id: id.clone(),
         session_id: login.fresh.session_id,
         previous,
+        keeps_deadlines: false,
     }
 }

@@ -12,6 +12,7 @@ fn withdrawal(new: &SessionRecord, previous: Option<&SessionRecord>) -> Withdraw
         id: new.id.clone(),
         session_id: new.session_id,
         previous: previous.cloned().map(Box::new),
+        keeps_deadlines: false,
     }
 }
 
@@ -25,7 +26,16 @@ pub(super) fn a_rotation_is_taken_back(store: &dyn SessionStore) -> Checked {
         session_id: rotation.new_session_id,
         ..record.clone()
     };
-    let back = withdrawal(&new, Some(&record));
+    // As a stricter instance sees it, whose deadlines are not to be stored.
+    let seen = SessionRecord {
+        expires_at: now,
+        absolute_expires_at: now,
+        ..record.clone()
+    };
+    let back = Withdrawal {
+        keeps_deadlines: true,
+        ..withdrawal(&new, Some(&seen))
+    };
     let not_its = withdrawal(&kept, None);
     let not_its = Withdrawal {
         session_id: new.session_id,

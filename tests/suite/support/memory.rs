@@ -127,8 +127,10 @@ impl Tables {
                 row.session_id = previous.session_id;
                 row.token_hash = previous.token_hash;
                 row.user_id.clone_from(&previous.user_id);
-                row.absolute_expires_at = previous.absolute_expires_at;
-                row.expires_at = row.expires_at.min(row.absolute_expires_at);
+                if !withdrawal.keeps_deadlines {
+                    row.absolute_expires_at = previous.absolute_expires_at;
+                    row.expires_at = row.expires_at.min(row.absolute_expires_at);
+                }
             }
             None => drop(self.sessions.remove(&withdrawal.id)),
         }
