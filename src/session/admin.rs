@@ -251,6 +251,16 @@ impl SessionAdmin {
         self.pipeline.check()
     }
 
+    /// Waits until what this instance does in the background for requests so far is done: activity
+    /// is written, tokens that did not reach their visitors are taken back. For tests that then move
+    /// a [`ManualClock`](crate::ManualClock), or look at another instance or at the database.
+    ///
+    /// # Errors
+    /// [`SessionError::Timeout`] when that takes longer than `timeout`.
+    pub async fn settle(&self) -> Result<(), SessionError> {
+        self.pipeline.settle().await
+    }
+
     /// Runs a blocking call of the application's, such as a query of its own, on a thread made for
     /// waiting, with the session layer's deadline. Fails at once while the database is known to be
     /// down. A call that never returns gives its place to others.

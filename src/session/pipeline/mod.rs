@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rocket::tokio::sync::Semaphore;
-use rocket::tokio::time::timeout_at;
+use rocket::tokio::time::{sleep, timeout_at};
 use uuid::Uuid;
 
 use self::breaker::Breaker;
@@ -68,6 +68,9 @@ pub(crate) const CALL_CONNECTIONS: u32 = MIN_DIRECT_CALLS + PROBES + LONG_CALLS;
 
 /// How long a shutdown waits for the workers beyond the deadline of the last job.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How often a wait for what happens in the background looks.
+const SETTLE_LOOK: Duration = Duration::from_millis(2);
 
 /// The share of the timeout that a job waits for a row which another transaction holds.
 const LOCK_SHARE: u32 = 4;
@@ -185,6 +188,21 @@ impl Pipeline {
             record.last_seen_at = record.last_seen_at.max(seen.last);
         }
         Ok(record)
+    }
+
+    /// Waits until activity is written, and tokens that did not reach their visitors are taken back.
+    ///
+    /// # Errors
+    /// [`SessionError::Timeout`] when that takes longer than the timeout.
+    pub(crate) async fn settle(&self) -> Result<(), SessionError> {
+        let deadline = self.deadline();
+        while !self.shared.queue.is_settled() {
+            if Instant::now() >= deadline {
+                return Err(SessionError::Timeout);
+            }
+            sleep(SETTLE_LOOK).await;
+        }
+        Ok(())
     }
 
     /// Finds out whether requests are served, in the way that they go.

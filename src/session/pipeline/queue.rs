@@ -233,6 +233,12 @@ impl Queue {
         stuck
     }
 
+    /// Returns whether all activity is written, and all that was to be undone is.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = self.lock();
+        state.touches.is_settled() && state.undos.is_empty()
+    }
+
     /// Returns whether all writers have been busy for longer than `limit`, so that a write that
     /// comes now would not be done in that time.
     pub(super) fn is_stuck(&self, limit: Duration) -> bool {

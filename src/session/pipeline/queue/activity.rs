@@ -90,6 +90,11 @@ impl Touches {
         self.since.get_or_insert_with(Instant::now);
     }
 
+    /// Returns whether all touches are written.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.writing.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
