@@ -282,9 +282,7 @@ impl Instances {
             for store in &self.stores {
                 store.calm();
             }
-            for instance in 0..2 {
-                self.wait_for_service(instance).await?;
-            }
+            self.write_out().await?;
         }
         // A worker that has taken something from the queue has not called the store yet: it is to be
         // idle twice, and no call is to be made in between.
@@ -311,12 +309,19 @@ impl Instances {
         }
     }
 
+    /// Has both instances write what activity is still to be written: any write takes it along.
+    pub(super) async fn write_out(&self) -> Result<(), String> {
+        for instance in 0..2 {
+            self.wait_for_service(instance).await?;
+        }
+        Ok(())
+    }
+
     async fn wait_for_service(&self, instance: usize) -> Result<(), String> {
         let (client, start) = (&self.clients[instance], Instant::now());
         loop {
             let mut reply = embedded::get(client, "/read", Some(&self.canary)).await;
             if reply.status == Status::Ok {
-                // A write takes along what activity is still to be written.
                 reply = embedded::get(client, "/count", None).await;
             }
             if reply.status == Status::Ok {

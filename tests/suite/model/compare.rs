@@ -113,9 +113,15 @@ impl Play<'_> {
 
     /// No dead cookie is answered as if it were not.
     pub(super) async fn replay_the_dead(&mut self) -> Checked {
+        self.app.settle().await?;
         for (cookie, _) in &self.world.dead {
             for instance in 0..2 {
-                let reply = self.app.get(instance, "read", Some(cookie)).await;
+                let mut reply = self.app.get(instance, "read", Some(cookie)).await;
+                while self.app.has_faults && reply.status == 503 {
+                    // A machine that is slower than the short timeout.
+                    self.app.settle().await?;
+                    reply = self.app.get(instance, "read", Some(cookie)).await;
+                }
                 let is_empty = reply
                     .view
                     .as_ref()
