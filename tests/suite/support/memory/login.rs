@@ -25,12 +25,9 @@ impl Tables {
             return Ok(LoginOutcome::LimitReached);
         }
         let mut ended = others[allowed.min(others.len())..].to_vec();
-        ended.extend(
-            login
-                .ends
-                .clone()
-                .filter(|id| self.sessions.contains_key(id)),
-        );
+        let kept = login.session.as_ref().map(|session| &session.id);
+        let named = login.ends.as_ref().filter(|id| Some(*id) != kept);
+        ended.extend(named.filter(|id| self.sessions.contains_key(*id)).cloned());
         for id in &ended {
             self.sessions.remove(id);
         }
