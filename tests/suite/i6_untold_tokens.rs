@@ -1,15 +1,18 @@
 //! I6: what no one was told did not happen. A new token that does not reach its visitor is taken
 //! back, and the visitor's old cookie is good afterwards.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
+use rocket::{get, routes};
+use rocket_diesel_sessions::{
+    DieselStore, Session, SessionAdmin, SessionConfig, SessionError, StoreOptions,
+};
 
-use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
-use crate::support::{Database, Kind, metric, wait_for};
+use crate::support::embedded::{Cart, Gate, get, new_cookie, rocket, run};
+use crate::support::{Cluster, Database, Kind, metric, wait_for};
 
 async fn client(database: &Database, config: SessionConfig) -> Client {
     let (rocket, _) = rocket(database.store(), config);
@@ -72,27 +75,118 @@ on_each_database! {
     fn i6_a_rotation_that_its_handler_gave_up_is_undone(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
-            let cookie = &new_cookie(client).await;
-            let mut gave_up = 0;
-            while gave_up < 5 {
-                let gate = client.rocket().state::<Arc<Gate>>().unwrap();
+            let gate = client.rocket().state::<Arc<Gate>>().unwrap();
+            let mut cookie = new_cookie(client).await;
+            for count in 2..6 {
                 gate.open();
-                let answer = get(client, "/impatient/rotate", Some(cookie)).await;
-                if answer.body == "rotated" {
-                    let new = answer.cookie().unwrap();
-                    assert_eq!(get(client, "/read", Some(&new)).await.body, "1");
-                    return;
-                }
-                gave_up += 1;
-                assert_eq!(answer.header("set-cookie"), None);
-                let is_good = async || get(client, "/read", Some(cookie)).await.body == "1";
-                wait_for("the old cookie is good", is_good).await;
-                let is_stable = async || get(client, "/count", Some(cookie)).await.body != "1";
-                wait_for("it can be written", is_stable).await;
-                database.execute("UPDATE sessions SET data = '{\"count\":1}', version = version + 1");
+                let answer = get(client, "/impatient/rotate", Some(&cookie)).await;
+                // The rotation may have been faster.
+                cookie = answer.cookie().unwrap_or(cookie);
+                let counts = async || {
+                    let answer = get(client, "/count", Some(&cookie)).await;
+                    answer.header("set-cookie").is_none() && answer.body == count.to_string()
+                };
+                wait_for("the cookie is good", counts).await;
             }
         });
     }
+
+    fn i3_a_login_over_data_of_another_type_leaves_no_token_alive(database: &Database) {
+        run(async {
+            let client = &client(database, SessionConfig::default()).await;
+            database.add_users(&["ada"]);
+            let old = &new_cookie(client).await;
+            let signed_in = get(client, "/login/ada", Some(old)).await.cookie().unwrap();
+            database.execute("UPDATE sessions SET data = '[]'");
+            let answer = get(client, "/login/ada", Some(&signed_in)).await;
+            let new = answer.cookie().unwrap();
+            assert_eq!(database.sessions(), 1);
+            assert_eq!(get(client, "/user", Some(&new)).await.body, "ada");
+            // After a roll-back of the deploy, say.
+            database.execute("UPDATE sessions SET data = '{\"count\":7}'");
+            assert_eq!(get(client, "/user", Some(&signed_in)).await.body, "-");
+            assert_eq!(get(client, "/read", Some(&new)).await.body, "7");
+        });
+    }
+
+    fn i11_a_rotation_waits_neither_for_itself_nor_for_ever(database: &Database) {
+        run(async {
+            let (rocket, _) = rocket(database.store(), SessionConfig::default());
+            let rocket = rocket.mount("/", routes![rotate_inside]);
+            let client = &Client::untracked(rocket).await.unwrap();
+            let cookie = &new_cookie(client).await;
+            let answer = get(client, "/rotate-inside", Some(cookie)).await;
+            assert_eq!(answer.body, "Rotating Rotating Rotating Rotating");
+            // What the transaction did is told.
+            assert_eq!(get(client, "/read", Some(cookie)).await.body, "1");
+        });
+    }
+}
+
+/// Uses the session in the transaction that rotates it, which then does not rotate it.
+#[get("/rotate-inside")]
+async fn rotate_inside(session: Session<Cart>) -> String {
+    let seen = Mutex::new(Vec::new());
+    let rotated = session.rotate_with(async |_, _| {
+        let results = [
+            session.update(|cart| cart.count += 1).await,
+            session.rotate().await,
+            session.login("ada").await,
+            session.logout().await,
+        ];
+        let results = results.map(|result| format!("{:?}", result.unwrap_err()));
+        seen.lock().unwrap().extend(results);
+        Err::<(), _>(SessionError::UserRefused)
+    });
+    assert!(rotated.await.is_err());
+    seen.into_inner().unwrap().join(" ")
+}
+
+/// While a synchronous standby is away, each commit waits for it, past every limit of the server's.
+#[test]
+fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let database = Database::on(cluster.url());
+    let config = SessionConfig {
+        timeout: Duration::from_millis(500),
+        ..SessionConfig::default()
+    };
+    let options = StoreOptions {
+        timeout: config.timeout,
+        ..StoreOptions::default()
+    };
+    let store = DieselStore::open(&database.url(), options).unwrap();
+    store.migrate().unwrap();
+    run(async {
+        let (rocket, _) = rocket(Arc::new(store), config);
+        let client = &Client::untracked(rocket).await.unwrap();
+        database.add_users(&["ada"]);
+        let cookie = &new_cookie(client).await;
+        cluster.tell("standby");
+        assert_eq!(get(client, "/count", Some(cookie)).await.body, "2");
+        // It leaves.
+        cluster.tell("promote");
+        let wait_for_standbys = |names: &str| {
+            let setting = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+            database.execute(&setting);
+            database.execute("SELECT pg_reload_conf()");
+        };
+        for (number, path) in (1..).zip(["/rotate", "/login/ada", "/rotate"]) {
+            let answer = get(client, path, Some(cookie)).await;
+            assert_eq!(answer.status, Status::ServiceUnavailable, "{path}");
+            assert_eq!(answer.header("set-cookie"), None, "{path}");
+            // What is not committed is not seen.
+            assert_eq!(get(client, "/read", Some(cookie)).await.body, "2", "{path}");
+            // The wait ends, and with it the commit.
+            wait_for_standbys("");
+            wait_for("it is undone", async || withdrawn(client) == number).await;
+            assert_eq!(get(client, "/user", Some(cookie)).await.body, "-", "{path}");
+            assert_eq!(get(client, "/read", Some(cookie)).await.body, "2", "{path}");
+            wait_for_standbys("*");
+        }
+    });
 }
 
 /// Another program keeps SQLite's one writer out for longer than requests wait.

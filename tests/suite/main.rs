@@ -10,6 +10,7 @@ mod account_pages;
 mod accounts;
 mod admin_pages;
 mod adversity;
+mod after_the_answer;
 mod api;
 mod bad_input;
 mod browser;
