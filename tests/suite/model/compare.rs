@@ -37,14 +37,9 @@ impl Play<'_> {
                         .issued
                         .iter()
                         .find(|(token, _)| *token == seen.session_id);
-                    match issued {
-                        Some((_, cookie)) => {
-                            row.cookie.clone_from(cookie);
-                            row.seen = seen;
-                        }
-                        // A token that no one has.
-                        None => drop(world.rows.remove(&id)),
-                    }
+                    let (_, cookie) = issued.expect("a token that was handed out");
+                    row.cookie.clone_from(cookie);
+                    row.seen = seen;
                 }
                 None => drop(world.rows.remove(&id)),
             }

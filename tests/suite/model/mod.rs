@@ -27,9 +27,6 @@ use self::op::Step;
 use crate::support::Database;
 use crate::support::memory::MemoryStore;
 
-/// Whether tokens that never reached their visitors are taken back.
-pub(crate) const UNDO: bool = true;
-
 /// A user whose id, name and password hash are the same text.
 fn user(name: &str) -> UserRecord {
     UserRecord {

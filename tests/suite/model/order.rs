@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use super::UNDO;
 use super::app::{Reply, View};
 use super::op::{Action, USERS};
 use super::world::{Seen, Time};
@@ -52,8 +51,7 @@ pub(super) struct Possible {
 
 #[derive(Clone, Debug)]
 struct State {
-    /// `None` where the token is one that was never handed out.
-    session_id: Option<Uuid>,
+    session_id: Uuid,
     user: Option<String>,
     count: u64,
     was_bound: bool,
@@ -63,7 +61,7 @@ impl Possible {
     pub(super) fn unchanged(seen: &Seen) -> Self {
         Self {
             state: Some(State {
-                session_id: Some(seen.session_id),
+                session_id: seen.session_id,
                 user: seen.user.clone(),
                 count: seen.count,
                 was_bound: false,
@@ -89,15 +87,11 @@ impl Possible {
             (Some(state), Some(now)) => (state, now),
             _ => return false,
         };
-        let token_fits = match state.session_id {
-            Some(session_id) => session_id == now.session_id,
-            None => now.session_id != before.session_id,
-        };
         // The last request's activity is written in the end.
         let is_kept = now.session_id == before.session_id;
         let is_recorded = touch != Touch::Must || !is_kept || !now.touch_is_due(window.1);
         let is_untouched = now.has_deadlines_of(before);
-        token_fits
+        state.session_id == now.session_id
             && is_recorded
             && state.user == now.user
             && state.count == now.count
@@ -173,7 +167,9 @@ fn done(row: Possible, is_cut: bool, action: Action, view: &View) -> Vec<(Possib
     let Some(mut state) = row.state else {
         return Vec::new();
     };
-    let session_id = view.session.as_ref().map(|(_, session_id)| *session_id);
+    let Some((_, session_id)) = view.session else {
+        return Vec::new();
+    };
     match action {
         Action::Read => {
             let state = Some(state);
@@ -225,16 +221,6 @@ fn failed(row: Possible, is_cut: bool, action: Action) -> Vec<(Possible, bool)> 
             vec![(Possible::gone(), true)]
         }
         // The token is taken back; in the meantime, other requests find another one.
-        Action::Rotate | Action::Login(_) if UNDO => vec![(row, true)],
-        Action::Rotate => {
-            state.session_id = None;
-            vec![(changed(state), true)]
-        }
-        Action::Login(user) => {
-            state.session_id = None;
-            state.user = Some(USERS[user].to_owned());
-            state.was_bound = true;
-            vec![(changed(state), true)]
-        }
+        Action::Rotate | Action::Login(_) => vec![(row, true)],
     }
 }

@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rocket_diesel_sessions::SessionRecord;
 use uuid::Uuid;
 
-use super::UNDO;
 use super::app::config;
 use super::op::CLIENTS;
 
@@ -94,7 +93,7 @@ impl Seen {
         let deadline = |now: Time| before.expires_at.max((now + idle(true)).min(end));
         (from..=to).contains(&self.last_seen_at)
             && (deadline(from)..=deadline(to)).contains(&self.expires_at)
-            && (!UNDO || (absolute(from)..=absolute(to)).contains(&end))
+            && (absolute(from)..=absolute(to)).contains(&end)
     }
 
     /// A deadline that follows from a token is as exact as the token's time: to the millisecond.
