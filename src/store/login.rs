@@ -34,7 +34,7 @@ pub struct LoginSession {
     /// The session to make where none is kept. Its token, agent, address and time are the kept
     /// one's too; its user is ignored.
     pub fresh: NewSession,
-    /// A session that ends with the login whoever it belongs to, by public handle: one whose token
+    /// A session that ends with the login, of whatever user, by public handle: one whose token
     /// the visitor has, but whose data cannot be read. Its token must not outlive the login.
     pub ends: Option<String>,
     /// How many sessions the user may have, this one among them.

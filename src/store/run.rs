@@ -27,7 +27,7 @@ impl DieselStore {
         }
     }
 
-    /// Runs what writes: once, since after a broken connection nobody knows what was committed.
+    /// Runs what writes: once, since after a broken connection it is not known what was committed.
     /// What did nothing because of another transaction is run again, until the timeout.
     pub(super) fn change<T>(
         &self,

@@ -14,6 +14,7 @@ mod batch;
 mod breaker;
 mod calls;
 mod crew;
+mod health;
 mod job;
 mod login;
 mod queue;
@@ -35,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rocket::tokio::sync::Semaphore;
-use rocket::tokio::time::{sleep, timeout_at};
+use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
 use self::breaker::Breaker;
@@ -44,7 +45,6 @@ use self::crew::Crew;
 use self::job::{Answer, Deletion, Failure, Job, Rotation, Update, WriteJob};
 use self::queue::{Limits, Queue};
 use super::error::SessionError;
-use super::metrics::Metrics;
 use super::monitor::Monitor;
 use crate::store::{
     EndReason, NewSession, RotateSession, SessionRecord, SessionStore, StoreError, TouchSession,
@@ -68,9 +68,6 @@ pub(crate) const CALL_CONNECTIONS: u32 = MIN_DIRECT_CALLS + PROBES + LONG_CALLS;
 
 /// How long a shutdown waits for the workers beyond the deadline of the last job.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// How often a wait for what happens in the background looks.
-const SETTLE_LOOK: Duration = Duration::from_millis(2);
 
 /// The share of the timeout that a job waits for a row which another transaction holds.
 const LOCK_SHARE: u32 = 4;
@@ -188,29 +185,6 @@ impl Pipeline {
             record.last_seen_at = record.last_seen_at.max(seen.last);
         }
         Ok(record)
-    }
-
-    /// Waits until activity is written, and tokens that did not reach their visitors are taken back.
-    ///
-    /// # Errors
-    /// [`SessionError::Timeout`] when that takes longer than the timeout.
-    pub(crate) async fn settle(&self) -> Result<(), SessionError> {
-        let deadline = self.deadline();
-        while !self.shared.queue.is_settled() {
-            if Instant::now() >= deadline {
-                return Err(SessionError::Timeout);
-            }
-            sleep(SETTLE_LOOK).await;
-        }
-        Ok(())
-    }
-
-    /// Finds out whether requests are served, in the way that they go.
-    pub(crate) async fn ready(&self) -> Result<(), SessionError> {
-        if self.shared.queue.is_stuck(self.timeout) {
-            return Err(self.failed(SessionError::Timeout));
-        }
-        self.load(Uuid::nil()).await.map(drop)
     }
 
     /// Inserts a session. Its token is taken back unless the visitor is told of it.
@@ -354,32 +328,12 @@ impl Pipeline {
         Instant::now() + self.timeout
     }
 
-    /// Fails while the database is known to be down.
-    ///
-    /// # Errors
-    /// During an outage.
-    pub(crate) fn check(&self) -> Result<(), SessionError> {
-        self.shared.breaker.check()
-    }
-
     fn failed(&self, error: SessionError) -> SessionError {
         if error.is_outage() {
             tracing::debug!("{error}");
         }
         self.shared.monitor.metrics.failed(&error);
         error
-    }
-
-    /// Puts what is only known when it is asked for into the metrics.
-    pub(crate) fn sample(&self, metrics: &Metrics) {
-        let (loads, writes) = self.shared.queue.depth();
-        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        metrics.waiting_loads.set(gauge(loads));
-        metrics.waiting_writes.set(gauge(writes));
-        if let Some(pool) = self.shared.store.pool() {
-            metrics.connections.set(pool.open.into());
-            metrics.connections_in_use.set(pool.in_use.into());
-        }
     }
 }
 

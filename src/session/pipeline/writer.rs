@@ -109,8 +109,8 @@ impl Worker {
         bench.take()
     }
 
-    /// Writes, and answers whoever is done. New sessions that another transaction was in the way of
-    /// go to `again`, groups that are to be applied anew to `stale`.
+    /// Writes, and answers the jobs that are done. New sessions that met another transaction go to
+    /// `again`, groups that are to be applied anew to `stale`.
     fn commit(
         &self,
         writes: Writes,

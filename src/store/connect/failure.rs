@@ -170,7 +170,7 @@ mod tests {
     fn waiting_mends_a_server_that_starts_but_no_wrong_password() {
         for text in [
             "connection to server at \"h\" (::1), port 1 failed: Connection refused\n\tIs the …?",
-            "connection to server on socket \"/tmp/.s.PGSQL.1\" failed: No such file or directory",
+            "connection to server on socket \"/run/.s.PGSQL.1\" failed: No such file or directory",
             "could not translate host name \"db\" to address: Name or service not known",
             "connection to server failed: FATAL:  the database system is starting up",
             "connection to server failed: FATAL:  sorry, too many clients already",

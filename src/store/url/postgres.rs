@@ -224,7 +224,7 @@ pub(super) fn without_password(url: &str) -> String {
         .map(|user| format!("{user}@"))
         .unwrap_or_default();
     let database = parts.database.unwrap_or_default();
-    // libpq takes a # for part of the name; whoever wrote it may have meant something else.
+    // libpq takes a # for part of the name; its writer may have meant something else.
     let database = database.split('#').next().unwrap_or_default();
     let slash = if parts.database.is_some() { "/" } else { "" };
     format!("{scheme}://{user}{hosts}{slash}{database}")

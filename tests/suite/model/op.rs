@@ -36,7 +36,7 @@ impl Action {
 /// Which sessions a user ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {
-    /// One of those that the model knows, whoever it belongs to.
+    /// One of those that the model knows, of any client.
     One(usize),
     Others,
     All,

@@ -1,0 +1,58 @@
+//! How the pipeline is doing.
+
+use std::time::{Duration, Instant};
+
+use rocket::tokio::time::sleep;
+use uuid::Uuid;
+
+use super::Pipeline;
+use crate::session::error::SessionError;
+use crate::session::metrics::Metrics;
+
+/// How often a wait for what happens in the background looks.
+const SETTLE_LOOK: Duration = Duration::from_millis(2);
+
+impl Pipeline {
+    /// Finds out whether requests are served, in the way that they go.
+    pub(crate) async fn ready(&self) -> Result<(), SessionError> {
+        if self.shared.queue.is_stuck(self.timeout) {
+            return Err(self.failed(SessionError::Timeout));
+        }
+        self.load(Uuid::nil()).await.map(drop)
+    }
+
+    /// Waits until activity is written, and tokens that did not reach their visitors are taken back.
+    ///
+    /// # Errors
+    /// [`SessionError::Timeout`] when that takes longer than the timeout.
+    pub(crate) async fn settle(&self) -> Result<(), SessionError> {
+        let deadline = self.deadline();
+        while !self.shared.queue.is_settled() {
+            if Instant::now() >= deadline {
+                return Err(SessionError::Timeout);
+            }
+            sleep(SETTLE_LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Fails while the database is known to be down.
+    ///
+    /// # Errors
+    /// During an outage.
+    pub(crate) fn check(&self) -> Result<(), SessionError> {
+        self.shared.breaker.check()
+    }
+
+    /// Puts what is only known when it is asked for into the metrics.
+    pub(crate) fn sample(&self, metrics: &Metrics) {
+        let (loads, writes) = self.shared.queue.depth();
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        metrics.waiting_loads.set(gauge(loads));
+        metrics.waiting_writes.set(gauge(writes));
+        if let Some(pool) = self.shared.store.pool() {
+            metrics.connections.set(pool.open.into());
+            metrics.connections_in_use.set(pool.in_use.into());
+        }
+    }
+}
