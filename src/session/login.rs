@@ -238,12 +238,8 @@ impl<D: TypedData> Session<D> {
         // Dropped where `commit` fails: it may have committed all the same.
         let attempt = pipeline.attempt(record, &rotation);
         inner.rotating(commit(rotation, deadline)).await?;
-        let untold = attempt.committed();
-        if untold.is_late() {
-            return Err(SessionError::Timeout.into());
-        }
+        inner.state().rotated(token, attempt.committed())?;
         inner.core().monitor.rotated(&id);
-        inner.state().rotated(token, untold)?;
         Ok(())
     }
 

@@ -103,6 +103,10 @@ impl<D> State<D> {
     /// change is undone.
     fn owe(&mut self, untold: Untold) -> Result<(), SessionError> {
         self.check_open()?;
+        // A task that was not polled in time gets the result after its deadline.
+        if untold.is_late() {
+            return Err(SessionError::Timeout);
+        }
         self.untold.0.push(untold);
         Ok(())
     }
@@ -122,7 +126,8 @@ impl<D> State<D> {
     /// A new row, and the token that only its visitor gets.
     ///
     /// # Errors
-    /// [`SessionError::Answered`] where no cookie can be sent any more.
+    /// [`SessionError::Answered`] where no cookie can be sent any more; [`SessionError::Timeout`] where
+    /// the change is being undone already.
     pub(crate) fn created(
         &mut self,
         record: SessionRecord,
@@ -146,7 +151,7 @@ impl<D> State<D> {
     /// The session under a new token, signed in: all that a login changes of the row.
     ///
     /// # Errors
-    /// [`SessionError::Answered`] where no cookie can be sent any more.
+    /// [`SessionError::Answered`] and [`SessionError::Timeout`], as for [`created`](Self::created).
     pub(crate) fn bound(
         &mut self,
         record: SessionRecord,
@@ -174,7 +179,7 @@ impl<D> State<D> {
     /// The session under a new token.
     ///
     /// # Errors
-    /// [`SessionError::Answered`] where no cookie can be sent any more.
+    /// [`SessionError::Answered`] and [`SessionError::Timeout`], as for [`created`](Self::created).
     pub(crate) fn rotated(&mut self, token: Token, untold: Untold) -> Result<(), SessionError> {
         self.owe(untold)?;
         if let Phase::Live(record) = &mut self.phase {

@@ -1,18 +1,21 @@
 //! I6: what no one was told did not happen. A new token that does not reach its visitor is taken
 //! back, and the visitor's old cookie is good afterwards.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
+use rocket::tokio::runtime::Builder;
 use rocket::{get, routes};
 use rocket_diesel_sessions::{
     DieselStore, Session, SessionAdmin, SessionConfig, SessionError, StoreOptions,
 };
 
 use crate::support::embedded::{Cart, Gate, get, new_cookie, rocket, run};
-use crate::support::{Cluster, Database, Kind, metric, wait_for};
+use crate::support::hooked::{Call, HookedStore};
+use crate::support::{Cluster, Database, Kind, metric, wait_for, wait_until};
 
 async fn client(database: &Database, config: SessionConfig) -> Client {
     let (rocket, _) = rocket(database.store(), config);
@@ -121,6 +124,38 @@ on_each_database! {
             assert_eq!(get(client, "/read", Some(cookie)).await.body, "1");
         });
     }
+}
+
+/// The store is late, and the request's task is not polled until it has answered.
+#[test]
+fn i6_an_answer_that_is_taken_too_late_counts_as_none() {
+    const TIMEOUT: Duration = Duration::from_millis(200);
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let is_written = Arc::new(AtomicBool::new(false));
+    let written = Arc::clone(&is_written);
+    let store = HookedStore::new(database.store(), move |call| {
+        if let Call::Write(_) = call {
+            // Past the moment at which the watch has the token taken back.
+            std::thread::sleep(TIMEOUT * 2);
+            written.store(true, Ordering::SeqCst);
+        }
+    });
+    let config = SessionConfig {
+        timeout: TIMEOUT,
+        ..SessionConfig::default()
+    };
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = &Client::untracked(rocket(store, config).0).await.unwrap();
+        let (answer, ()) = rocket::tokio::join!(get(client, "/count", None), async {
+            rocket::tokio::task::yield_now().await;
+            wait_until("it is written", || is_written.load(Ordering::SeqCst));
+            wait_until("it is committed", || database.sessions() == 1);
+        });
+        assert_eq!(answer.status, Status::ServiceUnavailable);
+        assert_eq!(answer.header("set-cookie"), None);
+        wait_for("it is undone", async || database.sessions() == 0).await;
+    });
 }
 
 /// Uses the session in the transaction that rotates it, which then does not rotate it.

@@ -69,8 +69,8 @@ const MENDABLE: [&str; 33] = [
     "query_wait_timeout",
 ];
 
-/// Returns whether a failure to connect to PostgreSQL may go away by itself. libpq hands on a text
-/// alone, without the SQLSTATE. It has a line for each address that was tried, and one of them is
+/// Returns whether a failure to connect to PostgreSQL may go away by itself. libpq hands on only a text,
+/// without the SQLSTATE. It has a line for each address that was tried, and one of them is
 /// enough.
 fn waiting_mends(text: &str) -> bool {
     let text = text.to_lowercase();
