@@ -24,7 +24,6 @@ mod i10_sweep;
 mod i11_blast_radius;
 mod i12_refused_by_name;
 mod i12_sqlite_files;
-mod i13_late_answers;
 mod i13_read_back;
 mod i1_no_lost_update;
 mod i2_no_resurrection;

@@ -96,11 +96,9 @@ impl Seen {
             && (absolute(from)..=absolute(to)).contains(&end)
     }
 
-    /// A deadline that follows from a token is as exact as the token's time: to the millisecond.
     pub(super) fn has_deadlines_of(&self, before: &Self) -> bool {
-        let is_near = |one: Time, other: Time| (one - other).abs() < TimeDelta::milliseconds(1);
-        is_near(self.expires_at, before.expires_at)
-            && is_near(self.absolute_expires_at, before.absolute_expires_at)
+        self.expires_at == before.expires_at
+            && self.absolute_expires_at == before.absolute_expires_at
             && self.last_seen_at == before.last_seen_at
     }
 }
