@@ -196,6 +196,13 @@ impl SessionStore for DieselStore {
     }
 
     fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
+        Ok(self.login_from(login)?.0)
+    }
+
+    fn login_from(
+        &self,
+        login: &LoginSession,
+    ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
         self.change(|connection| login::login(connection, login))
     }
 
@@ -235,7 +242,7 @@ impl SessionStore for DieselStore {
         withdrawals: &[Withdrawal],
         now: DateTime<Utc>,
     ) -> Result<Vec<bool>, StoreError> {
-        self.change(|connection| withdraw::withdraw(connection, withdrawals, now))
+        self.change_batch(|connection| withdraw::withdraw(connection, withdrawals, now))
     }
 
     fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {

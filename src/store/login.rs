@@ -15,9 +15,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::connection::AnyConnection;
-use super::row::NewRow;
+use super::row::{NewRow, SessionRow};
 use super::schema::{sessions, users};
-use super::{NewSession, StoreError};
+use super::{NewSession, SessionRecord, StoreError};
 
 /// A user to be signed in: under a new token, in the visitor's session or in a new one. `Debug` shows
 /// no hash.
@@ -131,14 +131,15 @@ pub enum RevokeScope {
     All,
 }
 
-/// Runs in a transaction; on SQLite its first statement takes the write lock.
+/// Runs in a transaction; on SQLite its first statement takes the write lock. Also returns the
+/// session that was bound, as it was before.
 pub(super) fn login(
     connection: &mut AnyConnection,
     login: &LoginSession,
-) -> Result<LoginOutcome, StoreError> {
+) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
     connection.transaction(|connection| {
         if !lock_user(connection, login)? {
-            return Ok(LoginOutcome::UserRefused);
+            return Ok((LoginOutcome::UserRefused, None));
         }
         let others = others(connection, login)?;
         let allowed = match login.limit.max {
@@ -149,13 +150,13 @@ pub(super) fn login(
             && login.limit.on_limit == OnSessionLimit::Refuse
             && !has_session(connection, login)?
         {
-            return Ok(LoginOutcome::LimitReached);
+            return Ok((LoginOutcome::LimitReached, None));
         }
         let surplus = &others[allowed.min(others.len())..];
         let mut ended = delete(connection, surplus)?;
-        let is_bound = bind(connection, login)?;
-        ended.extend(end_asked_for(connection, login, is_bound)?);
-        let outcome = if is_bound {
+        let bound = bind(connection, login)?;
+        ended.extend(end_asked_for(connection, login, bound.is_some())?);
+        let outcome = if bound.is_some() {
             LoginOutcome::Bound(ended)
         } else {
             ended.extend(end_replaced(connection, login)?);
@@ -167,7 +168,7 @@ pub(super) fn login(
             LoginOutcome::Created(ended)
         };
         in_time(login.deadline)?;
-        Ok(outcome)
+        Ok((outcome, bound))
     })
 }
 
@@ -233,11 +234,48 @@ fn delete(connection: &mut AnyConnection, ids: &[String]) -> QueryResult<Vec<Str
         .get_results(connection)
 }
 
-/// Gives the visitor's session to the user, in one statement; whether it could be kept.
-fn bind(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<bool> {
+/// How often a session is read again that gets another token at the same time.
+const READ_AGAIN: usize = 10;
+
+/// Gives the visitor's session to the user; returns it as it was before, `None` if it is not kept.
+fn bind(
+    connection: &mut AnyConnection,
+    login: &LoginSession,
+) -> Result<Option<SessionRecord>, StoreError> {
     let Some(session) = &login.session else {
-        return Ok(false);
+        return Ok(None);
     };
+    for _ in 0..READ_AGAIN {
+        let row = sessions::table
+            .find(&session.id)
+            .select(SessionRow::as_select())
+            .first(connection)
+            .optional()?;
+        let Some(before) = row.map(SessionRecord::try_from).transpose()? else {
+            return Ok(None);
+        };
+        let is_kept = before.expires_at > login.fresh.now
+            && match &before.user_id {
+                Some(user_id) => *user_id == login.user_id,
+                None => before.session_id == session.session_id,
+            };
+        if !is_kept {
+            return Ok(None);
+        }
+        if give(connection, login, session, &before)? {
+            return Ok(Some(before));
+        }
+    }
+    Ok(None)
+}
+
+/// Gives the session to the user in one statement; returns whether it was as it was read.
+fn give(
+    connection: &mut AnyConnection,
+    login: &LoginSession,
+    session: &BindSession,
+    before: &SessionRecord,
+) -> QueryResult<bool> {
     let new = &login.fresh;
     let now = new.now.naive_utc();
     let deadline = session.expires_at.naive_utc().into_sql::<Timestamp>();
@@ -252,14 +290,10 @@ fn bind(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<boo
         absolute.into_sql::<Timestamp>(),
     )
     .otherwise(sessions::absolute_expires_at);
-    let is_own = sessions::user_id.eq(&login.user_id).assume_not_null();
-    let is_asked_for = sessions::session_id
-        .eq(session.session_id.to_string())
-        .and(sessions::user_id.is_null());
     let kept = sessions::table
         .find(&session.id)
         .filter(sessions::expires_at.gt(now))
-        .filter(is_asked_for.or(is_own));
+        .filter(sessions::session_id.eq(before.session_id.to_string()));
     let last_seen = case_when(sessions::last_seen_at.lt(now), now.into_sql::<Timestamp>())
         .otherwise(sessions::last_seen_at);
     let bound = diesel::update(kept)

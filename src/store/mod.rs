@@ -99,6 +99,22 @@ pub trait SessionStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached, or it was not done by its deadline.
     fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError>;
 
+    /// Signs a user in as [`login`](Self::login) does; also returns the session that was bound, as it
+    /// was before. The default reads it just before the login.
+    ///
+    /// # Errors
+    /// As for `login`.
+    fn login_from(
+        &self,
+        login: &LoginSession,
+    ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
+        let before = match &login.session {
+            Some(session) => self.find(&session.id)?,
+            None => None,
+        };
+        Ok((self.login(login)?, before))
+    }
+
     /// Deletes sessions of one user, and of nobody else; returns the public handles of those that
     /// were there, `None` when the session that asks for it has ended.
     ///

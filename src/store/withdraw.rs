@@ -19,6 +19,10 @@ use super::{SessionRecord, StoreError, Withdrawal};
 #[cfg(feature = "postgres")]
 const COMMIT_WITHOUT_STANDBY: &str = "SET LOCAL synchronous_commit = local";
 
+/// A withdrawal whose row is held is tried again later: writers are few, and others wait for one.
+#[cfg(feature = "postgres")]
+const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 50";
+
 /// Runs in a transaction; returns, for each withdrawal, whether its token was still the session's.
 pub(super) fn withdraw(
     connection: &mut AnyConnection,
@@ -32,7 +36,7 @@ pub(super) fn withdraw(
     connection.transaction(|connection| {
         #[cfg(feature = "postgres")]
         if let AnyConnection::Postgres(connection) = connection {
-            connection.batch_execute(COMMIT_WITHOUT_STANDBY)?;
+            connection.batch_execute(&format!("{COMMIT_WITHOUT_STANDBY}; {SHORT_WAIT}"))?;
         }
         let mut done = vec![false; withdrawals.len()];
         for of in order {

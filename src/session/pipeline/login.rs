@@ -19,32 +19,28 @@ impl Pipeline {
     ) -> Result<(LoginOutcome, Option<Untold>), SessionError> {
         let queue = Arc::clone(&self.shared.queue);
         self.run_by(deadline, move |store| {
-            // The row's own token, which another login of the visitor may have changed.
-            let previous = match &login.session {
-                Some(session) => store.find(&session.id)?.map(Box::new),
+            // Until the login itself says what there was before.
+            let seen = match &login.session {
+                Some(session) => store.find(&session.id)?,
                 None => None,
             };
-            let bound = Untold::attempt(&queue, withdrawal(&login, previous));
-            let made = Untold::attempt(&queue, withdrawal(&login, None));
-            let outcome = match store.login(&login) {
-                Ok(outcome) => outcome,
+            let made = Some(Untold::attempt(&queue, withdrawal(&login, None)));
+            let bound = seen.map(|seen| withdrawal(&login, Some(Box::new(seen))));
+            let bound = bound.map(|withdrawal| Untold::attempt(&queue, withdrawal));
+            let (outcome, before) = match store.login_from(&login) {
+                Ok(result) => result,
                 Err(error) => {
-                    bound.failed(&error);
-                    made.failed(&error);
+                    for attempt in [made, bound].into_iter().flatten() {
+                        attempt.failed(&error);
+                    }
                     return Err(error);
                 }
             };
             done(&outcome);
-            let (own, other) = match outcome {
-                LoginOutcome::Bound(_) => (Some(bound), made),
-                LoginOutcome::Created(_) => (Some(made), bound),
-                _ => {
-                    made.told();
-                    (None, bound)
-                }
-            };
-            other.told();
-            Ok((outcome, own.map(Untold::committed)))
+            let bound = bound.map(|bound| bound.of(before.map(Box::new)));
+            let bound = settle(bound, matches!(outcome, LoginOutcome::Bound(_)));
+            let made = settle(made, matches!(outcome, LoginOutcome::Created(_)));
+            Ok((outcome, bound.or(made)))
         })
         .await
     }
@@ -60,6 +56,16 @@ impl Pipeline {
         };
         Untold::attempt(&self.shared.queue, withdrawal)
     }
+}
+
+/// An attempt that was committed if `is_made`; otherwise there is nothing to undo.
+fn settle(attempt: Option<Untold>, is_made: bool) -> Option<Untold> {
+    let attempt = attempt?;
+    if is_made {
+        return Some(attempt.committed());
+    }
+    attempt.told();
+    None
 }
 
 /// Takes back what a login makes of the session `previous`, or of none.

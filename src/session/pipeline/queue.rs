@@ -109,6 +109,18 @@ impl Queue {
         self.wake(state);
     }
 
+    /// Keeps an undo in mind whose token is the row's no longer.
+    pub(super) fn supersede(&self, withdrawal: Withdrawal) {
+        self.lock().supersede(withdrawal);
+    }
+
+    /// A token is a row's again. If it is one to be taken back, it will be.
+    pub(super) fn restored(&self, token: &Uuid) {
+        let mut state = self.lock();
+        state.restored(token);
+        self.wake(state);
+    }
+
     /// Takes in an undo, also when all else is refused.
     pub(super) fn push_undo(&self, undo: Undo) {
         self.put_off_undo(undo, Duration::ZERO);

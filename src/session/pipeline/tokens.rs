@@ -84,7 +84,13 @@ impl Worker {
         let withdraw = |store: &dyn SessionStore| store.withdraw(&withdrawals, now);
         match guarded_call(|| self.call(Call::Rotate, undos.len(), withdraw)) {
             Ok(withdrawn) => {
-                for (undo, is_withdrawn) in undos.into_iter().zip(withdrawn) {
+                // First those that came too early, so that one which restores their tokens finds
+                // them.
+                let (done, too_early): (Vec<_>, Vec<_>) = undos
+                    .into_iter()
+                    .zip(withdrawn)
+                    .partition(|(_, done)| *done);
+                for (undo, is_withdrawn) in too_early.into_iter().chain(done) {
                     self.undone(undo, is_withdrawn);
                 }
             }
@@ -107,7 +113,9 @@ impl Worker {
         if is_withdrawn {
             tracing::debug!("undid the new token of session {id}, which its visitor did not get");
             self.shared.monitor.metrics.withdrawn.inc();
-            if undo.withdrawal.previous.is_none() {
+            if let Some(previous) = &undo.withdrawal.previous {
+                self.shared.queue.restored(&previous.session_id);
+            } else {
                 let ended = std::slice::from_ref(id);
                 self.shared.monitor.ended(ended, EndReason::Revoked);
             }
@@ -117,6 +125,8 @@ impl Worker {
         {
             let wait = undo.next_backoff();
             return self.shared.queue.put_off_undo(undo, wait);
+        } else {
+            self.shared.queue.supersede(undo.withdrawal.clone());
         }
         if let Some(done) = undo.done {
             // Its request may be gone.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rocket::tokio::sync::oneshot;
 
 use super::queue::Queue;
-use crate::store::{StoreError, Withdrawal};
+use crate::store::{SessionRecord, StoreError, Withdrawal};
 
 /// How long an undo is tried while the database fails.
 const TRY_FOR: Duration = Duration::from_secs(600);
@@ -61,6 +61,14 @@ impl Undo {
 }
 
 impl Undo {
+    /// The undoing of a change that is committed.
+    pub(super) fn sure(withdrawal: Withdrawal) -> Self {
+        Self {
+            unsure_until: None,
+            ..Self::unsure(withdrawal, Duration::ZERO)
+        }
+    }
+
     /// How long to wait before the next try.
     pub(super) fn next_backoff(&mut self) -> Duration {
         let backoff = self.backoff;
@@ -106,6 +114,14 @@ impl Untold {
         self.end_attempt();
         if let Some(undo) = &mut self.undo {
             undo.unsure_until = None;
+        }
+        self
+    }
+
+    /// The same change of a session that was `previous` before, which is known better now.
+    pub(super) fn of(mut self, previous: Option<Box<SessionRecord>>) -> Self {
+        if let (Some(undo), Some(previous)) = (&mut self.undo, previous) {
+            undo.withdrawal.previous = Some(previous);
         }
         self
     }

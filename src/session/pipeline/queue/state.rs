@@ -15,6 +15,11 @@ use crate::session::pipeline::untold::Undo;
 use crate::session::pipeline::update::Group;
 use crate::store::{SessionRecord, Withdrawal};
 
+/// Most undos that are kept in mind because their tokens were replaced, and how long they are kept
+/// when there are many.
+const MAX_SUPERSEDED: usize = 10_000;
+const SUPERSEDED_FOR: Duration = Duration::from_secs(60);
+
 /// Touches wait for loads no longer than this.
 const TOUCH_WAIT: Duration = Duration::from_millis(100);
 
@@ -33,6 +38,8 @@ pub(super) struct State {
     pub(super) deferred: Vec<(Instant, WriteJob)>,
     /// Tokens to take back, and when that is tried.
     pub(super) undos: Vec<(Instant, Undo)>,
+    /// Undos that came when their token was the row's no longer, by that token.
+    pub(super) superseded: HashMap<Uuid, (Instant, Withdrawal)>,
     /// Changes of tokens that are being made.
     pub(super) attempts: HashMap<u64, Attempt>,
     next_attempt: u64,
@@ -180,6 +187,10 @@ impl State {
                 .undos
                 .extract_if(.., |(due, _)| is_closed || now >= *due);
             turn.undos = due.take(max_batch).map(|(_, undo)| undo).collect();
+            if !turn.undos.is_empty() {
+                // In a turn of their own: their rows may be held.
+                return (turn, sessions);
+            }
         }
         while turn.len() < max_batch {
             match self.writes.pop_front() {
@@ -312,6 +323,27 @@ impl State {
             .extract_if(|_, attempt| now.duration_since(attempt.began) >= limits.timeout);
         let undos = late.map(|(_, attempt)| Undo::unsure(attempt.withdrawal, limits.patience));
         self.undos.extend(undos.map(|undo| (now, undo)));
+    }
+
+    /// Keeps an undo whose token another one has taken the place of: if that one is taken back, this
+    /// undo is due after all.
+    pub(super) fn supersede(&mut self, withdrawal: Withdrawal) {
+        let now = Instant::now();
+        if self.superseded.len() >= MAX_SUPERSEDED {
+            let is_recent = |since: &Instant| now.duration_since(*since) < SUPERSEDED_FOR;
+            self.superseded.retain(|_, (since, _)| is_recent(since));
+        }
+        if self.superseded.len() < MAX_SUPERSEDED {
+            let token = withdrawal.session_id;
+            self.superseded.insert(token, (now, withdrawal));
+        }
+    }
+
+    /// Has the undo done whose token was just restored, if one is due.
+    pub(super) fn restored(&mut self, token: &Uuid) {
+        if let Some((now, withdrawal)) = self.superseded.remove(token) {
+            self.undos.push((now, Undo::sure(withdrawal)));
+        }
     }
 
     pub(super) fn is_stuck(&self, writers: usize, limit: Duration) -> bool {
