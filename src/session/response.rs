@@ -63,7 +63,7 @@ pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
         "a new token is taken back, because its answer became a 503 ({:?})",
         untold
     );
-    let deadline = inner.core().pipeline.deadline();
+    let deadline = inner.core().pipeline.undo_deadline();
     for change in untold {
         // It goes on if this does not wait any longer.
         let _ = timeout_at(deadline.into(), change.undo()).await;

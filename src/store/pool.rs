@@ -119,6 +119,22 @@ pub(super) struct Manager {
     connecting: Arc<AtomicUsize>,
 }
 
+/// Counts a thread as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Manager {
     /// Connects on a thread of its own: a server that accepts and then says nothing would keep the
     /// pool's threads, of which there are few, for ever.
@@ -132,12 +148,10 @@ impl Manager {
             });
         }
         let (url, options) = (self.url.clone(), self.options.clone());
-        let connecting = Arc::clone(&self.connecting);
-        connecting.fetch_add(1, Ordering::AcqRel);
+        let counted = Counted::new(&self.connecting);
         bounded(&self.url, self.options.patience(), move || {
-            let connection = connect(&url, &options);
-            connecting.fetch_sub(1, Ordering::AcqRel);
-            connection
+            let _counted = counted;
+            connect(&url, &options)
         })
     }
 }

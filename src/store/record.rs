@@ -184,9 +184,9 @@ pub struct Withdrawal {
     /// The session before it got that token: its token, user and absolute deadline are restored.
     /// `None` if the session was made with that token: it is deleted.
     pub previous: Option<Box<SessionRecord>>,
-    /// Whether the deadlines stay as they are, because the token came with a rotation, which moves
-    /// none.
-    pub keeps_deadlines: bool,
+    /// Whether the token came with a rotation, which changes neither user nor deadlines: they stay as
+    /// they are.
+    pub is_rotation: bool,
 }
 
 /// Activity on a session: moves its idle deadline, never past the absolute one, never back.

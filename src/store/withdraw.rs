@@ -54,9 +54,12 @@ fn take_back(
     let Some(previous) = &withdrawal.previous else {
         return delete(connection, withdrawal);
     };
-    // In a savepoint, since a refused statement ends its transaction on PostgreSQL.
-    let restored =
-        connection.transaction(|connection| restore(connection, withdrawal, previous, now));
+    // A user's id may be refused, which ends a transaction on PostgreSQL: in a savepoint then.
+    let restored = if previous.user_id.is_some() && !withdrawal.is_rotation {
+        connection.transaction(|connection| restore(connection, withdrawal, previous, now))
+    } else {
+        restore(connection, withdrawal, previous, now)
+    };
     match restored {
         // Its former user was deleted, and would have ended with its sessions.
         Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
@@ -82,13 +85,14 @@ fn restore(
         sessions::expires_at.eq(earlier),
         sessions::absolute_expires_at.eq(absolute),
     );
+    let user = sessions::user_id.eq(previous.user_id.as_ref());
     let restored = diesel::update(sessions::table.find(&withdrawal.id))
         .filter(sessions::session_id.eq(withdrawal.session_id.to_string()))
         .set((
             sessions::session_id.eq(previous.session_id.to_string()),
             sessions::token_hash.eq(previous.token_hash.as_bytes().to_vec()),
-            sessions::user_id.eq(previous.user_id.as_ref()),
-            (!withdrawal.keeps_deadlines).then_some(deadlines),
+            // A rotation changes neither.
+            (!withdrawal.is_rotation).then_some((user, deadlines)),
             sessions::updated_at.eq(now),
         ))
         .execute(connection)?;

@@ -29,6 +29,8 @@ pub(super) struct Crew {
 
 #[derive(Default)]
 struct State {
+    /// How many are to work; none once the pipeline ends.
+    wanted: usize,
     working: usize,
     /// Threads whose turns others have taken over, and that have not come back.
     lost: usize,
@@ -37,11 +39,24 @@ struct State {
 }
 
 impl Crew {
+    /// Starts as many workers.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        workers: usize,
+    ) -> std::io::Result<()> {
+        self.state().wanted = workers;
+        (0..workers).try_for_each(|_| self.hire(shared))
+    }
+
     /// Starts a worker.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn hire(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
+    fn hire(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
         let number = {
             let mut state = self.state();
             state.working += 1;
@@ -76,6 +91,7 @@ impl Crew {
 
     /// Waits until no worker works any more; returns whether that was within `timeout`.
     pub(super) fn wait(&self, timeout: Duration) -> bool {
+        self.state().wanted = 0;
         let wait = self
             .changed
             .wait_timeout_while(self.state(), timeout, |state| state.working > 0);
@@ -124,13 +140,23 @@ impl Crew {
                 tracing::error!("a thread is stuck in the session store, and is replaced");
             }
             shared.monitor.metrics.abandoned(kind);
-            {
-                let mut state = self.state();
-                state.lost += 1;
-                state.working -= 1;
-            }
+            let mut state = self.state();
+            state.lost += 1;
+            state.working -= 1;
+        }
+        self.fill_up(shared);
+    }
+
+    /// Hires where workers are missing: one that could not be hired before may be now.
+    fn fill_up(self: &Arc<Self>, shared: &Arc<Shared>) {
+        let missing = {
+            let state = self.state();
+            state.wanted.saturating_sub(state.working)
+        };
+        for _ in 0..missing {
             if let Err(error) = self.hire(shared) {
-                tracing::error!("no thread to take its place: {error}");
+                tracing::error!("no thread for a worker of the session store: {error}");
+                return;
             }
         }
     }

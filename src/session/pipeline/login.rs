@@ -52,7 +52,7 @@ impl Pipeline {
             id: previous.id.clone(),
             session_id: rotation.new_session_id,
             previous: Some(Box::new(previous)),
-            keeps_deadlines: true,
+            is_rotation: true,
         };
         Untold::attempt(&self.shared.queue, withdrawal)
     }
@@ -77,6 +77,6 @@ fn withdrawal(login: &LoginSession, previous: Option<Box<SessionRecord>>) -> Wit
         id: id.clone(),
         session_id: login.fresh.session_id,
         previous,
-        keeps_deadlines: false,
+        is_rotation: false,
     }
 }

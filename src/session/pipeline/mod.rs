@@ -155,9 +155,7 @@ impl Pipeline {
             patience,
             watch: Mutex::default(),
         };
-        for _ in 0..options.workers {
-            crew.hire(&shared)?;
-        }
+        crew.start(&shared, options.workers)?;
         let watch = std::thread::Builder::new()
             .name("session-store-watch".to_owned())
             .spawn(move || crew.watch(&shared, &calls, &nudged))?;
@@ -322,6 +320,12 @@ impl Pipeline {
     /// before the deadline, so that the answer is on its way by then.
     pub(crate) fn commit_deadline(&self, deadline: Instant) -> Instant {
         deadline.checked_sub(self.timeout / 10).unwrap_or(deadline)
+    }
+
+    /// How long an answer waits for an undo: the request has used up time of its own by then, and the
+    /// undo goes on by itself.
+    pub(crate) fn undo_deadline(&self) -> Instant {
+        Instant::now() + self.timeout / 4
     }
 
     pub(crate) fn deadline(&self) -> Instant {

@@ -129,7 +129,7 @@ impl Queue {
     /// Puts off an undo that is to be tried again.
     pub(super) fn put_off_undo(&self, undo: Undo, wait: Duration) {
         let mut state = self.lock();
-        if state.undos.len() >= MAX_UNDOS || state.closed && !wait.is_zero() {
+        if state.undos.len() >= MAX_UNDOS {
             drop(state);
             let id = undo.withdrawal.id;
             tracing::error!("the new token of session {id}, which no one got, was not undone");
@@ -151,7 +151,13 @@ impl Queue {
 
     /// Forgets an attempt that came to an end; returns whether that was in time.
     pub(super) fn end_attempt(&self, number: u64) -> bool {
-        self.lock().attempts.remove(&number).is_some()
+        let mut state = self.lock();
+        let was_in_time = state.attempts.remove(&number).is_some();
+        if state.closed {
+            // It may have been the last thing to wait for.
+            self.work.notify_all();
+        }
+        was_in_time
     }
 
     /// The time after which a call that has not come back is taken to be stuck.

@@ -49,7 +49,7 @@ impl Worker {
                 id: job.work.previous.id.clone(),
                 session_id: job.work.rotation.new_session_id,
                 previous: Some(job.work.previous.clone()),
-                keeps_deadlines: true,
+                is_rotation: true,
             })
         };
         let attempts: Vec<Untold> = jobs.iter().map(attempt).collect();

@@ -174,7 +174,7 @@ impl Worker {
                     id: new.id.clone(),
                     session_id: new.session_id,
                     previous: None,
-                    keeps_deadlines: true,
+                    is_rotation: true,
                 })
             })
             .collect();

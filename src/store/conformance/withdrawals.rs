@@ -12,7 +12,7 @@ fn withdrawal(new: &SessionRecord, previous: Option<&SessionRecord>) -> Withdraw
         id: new.id.clone(),
         session_id: new.session_id,
         previous: previous.cloned().map(Box::new),
-        keeps_deadlines: false,
+        is_rotation: false,
     }
 }
 
@@ -33,7 +33,7 @@ pub(super) fn a_rotation_is_taken_back(store: &dyn SessionStore) -> Checked {
         ..record.clone()
     };
     let back = Withdrawal {
-        keeps_deadlines: true,
+        is_rotation: true,
         ..withdrawal(&new, Some(&seen))
     };
     let not_its = withdrawal(&kept, None);

@@ -127,7 +127,7 @@ impl Tables {
                 row.session_id = previous.session_id;
                 row.token_hash = previous.token_hash;
                 row.user_id.clone_from(&previous.user_id);
-                if !withdrawal.keeps_deadlines {
+                if !withdrawal.is_rotation {
                     row.absolute_expires_at = previous.absolute_expires_at;
                     row.expires_at = row.expires_at.min(row.absolute_expires_at);
                 }

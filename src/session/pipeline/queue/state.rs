@@ -15,6 +15,9 @@ use crate::session::pipeline::untold::Undo;
 use crate::session::pipeline::update::Group;
 use crate::store::{SessionRecord, Withdrawal};
 
+/// Most undos of one turn: each is a statement of its own.
+const MAX_UNDOS: usize = 32;
+
 /// Most undos that are kept in mind because their tokens were replaced, and how long they are kept
 /// when there are many.
 const MAX_SUPERSEDED: usize = 10_000;
@@ -99,8 +102,11 @@ impl State {
 
     /// Returns whether something that was put off is to be done now.
     pub(super) fn has_due(&self, now: Instant) -> bool {
-        self.deferred.iter().any(|(due, _)| self.is_due(*due, now))
-            || self.undos.iter().any(|(due, _)| self.is_due(*due, now))
+        self.deferred.iter().any(|(due, _)| self.is_due(*due, now)) || self.has_undo(now)
+    }
+
+    fn has_undo(&self, now: Instant) -> bool {
+        self.undos.iter().any(|(due, _)| now >= *due)
     }
 
     fn is_due(&self, due: Instant, now: Instant) -> bool {
@@ -114,6 +120,7 @@ impl State {
             && self.touches.is_empty()
             && self.deferred.is_empty()
             && self.undos.is_empty()
+            && self.attempts.is_empty()
             && self.busy.is_empty()
     }
 
@@ -130,7 +137,7 @@ impl State {
                 .touches
                 .since()
                 .is_some_and(|touched| now.duration_since(touched) >= TOUCH_WAIT);
-            let has_undos = self.undos.iter().any(|(due, _)| self.is_due(*due, now));
+            let has_undos = self.has_undo(now);
             if is_older || are_touches_due || has_undos || !can_load {
                 let (turn, sessions) = self.take_writes(limits.batch, now);
                 if !turn.is_empty() {
@@ -182,11 +189,8 @@ impl State {
         let mut turn = WriteTurn::default();
         let mut sessions = Vec::new();
         if !self.undos.is_empty() {
-            let is_closed = self.closed;
-            let due = self
-                .undos
-                .extract_if(.., |(due, _)| is_closed || now >= *due);
-            turn.undos = due.take(max_batch).map(|(_, undo)| undo).collect();
+            let due = self.undos.extract_if(.., |(due, _)| now >= *due);
+            turn.undos = due.take(MAX_UNDOS).map(|(_, undo)| undo).collect();
             if !turn.undos.is_empty() {
                 // In a turn of their own: their rows may be held.
                 return (turn, sessions);
