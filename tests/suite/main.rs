@@ -57,5 +57,6 @@ mod statistics;
 mod store;
 mod terminal;
 mod tls;
+mod undo_races;
 mod user_races;
 mod users;

@@ -139,10 +139,17 @@ impl Breaker {
         is_due
     }
 
+    /// Lets operations through where no probe can be sent: the next one that fails opens it again.
+    pub(super) fn give_way(&self) {
+        self.lock().take();
+        self.is_open.store(false, Ordering::Release);
+        self.wake();
+    }
+
     /// Learns from what came of a probe.
     pub(super) fn probed(&self, failure: Option<&StoreError>) {
         match failure {
-            Some(error) if !is_answer(error) => self.still_failing(error),
+            Some(error) if !is_answer(error) && !is_full(error) => self.still_failing(error),
             _ => self.recovered(),
         }
     }
@@ -225,6 +232,14 @@ impl Outage {
 /// Returns whether the database itself is at fault, and not one statement.
 fn is_outage(error: &StoreError) -> bool {
     matches!(error, StoreError::Broken(_) | StoreError::Connect { .. })
+}
+
+/// Returns whether the server lives and has no place for another connection: those of the pool may be
+/// good.
+fn is_full(error: &StoreError) -> bool {
+    const TEXTS: [&str; 2] = ["too many", "remaining connection slots"];
+    matches!(error, StoreError::Connect { reason, .. }
+        if TEXTS.iter().any(|text| reason.contains(text)))
 }
 
 /// Returns whether the database has answered, if only to refuse.

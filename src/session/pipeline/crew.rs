@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(25);
 const MAX_LOST: usize = 64;
 
 /// Most probes that may be stuck at a time.
-const MAX_PROBES: usize = 4;
+const MAX_PROBES: usize = 8;
 
 /// The threads that work, and those that are stuck.
 #[derive(Default)]
@@ -166,6 +166,8 @@ impl Crew {
         {
             let mut state = self.state();
             if state.probing >= MAX_PROBES {
+                // Operations have to find out by themselves.
+                shared.breaker.give_way();
                 return;
             }
             state.probing += 1;

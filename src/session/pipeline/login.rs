@@ -64,7 +64,7 @@ fn settle(attempt: Option<Untold>, is_made: bool) -> Option<Untold> {
     if is_made {
         return Some(attempt.committed());
     }
-    attempt.told();
+    attempt.not_made();
     None
 }
 

@@ -26,11 +26,11 @@ impl Worker {
                             job.answer(Ok(Some(untold)));
                         }
                         RotateOutcome::Gone => {
-                            untold.told();
+                            untold.not_made();
                             job.answer(Ok(None));
                         }
                         RotateOutcome::Held => {
-                            untold.told();
+                            untold.not_made();
                             held.push(job);
                         }
                     }

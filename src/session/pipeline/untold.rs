@@ -23,7 +23,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// A change of a session's token. Dropping it undoes the change.
 pub(crate) struct Untold {
-    /// `None` when the visitor has been told, or the change was not made.
+    /// `None` when there is nothing to undo.
     undo: Option<Undo>,
     /// While the change is being made: its place among the queue's attempts.
     attempt: Option<u64>,
@@ -145,7 +145,12 @@ impl Untold {
         }
     }
 
-    /// The visitor has been told, or the change was not made: it stays as it is.
+    /// The change was not made: there is nothing to undo.
+    pub(super) fn not_made(mut self) {
+        self.undo = None;
+    }
+
+    /// The visitor has been told: the change stays.
     pub(crate) fn told(mut self) {
         self.undo = None;
     }

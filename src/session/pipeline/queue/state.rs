@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) deferred: Vec<(Instant, WriteJob)>,
     /// Tokens to take back, and when that is tried.
     pub(super) undos: Vec<(Instant, Undo)>,
+    /// Whether the last turn of writes was one of undos.
+    has_undone: bool,
     /// Undos that came when their token was the row's no longer, by that token.
     pub(super) superseded: HashMap<Uuid, (Instant, Withdrawal)>,
     /// Changes of tokens that are being made.
@@ -105,8 +107,11 @@ impl State {
         self.deferred.iter().any(|(due, _)| self.is_due(*due, now)) || self.has_undo(now)
     }
 
+    /// Returns whether undos are to be done now: in one turn at a time, so that others are not kept
+    /// waiting by rows that are held.
     fn has_undo(&self, now: Instant) -> bool {
-        self.undos.iter().any(|(due, _)| now >= *due)
+        let is_undoing = |turn: &Running| matches!(&turn.kind, Kind::Writes { withdrawals, .. } if !withdrawals.is_empty());
+        self.undos.iter().any(|(due, _)| now >= *due) && !self.running.iter().any(is_undoing)
     }
 
     fn is_due(&self, due: Instant, now: Instant) -> bool {
@@ -188,13 +193,13 @@ impl State {
     fn take_writes(&mut self, max_batch: usize, now: Instant) -> (WriteTurn, Vec<Uuid>) {
         let mut turn = WriteTurn::default();
         let mut sessions = Vec::new();
-        if !self.undos.is_empty() {
+        // In turn with the writes of requests.
+        let is_their_turn = self.writes.is_empty() || !std::mem::take(&mut self.has_undone);
+        if is_their_turn && self.has_undo(now) {
             let due = self.undos.extract_if(.., |(due, _)| now >= *due);
             turn.undos = due.take(MAX_UNDOS).map(|(_, undo)| undo).collect();
-            if !turn.undos.is_empty() {
-                // In a turn of their own: their rows may be held.
-                return (turn, sessions);
-            }
+            self.has_undone = true;
+            return (turn, sessions);
         }
         while turn.len() < max_batch {
             match self.writes.pop_front() {
