@@ -21,8 +21,9 @@ use super::evolution;
 /// differently (the order of a set's elements does not count). `D::default()` is tried when Rocket
 /// ignites. This refuses `NaN` and infinities, more than 128 levels of nesting,
 /// `skip_deserializing` without its counterpart, `skip_serializing_if` on a field without a
-/// default, and untagged enums whose variants look alike. One thing passes: beside a map whose keys
-/// are not strings, `Some(f64::NAN)` is not noticed and is read back as `None`.
+/// default, and untagged enums whose variants look alike. Two things pass and are
+/// read back as `None`: a `Some` whose content JSON writes as `null`, such as `Some(None)` or
+/// `Some(())`, and, beside a map whose keys are not strings, `Some(f64::NAN)`.
 ///
 /// # Two versions side by side
 ///

@@ -7,7 +7,8 @@ use serde_json::{Error, Map, Value};
 
 use super::data::TypedData;
 
-/// Decodes that one row is worth in search of what its type knows; what is left counts as unknown.
+/// The most times that one row is decoded to find what its type knows; fields not tried by then
+/// count as unknown.
 const MAX_TRIES: usize = 256;
 
 /// What serde's derived code says of a field that comes twice, also under two names.
