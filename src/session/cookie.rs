@@ -7,9 +7,6 @@ use serde::Deserialize;
 
 use super::error::ConfigError;
 
-/// Cookies of our name that are looked at in one request; browsers send a few at most.
-const MAX_CANDIDATES: usize = 16;
-
 /// What may surround a cookie's name and value.
 const BLANKS: [char; 2] = [' ', '\t'];
 
@@ -217,7 +214,6 @@ impl CookiePolicy {
             .filter_map(|pair| pair.split_once('='))
             .filter(|(name, _)| name.trim_matches(BLANKS) == self.name)
             .map(|(_, value)| value.trim_matches(BLANKS))
-            .take(MAX_CANDIDATES)
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -20,6 +20,9 @@ use super::pipeline::Pipeline;
 use super::token::Token;
 use crate::store::{SessionLimit, SessionRecord};
 
+/// Verified tokens of one request that are looked up; browsers send a few at most.
+const MAX_TOKENS: usize = 16;
+
 /// Longest user agent that is kept, in characters.
 const USER_AGENT_LEN: usize = 512;
 
@@ -90,6 +93,9 @@ impl Core {
                 tokens.push(token);
             }
         }
+        // The newest, of more than a browser sends.
+        tokens.sort_by_key(|token| std::cmp::Reverse(token.session_id()));
+        tokens.truncate(MAX_TOKENS);
         if tokens.is_empty() {
             self.monitor.metrics.missed(if values.is_empty() {
                 Missed::None

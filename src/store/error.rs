@@ -123,6 +123,39 @@ impl StoreError {
 }
 
 impl StoreError {
+    /// Returns whether a statement failed for a reason that concerns every row: the server has no room
+    /// or no time, or the table, its columns or the rights are not there. Diesel hands on neither the
+    /// SQLSTATE nor SQLite's code, so the text shows it.
+    pub(crate) fn is_of_server(&self) -> bool {
+        const TEXTS: [&str; 18] = [
+            "no space left",
+            "disk",
+            "could not ",
+            "out of memory",
+            "out of shared memory",
+            "too many",
+            "canceling ",
+            "terminating ",
+            "shutting down",
+            "starting up",
+            "recovery",
+            "does not exist",
+            "no such table",
+            "no such column",
+            "permission denied",
+            "must be owner",
+            "readonly",
+            "cached plan",
+        ];
+        match self {
+            Self::Query(DieselError::DatabaseError(_, information)) => {
+                let message = information.message().to_lowercase();
+                TEXTS.iter().any(|text| message.contains(text))
+            }
+            _ => true,
+        }
+    }
+
     /// Returns whether the server ended the connection instead of running the statement (SQLSTATE
     /// 57P01): nothing was written.
     pub(super) fn is_termination(&self) -> bool {

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::backend::Backend;
 use diesel::deserialize::{FromSql, FromSqlRow};
 use diesel::prelude::*;
-use diesel::sql_types::Timestamp;
+use diesel::sql_types::{Text, Timestamp};
 use uuid::Uuid;
 
 use super::schema::sessions;
@@ -35,17 +35,17 @@ pub(super) struct NewRow {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 pub(super) struct SessionRow {
-    id: String,
-    session_id: String,
+    id: StoredText,
+    session_id: StoredText,
     token_hash: Vec<u8>,
-    user_id: Option<String>,
-    data: String,
+    user_id: Option<StoredText>,
+    data: StoredText,
     version: i64,
     expires_at: StoredTime,
     absolute_expires_at: StoredTime,
     last_seen_at: StoredTime,
-    user_agent: Option<String>,
-    ip: Option<String>,
+    user_agent: Option<StoredText>,
+    ip: Option<StoredText>,
     created_at: StoredTime,
     updated_at: StoredTime,
 }
@@ -75,11 +75,15 @@ impl TryFrom<SessionRow> for SessionRecord {
     type Error = StoreError;
 
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
+        let id = row.id.shown();
         let corrupt = |reason: &str| StoreError::Corrupt {
-            id: row.id.clone(),
+            id: id.clone(),
             reason: reason.to_owned(),
         };
-        let session_id = Uuid::try_parse(&row.session_id)
+        let text = |column: &str, StoredText(text): StoredText| {
+            text.ok_or_else(|| corrupt(&format!("{column} is not a text")))
+        };
+        let session_id = Uuid::try_parse(&text("session_id", row.session_id)?)
             .map_err(|error| corrupt(&format!("session_id: {error}")))?;
         let hash = <[u8; 32]>::try_from(row.token_hash.as_slice())
             .map_err(|_| corrupt("token_hash is not 32 bytes long"))?;
@@ -95,12 +99,13 @@ impl TryFrom<SessionRow> for SessionRecord {
             last_seen_at: time("last_seen_at", row.last_seen_at)?,
             created_at: time("created_at", row.created_at)?,
             updated_at: time("updated_at", row.updated_at)?,
-            id: row.id,
-            user_id: row.user_id,
-            data: row.data,
+            // One that cannot be read is no anonymous session.
+            user_id: row.user_id.map(|user| text("user_id", user)).transpose()?,
+            data: text("data", row.data)?,
             version: row.version,
-            user_agent: row.user_agent,
-            ip: row.ip,
+            user_agent: row.user_agent.and_then(|StoredText(agent)| agent),
+            ip: row.ip.and_then(|StoredText(ip)| ip),
+            id: text("id", row.id)?,
         })
     }
 }
@@ -132,5 +137,25 @@ where
 {
     fn from_sql(bytes: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
         Ok(Self(NaiveDateTime::from_sql(bytes).ok()))
+    }
+}
+
+/// A text, or nothing where the database holds one that is none to Diesel: SQLite takes any bytes.
+#[derive(Clone, Debug, FromSqlRow)]
+pub(super) struct StoredText(pub(super) Option<String>);
+
+impl StoredText {
+    /// The text, or the sign for one that cannot be read.
+    pub(super) fn shown(&self) -> String {
+        self.0.clone().unwrap_or_else(|| "\u{fffd}".to_owned())
+    }
+}
+
+impl<DB: Backend> FromSql<Text, DB> for StoredText
+where
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
+        Ok(Self(String::from_sql(bytes).ok()))
     }
 }

@@ -27,11 +27,13 @@ impl<W, T> Batch for Vec<Job<W, T>> {
 }
 
 /// What goes into one write of the store.
-#[derive(Default)]
 pub(super) struct Writes {
     pub(super) creates: Vec<CreateJob>,
     pub(super) saves: Vec<(Group, SaveSession)>,
     pub(super) touches: Vec<TouchSession>,
+    /// When touches are no longer tried: no caller waits for them, and the next request of a session
+    /// brings its touch again.
+    pub(super) touch_until: Instant,
 }
 
 /// The values of [`Writes`] as the store takes them.
@@ -68,7 +70,6 @@ impl Batch for Writes {
 
     /// Splits each kind, so that a kind with one item and one of another come apart too.
     fn halves(mut self) -> (Self, Self) {
-        let mut first = Self::default();
         let mut left = self.len() / 2;
         let mut take = |len: usize| {
             let taken = len.min(left);
@@ -77,9 +78,12 @@ impl Batch for Writes {
         };
         let (creates, saves) = (take(self.creates.len()), take(self.saves.len()));
         let touches = take(self.touches.len());
-        first.creates = self.creates.drain(..creates).collect();
-        first.saves = self.saves.drain(..saves).collect();
-        first.touches = self.touches.drain(..touches).collect();
+        let first = Self {
+            creates: self.creates.drain(..creates).collect(),
+            saves: self.saves.drain(..saves).collect(),
+            touches: self.touches.drain(..touches).collect(),
+            touch_until: self.touch_until,
+        };
         (first, self)
     }
 }
@@ -93,6 +97,17 @@ pub(super) struct Failures<B> {
     pub(super) singles: Vec<Failed<B>>,
     /// What was not tried any more, because the database itself is at fault.
     pub(super) rest: Option<(Vec<B>, SessionError)>,
+}
+
+impl<B> Failures<B> {
+    /// The failures of writes, where a row is refused.
+    pub(super) fn refused(mut self) -> Self {
+        let singles = self.singles.into_iter();
+        self.singles = singles
+            .map(|(batch, error)| (batch, refusal(error, false)))
+            .collect();
+        self
+    }
 }
 
 /// Calls the store with the whole batch, and with ever smaller parts of what it refuses: one bad row
@@ -138,4 +153,14 @@ pub(super) fn isolate<B: Batch, T>(
 /// written then.
 fn is_divisible(error: &StoreError) -> bool {
     error.is_of_statement() || matches!(error, StoreError::Serialization(_))
+}
+
+/// A statement for one row that fails for no reason which concerns others, or beside others that were
+/// written, is refused because of its row: trying again does not help.
+pub(super) fn refusal(error: StoreError, is_written: bool) -> StoreError {
+    let is_of_row = is_written || !error.is_of_server();
+    match error {
+        StoreError::Query(error) if is_of_row => StoreError::Refused(error),
+        other => other,
+    }
 }

@@ -38,7 +38,7 @@ impl Worker {
             },
         );
         self.put_off_held(held, WriteJob::Rotate);
-        fail_jobs(failures);
+        fail_jobs(failures.refused());
     }
 
     fn rotate_once(&self, jobs: &[RotateJob]) -> Result<Vec<(RotateOutcome, Untold)>, StoreError> {

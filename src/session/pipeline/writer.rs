@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::batch::{Batch, Writes, isolate};
+use super::batch::{Batch, Writes, isolate, refusal};
 use super::job::{DeleteJob, Job, WriteJob};
 use super::queue::{Bench, Parts, WriteTurn};
 use super::untold::Untold;
@@ -51,6 +51,7 @@ impl Worker {
                 creates: std::mem::take(&mut parts.creates),
                 saves: std::mem::take(&mut parts.saving),
                 touches: std::mem::take(&mut parts.touches),
+                touch_until: now + self.shared.lock_wait,
             };
             let mut stale = std::mem::take(&mut parts.stale);
             self.commit(writes, &mut parts, &mut stale, &mut committed);
@@ -262,7 +263,7 @@ impl Worker {
             },
         );
         self.put_off_held(held, WriteJob::Delete);
-        fail_jobs(failures);
+        fail_jobs(failures.refused());
     }
 
     /// Puts off jobs whose rows another transaction holds. One that has waited for long enough
@@ -307,6 +308,9 @@ impl Writes {
 }
 
 fn writes_in_time(mut writes: Writes, now: Instant) -> Writes {
+    if now >= writes.touch_until {
+        writes.touches.clear();
+    }
     writes.creates = without_late(writes.creates, now);
     let (late, saves) = writes
         .saves
@@ -318,12 +322,4 @@ fn writes_in_time(mut writes: Writes, now: Instant) -> Writes {
         &SessionError::Timeout,
     );
     writes
-}
-
-/// Where other rows of its batch were written, a statement's failure is the fault of its own row.
-fn refusal(error: StoreError, is_written: bool) -> StoreError {
-    match error {
-        StoreError::Query(error) if is_written => StoreError::Refused(error),
-        other => other,
-    }
 }

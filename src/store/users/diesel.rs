@@ -7,7 +7,7 @@ use diesel::result::Error as DieselError;
 use super::{PasswordChange, UserChange, UserRecord, UserStore};
 use crate::store::connection::AnyConnection;
 use crate::store::login::in_time;
-use crate::store::row::StoredTime;
+use crate::store::row::{StoredText, StoredTime};
 use crate::store::schema::{sessions, users};
 use crate::store::{
     ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, StoreError,
@@ -28,9 +28,9 @@ struct NewUser {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = users)]
 struct UserRow {
-    id: String,
-    username: String,
-    password_hash: String,
+    id: StoredText,
+    username: StoredText,
+    password_hash: StoredText,
     is_admin: bool,
     disabled_at: Option<StoredTime>,
     created_at: StoredTime,
@@ -46,9 +46,10 @@ fn time(StoredTime(time): StoredTime) -> DateTime<Utc> {
 impl From<UserRow> for UserRecord {
     fn from(row: UserRow) -> Self {
         Self {
-            id: row.id,
-            username: row.username,
-            password_hash: row.password_hash,
+            id: row.id.shown(),
+            username: row.username.shown(),
+            // One that cannot be read verifies no password.
+            password_hash: row.password_hash.shown(),
             is_admin: row.is_admin,
             disabled_at: row.disabled_at.map(time),
             created_at: time(row.created_at),
