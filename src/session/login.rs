@@ -86,12 +86,13 @@ impl<D: TypedData> Session<D> {
     /// once (OWASP ASVS 5.0, 7.2.4). Makes the session if there is none.
     ///
     /// A session that is another user's ends, and the user gets a new one with `D::default()`; so
-    /// does a user whose anonymous session was ended meanwhile. To sign in again as the same user
+    /// does a user whose anonymous session was ended in the meantime. To sign in again as the same user
     /// is a rotation, also when the form was sent twice at once. A session whose data could not be
-    /// decoded is left as it is. If `max_sessions_per_user` is set, the user's oldest other sessions end in
+    /// decoded ends. If `max_sessions_per_user` is set, the user's oldest other sessions end in
     /// the same transaction, or the login is refused, as `on_session_limit` says.
     ///
-    /// Like [`rotate`](Self::rotate), make it the last thing that can fail in a handler.
+    /// If the answer becomes a 503, or never goes out, the login is undone: the old cookie is good, and
+    /// an anonymous session is anonymous again. Sessions that have ended for the login stay ended.
     ///
     /// # Errors
     /// - [`SessionError::UserRefused`] when the user does not exist, is disabled, or has another
@@ -192,8 +193,8 @@ impl<D: TypedData> Session<D> {
     /// Gives the session a new token and keeps all else: the old one is dead at once. For any
     /// change of what the session may do (OWASP ASVS 5.0, 7.2.4). Does nothing without a session.
     ///
-    /// Make it the last thing that can fail in a handler: an answer of 503 carries no cookie, so
-    /// the visitor would be left with the old one.
+    /// If the answer becomes a 503, or never goes out, the rotation is undone, because the visitor has
+    /// only the old cookie.
     ///
     /// # Errors
     /// As for [`update`](Self::update).

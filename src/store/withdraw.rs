@@ -34,9 +34,13 @@ pub(super) fn withdraw(
     let mut order: Vec<usize> = (0..withdrawals.len()).collect();
     order.sort_by_key(|&of| &withdrawals[of].id);
     connection.transaction(|connection| {
-        #[cfg(feature = "postgres")]
-        if let AnyConnection::Postgres(connection) = connection {
-            connection.batch_execute(&format!("{COMMIT_WITHOUT_STANDBY}; {SHORT_WAIT}"))?;
+        match connection {
+            #[cfg(feature = "sqlite")]
+            AnyConnection::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            AnyConnection::Postgres(connection) => {
+                connection.batch_execute(&format!("{COMMIT_WITHOUT_STANDBY}; {SHORT_WAIT}"))?;
+            }
         }
         let mut done = vec![false; withdrawals.len()];
         for of in order {
