@@ -38,6 +38,8 @@ use super::evolution;
 ///   an update can move its content elsewhere, and goes away with the next write.
 /// - Both of the last two need a derived `Deserialize`. A field that a hand-written one reads and
 ///   does not write counts as unknown, and stays.
+/// - Integers beyond 64 bits are exact only where every version knows them: in an unknown field they
+///   become floats, and a type that has them keeps no unknown fields. Store them as text.
 pub trait TypedData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> TypedData for D {}
