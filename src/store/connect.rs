@@ -57,6 +57,9 @@ pub(super) fn open(
         }
     };
     set_up(&mut connection, url, options)?;
+    if opening == Opening::Serve {
+        super::migrations::refuse_foreign(&mut connection, url)?;
+    }
     #[cfg(feature = "sqlite")]
     if let (AnyConnection::Sqlite(connection), Opening::Serve) = (&mut connection, opening) {
         sqlite::enable_writing(connection, options.timeout)

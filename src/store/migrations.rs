@@ -170,6 +170,58 @@ pub(super) fn pending(
         .collect())
 }
 
+/// The tables that the migrations make.
+const TABLES: &str =
+    "'users', 'sessions', 'session_stats', 'session_stats_users', 'session_sweeps'";
+
+/// The version of the first migration.
+const FIRST: &str = "20261124000000";
+
+/// Refuses a database that has a table of one of our names and none of our migrations: it is another
+/// application's. Nothing is changed.
+pub(super) fn refuse_foreign(
+    connection: &mut AnyConnection,
+    url: &DatabaseUrl,
+) -> Result<(), StoreError> {
+    let (taken, exists, advice) = match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(_) => (
+            format!("SELECT name AS text FROM sqlite_master WHERE name IN ({TABLES})"),
+            "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
+            "give the sessions a file of their own",
+        ),
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(_) => (
+            format!(
+                "SELECT relname::text AS text FROM pg_class \
+                 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) \
+                 AND relname IN ({TABLES})"
+            ),
+            "SELECT 'exists' AS text WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL",
+            "give the sessions a schema of their own, as with ?options=-csearch_path%3Dsessions",
+        ),
+    };
+    let mut texts = |query: &str| -> Result<Vec<Row>, StoreError> {
+        let rows = diesel::sql_query(query).load(connection);
+        rows.map_err(|error| migrating(url, &error))
+    };
+    let Some(taken) = texts(&taken)?.pop() else {
+        return Ok(());
+    };
+    let applied =
+        format!("SELECT version AS text FROM __diesel_schema_migrations WHERE version = '{FIRST}'");
+    if !texts(exists)?.is_empty() && !texts(&applied)?.is_empty() {
+        return Ok(());
+    }
+    let reason = format!(
+        "the table {:?} already exists and is another application's; the names {} are taken by \
+         this library: {advice}",
+        taken.text,
+        TABLES.replace('\'', "")
+    );
+    Err(migrating(url, &reason))
+}
+
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = diesel::sql_types::Text)]

@@ -261,7 +261,15 @@ on_each_database! {
         database.execute("CREATE TABLE sessions (mine TEXT)");
         let mut command = release(database.folder());
         command.env("DATABASE_URL", database.raw_url());
-        assert_refused(command, &["migration", "sessions", "already exists"]);
+        let advice = match database.kind() {
+            Kind::Sqlite => "a file of their own",
+            Kind::Postgres => "search_path%3Dsessions",
+        };
+        assert_refused(command, &["migration", "\"sessions\"", "already exists", advice]);
+        if database.kind() == Kind::Sqlite {
+            let mode = "SELECT count(*) AS n FROM pragma_journal_mode WHERE journal_mode = 'delete'";
+            assert_eq!(database.number(mode), 1);
+        }
         assert_eq!(database.number("SELECT count(*) AS n FROM sessions"), 0);
         database.execute("SELECT mine FROM sessions");
         // Nor is half of it left.
