@@ -43,18 +43,20 @@
 //! 5. **The handler reads** with [`data`](Session::data) and
 //!    **changes** with [`update`](Session::update): a closure, applied to the newest data and
 //!    committed before the call returns. When another request was faster, the closure is applied
-//!    again to what that one stored. The first change that leaves something
-//!    other than `D::default()` makes the row, with a token of 256 random
-//!    bits of which the database gets a hash alone.
+//!    again to what that one stored. The first change that leaves something other than
+//!    `D::default()` makes the row, with a token of 256 random bits. The database gets only a hash
+//!    of it.
 //! 6. **The answer goes out.** The fairing adds the cookie if there is a new token, on answers of
-//!    every status but 503. Activity was recorded with the load, if that was due
+//!    every status but 503. A new token that no answer brings to its visitor is taken back, and the
+//!    old cookie is good again. Activity was recorded with the load, if that was due
 //!    ([`SessionConfig`]'s `touch_interval`), without making the visitor wait.
 //! 7. **The token changes** with what the session may do: [`login`](Session::login) binds the
 //!    session to a user and replaces its token in one transaction, [`rotate`](Session::rotate)
-//!    replaces the token alone. The data stays, and the old token is dead at once.
+//!    replaces only the token. The data stays, and the old token is dead at once.
 //! 8. **The session ends**: by [`logout`](Session::logout) or [`destroy`](Session::destroy), by
-//!    [`UserSessions`] or [`SessionAdmin`], with its user, or at a deadline. From then on no request writes to it, whenever it was loaded; what is still
-//!    under way gets [`SessionError::Ended`].
+//!    [`UserSessions`] or [`SessionAdmin`], with its user, or at a deadline. From then on no request
+//!    writes to it, whenever it was loaded; what is still under way gets
+//!    [`SessionError::Ended`].
 //! 9. **The row goes.** Ended sessions are deleted at once, expired ones by a background thread,
 //!    every hour ([`sweep_once`] is one pass of it).
 //!
