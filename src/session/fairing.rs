@@ -27,7 +27,7 @@ use super::load::Slot;
 use super::monitor::Monitor;
 use super::pipeline::Pipeline;
 use super::recorder::Recorder;
-use super::response::{respond, retry_later, undo};
+use super::response::{end_replaced, respond, retry_later, undo};
 use super::startup::database_url_from_env;
 use super::sweeper::Sweeper;
 use super::users::UserSessions;
@@ -289,6 +289,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
             // Nothing in this request asked for the session.
             None => {}
             Some(Ok(inner)) => {
+                end_replaced(inner, response).await;
                 let untold = respond(inner, response);
                 undo(inner, untold).await;
             }

@@ -66,6 +66,12 @@ impl std::fmt::Debug for Login {
     }
 }
 
+/// Returns whether the session is signed in as another user than the one to be signed in.
+fn is_of_another(record: &SessionRecord, login: &Login) -> bool {
+    let user_id = record.user_id.as_ref();
+    user_id.is_some_and(|user_id| *user_id != login.user_id)
+}
+
 impl<D> Inner<D> {
     /// A new token for this session, and what a store is told of it.
     fn rotation(&self, record: &SessionRecord) -> Result<(Token, RotateSession), SessionError> {
@@ -92,7 +98,8 @@ impl<D: TypedData> Session<D> {
     /// the same transaction, or the login is refused, as `on_session_limit` says.
     ///
     /// If the answer becomes a 503, or never goes out, the login is undone: the old cookie is good, and
-    /// an anonymous session is anonymous again. Sessions that have ended for the login stay ended.
+    /// an anonymous session is anonymous again. Sessions beyond the limit stay ended. A session that
+    /// the new one takes the place of ends when the answer goes out.
     ///
     /// # Errors
     /// - [`SessionError::UserRefused`] when the user does not exist, is disabled, or has another
@@ -108,11 +115,17 @@ impl<D: TypedData> Session<D> {
         let inner = self.inner();
         let _turn = inner.turn().await?;
         let record = inner.record()?;
-        let ends = {
+        // Sessions that the visitor's token must not outlive. They end when the visitor is told of the
+        // new token: until then, their cookie is what the visitor has.
+        let (record, mut replaced) = match record {
+            Some(record) if is_of_another(&record, &login) => (None, vec![record.id]),
+            record => (record, Vec::new()),
+        };
+        {
             let state = inner.state();
             state.check_open()?;
-            state.undecodable.clone()
-        };
+            replaced.extend(state.undecodable.clone());
+        }
         let (core, visit) = (inner.core(), inner.visit());
         // Of its own: what has expired since the request came is not signed in.
         let now = core.clock.now();
@@ -143,7 +156,6 @@ impl<D: TypedData> Session<D> {
             password_hash: login.password_hash,
             session: bind,
             fresh: fresh.clone(),
-            ends,
             limit: core.session_limit,
             deadline: Some(core.pipeline.commit_deadline(deadline)),
         };
@@ -187,6 +199,7 @@ impl<D: TypedData> Session<D> {
             (.., None) => return Err(SessionError::Aborted),
         }
         state.undecodable = None;
+        state.replaced.extend(replaced);
         Ok(())
     }
 

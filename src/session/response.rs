@@ -9,6 +9,7 @@ use super::data::TypedData;
 use super::guard::Inner;
 use super::pipeline::Untold;
 use super::state::CookieChange;
+use crate::store::EndReason;
 
 /// Seconds after which a client may try again when the store failed.
 const RETRY_AFTER: &str = "1";
@@ -53,6 +54,23 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
     state.answered(!is_outage)
 }
 
+/// Ends the sessions that a login has replaced, before the visitor is told of the new token. If that
+/// fails, the answer becomes a 503, and the login is undone.
+pub(super) async fn end_replaced<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
+    if response.status() == Status::ServiceUnavailable {
+        return;
+    }
+    let replaced = std::mem::take(&mut inner.state().replaced);
+    for id in replaced {
+        let pipeline = &inner.core().pipeline;
+        if let Err(error) = pipeline.delete(id, EndReason::Replaced).await {
+            tracing::warn!("a session that a login replaces could not be ended: {error}");
+            empty(response, Status::ServiceUnavailable);
+            return;
+        }
+    }
+}
+
 /// Undoes changes of the token whose answer is a 503, which carries no cookie: the old cookie is good
 /// afterwards.
 pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
@@ -74,11 +92,16 @@ pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
 fn refuse_success(response: &mut Response<'_>) {
     let class = response.status().class();
     if class.is_success() || class.is_redirection() {
-        response.set_status(Status::InternalServerError);
-        response.remove_header("Location");
-        response.remove_header("Content-Type");
-        response.set_sized_body(0, std::io::Cursor::new(""));
+        empty(response, Status::InternalServerError);
     }
+}
+
+/// Leaves nothing of an answer but another status.
+fn empty(response: &mut Response<'_>, status: Status) {
+    response.set_status(status);
+    response.remove_header("Location");
+    response.remove_header("Content-Type");
+    response.set_sized_body(0, std::io::Cursor::new(""));
 }
 
 pub(super) fn retry_later(response: &mut Response<'_>) {

@@ -40,6 +40,8 @@ pub(crate) struct State<D> {
     /// Handle of the visitor's stored session if its data could not be decoded: it is left alone,
     /// unless the visitor ends it or signs in.
     pub(crate) undecodable: Option<String>,
+    /// Handles of sessions that end when the visitor is told of the new token.
+    pub(crate) replaced: Vec<String>,
     /// Changes of the token that the visitor has not been told of, oldest first. Dropping them
     /// undoes them, newest first.
     untold: UntoldChanges,
@@ -64,6 +66,7 @@ impl<D> State<D> {
             cookie: CookieChange::Keep,
             is_new: true,
             undecodable: None,
+            replaced: Vec::new(),
             untold: UntoldChanges::default(),
             is_answered: false,
         }
@@ -76,6 +79,7 @@ impl<D> State<D> {
             cookie: CookieChange::Keep,
             is_new: false,
             undecodable: None,
+            replaced: Vec::new(),
             untold: UntoldChanges::default(),
             is_answered: false,
         }

@@ -34,9 +34,6 @@ pub struct LoginSession {
     /// The session to make where none is kept. Its token, agent, address and time are the kept
     /// one's too; its user is ignored.
     pub fresh: NewSession,
-    /// A session that ends with the login, of whatever user, by public handle: one whose token
-    /// the visitor has, but whose data cannot be read. Its token must not outlive the login.
-    pub ends: Option<String>,
     /// How many sessions the user may have, this one among them.
     pub limit: SessionLimit,
     /// Until when it may be committed: past that, nobody waits for the new token any more.
@@ -155,7 +152,6 @@ pub(super) fn login(
         let surplus = &others[allowed.min(others.len())..];
         let mut ended = delete(connection, surplus)?;
         let bound = bind(connection, login)?;
-        ended.extend(end_asked_for(connection, login, bound.is_some())?);
         let outcome = if bound.is_some() {
             LoginOutcome::Bound(ended)
         } else {
@@ -201,11 +197,10 @@ fn others(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<V
         return Ok(Vec::new());
     }
     let own = login.session.as_ref().map_or("", |s| s.id.as_str());
-    let ends = login.ends.as_deref().unwrap_or_default();
     sessions::table
         .filter(sessions::user_id.eq(&login.user_id))
         .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
-        .filter(sessions::id.ne_all([own, ends]))
+        .filter(sessions::id.ne(own))
         .order(sessions::session_id.desc())
         .select(sessions::id)
         .load(connection)
@@ -313,21 +308,6 @@ fn give(
         ))
         .execute(connection)?;
     Ok(bound == 1)
-}
-
-/// Ends the session that is to end with the login, unless the login has just kept it.
-fn end_asked_for(
-    connection: &mut AnyConnection,
-    login: &LoginSession,
-    is_bound: bool,
-) -> QueryResult<Vec<String>> {
-    let kept = login.session.as_ref().filter(|_| is_bound);
-    match &login.ends {
-        Some(id) if kept.is_none_or(|kept| kept.id != *id) => {
-            delete(connection, std::slice::from_ref(id))
-        }
-        _ => Ok(Vec::new()),
-    }
 }
 
 /// Ends the visitor's session where it is another user's.

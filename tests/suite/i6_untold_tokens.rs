@@ -63,6 +63,29 @@ on_each_database! {
         });
     }
 
+    fn i6_a_503_after_a_login_as_another_user_leaves_the_old_session(database: &Database) {
+        run(async {
+            let client = &client(database, SessionConfig::default()).await;
+            database.add_users(&["ada", "bob"]);
+            let bob = &get(client, "/login/bob", None).await.cookie().unwrap();
+            assert_eq!(get(client, "/count", Some(bob)).await.body, "1");
+            get(client, "/status/503/login/ada", Some(bob)).await;
+            assert_eq!(get(client, "/user", Some(bob)).await.body, "bob");
+            assert_eq!(get(client, "/count", Some(bob)).await.body, "2");
+            assert_eq!(database.sessions(), 1);
+            // An answer ends it.
+            let ada = get(client, "/login/ada", Some(bob)).await.cookie().unwrap();
+            assert_eq!(get(client, "/user", Some(&ada)).await.body, "ada");
+            assert_eq!(get(client, "/user", Some(bob)).await.body, "-");
+            assert_eq!(database.sessions(), 1);
+            // The same where its data cannot be read.
+            database.execute("UPDATE sessions SET data = '[]'");
+            get(client, "/status/503/login/bob", Some(&ada)).await;
+            database.execute("UPDATE sessions SET data = '{}'");
+            assert_eq!(get(client, "/user", Some(&ada)).await.body, "ada");
+        });
+    }
+
     fn i6_a_503_after_a_rotation_leaves_the_old_token(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;

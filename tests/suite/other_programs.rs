@@ -127,7 +127,6 @@ fn a_user_whose_disabled_at_is_not_a_time_is_disabled_and_hides_no_other() {
             password_hash: None,
             session: None::<BindSession>,
             fresh: new_session(None),
-            ends: None,
             limit: SessionLimit::default(),
             deadline: None,
         };

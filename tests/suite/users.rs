@@ -29,7 +29,6 @@ pub(crate) fn login_for(user: &str) -> LoginSession {
         password_hash: Some(user.to_owned()),
         session: None,
         fresh: new_session(None),
-        ends: None,
         limit: SessionLimit::default(),
         deadline: None,
     }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::users::login;
 use super::{Checked, created, load, now, rotation, same};
-use crate::store::{Deleted, LoginOutcome, RotateOutcome, SessionRecord, SessionStore, Withdrawal};
+use crate::store::{Deleted, RotateOutcome, SessionRecord, SessionStore, Withdrawal};
 
 /// Takes back the token of `new`, which had been `previous`.
 fn withdrawal(new: &SessionRecord, previous: Option<&SessionRecord>) -> Withdrawal {
@@ -119,40 +119,4 @@ pub(super) fn a_login_starts_a_new_absolute_lifetime(
         same(CHECK, absolute, Some(later))?;
     }
     Ok(())
-}
-
-pub(super) fn a_login_ends_the_session_it_names(
-    store: &dyn SessionStore,
-    [user, _]: [&str; 2],
-) -> Checked {
-    const CHECK: &str = "a login ends the session that it names, and reports it";
-    let now = now();
-    for session in [None, Some(created(store, now)?)] {
-        let unreadable = created(store, now)?;
-        let mut request = login(user, session.as_ref(), now);
-        request.ends = Some(unreadable.id.clone());
-        let ended = vec![unreadable.id.clone()];
-        let expected = match session {
-            None => LoginOutcome::Created(ended),
-            Some(_) => LoginOutcome::Bound(ended),
-        };
-        same(CHECK, store.login(&request)?, expected)?;
-        same(CHECK, store.find(&unreadable.id)?, None)?;
-    }
-    // The session that is kept does not end, and one that is gone is not reported.
-    let kept = created(store, now)?;
-    let mut request = login(user, Some(&kept), now);
-    request.ends = Some(kept.id.clone());
-    same(
-        CHECK,
-        store.login(&request)?,
-        LoginOutcome::Bound(Vec::new()),
-    )?;
-    let mut request = login(user, None, now);
-    request.ends = Some("nobody".to_owned());
-    same(
-        CHECK,
-        store.login(&request)?,
-        LoginOutcome::Created(Vec::new()),
-    )
 }

@@ -29,16 +29,6 @@ impl Tables {
             self.sessions.remove(id);
         }
         let is_bound = self.bind(login);
-        let kept = login.session.as_ref().filter(|_| is_bound);
-        let named = login
-            .ends
-            .as_ref()
-            .filter(|id| kept.is_none_or(|kept| kept.id != **id));
-        ended.extend(
-            named
-                .and_then(|id| self.sessions.remove(id))
-                .map(|row| row.id),
-        );
         let outcome = if is_bound {
             LoginOutcome::Bound(ended)
         } else {
@@ -74,7 +64,6 @@ impl Tables {
             row.user_id.as_ref() == Some(&login.user_id)
                 && row.expires_at > login.fresh.now
                 && Some(&row.id) != own
-                && Some(&row.id) != login.ends.as_ref()
         };
         let mut others: Vec<_> = self.sessions.values().filter(is_other).collect();
         others.sort_by_key(|row| std::cmp::Reverse(row.session_id));
