@@ -94,8 +94,10 @@ impl Core {
             }
         }
         // The newest, of more than a browser sends.
-        tokens.sort_by_key(|token| std::cmp::Reverse(token.session_id()));
-        tokens.truncate(MAX_TOKENS);
+        if tokens.len() > MAX_TOKENS {
+            tokens.sort_by_key(|token| Reverse(token.session_id()));
+            tokens.truncate(MAX_TOKENS);
+        }
         if tokens.is_empty() {
             self.monitor.metrics.missed(if values.is_empty() {
                 Missed::None
