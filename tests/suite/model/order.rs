@@ -133,7 +133,7 @@ fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Po
     match result {
         Result::Done(view) => done(row, is_cut, action, view),
         // Without a session, or in one of its own.
-        Result::Apart | Result::Ended if is_cut => vec![unchanged],
+        Result::Ended if is_cut => vec![unchanged],
         Result::Apart => {
             let is_of_another = |user: usize| {
                 let state = row.state.as_ref();
@@ -142,7 +142,13 @@ fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Po
                 })
             };
             match action {
-                Action::Login(user) if is_of_another(user) => vec![(Possible::gone(), true)],
+                // It ends the session that it replaces, under whatever token.
+                Action::Login(user) if is_of_another(user) => {
+                    let mut all = vec![(Possible::gone(), true)];
+                    all.extend(is_cut.then_some(unchanged));
+                    all
+                }
+                _ if is_cut => vec![unchanged],
                 _ => Vec::new(),
             }
         }
