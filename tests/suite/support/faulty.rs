@@ -255,6 +255,13 @@ impl SessionStore for FaultyStore {
         self.call(|store| store.login(login))
     }
 
+    fn login_from(
+        &self,
+        login: &LoginSession,
+    ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
+        self.call(|store| store.login_from(login))
+    }
+
     fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
         self.call(|store| store.revoke(revocation))
     }
