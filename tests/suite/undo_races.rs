@@ -6,110 +6,18 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use rocket::futures::future::join;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::tokio::sync::Semaphore;
 use rocket::{State, get, routes};
 use rocket_diesel_sessions::{
-    Deleted, DieselStore, ListSessions, LoginOutcome, LoginSession, Revocation, RotateOutcome,
-    RotateSession, Session, SessionAdmin, SessionConfig, SessionError, SessionRecord, SessionStore,
-    StoreError, SweepBatch, Swept, Withdrawal, WriteBatch, Written,
+    Session, SessionAdmin, SessionConfig, SessionError, SessionStore, StoreError,
 };
-use uuid::Uuid;
 
 use crate::support::embedded::{Cart, get, new_cookie, rocket, run};
+use crate::support::spy::{At, Spy};
 use crate::support::{Database, Kind, metric, wait_for};
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum At {
-    BeforeLogin,
-    AfterRotate,
-    BeforeWithdraw,
-    BeforeLoad,
-    Probe,
-}
-
-struct Spy {
-    inner: Arc<DieselStore>,
-    hook: Box<dyn Fn(At) -> Result<(), StoreError> + Send + Sync>,
-}
-
-impl Spy {
-    fn new(
-        database: &Database,
-        hook: impl Fn(At) -> Result<(), StoreError> + Send + Sync + 'static,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            inner: database.store(),
-            hook: Box::new(hook),
-        })
-    }
-}
-
-impl SessionStore for Spy {
-    fn load(&self, ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
-        (self.hook)(At::BeforeLoad)?;
-        self.inner.load(ids)
-    }
-    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
-        self.inner.find(id)
-    }
-    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
-        self.inner.write(batch)
-    }
-    fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
-        self.inner.rotate(rotations)
-    }
-    fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
-        let outcome = self.inner.try_rotate(rotations);
-        (self.hook)(At::AfterRotate)?;
-        outcome
-    }
-    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
-        self.inner.try_delete(ids)
-    }
-    fn withdraw(&self, all: &[Withdrawal], now: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
-        (self.hook)(At::BeforeWithdraw)?;
-        self.inner.withdraw(all, now)
-    }
-    fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
-        Ok(self.login_from(login)?.0)
-    }
-    fn login_from(
-        &self,
-        login: &LoginSession,
-    ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
-        (self.hook)(At::BeforeLogin)?;
-        self.inner.login_from(login)
-    }
-    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
-        self.inner.revoke(revocation)
-    }
-    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        self.inner.delete(ids)
-    }
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.inner.clear(now, limit)
-    }
-    fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
-        self.inner.list(query)
-    }
-    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
-        self.inner.sweep(batch)
-    }
-    fn ping(&self) -> Result<(), StoreError> {
-        self.inner.ping()
-    }
-    fn probe(&self) -> Result<(), StoreError> {
-        (self.hook)(At::Probe)?;
-        self.inner.ping()
-    }
-    fn max_writers(&self) -> usize {
-        self.inner.max_writers()
-    }
-}
 
 /// Where handlers wait: before and after the login.
 struct Gates {

@@ -12,6 +12,7 @@ pub(crate) mod local;
 pub(crate) mod memory;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod spy;
 mod tab;
 pub(crate) mod terminal;
 
