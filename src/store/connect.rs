@@ -32,10 +32,6 @@ pub(super) enum Opening {
 }
 
 /// Connects once, to find out whether the database can be used.
-#[cfg_attr(
-    not(feature = "sqlite"),
-    expect(unused_variables, reason = "files are SQLite's")
-)]
 pub(super) fn open(
     url: &DatabaseUrl,
     options: &StoreOptions,
