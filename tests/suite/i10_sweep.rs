@@ -55,7 +55,7 @@ on_each_database! {
         create_expired(&*database.store(), 1000);
         for (minutes, swept) in [(-6, false), (6, false), (-4, true)] {
             let clock = Utc::now() + TimeDelta::minutes(minutes);
-            let store = Arc::new(HookedStore::with_clock(database.store(), clock));
+            let store = HookedStore::with_clock(database.store(), clock);
             let refused = matches!(
                 check_clock(&*store, Utc::now()),
                 Err(StoreError::ClockSkew { .. })

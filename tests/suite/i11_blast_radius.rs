@@ -50,6 +50,7 @@ fn gated(store: Arc<rocket_diesel_sessions::DieselStore>) -> (Arc<HookedStore>, 
         if let Call::Write(_) = call {
             drop(at_gate.lock());
         }
+        Ok(())
     });
     (store, gate)
 }

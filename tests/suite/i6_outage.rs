@@ -88,6 +88,7 @@ fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
         move |call| {
             let fails = matches!(call, Call::Load(_)) && fails_next.swap(false, Ordering::SeqCst);
             assert!(!fails, "a load that fails");
+            Ok(())
         }
     });
     // One load at a time, in the order of the cookies.

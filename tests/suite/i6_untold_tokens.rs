@@ -162,6 +162,7 @@ fn i6_an_answer_that_is_taken_too_late_counts_as_none() {
             std::thread::sleep(TIMEOUT * 2);
             written.store(true, Ordering::SeqCst);
         }
+        Ok(())
     });
     let config = SessionConfig {
         timeout: TIMEOUT,

@@ -55,6 +55,7 @@ on_each_database! {
                         loads.fetch_add(1, Ordering::SeqCst);
                         loaded.fetch_add(u32::try_from(sessions).unwrap(), Ordering::SeqCst);
                     }
+                    Ok(())
                 })
             };
             let config = SessionConfig {
@@ -80,11 +81,12 @@ on_each_database! {
             let panics = Arc::new(AtomicU32::new(20));
             let left = Arc::clone(&panics);
             let store = HookedStore::new(database.store(), move |call| {
-                let Call::Write(batch) = call else { return };
+                let Call::Write(batch) = call else { return Ok(()) };
                 let is_marked = batch.saves.iter().any(|save| save.data.contains("panic"));
                 let one_less = |left: u32| left.checked_sub(1);
                 let order = Ordering::SeqCst;
                 assert!(!is_marked || left.fetch_update(order, order, one_less).is_err());
+                Ok(())
             });
             let client = &client(store, patient()).await;
             let cookie = &new_cookie(client).await;
@@ -113,6 +115,7 @@ on_each_database! {
                 if let Call::Write(_) = call {
                     drop(at_gate.lock());
                 }
+                Ok(())
             });
             let client = &client(store, patient()).await;
             let cookies = join_all((0..20).map(|_| new_cookie(client))).await;

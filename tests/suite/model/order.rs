@@ -115,14 +115,23 @@ pub(super) enum Touch {
 }
 
 /// All that a row may be after these requests on it, in this order; none where no such order gives
-/// these answers.
-pub(super) fn after(before: Possible, requests: &[(Action, Result)]) -> Vec<Possible> {
+/// these answers. `may_be_over`: an instance may find that the session has expired while another one
+/// has activity of it under way to the database, which no instance can call back.
+pub(super) fn after(
+    before: Possible,
+    requests: &[(Action, Result)],
+    may_be_over: bool,
+) -> Vec<Possible> {
     let mut possible = vec![(before, false)];
     for (action, result) in requests {
-        possible = possible
-            .into_iter()
-            .flat_map(|(row, is_cut)| next(row, is_cut, *action, result))
-            .collect();
+        let step = |(row, is_cut): (Possible, bool)| {
+            let mut all = next(row.clone(), is_cut, *action, result);
+            if may_be_over && matches!(result, Result::Apart | Result::Ended) {
+                all.push((row, is_cut));
+            }
+            all
+        };
+        possible = possible.into_iter().flat_map(step).collect();
     }
     possible.into_iter().map(|(row, _)| row).collect()
 }

@@ -216,10 +216,11 @@ impl Play<'_> {
             && was_live
         {
             let start = || Possible::unchanged(&row.seen);
-            let mut possible = after(start(), &results);
+            let may_be_over = self.app.has_faults && !is_live;
+            let mut possible = after(start(), &results, may_be_over);
             if results.len() > 1 {
                 results.reverse();
-                possible.extend(after(start(), &results));
+                possible.extend(after(start(), &results, may_be_over));
             }
             if !is_live {
                 // The deadline passed meanwhile: it may have been found expired.

@@ -7,13 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use rocket_diesel_sessions::{
-    Clock, Deleted, ListSessions, LoginOutcome, LoginSession, ManualClock, Revocation,
-    RotateOutcome, RotateSession, SessionRecord, SessionStore, StoreError, SweepBatch, Swept,
-    Withdrawal, WriteBatch, Written,
-};
-use uuid::Uuid;
+use rocket_diesel_sessions::{Clock, ManualClock, SessionStore, StoreError};
 
+use super::around::{Around, Call, Wrapped};
 use super::wait_until;
 
 /// What a call of the store meets.
@@ -118,7 +114,9 @@ impl Failure {
 
 /// Does to each call of the store under it what the test has planned for it, in the order of the
 /// plan; calls past its end are left alone.
-pub(crate) struct FaultyStore {
+pub(crate) type FaultyStore = Wrapped<Faults>;
+
+pub(crate) struct Faults {
     inner: Arc<dyn SessionStore>,
     clock: Arc<ManualClock>,
     /// Longer than the pipeline waits.
@@ -136,7 +134,7 @@ impl FaultyStore {
         clock: Arc<ManualClock>,
         late: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Wrapped(Faults {
             inner,
             clock,
             late,
@@ -144,9 +142,11 @@ impl FaultyStore {
             running: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             let_go: Default::default(),
-        })
+        }))
     }
+}
 
+impl Faults {
     fn plan(&self) -> MutexGuard<'_, VecDeque<Fault>> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -183,10 +183,17 @@ impl FaultyStore {
         let before = *count;
         drop(changed.wait_while(count, |count| *count == before));
     }
+}
 
-    fn call<T>(
+impl Around for Faults {
+    fn inner(&self) -> &dyn SessionStore {
+        &*self.inner
+    }
+
+    fn around<T>(
         &self,
-        call: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError>,
+        _: Call<'_>,
+        run: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let fault = self.plan().pop_front().unwrap_or(Fault::None);
         let _running = Running::begin(&self.running);
@@ -203,7 +210,7 @@ impl FaultyStore {
             Fault::Panic => panic!("injected: before anything was done"),
             Fault::Step(seconds) => self.clock.advance(TimeDelta::seconds(seconds.into())),
         }
-        let result = call(&*self.inner);
+        let result = run(&*self.inner);
         match fault {
             Fault::DoneThenBroken => {
                 result?;
@@ -215,6 +222,11 @@ impl FaultyStore {
             _ => {}
         }
         result
+    }
+
+    /// The clock of the test: the database's is not moved with it.
+    fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(Some(self.clock.now()))
     }
 }
 
@@ -231,87 +243,5 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl SessionStore for FaultyStore {
-    fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
-        self.call(|store| store.load(session_ids))
-    }
-
-    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
-        self.call(|store| store.find(id))
-    }
-
-    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
-        self.call(|store| store.write(batch))
-    }
-
-    fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
-        self.call(|store| store.rotate(rotations))
-    }
-
-    fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
-        self.call(|store| store.login(login))
-    }
-
-    fn login_from(
-        &self,
-        login: &LoginSession,
-    ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
-        self.call(|store| store.login_from(login))
-    }
-
-    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
-        self.call(|store| store.revoke(revocation))
-    }
-
-    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        self.call(|store| store.delete(ids))
-    }
-
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.call(|store| store.clear(now, limit))
-    }
-
-    fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
-        self.call(|store| store.list(query))
-    }
-
-    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
-        self.call(|store| store.sweep(batch))
-    }
-
-    fn ping(&self) -> Result<(), StoreError> {
-        self.call(SessionStore::ping)
-    }
-
-    fn probe(&self) -> Result<(), StoreError> {
-        self.call(SessionStore::probe)
-    }
-
-    fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
-        self.call(|store| store.try_rotate(rotations))
-    }
-
-    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
-        self.call(|store| store.try_delete(ids))
-    }
-
-    fn withdraw(
-        &self,
-        withdrawals: &[Withdrawal],
-        now: DateTime<Utc>,
-    ) -> Result<Vec<bool>, StoreError> {
-        self.call(|store| store.withdraw(withdrawals, now))
-    }
-
-    /// The clock of the test: the database's is not moved with it.
-    fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
-        Ok(Some(self.clock.now()))
-    }
-
-    fn max_writers(&self) -> usize {
-        self.inner.max_writers()
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests stand on: real databases, real servers, and visitors with a cookie jar.
 
+mod around;
 pub(crate) mod chromium;
 mod cluster;
 pub(crate) mod database;
@@ -12,7 +13,6 @@ pub(crate) mod local;
 pub(crate) mod memory;
 pub(crate) mod proxy;
 pub(crate) mod server;
-pub(crate) mod spy;
 mod tab;
 pub(crate) mod terminal;
 

@@ -1,0 +1,130 @@
+//! A store around another one, whose calls all go through one method.
+
+use std::ops::Deref;
+
+use chrono::{DateTime, Utc};
+use rocket_diesel_sessions::{
+    Deleted, ListSessions, LoginOutcome, LoginSession, Revocation, RotateOutcome, RotateSession,
+    SessionRecord, SessionStore, StoreError, SweepBatch, Swept, Withdrawal, WriteBatch, Written,
+};
+use uuid::Uuid;
+
+/// A call that is about to be made, as far as a test tells one from another.
+#[derive(Clone, Copy)]
+pub(crate) enum Call<'a> {
+    /// Of so many sessions.
+    Load(usize),
+    Write(&'a WriteBatch<'a>),
+    Login,
+    Rotate,
+    Withdraw,
+    Probe,
+    Other,
+}
+
+/// What is done around the calls of a store.
+pub(crate) trait Around: Send + Sync + 'static {
+    fn inner(&self) -> &dyn SessionStore;
+
+    /// Makes the call, or does something else in its place.
+    fn around<T>(
+        &self,
+        call: Call<'_>,
+        run: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError>;
+
+    /// The clock of the database.
+    fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.inner().clock()
+    }
+}
+
+/// The store that an [`Around`] makes.
+pub(crate) struct Wrapped<A>(pub(super) A);
+
+impl<A> Deref for Wrapped<A> {
+    type Target = A;
+
+    fn deref(&self) -> &A {
+        &self.0
+    }
+}
+
+impl<A: Around> SessionStore for Wrapped<A> {
+    fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
+        self.around(Call::Load(session_ids.len()), |store| {
+            store.load(session_ids)
+        })
+    }
+
+    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
+        self.around(Call::Other, |store| store.find(id))
+    }
+
+    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
+        self.around(Call::Write(batch), |store| store.write(batch))
+    }
+
+    fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
+        self.around(Call::Rotate, |store| store.rotate(rotations))
+    }
+
+    fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
+        self.around(Call::Rotate, |store| store.try_rotate(rotations))
+    }
+
+    fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
+        self.around(Call::Login, |store| store.login(login))
+    }
+
+    fn login_from(
+        &self,
+        login: &LoginSession,
+    ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
+        self.around(Call::Login, |store| store.login_from(login))
+    }
+
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
+        self.around(Call::Other, |store| store.revoke(revocation))
+    }
+
+    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        self.around(Call::Other, |store| store.delete(ids))
+    }
+
+    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
+        self.around(Call::Other, |store| store.try_delete(ids))
+    }
+
+    fn withdraw(&self, all: &[Withdrawal], now: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
+        self.around(Call::Withdraw, |store| store.withdraw(all, now))
+    }
+
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.around(Call::Other, |store| store.clear(now, limit))
+    }
+
+    fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
+        self.around(Call::Other, |store| store.list(query))
+    }
+
+    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
+        self.around(Call::Other, |store| store.sweep(batch))
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        self.around(Call::Other, SessionStore::ping)
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        self.around(Call::Probe, SessionStore::probe)
+    }
+
+    fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Around::clock(&self.0)
+    }
+
+    fn max_writers(&self) -> usize {
+        self.inner().max_writers()
+    }
+}
