@@ -191,9 +191,9 @@ impl Drop for Server {
     }
 }
 
-/// Returns whether this is the line of a request for [`MARKER`].
+/// Returns whether this is the last line of a request for [`MARKER`].
 fn is_marker(line: &str) -> bool {
-    line.contains(MARKER)
+    line.contains(MARKER) && line.contains("status=404")
 }
 
 /// A visitor over HTTP whose browser keeps the session cookie.
