@@ -1,7 +1,5 @@
 //! `/api/account`: what signed-in users do about their devices, password and account.
 
-use std::net::IpAddr;
-
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
 use rocket::serde::Serialize;
@@ -10,6 +8,7 @@ use rocket::{Route, State, delete, get, post, routes};
 use uuid::Uuid;
 
 use super::api::{Answer, Deleted, parse_cursor, parse_number};
+use super::audit::{Event, Trail};
 use super::error::ApiError;
 use super::fields::Fields;
 use super::signed_in::SignedIn;
@@ -100,16 +99,16 @@ async fn revoke(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
+    trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
     let signed_in = signed_in?;
     if id == signed_in.id {
-        signed_in.session.logout().await?;
+        signed_in.sign_out(trail).await?;
         return Ok(Status::NoContent);
     }
     signed_in.require_password(users)?;
-    let sessions = sessions.by(signed_in.session_id);
-    if sessions.revoke(&signed_in.user_id, id).await? {
+    if revoke_device(&signed_in, sessions, trail, id).await? {
         Ok(Status::NoContent)
     } else {
         Err(no_such_device())
@@ -122,13 +121,11 @@ async fn revoke_others(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
+    trail: Trail,
 ) -> Answer<Deleted> {
     let signed_in = signed_in?;
     signed_in.require_password(users)?;
-    let deleted = sessions
-        .by(signed_in.session_id)
-        .revoke_others(&signed_in.user_id, &signed_in.id)
-        .await?;
+    let deleted = revoke_other_devices(&signed_in, sessions, trail).await?;
     Ok(Json(Deleted { deleted }))
 }
 
@@ -138,14 +135,14 @@ async fn password(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> Result<Status, ApiError> {
     let signed_in = signed_in?;
     let fields = fields?;
     let current = fields.required_as("currentPassword", "current_password")?;
     let new = fields.required_as("newPassword", "new_password")?;
-    change_password(&signed_in, users, sessions, from, current, new).await?;
+    change_password(&signed_in, users, sessions, trail, current, new).await?;
     Ok(Status::NoContent)
 }
 
@@ -155,11 +152,45 @@ async fn delete_account(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
+    trail: Trail,
 ) -> Result<Status, ApiError> {
     let signed_in = signed_in?;
     signed_in.require_password(users)?;
-    delete_user(&signed_in, users, sessions).await?;
+    delete_user(&signed_in, users, sessions, trail).await?;
     Ok(Status::NoContent)
+}
+
+/// Signs out another device of the user; returns whether it was signed in.
+pub(super) async fn revoke_device(
+    signed_in: &SignedIn,
+    sessions: &UserSessions,
+    trail: Trail,
+    id: &str,
+) -> Result<bool, ApiError> {
+    let user_id = &signed_in.user_id;
+    let sessions = sessions.by(signed_in.session_id);
+    let was_there = sessions.revoke(user_id, id).await?;
+    if was_there {
+        let entry = trail.event(Event::SessionRevoked).user(&**user_id);
+        entry.by(user_id).session(id).write();
+    }
+    Ok(was_there)
+}
+
+/// Signs out all devices of the user but this one; returns how many.
+pub(super) async fn revoke_other_devices(
+    signed_in: &SignedIn,
+    sessions: &UserSessions,
+    trail: Trail,
+) -> Result<usize, ApiError> {
+    let user_id = &signed_in.user_id;
+    let sessions = sessions.by(signed_in.session_id);
+    let ended = sessions.revoke_others(user_id, &signed_in.id).await?;
+    if ended > 0 {
+        let entry = trail.event(Event::SessionRevoked).user(&**user_id);
+        entry.by(user_id).write();
+    }
+    Ok(ended)
 }
 
 pub(super) fn no_such_device() -> ApiError {
@@ -172,12 +203,12 @@ pub(super) async fn change_password(
     signed_in: &SignedIn,
     users: &Users,
     sessions: &UserSessions,
-    from: Option<IpAddr>,
+    trail: Trail,
     current: &str,
     new: &str,
 ) -> Result<(), ApiError> {
     let (user_id, id) = (&signed_in.user_id, &signed_in.id);
-    let user = users.confirm(user_id, id, current, from).await?;
+    let user = users.confirm(user_id, id, current, trail).await?;
     let new_hash = users.hash(new).await?;
     let change = async |rotation, deadline| {
         let change = PasswordChange {
@@ -190,9 +221,12 @@ pub(super) async fn change_password(
         };
         let ended = users.change_password(change).await?;
         sessions.note_ended(&ended);
-        Ok(())
+        Ok::<_, ApiError>(())
     };
-    signed_in.session.rotate_with(change).await
+    signed_in.session.rotate_with(change).await?;
+    let entry = trail.event(Event::PasswordChanged).user(&**user_id);
+    entry.by(user_id).session(&**id).write();
+    Ok(())
 }
 
 /// Deletes the user; the browser is told to forget the cookie.
@@ -200,9 +234,12 @@ pub(super) async fn delete_user(
     signed_in: &SignedIn,
     users: &Users,
     sessions: &UserSessions,
+    trail: Trail,
 ) -> Result<(), ApiError> {
     let by = signed_in.acting(users);
     let ended = users.delete(&signed_in.user_id, by).await?;
+    let entry = trail.event(Event::AccountDeleted).user(&*signed_in.user_id);
+    entry.by(&signed_in.user_id).session(&*signed_in.id).write();
     sessions.note_ended(&ended);
     signed_in.session.logout().await?;
     Ok(())

@@ -62,7 +62,26 @@ impl fmt::Debug for AdminToken {
 /// A request guard for administrators: `Authorization: Bearer` with the token, or a signed-in user
 /// with `is_admin`. In the debug profile, bound to a loopback address, a request without that
 /// header is let in too.
-pub(super) struct Admin;
+#[derive(Clone, Debug)]
+pub(super) enum Admin {
+    /// Whoever has the token.
+    Token,
+    /// A signed-in user, by id.
+    User(String),
+    /// Whoever is on this machine.
+    Local,
+}
+
+impl Admin {
+    /// Who it is, for the audit log.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Token => "admin_token",
+            Self::User(id) => id,
+            Self::Local => "local",
+        }
+    }
+}
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Admin {
@@ -74,18 +93,18 @@ impl<'r> FromRequest<'r> for Admin {
             && config.address.is_loopback()
             && names_loopback(request);
         let admitted = match request.headers().get_one("Authorization") {
-            None if is_open => Ok(()),
-            None => is_signed_in(request).await,
+            None if is_open => Ok(Self::Local),
+            None => signed_in(request).await,
             Some(header) => request
                 .rocket()
                 .state::<AdminToken>()
                 .zip(bearer(header))
                 .filter(|(token, presented)| token.admits(presented))
-                .map(drop)
+                .map(|_| Self::Token)
                 .ok_or(Status::Unauthorized),
         };
         match admitted {
-            Ok(()) => Outcome::Success(Self),
+            Ok(admin) => Outcome::Success(admin),
             Err(status) => Outcome::Error((status, ())),
         }
     }
@@ -107,8 +126,8 @@ pub(super) fn names_loopback(request: &Request<'_>) -> bool {
     }
 }
 
-/// Whether the visitor is an administrator: 401 for nobody, 403 for other users.
-async fn is_signed_in(request: &Request<'_>) -> Result<(), Status> {
+/// The visitor as an administrator: 401 for nobody, 403 for other users.
+async fn signed_in(request: &Request<'_>) -> Result<Admin, Status> {
     let signed_in = match request.guard::<SignedIn>().await {
         Outcome::Success(signed_in) => signed_in,
         Outcome::Error((status, _)) | Outcome::Forward(status) => return Err(status),
@@ -120,7 +139,7 @@ async fn is_signed_in(request: &Request<'_>) -> Result<(), Status> {
         .await
         .map_err(|error| error.status())?;
     if user.is_admin {
-        Ok(())
+        Ok(Admin::User(user.id))
     } else {
         Err(Status::Forbidden)
     }

@@ -9,6 +9,7 @@ use rocket::{Request, Route, State, delete, get, patch, routes};
 use uuid::Uuid;
 
 use super::admin::Admin;
+use super::audit::{Event, Trail};
 use super::data::{DataPatch, SessionData};
 use super::error::ApiError;
 use super::fields::{bad_request, read_body, unsupported};
@@ -106,19 +107,23 @@ async fn stats(
 
 /// Ends everybody's sessions.
 #[delete("/sessions")]
-async fn clear(_admin: Admin, sessions: &State<SessionAdmin>) -> Answer<Deleted> {
+async fn clear(admin: Admin, sessions: &State<SessionAdmin>, trail: Trail) -> Answer<Deleted> {
     let deleted = sessions.clear().await?;
+    trail.event(Event::SessionsCleared).by(admin.name()).write();
     Ok(Json(Deleted { deleted }))
 }
 
 /// Ends one session by its public handle.
 #[delete("/sessions/<id>")]
 async fn revoke(
-    _admin: Admin,
+    admin: Admin,
     sessions: &State<SessionAdmin>,
+    trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
     if sessions.revoke(id).await? {
+        let entry = trail.event(Event::SessionRevoked).by(admin.name());
+        entry.session(id).write();
         Ok(Status::NoContent)
     } else {
         let message = "there is no session with this id";

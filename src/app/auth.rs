@@ -1,7 +1,5 @@
 //! `/api/auth`: registering, signing in and out.
 
-use std::net::IpAddr;
-
 use rocket::http::Status;
 use rocket::response::status::Custom;
 use rocket::serde::Serialize;
@@ -9,6 +7,7 @@ use rocket::serde::json::Json;
 use rocket::{Route, State, post, routes};
 
 use super::api::Answer;
+use super::audit::Trail;
 use super::data::SessionData;
 use super::error::ApiError;
 use super::fields::Fields;
@@ -46,13 +45,13 @@ impl From<UserRecord> for UserAnswer {
 async fn register(
     session: Session<SessionData>,
     users: &State<Users>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
     let fields = fields?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let user = users.register(username, password, from).await?;
-    sign_in(&session, &user).await?;
+    let user = users.register(username, password, trail).await?;
+    sign_in(&session, &user, trail).await?;
     Ok(Custom(Status::Created, Json(user.into())))
 }
 
@@ -61,20 +60,20 @@ async fn register(
 async fn login(
     session: Session<SessionData>,
     users: &State<Users>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> Answer<UserAnswer> {
     let fields = fields?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let user = users.recognise(username, password, from).await?;
-    sign_in(&session, &user).await?;
+    let user = users.recognise(username, password, trail).await?;
+    sign_in(&session, &user, trail).await?;
     Ok(Json(user.into()))
 }
 
 /// Ends the session.
 #[post("/logout")]
-async fn logout(signed_in: Result<SignedIn, ApiError>) -> Result<Status, ApiError> {
-    signed_in?.session.logout().await?;
+async fn logout(signed_in: Result<SignedIn, ApiError>, trail: Trail) -> Result<Status, ApiError> {
+    signed_in?.sign_out(trail).await?;
     Ok(Status::NoContent)
 }
 

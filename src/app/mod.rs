@@ -4,6 +4,7 @@ mod account;
 pub mod accounts;
 mod admin;
 mod api;
+pub mod audit;
 mod auth;
 mod config;
 mod data;

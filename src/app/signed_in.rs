@@ -5,6 +5,7 @@ use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use uuid::Uuid;
 
+use super::audit::{Event, Trail};
 use super::data::SessionData;
 use super::error::ApiError;
 use super::users::Users;
@@ -107,7 +108,21 @@ impl SignedIn {
 pub(super) async fn sign_in(
     session: &Session<SessionData>,
     user: &UserRecord,
+    trail: Trail,
 ) -> Result<(), ApiError> {
     let login = Login::new(&user.id).verified_against(&user.password_hash);
-    Ok(session.login(login).await?)
+    session.login(login).await?;
+    let entry = trail.event(Event::Login).user(&*user.id).by(&user.id);
+    entry.session(session.id().as_deref()).write();
+    Ok(())
+}
+
+impl SignedIn {
+    /// Ends the session of the request.
+    pub(super) async fn sign_out(&self, trail: Trail) -> Result<(), ApiError> {
+        self.session.logout().await?;
+        let entry = trail.event(Event::Logout).user(&*self.user_id);
+        entry.by(&self.user_id).session(&*self.id).write();
+        Ok(())
+    }
 }

@@ -1,7 +1,6 @@
 //! Users of the application: registering, recognising, changing and deleting them.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use chrono::{DateTime, Utc};
 use rocket::http::Status;
 
 use super::accounts::new_user;
+use super::audit::{Event, Trail};
 use super::config::AppConfig;
 use super::error::ApiError;
 use super::guesses::{At, Guess, Guesses};
@@ -76,12 +76,12 @@ impl Users {
         &self,
         username: &str,
         password: &str,
-        from: Option<IpAddr>,
+        trail: Trail,
     ) -> Result<UserRecord, ApiError> {
         let username = username::fold(username).map_err(ApiError::unprocessable)?;
         let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
-        let counted = self.guesses.count_address(from);
-        let counted = counted.map_err(ApiError::too_many_attempts)?;
+        let counted = self.guesses.count_address(trail.ip());
+        let counted = counted.map_err(|wait| limited(trail, None, wait))?;
         if self.by_name(&username).await?.is_some() {
             counted.was_wrong();
             return Err(taken(&username));
@@ -90,6 +90,11 @@ impl Users {
         let user = new_user(username, hash, self.now());
         let new = user.clone();
         if self.run(move |store| store.add_user(&new)).await? {
+            trail
+                .event(Event::Register)
+                .user(&*user.id)
+                .by(&user.id)
+                .write();
             Ok(user)
         } else {
             counted.was_wrong();
@@ -105,13 +110,13 @@ impl Users {
         &self,
         username: &str,
         password: &str,
-        from: Option<IpAddr>,
+        trail: Trail,
     ) -> Result<UserRecord, ApiError> {
         // A name that cannot be is looked for too.
         let username = username::fold(username).unwrap_or_default();
-        let at = At::User(&username);
         let found = self.by_name(&username);
-        self.verify(Guess { at, from }, found, password).await
+        let at = At::User(&username);
+        self.verify(at, trail, found, password).await
     }
 
     /// A signed-in user again, by password; `session` is the handle of the session that asks.
@@ -123,29 +128,39 @@ impl Users {
         user_id: &str,
         session: &str,
         password: &str,
-        from: Option<IpAddr>,
+        trail: Trail,
     ) -> Result<UserRecord, ApiError> {
-        let at = At::Session(session);
         let found = self.find(user_id);
-        let verified = self.verify(Guess { at, from }, found, password).await;
+        let at = At::Session(session);
+        let verified = self.verify(at, trail, found, password).await;
         verified.map_err(ApiError::without_username)
     }
 
     async fn verify(
         &self,
-        guess: Guess<'_>,
+        at: At<'_>,
+        trail: Trail,
         found: impl Future<Output = Result<Option<UserRecord>, SessionError>>,
         password: &str,
     ) -> Result<UserRecord, ApiError> {
-        let counted = self.guesses.count(guess);
-        let counted = counted.map_err(ApiError::too_many_attempts)?;
+        let session = match at {
+            At::Session(handle) => Some(handle),
+            At::User(_) => None,
+        };
+        let from = trail.ip();
+        let counted = self.guesses.count(Guess { at, from });
+        let counted = counted.map_err(|wait| limited(trail, session, wait))?;
         let found = found.await?;
         let hash = found.as_ref().map(|user| user.password_hash.as_str());
         let is_right = self.hasher.verify(password, hash).await?;
         match found {
             Some(user) if is_right && user.disabled_at.is_none() => Ok(user),
-            _ => {
+            found => {
                 counted.was_wrong();
+                // Not the name that was typed: it may be a password.
+                let user_id = found.map(|user| user.id);
+                let failed = trail.event(Event::LoginFailed);
+                failed.user(user_id.as_deref()).session(session).write();
                 Err(ApiError::wrong_credentials())
             }
         }
@@ -235,6 +250,12 @@ fn done(change: UserChange) -> Result<Vec<String>, ApiError> {
         UserChange::NoUser => Err(ApiError::wrong_credentials()),
         UserChange::SessionEnded => Err(SessionError::Ended.into()),
     }
+}
+
+/// The refusal of an attempt that came after too many.
+fn limited(trail: Trail, session: Option<&str>, wait: Duration) -> ApiError {
+    trail.event(Event::LoginLimited).session(session).write();
+    ApiError::too_many_attempts(wait)
 }
 
 fn taken(username: &str) -> ApiError {

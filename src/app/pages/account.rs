@@ -1,7 +1,5 @@
 //! The page of a user's devices, password and account.
 
-use std::net::IpAddr;
-
 use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
@@ -9,8 +7,11 @@ use rocket::{Route, State, get, post, routes};
 use uuid::Uuid;
 
 use super::{ApiError, Frame, Notice, Page, PageResult, Users};
-use crate::app::account::{change_password, delete_user, devices, no_such_device};
+use crate::app::account::{
+    change_password, delete_user, devices, no_such_device, revoke_device, revoke_other_devices,
+};
 use crate::app::api::parse_cursor;
+use crate::app::audit::Trail;
 use crate::app::device;
 use crate::app::fields::Fields;
 use crate::app::signed_in::{SignedIn, sign_in};
@@ -130,13 +131,13 @@ enum Confirmed {
 async fn confirm(
     signed_in: &SignedIn,
     users: &Users,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: &Fields,
 ) -> Result<Confirmed, ApiError> {
     match fields.optional("password") {
         Some(password) => {
             let (user_id, id) = (&signed_in.user_id, &signed_in.id);
-            match users.confirm(user_id, id, password, from).await {
+            match users.confirm(user_id, id, password, trail).await {
                 Ok(user) => Ok(Confirmed::Now(user)),
                 Err(error) if error.is_for_the_form() => Ok(Confirmed::No(Some(error))),
                 Err(error) => Err(error),
@@ -169,10 +170,15 @@ async fn ask_for_password(
 }
 
 /// Gives the session a new token if the password was just given, and leaves a notice.
-async fn done(signed_in: &SignedIn, confirmed: Confirmed, notice: Notice) -> PageResult {
+async fn done(
+    signed_in: &SignedIn,
+    confirmed: Confirmed,
+    notice: Notice,
+    trail: Trail,
+) -> PageResult {
     let session = &signed_in.session;
     if let Confirmed::Now(user) = confirmed {
-        sign_in(session, &user).await?;
+        sign_in(session, &user, trail).await?;
     }
     // It is done, whether it can be said or not.
     let _ = session.update(move |data| notice.leave(data)).await;
@@ -185,26 +191,25 @@ async fn end_one(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
-    from: Option<IpAddr>,
+    trail: Trail,
     id: &str,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
     if id == signed_in.id {
-        signed_in.session.logout().await?;
+        signed_in.sign_out(trail).await?;
         return Ok(Page::Next("/signed-out"));
     }
-    match confirm(&signed_in, users, from, &fields).await? {
+    match confirm(&signed_in, users, trail, &fields).await? {
         Confirmed::No(wrong) => {
             let action = format!("/account/sessions/{}/end", percent_encoded(id));
             ask_for_password(&signed_in, users, &action, "Sign out that device", wrong).await
         }
         confirmed => {
-            let sessions = sessions.by(signed_in.session_id);
-            if !sessions.revoke(&signed_in.user_id, id).await? {
+            if !revoke_device(&signed_in, sessions, trail, id).await? {
                 return Err(no_such_device().into());
             }
-            done(&signed_in, confirmed, Notice::DeviceSignedOut).await
+            done(&signed_in, confirmed, Notice::DeviceSignedOut, trail).await
         }
     }
 }
@@ -221,22 +226,19 @@ async fn end_others(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
-    match confirm(&signed_in, users, from, &fields).await? {
+    match confirm(&signed_in, users, trail, &fields).await? {
         Confirmed::No(wrong) => {
             let action = "/account/sessions/end-others";
             let verb = "Sign out everywhere else";
             ask_for_password(&signed_in, users, action, verb, wrong).await
         }
         confirmed => {
-            sessions
-                .by(signed_in.session_id)
-                .revoke_others(&signed_in.user_id, &signed_in.id)
-                .await?;
-            done(&signed_in, confirmed, Notice::OthersSignedOut).await
+            revoke_other_devices(&signed_in, sessions, trail).await?;
+            done(&signed_in, confirmed, Notice::OthersSignedOut, trail).await
         }
     }
 }
@@ -246,13 +248,13 @@ async fn password(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
     let current = fields.required("current_password")?;
     let new = fields.required("new_password")?;
-    match change_password(&signed_in, users, sessions, from, current, new).await {
+    match change_password(&signed_in, users, sessions, trail, current, new).await {
         Ok(()) => {
             let session = &signed_in.session;
             // It is changed, whether it can be said or not.
@@ -273,15 +275,15 @@ async fn delete(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
-    if let Confirmed::No(wrong) = confirm(&signed_in, users, from, &fields).await? {
+    if let Confirmed::No(wrong) = confirm(&signed_in, users, trail, &fields).await? {
         let verb = "Delete my account for good";
         return ask_for_password(&signed_in, users, "/account/delete", verb, wrong).await;
     }
-    delete_user(&signed_in, users, sessions).await?;
+    delete_user(&signed_in, users, sessions, trail).await?;
     Ok(Page::Next("/account-deleted"))
 }
 

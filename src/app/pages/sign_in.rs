@@ -1,11 +1,10 @@
 //! The pages to register, to sign in, and to have signed out.
 
-use std::net::IpAddr;
-
 use askama::Template;
 use rocket::{Route, State, get, post, routes};
 
 use super::{ApiError, Frame, Notice, Page, PageResult, Session, Users};
+use crate::app::audit::{Event, Trail};
 use crate::app::data::SessionData;
 use crate::app::fields::Fields;
 use crate::app::signed_in::sign_in;
@@ -53,13 +52,13 @@ async fn login_page(session: Session<SessionData>, users: &State<Users>) -> Page
 async fn login(
     session: Session<SessionData>,
     users: &State<Users>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let fields = fields?.of_form()?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let result = match users.recognise(username, password, from).await {
-        Ok(user) => sign_in(&session, &user).await,
+    let result = match users.recognise(username, password, trail).await {
+        Ok(user) => sign_in(&session, &user, trail).await,
         Err(error) => Err(error),
     };
     match result {
@@ -92,14 +91,14 @@ async fn register_page(session: Session<SessionData>, users: &State<Users>) -> P
 async fn register(
     session: Session<SessionData>,
     users: &State<Users>,
-    from: Option<IpAddr>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let fields = fields?.of_form()?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
-    match users.register(username, password, from).await {
+    match users.register(username, password, trail).await {
         Ok(user) => {
-            sign_in(&session, &user).await?;
+            sign_in(&session, &user, trail).await?;
             // The account is there; it may do without its greeting.
             let _ = session.update(|data| Notice::Welcome.leave(data)).await;
             Ok(Page::Next(ACCOUNT))
@@ -117,8 +116,13 @@ async fn register(
 }
 
 #[post("/logout")]
-async fn logout(session: Session<SessionData>) -> PageResult {
+async fn logout(session: Session<SessionData>, trail: Trail) -> PageResult {
+    let (user_id, id) = (session.user_id(), session.id());
     session.logout().await?;
+    if let Some(user_id) = user_id {
+        let entry = trail.event(Event::Logout).user(&*user_id);
+        entry.by(&user_id).session(id.as_deref()).write();
+    }
     Ok(Page::Next("/signed-out"))
 }
 

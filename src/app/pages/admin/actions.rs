@@ -5,6 +5,7 @@ use rocket::{Route, State, post, routes};
 use super::sessions::{Search, address};
 use super::{ApiError, Notice, Page, PageResult, Users, Visitor};
 use crate::SessionAdmin;
+use crate::app::audit::{Event, Trail};
 use crate::app::fields::Fields;
 
 /// What has to be typed to end all sessions.
@@ -31,6 +32,7 @@ impl Visitor {
 async fn revoke(
     visitor: Result<Visitor, ApiError>,
     sessions: &State<SessionAdmin>,
+    trail: Trail,
     id: &str,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
@@ -40,6 +42,8 @@ async fn revoke(
     {
         let was_signed_in = own.user_id().is_some();
         own.logout().await?;
+        let entry = trail.event(Event::Logout).by(visitor.admin.name());
+        entry.session(id).write();
         return Ok(if was_signed_in {
             Page::Next("/signed-out")
         } else {
@@ -48,6 +52,8 @@ async fn revoke(
         });
     }
     let notice = if sessions.revoke(id).await? {
+        let entry = trail.event(Event::SessionRevoked);
+        entry.by(visitor.admin.name()).session(id).write();
         Notice::SessionEnded
     } else {
         Notice::SessionWasGone
@@ -74,6 +80,7 @@ async fn clear(
     visitor: Result<Visitor, ApiError>,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let (visitor, fields) = (visitor?, fields?.of_form()?);
@@ -87,6 +94,8 @@ async fn clear(
     let session = visitor.session.as_ref();
     let was_signed_in = session.is_some_and(|session| session.user_id().is_some());
     sessions.clear().await?;
+    let entry = trail.event(Event::SessionsCleared);
+    entry.by(visitor.admin.name()).write();
     Ok(if was_signed_in {
         Page::Next("/all-signed-out")
     } else {

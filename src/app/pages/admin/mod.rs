@@ -37,6 +37,7 @@ const SWEEPS: u32 = 10;
 /// An administrator at a page, which does not create a session for those who have none: such come
 /// with the token, or to a server under development.
 pub(super) struct Visitor {
+    admin: Admin,
     session: Option<Session<SessionData>>,
     has_token: bool,
 }
@@ -49,12 +50,14 @@ impl<'r> FromRequest<'r> for Visitor {
         let refused = |error: ApiError| Outcome::Error((error.status(), error));
         let has_token = request.headers().contains("Authorization");
         match request.guard::<Admin>().await {
-            Outcome::Success(_) if has_token => Outcome::Success(Self {
+            Outcome::Success(admin) if has_token => Outcome::Success(Self {
+                admin,
                 session: None,
                 has_token,
             }),
-            Outcome::Success(_) => match request.guard::<Session<SessionData>>().await {
+            Outcome::Success(admin) => match request.guard::<Session<SessionData>>().await {
                 Outcome::Success(session) => Outcome::Success(Self {
+                    admin,
                     session: Some(session).filter(|session| session.id().is_some()),
                     has_token,
                 }),
