@@ -137,18 +137,21 @@ impl Group {
         Step::Done
     }
 
-    /// Answers all jobs after `save` was committed; returns the row as it is stored now, and how
-    /// many updates made it.
-    pub(super) fn committed(mut self, save: SaveSession) -> (SessionRecord, usize) {
+    /// How many updates the group is.
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Answers all jobs after `save` was committed; returns the row as it is stored now.
+    pub(super) fn committed(mut self, save: SaveSession) -> SessionRecord {
         let stored = SessionRecord {
             version: save.version + 1,
             data: save.data,
             updated_at: save.now,
             ..self.base.clone()
         };
-        let count = self.jobs.len();
         self.answer(&stored);
-        (stored, count)
+        stored
     }
 
     /// Each job gets the row as it is stored, which later jobs of the group may have changed
