@@ -194,10 +194,11 @@ on_each_database! {
     }
 }
 
-/// A row is locked from the login until the test has seen what becomes of others, who must not wait
-/// as long as a lock may be waited for, which is made long.
+/// More rows than there are workers are locked from the login until the test has seen what becomes of
+/// others, who must not wait as long as a lock may be waited for, which is made long.
 #[test]
-fn i11_an_undo_of_a_held_row_keeps_no_one_waiting() {
+fn i11_undos_of_held_rows_keep_no_one_waiting() {
+    const HELD: usize = 16;
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -218,16 +219,18 @@ fn i11_an_undo_of_a_held_row_keeps_no_one_waiting() {
         let gates = &Gates::new();
         let client = &client(store, config, gates).await;
         database.add_users(&["ada"]);
-        let cookie = &new_cookie(client).await;
+        let cookies = join_all((0..HELD).map(|_| new_cookie(client))).await;
+        let permits = u32::try_from(HELD).unwrap();
         let conduct = async {
-            gates.before.add_permits(1);
-            gates.logged_in.acquire().await.unwrap().forget();
+            gates.before.add_permits(HELD);
+            let all = gates.logged_in.acquire_many(permits);
+            all.await.unwrap().forget();
             let mut holder = database.connection();
             holder.run("BEGIN; SELECT 1 FROM sessions FOR UPDATE");
-            gates.after[0].add_permits(1);
+            gates.after[0].add_permits(HELD);
             let mut slowest = Duration::ZERO;
-            // More than once, the undo finds the row held.
-            while undos.load(Ordering::SeqCst) < 3 {
+            // More than once, the undos find their rows held.
+            while undos.load(Ordering::SeqCst) < 3 * HELD {
                 let start = Instant::now();
                 assert_eq!(get(client, "/count", None).await.status, Status::Ok);
                 slowest = slowest.max(start.elapsed());
@@ -235,15 +238,20 @@ fn i11_an_undo_of_a_held_row_keeps_no_one_waiting() {
             holder.run("ROLLBACK");
             slowest
         };
-        let (_, slowest) = join(get(client, "/tab/0/ada", Some(cookie)), conduct).await;
+        let logins = cookies
+            .iter()
+            .map(|cookie| get(client, "/tab/0/ada", Some(cookie)));
+        let (_, slowest) = join(join_all(logins), conduct).await;
         assert!(
             slowest < lock_wait / 2,
             "{slowest:?}, of a lock wait of {lock_wait:?}"
         );
-        wait_for("the old cookie is good", async || {
-            get(client, "/read", Some(cookie)).await.body == "1"
-        })
-        .await;
+        for cookie in &cookies {
+            wait_for("the old cookie is good", async || {
+                get(client, "/read", Some(cookie)).await.body == "1"
+            })
+            .await;
+        }
     });
 }
 
