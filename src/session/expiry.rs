@@ -63,8 +63,12 @@ impl ExpiryPolicy {
         } else {
             self.anonymous_idle
         };
+        // To the end of the token's millisecond, so that what the same settings have stored stays.
         let begun = token_time(record.session_id)
-            .map_or(record.created_at, |issued| issued.max(record.created_at));
+            .filter(|issued| *issued > record.created_at)
+            .map_or(record.created_at, |issued| {
+                issued + TimeDelta::milliseconds(1)
+            });
         let earlier = |stored: DateTime<Utc>, from: DateTime<Utc>, by| {
             from.checked_add_signed(by)
                 .map_or(stored, |deadline| deadline.min(stored))
@@ -148,6 +152,14 @@ mod tests {
         });
         assert_eq!(renewed.expires_at, signed_in + TimeDelta::hours(3));
         assert!(renewed.absolute_expires_at - signed_in > TimeDelta::hours(11));
+        // The token's time is exact to a millisecond only.
+        let same = SessionRecord {
+            session_id: uuid_of(signed_in),
+            last_seen_at: signed_in,
+            absolute_expires_at: lax.absolute_deadline(signed_in),
+            ..stored.clone()
+        };
+        assert_eq!(lax.effective(same.clone()), same);
         // Times at the end of the calendar are no panic.
         let latest = SessionRecord {
             last_seen_at: DateTime::<Utc>::MAX_UTC,
