@@ -83,7 +83,7 @@ impl Play<'_> {
                     .any(|one| one.explains(&row.seen, now.as_ref(), *touch, window)),
                 None => match &now {
                     Some(now) => *now == row.seen,
-                    None => !row.seen.is_live(window.1),
+                    None => row.seen.is_expired(window.1),
                 },
             };
             if !is_explained {

@@ -339,7 +339,7 @@ impl Play<'_> {
             .world
             .rows
             .iter()
-            .filter(|(_, row)| !row.seen.is_live(from));
+            .filter(|(_, row)| row.seen.is_expired(from));
         let possible = |row: &Row| match swept {
             Ok(()) => vec![Possible::gone()],
             Err(_) => vec![Possible::gone(), Possible::unchanged(&row.seen)],

@@ -48,8 +48,15 @@ fn idle(is_signed_in: bool) -> TimeDelta {
 const ABSOLUTE: i64 = 180;
 
 impl Seen {
+    /// Returns whether it is served. An undone login may leave a later deadline than one who is not
+    /// signed in has.
     pub(super) fn is_live(&self, now: Time) -> bool {
-        now < self.expires_at
+        !self.is_expired(now) && now < self.last_seen_at + idle(self.user.is_some())
+    }
+
+    /// Returns whether a sweep takes it.
+    pub(super) fn is_expired(&self, now: Time) -> bool {
+        now >= self.expires_at
     }
 
     /// What the activity of a request that begins now leaves, if it is due.
