@@ -77,6 +77,16 @@ fn cut(text: &str, characters: usize) -> &str {
     }
 }
 
+/// What the tokens of a visit lead to.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// Sessions that may be served.
+    pub(crate) live: Vec<SessionRecord>,
+    /// Handles of those whose deadline has passed, as this instance sees it: another one may have
+    /// activity on its way to them, so that a logout ends them too.
+    pub(crate) expired: Vec<String>,
+}
+
 impl Core {
     /// Reads what a request brings; no database.
     pub(crate) fn visit(&self, request: &rocket::Request<'_>) -> Visit {
@@ -116,52 +126,48 @@ impl Core {
         }
     }
 
-    /// The sessions of the visit's tokens that may be served, the one with the newest token first.
+    /// The sessions of the visit's tokens, the one with the newest token first.
     ///
     /// A browser sends several tokens after the cookie's path or domain was changed, or where
     /// another host of the domain has set one: a dead one must not hide the live one.
-    pub(crate) async fn find(&self, visit: &mut Visit) -> Result<Vec<SessionRecord>, SessionError> {
+    pub(crate) async fn find(&self, visit: &mut Visit) -> Result<Found, SessionError> {
         let load = |token: &Token| self.pipeline.load(token.session_id());
         let loaded = match visit.tokens.as_slice() {
-            [] => return Ok(Vec::new()),
+            [] => return Ok(Found::default()),
             [token] => vec![load(token).await],
             tokens => join_all(tokens.iter().map(load)).await,
         };
         // The wait is over: a deadline may have passed in the meantime.
         visit.now = self.clock.now();
-        let (mut live, mut missed, mut failed) = (Vec::new(), None, None);
+        let (mut found, mut missed, mut failed) = (Found::default(), None, None);
         for (token, loaded) in visit.tokens.iter().zip(loaded) {
-            match loaded.map(|record| self.judge(token, record, visit.now)) {
-                Ok(Ok(record)) => live.push(record),
+            match loaded.map(|record| self.judge(token, record)) {
+                Ok(Ok(record)) if is_expired(&record, visit.now) => {
+                    missed = missed.or(Some(Missed::Expired));
+                    found.expired.push(record.id);
+                }
+                Ok(Ok(record)) => found.live.push(record),
                 Ok(Err(reason)) => missed = missed.or(Some(reason)),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         match (failed, missed) {
-            _ if !live.is_empty() => {}
+            _ if !found.live.is_empty() => {}
             (Some(error), _) => return Err(error),
             (None, Some(reason)) => self.monitor.metrics.missed(reason),
             (None, None) => {}
         }
-        live.sort_by_key(|record| Reverse(record.session_id));
-        Ok(live)
+        let newest_first = |record: &SessionRecord| Reverse(record.session_id);
+        found.live.sort_by_key(newest_first);
+        Ok(found)
     }
 
-    /// The row with its effective deadlines if it may be served to the holder of `token`.
-    fn judge(
-        &self,
-        token: &Token,
-        record: Option<SessionRecord>,
-        now: DateTime<Utc>,
-    ) -> Result<SessionRecord, Missed> {
+    /// The row with its effective deadlines if it is of the holder of `token`.
+    fn judge(&self, token: &Token, record: Option<SessionRecord>) -> Result<SessionRecord, Missed> {
         let record = record.ok_or(Missed::Gone)?;
         if !record.token_hash.matches(&token.hash()) {
             return Err(Missed::Forged);
         }
-        let record = self.expiry.effective(record);
-        if is_expired(&record, now) {
-            return Err(Missed::Expired);
-        }
-        Ok(record)
+        Ok(self.expiry.effective(record))
     }
 }

@@ -58,7 +58,7 @@ rocket::tokio::task_local! {
 pub(crate) struct Inner<D> {
     pub(super) core: Arc<Core>,
     pub(super) visit: Visit,
-    /// Handles of further live sessions whose tokens the request brought.
+    /// Handles of further sessions whose tokens the request brought, live or expired.
     pub(super) others: Vec<String>,
     /// Why the visitor's data could not be decoded, where that is an error.
     pub(super) undecodable: Option<SessionError>,

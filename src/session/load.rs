@@ -46,7 +46,8 @@ impl<D> Slot<D> {
 impl<D: TypedData> Inner<D> {
     async fn load(core: Arc<Core>, request: &Request<'_>) -> Result<Arc<Self>, SessionError> {
         let mut visit = core.visit(request);
-        let mut live = core.find(&mut visit).await?.into_iter();
+        let found = core.find(&mut visit).await?;
+        let mut live = found.live.into_iter();
         let record = live.next();
         let mut undecodable_error = None;
         let state = match record {
@@ -72,7 +73,7 @@ impl<D: TypedData> Inner<D> {
         Ok(Arc::new(Self {
             core,
             visit,
-            others: live.map(|record| record.id).collect(),
+            others: live.map(|record| record.id).chain(found.expired).collect(),
             undecodable: undecodable_error,
             is_data_missed: AtomicBool::new(false),
             turn: AsyncMutex::new(()),

@@ -155,6 +155,22 @@ on_each_database! {
         });
     }
 
+    /// Another instance may have activity on its way that prolongs it.
+    fn i2_a_logout_ends_a_session_that_has_just_expired(database: &Database) {
+        run(async {
+            let (rocket, clock) = rocket(database.store(), SessionConfig::default());
+            let client = &Client::untracked(rocket).await.unwrap();
+            for path in ["/destroy", "/logout"] {
+                let cookie = &new_cookie(client).await;
+                clock.advance(TimeDelta::hours(24));
+                assert_eq!(get(client, "/read", Some(cookie)).await.body, "0");
+                let rows = database.sessions();
+                assert_eq!(get(client, path, Some(cookie)).await.status, Status::Ok);
+                assert_eq!(database.sessions(), rows - 1, "{path}");
+            }
+        });
+    }
+
     fn i4_activity_is_recorded_only_when_due(database: &Database) {
         let (client, clock) = application(database, "touch_interval = '5m'");
         let mut visitor = Visitor::new(&client);
