@@ -18,6 +18,7 @@ mod command_line;
 mod command_line_users;
 mod connecting;
 mod connections;
+mod deploy;
 mod failover;
 mod held_rows;
 mod i10_sweep;

@@ -16,8 +16,8 @@ fn openssl(folder: &Path, arguments: &str) -> Option<()> {
     Some(())
 }
 
-/// A root, and a certificate of it for 127.0.0.1.
-fn certificates(folder: &Path) -> Option<()> {
+/// A root, and a certificate of it for 127.0.0.1; `None` where there is no openssl.
+pub(crate) fn certificates(folder: &Path) -> Option<()> {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(
         folder,

@@ -50,16 +50,21 @@ impl Chromium {
 
     /// A browser that has never been anywhere, to visit `server`.
     pub(crate) fn open(&self, server: &Server) -> Tab {
-        self.start(server, json!({}))
+        self.start(server.url(), json!({}))
+    }
+
+    /// A browser for the site at this origin, whose certificate may be of our own making.
+    pub(crate) fn open_at(&self, site: &str) -> Tab {
+        self.start(site, json!({}))
     }
 
     /// The same, with JavaScript switched off.
     pub(crate) fn open_without_javascript(&self, server: &Server) -> Tab {
         let off = json!({"profile.managed_default_content_settings.javascript": 2});
-        self.start(server, off)
+        self.start(server.url(), off)
     }
 
-    fn start(&self, server: &Server, preferences: Value) -> Tab {
+    fn start(&self, site: &str, preferences: Value) -> Tab {
         let options = json!({
             "args": [
                 "--headless",
@@ -79,6 +84,7 @@ impl Chromium {
             "prefs": preferences,
         });
         let capabilities = json!({
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
             "timeouts": {"pageLoad": PATIENCE.as_millis(), "script": PATIENCE.as_millis()},
@@ -86,6 +92,6 @@ impl Chromium {
         let Value::Object(capabilities) = capabilities else {
             unreachable!("written as an object")
         };
-        Tab::new(&self.url, capabilities, server)
+        Tab::new(&self.url, capabilities, site)
     }
 }

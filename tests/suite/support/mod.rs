@@ -11,6 +11,7 @@ pub(crate) mod hooked;
 pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod memory;
+pub(crate) mod nginx;
 pub(crate) mod proxy;
 pub(crate) mod server;
 mod tab;

@@ -31,7 +31,7 @@ pub(crate) struct Tab {
 }
 
 impl Tab {
-    pub(super) fn new(driver: &str, capabilities: Capabilities, server: &Server) -> Self {
+    pub(super) fn new(driver: &str, capabilities: Capabilities, site: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let (client, id) = runtime.block_on(async {
             let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -44,7 +44,7 @@ impl Tab {
             runtime,
             client,
             driver: format!("{driver}/session/{id}"),
-            site: server.url().to_owned(),
+            site: site.to_owned(),
         }
     }
 
