@@ -43,6 +43,8 @@ pub enum Event {
     UserPromoted,
     /// A user is no administrator any more.
     UserDemoted,
+    /// Expired sessions were deleted.
+    Swept,
 }
 
 impl Event {
@@ -62,6 +64,7 @@ impl Event {
             Self::UserEnabled => "user_enabled",
             Self::UserPromoted => "user_promoted",
             Self::UserDemoted => "user_demoted",
+            Self::Swept => "swept",
         }
     }
 }

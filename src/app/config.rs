@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rocket::figment::Figment;
-use rocket::serde::Deserialize;
+use rocket::serde::{Deserialize, Serialize};
 
 use crate::{Origin, SetupError, describe_figment};
 
@@ -15,7 +15,7 @@ const SECTION: &str = "app";
 const MAX_GUESSES: u32 = 10_000;
 
 /// Settings of the application. Durations are written as in `"30s"` or `"10m"`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", deny_unknown_fields, default)]
 pub struct AppConfig {
     /// Origins that may send unsafe requests, beside the request's own host. Default none.

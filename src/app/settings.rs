@@ -32,13 +32,26 @@ impl Settings {
     /// # Errors
     /// When one of them cannot be used: says which, and what is allowed.
     pub fn from_env() -> Result<Self, SetupError> {
+        Self::read(SessionKeys::from_env)
+    }
+
+    /// Reads and checks all settings as [`from_env`](Self::from_env) does, and makes no file. Where
+    /// a start would make a secret, `keys` is one that is kept nowhere.
+    ///
+    /// # Errors
+    /// As for `from_env`.
+    pub fn inspect() -> Result<Self, SetupError> {
+        Self::read(SessionKeys::inspect)
+    }
+
+    fn read(keys: fn(bool) -> Result<SessionKeys, SetupError>) -> Result<Self, SetupError> {
         let figment = figment();
         rocket_config(&figment)?;
         Ok(Self {
             sessions: SessionConfig::from_figment(&figment)?,
             app: AppConfig::from_figment(&figment)?,
             database_url: database_url_from_env()?,
-            keys: SessionKeys::from_env(figment.profile() == Config::DEBUG_PROFILE)?,
+            keys: keys(figment.profile() == Config::DEBUG_PROFILE)?,
             admin_token: AdminToken::from_env(),
             figment,
         })

@@ -15,8 +15,8 @@ use super::guesses::{At, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
 use super::username;
 use crate::{
-    ActingSession, Clock, PasswordChange, SessionAdmin, SessionError, StoreError, UserChange,
-    UserRecord, UserStore,
+    ActingSession, Clock, LastAdmin, PasswordChange, SessionAdmin, SessionError, StoreError,
+    UserChange, UserRecord, UserStore,
 };
 
 pub(super) struct Users {
@@ -192,7 +192,7 @@ impl Users {
     /// Deletes a user with all sessions, and returns their handles.
     ///
     /// # Errors
-    /// When the session that asks has ended (409).
+    /// When the session that asks has ended, or the user is the last administrator (409).
     pub(super) async fn delete(
         &self,
         user_id: &str,
@@ -200,7 +200,7 @@ impl Users {
     ) -> Result<Vec<String>, ApiError> {
         let id = user_id.to_owned();
         done(
-            self.run(move |store| store.delete_user(&id, Some(by)))
+            self.run(move |store| store.delete_user(&id, Some(by), LastAdmin::Keep))
                 .await?,
         )
     }
@@ -249,6 +249,7 @@ fn done(change: UserChange) -> Result<Vec<String>, ApiError> {
         UserChange::Done(ended) => Ok(ended),
         UserChange::NoUser => Err(ApiError::wrong_credentials()),
         UserChange::SessionEnded => Err(SessionError::Ended.into()),
+        UserChange::LastAdmin => Err(last_administrator()),
     }
 }
 
@@ -256,6 +257,12 @@ fn done(change: UserChange) -> Result<Vec<String>, ApiError> {
 fn limited(trail: Trail, session: Option<&str>, wait: Duration) -> ApiError {
     trail.event(Event::LoginLimited).session(session).write();
     ApiError::too_many_attempts(wait)
+}
+
+fn last_administrator() -> ApiError {
+    let message = "this is the only administrator's account: make somebody else an administrator \
+                   before you delete it";
+    ApiError::new(Status::Conflict, "last_administrator", message)
 }
 
 fn taken(username: &str) -> ApiError {

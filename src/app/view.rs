@@ -176,6 +176,19 @@ pub struct UserList {
     users: Vec<AdminUserView>,
 }
 
+/// `{"user": …}`.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub struct UserDetail {
+    user: AdminUserView,
+}
+
+impl From<UserRecord> for UserDetail {
+    fn from(user: UserRecord) -> Self {
+        Self { user: user.into() }
+    }
+}
+
 /// A user as an administrator sees it: all but the password's hash.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]

@@ -1,11 +1,28 @@
 //! The database that a command works on, and `migrate`.
 
+use std::time::Duration;
+
+use clap::Args;
 use rocket::figment::Figment;
+use rocket::serde::json::json;
 use rocket_diesel_sessions::{
-    DatabaseUrl, DieselStore, SessionConfig, SetupError, database_url_from_env,
+    DatabaseUrl, DieselStore, SessionConfig, SetupError, StoreError, database_url_from_env,
 };
 
+use super::output::say_json;
 use super::{Failure, say};
+
+/// How long a command waits for the database where `--wait` is not given.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What a command does to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It reads: no file is made, no migration is run, nothing is changed.
+    Read,
+    /// It writes: with `auto_migrate`, the schema is brought up to date first.
+    Write,
+}
 
 /// A database whose schema is up to date.
 pub(super) struct Database {
@@ -14,22 +31,69 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the database of the settings, which has to be there.
-    pub(super) fn open(figment: &Figment) -> Result<Self, Failure> {
-        let url = database_url_from_env()?;
-        let store = SessionConfig::from_figment(figment)?.connect_existing(&url)?;
-        let pending = store.pending_migrations()?;
-        if pending.is_empty() {
-            return Ok(Self { url, store });
-        }
-        let database = url.to_string();
-        Err(SetupError::PendingMigrations { database, pending }.into())
+    /// Opens the database of the settings.
+    pub(super) fn open(
+        figment: &Figment,
+        wait: Option<Duration>,
+        access: Access,
+    ) -> Result<Self, Failure> {
+        let (config, url) = settings(figment, wait)?;
+        let store = match access {
+            Access::Read => config.open_to_read(&url),
+            Access::Write => config.open_to_write(&url),
+        };
+        let store = store.map_err(|error| in_vain(error, config.startup_timeout))?;
+        Ok(Self { url, store })
     }
 }
 
-pub(super) fn migrate(figment: &Figment) -> Result<(), Failure> {
-    let url = database_url_from_env()?;
-    let versions = SessionConfig::from_figment(figment)?.migrate(&url)?;
+fn settings(
+    figment: &Figment,
+    wait: Option<Duration>,
+) -> Result<(SessionConfig, DatabaseUrl), SetupError> {
+    let config = SessionConfig {
+        startup_timeout: wait.unwrap_or(WAIT),
+        ..SessionConfig::from_figment(figment)?
+    };
+    Ok((config, database_url_from_env()?))
+}
+
+/// Says how long a database was waited for that did not come.
+fn in_vain(error: SetupError, waited: Duration) -> Failure {
+    match error {
+        SetupError::Store(
+            error @ (StoreError::Connect {
+                permanent: false, ..
+            }
+            | StoreError::Busy { .. }),
+        ) => format!(
+            "{error} (waited {} for the database; --wait waits longer)",
+            humantime::format_duration(waited)
+        )
+        .into(),
+        other => other.into(),
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Migrate {
+    /// For programs: `{"migrations": […]}`, those that were run.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn migrate(
+    arguments: &Migrate,
+    figment: &Figment,
+    wait: Option<Duration>,
+) -> Result<(), Failure> {
+    let (config, url) = settings(figment, wait)?;
+    let versions = config
+        .migrate(&url)
+        .map_err(|error| in_vain(error.into(), config.startup_timeout))?;
+    if arguments.json {
+        return say_json(&json!({"migrations": versions}));
+    }
     if versions.is_empty() {
         say(format_args!("{url} is up to date"))?;
     }

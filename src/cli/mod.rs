@@ -1,10 +1,16 @@
 //! The command line: which commands there are, and how each ends.
 //!
-//! Exit code 0 is done, 1 a failure that one line on standard error names, 2 wrong usage.
+//! Exit code 0 is done, 1 a failure that a line on standard error names, 2 wrong usage.
 
 mod ask;
+mod completions;
+mod config;
 mod database;
+mod healthcheck;
+mod help;
 mod output;
+mod parse;
+mod revoke;
 mod serve;
 mod sessions;
 mod stats;
@@ -13,13 +19,14 @@ mod table;
 mod users;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rocket_diesel_sessions::SessionKeys;
 use rocket_diesel_sessions::app::logging::LogFormat;
 use rocket_diesel_sessions::app::{self};
 
-use database::Database;
+use database::{Access, Database};
 use output::say;
 use table::printable_lines;
 
@@ -27,10 +34,14 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Sessions for the web, kept in SQLite or PostgreSQL.
 ///
-/// Settings are read from the environment, a file `.env`, and Rocket.toml: see the README.
+/// Settings are read from the environment, a file `.env`, and Rocket.toml.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = help::TOP)]
 struct Cli {
+    /// How long to wait for the database, such as 10s or 1m [default: 5s, for serve
+    /// `startup_timeout`].
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse::wait)]
+    wait: Option<Duration>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -38,27 +49,40 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serves the application (the default).
-    Serve,
+    Serve(serve::Arguments),
     /// Brings the database's schema up to date.
-    Migrate,
+    Migrate(database::Migrate),
     /// Deletes expired sessions once, as the server does every hour.
-    Sweep,
+    Sweep(sweep::Arguments),
     /// Lists, shows and ends sessions.
     #[command(subcommand)]
     Sessions(sessions::Command),
-    /// Lists, adds and changes users.
+    /// Lists, adds, changes and deletes users.
     #[command(subcommand)]
     Users(users::Command),
-    /// Tells how many sessions there are, and how they were used by the hour.
+    /// Reports how many sessions there are, and how they were used by the hour.
     Stats(stats::Arguments),
+    /// Checks the settings.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Asks the server of the settings whether it is ready: exit code 0 or 1, for containers.
+    Healthcheck(healthcheck::Arguments),
     /// Prints a fresh secret, fit for `SESSION_SECRET` and `SESSION_ADMIN_TOKEN`.
     Secret,
+    /// Prints completions for a shell.
+    Completions(completions::Arguments),
+}
+
+/// The command line with all of its help.
+fn command() -> clap::Command {
+    help::complete(Cli::command())
 }
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli.command.unwrap_or(Command::Serve)) {
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has seen enough, as `head` does.
         Err(failure) if output::is_closed(&*failure) => ExitCode::SUCCESS,
@@ -72,24 +96,32 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
-    if let Command::Secret = command {
-        return say(SessionKeys::generate_secret()?);
+fn run(cli: Cli) -> Result<(), Failure> {
+    let (wait, command) = (cli.wait, cli.command);
+    let command = command.unwrap_or_else(|| Command::Serve(serve::Arguments::default()));
+    match &command {
+        Command::Secret => return say(SessionKeys::generate_secret()?),
+        Command::Completions(arguments) => return completions::run(arguments),
+        _ => {}
     }
+    let environment = config::Environment::now();
     read_env_file()?;
     let figment = app::figment();
     app::logging::init(
         app::rocket_config(&figment)?.log_level,
         LogFormat::from_env()?,
     );
+    let open = |access: Access| Database::open(&figment, wait, access);
     match command {
-        Command::Serve => serve::run(),
-        Command::Migrate => database::migrate(&figment),
-        Command::Sweep => sweep::run(&Database::open(&figment)?),
-        Command::Sessions(command) => sessions::run(command, &Database::open(&figment)?),
-        Command::Users(command) => users::run(command, &Database::open(&figment)?),
-        Command::Stats(arguments) => stats::run(&arguments, &Database::open(&figment)?),
-        Command::Secret => Ok(()),
+        Command::Serve(arguments) => serve::run(&arguments, wait),
+        Command::Migrate(arguments) => database::migrate(&arguments, &figment, wait),
+        Command::Sweep(arguments) => sweep::run(&arguments, &open(arguments.access())?),
+        Command::Sessions(command) => sessions::run(&command, &open(command.access())?),
+        Command::Users(command) => users::run(&command, &open(command.access())?),
+        Command::Stats(arguments) => stats::run(&arguments, &open(Access::Read)?),
+        Command::Config(command) => config::run(&command, &environment),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments, figment),
+        Command::Secret | Command::Completions(_) => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use rocket::serde::Serialize;
+use rocket_diesel_sessions::app::audit::{Entry, Event};
 
 use super::Failure;
 use super::table::is_printable;
@@ -18,6 +19,12 @@ pub(super) fn say(text: impl Display) -> Result<(), Failure> {
 pub(super) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
     let json = rocket::serde::json::to_pretty_string(value)?;
     say(ascii_controls(&json))
+}
+
+/// Writes a line of the audit log: what a command did, to which user, and to which session.
+pub(super) fn audit(event: Event, user_id: Option<&str>, session: Option<&str>) {
+    let entry = Entry::new(event).user(user_id).session(session);
+    entry.by("command_line").write();
 }
 
 /// Whether a failure is that nobody reads our output any more.
@@ -44,7 +51,7 @@ fn ascii_controls(json: &str) -> String {
 }
 
 /// As in "1 session" and "2 sessions".
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(super) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

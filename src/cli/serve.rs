@@ -1,15 +1,55 @@
 //! `serve`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Args;
 use rocket::error::ErrorKind;
+use rocket::figment::Figment;
+use rocket::figment::providers::Serialized;
 use rocket_diesel_sessions::SystemClock;
 use rocket_diesel_sessions::app::{self, Settings};
 
 use super::Failure;
 
-pub(super) fn run() -> Result<(), Failure> {
-    let settings = Settings::from_env()?;
+#[derive(Args, Default)]
+#[command(after_help = "Example:\n  rocket_diesel_sessions serve --address 0.0.0.0 --port 9000")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    listener: Listener,
+}
+
+/// Where a server listens, in place of what the settings say.
+#[derive(Args, Default)]
+pub(super) struct Listener {
+    /// The address of the server, in place of `ROCKET_ADDRESS`.
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// The port of the server, in place of `ROCKET_PORT`.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+impl Listener {
+    /// The settings with what was given in place of theirs.
+    pub(super) fn over(&self, mut figment: Figment) -> Figment {
+        if let Some(address) = self.address {
+            figment = figment.merge(Serialized::global("address", address));
+        }
+        if let Some(port) = self.port {
+            figment = figment.merge(Serialized::global("port", port));
+        }
+        figment
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), Failure> {
+    let mut settings = Settings::from_env()?;
+    settings.figment = arguments.listener.over(settings.figment);
+    if let Some(wait) = wait {
+        settings.sessions.startup_timeout = wait;
+    }
     let store = Arc::new(settings.sessions.open_store(&settings.database_url)?);
     let rocket = app::rocket(settings, store, Arc::new(SystemClock));
     match rocket::execute(rocket.launch()) {
@@ -17,7 +57,7 @@ pub(super) fn run() -> Result<(), Failure> {
         Err(error) => Err(match error.kind() {
             ErrorKind::Bind(reason) => format!(
                 "cannot listen on the address and port of the configuration \
-                 (ROCKET_ADDRESS, ROCKET_PORT): {reason}"
+                 (--address, ROCKET_ADDRESS, --port, ROCKET_PORT): {reason}"
             ),
             kind => kind.to_string(),
         }

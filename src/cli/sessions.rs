@@ -1,6 +1,8 @@
-//! `sessions list | show | revoke | clear`.
+//! `sessions list | show`; `revoke` and `clear` have a file of their own.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -8,16 +10,15 @@ use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket_diesel_sessions::app::device;
 use rocket_diesel_sessions::app::view::{SessionDetail, SessionList};
 use rocket_diesel_sessions::{
-    Clock, DieselStore, EndReason, ListSessions, Revocation, RevokeScope, SessionPage,
-    SessionRecord, SessionStore, StoreError, SystemClock, UserStore, clear_all,
+    Clock, DieselStore, ListSessions, SessionFilter, SessionPage, SessionRecord, SessionStore,
+    StoreError, SystemClock, UserStore,
 };
 use uuid::Uuid;
 
-use super::database::Database;
-use super::output::{count, say_json};
-use super::stats::note_ended;
-use super::table::{Table, date, distance, or_dash, printable, printable_lines};
-use super::{Failure, ask, say, users};
+use super::database::{Access, Database};
+use super::output::say_json;
+use super::table::{Table, date, distance, or_dash, printable_lines};
+use super::{Failure, parse, revoke, say, users};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -32,69 +33,87 @@ pub(super) enum Command {
         json: bool,
     },
     /// Ends sessions at once: some by their handles, or all of a user.
-    Revoke {
-        /// Public handles of sessions.
-        #[arg(required_unless_present = "user", conflicts_with = "user")]
-        handles: Vec<String>,
-        /// All sessions of this user, by name or id.
-        #[arg(long, value_name = "NAME")]
-        user: Option<String>,
-    },
+    Revoke(revoke::Revoke),
     /// Ends every session that there is: everybody is signed out.
-    Clear {
-        /// Does not ask first.
-        #[arg(long)]
-        yes: bool,
-    },
+    Clear(revoke::Clear),
+}
+
+impl Command {
+    pub(super) fn access(&self) -> Access {
+        match self {
+            Self::List(_) | Self::Show { .. } => Access::Read,
+            Self::Revoke(arguments) => arguments.access(),
+            Self::Clear(arguments) => arguments.access(),
+        }
+    }
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  rocket_diesel_sessions sessions list --user ada
+  rocket_diesel_sessions sessions list --anonymous --idle 12h
+  rocket_diesel_sessions sessions list --ip 203.0.113.7 --json")]
 pub(super) struct List {
     /// Only sessions of this user, by name or id.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "anonymous")]
     user: Option<String>,
+    /// Only sessions that were last used from this address.
+    #[arg(long)]
+    ip: Option<IpAddr>,
+    /// Only sessions of visitors who are not signed in.
+    #[arg(long)]
+    anonymous: bool,
+    /// Only sessions that have not been used for this long, such as 30m or 12h.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    idle: Option<Duration>,
     /// How many at most, 1 to 1000.
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Goes on where an earlier list has ended: its `next`.
-    #[arg(long, value_name = "CURSOR", value_parser = cursor)]
+    #[arg(long, value_name = "CURSOR", value_parser = parse::cursor)]
     after: Option<Uuid>,
     /// For programs: as the HTTP API answers.
     #[arg(long)]
     json: bool,
 }
 
-fn cursor(cursor: &str) -> Result<Uuid, String> {
-    Uuid::try_parse(cursor)
-        .ok()
-        .filter(|uuid| uuid.get_version_num() == 7)
-        .ok_or_else(|| "it is not the `next` of an earlier list".to_owned())
+impl List {
+    fn filter(&self, now: DateTime<Utc>) -> SessionFilter {
+        // Longer than there have been dates: no session was used before that.
+        let ago = |idle| now.checked_sub_signed(chrono::TimeDelta::from_std(idle).ok()?);
+        SessionFilter {
+            ip: self.ip,
+            anonymous: self.anonymous,
+            unused_since: self
+                .idle
+                .map(|idle| ago(idle).unwrap_or(DateTime::UNIX_EPOCH)),
+        }
+    }
 }
 
-pub(super) fn run(command: Command, database: &Database) -> Result<(), Failure> {
+pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure> {
     let (store, now) = (&database.store, SystemClock.now());
     match command {
-        Command::List(arguments) => list(&arguments, store, now),
-        Command::Show { handle, json } => show(&handle, json, store, now),
-        Command::Revoke {
-            user: Some(name), ..
-        } => revoke_all_of(&name, store),
-        Command::Revoke { handles, .. } => revoke(&handles, store),
-        Command::Clear { yes } => clear(yes, database, now),
+        Command::List(arguments) => list(arguments, store, now),
+        Command::Show { handle, json } => show(handle, *json, store, now),
+        Command::Revoke(arguments) => revoke::revoke(arguments, store),
+        Command::Clear(arguments) => revoke::clear(arguments, database, now),
     }
 }
 
 fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
     let user = arguments.user.as_deref();
     let user = user.map(|name| users::find(store, name)).transpose()?;
-    let mut sessions = store.list(&ListSessions {
+    let query = ListSessions {
         now,
         after: arguments.after,
         user_id: user.map(|user| user.id),
         // One more, to know whether there is a next page.
         limit: arguments.limit + 1,
-    })?;
+    };
+    let mut sessions = store.list_filtered(&query, &arguments.filter(now))?;
     let limit = arguments.limit as usize;
     let more = sessions.len() > limit;
     sessions.truncate(limit);
@@ -139,9 +158,9 @@ fn names(
 }
 
 fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
-    let session = store
-        .find(handle)?
-        .ok_or_else(|| no_such(&[handle.to_owned()]))?;
+    let session = store.find(handle)?.ok_or_else(|| {
+        format!("there is no session with the handle {handle}; `sessions list` shows them")
+    })?;
     if json {
         return say_json(&SessionDetail::from(session));
     }
@@ -171,64 +190,4 @@ fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Re
 fn pretty(data: &str) -> String {
     let json = from_str::<Value>(data).and_then(|value| to_pretty_string(&value));
     printable_lines(&json.unwrap_or_else(|_| data.to_owned()))
-}
-
-fn revoke(handles: &[String], store: &DieselStore) -> Result<(), Failure> {
-    let ended = store.delete(handles)?;
-    note_ended(store, EndReason::Revoked, ended.len());
-    for handle in &ended {
-        say(format_args!("ended {handle}"))?;
-    }
-    let missing: Vec<String> = handles
-        .iter()
-        .filter(|handle| !ended.contains(handle))
-        .cloned()
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(no_such(&missing))
-}
-
-fn revoke_all_of(name: &str, store: &DieselStore) -> Result<(), Failure> {
-    let user = users::find(store, name)?;
-    let revocation = Revocation {
-        user_id: user.id,
-        scope: RevokeScope::All,
-        by: None,
-    };
-    let ended = store.revoke(&revocation)?.unwrap_or_default().len();
-    note_ended(store, EndReason::Revoked, ended);
-    say(format_args!(
-        "ended {} of {}",
-        count(ended, "session"),
-        printable(&user.username)
-    ))
-}
-
-fn no_such(handles: &[String]) -> Failure {
-    format!(
-        "there is no session with the handle {}; `sessions list` shows them",
-        handles.join(" or ")
-    )
-    .into()
-}
-
-fn clear(yes: bool, database: &Database, now: DateTime<Utc>) -> Result<(), Failure> {
-    let Database { url, store } = database;
-    let question = format!("End all sessions in {url}? Everybody is signed out.");
-    let otherwise = "this ends all sessions and cannot be undone: give --yes to do it";
-    if !yes && !ask::agrees(&question, otherwise)? {
-        return Err("not confirmed; nothing was changed".into());
-    }
-    let mut ended = 0;
-    let cleared = clear_all(store, now, |batch| {
-        ended += batch.len();
-        note_ended(store, EndReason::Cleared, batch.len());
-    });
-    let ended = count(ended, "session");
-    match cleared {
-        Ok(()) => say(format_args!("{url}: ended {ended}")),
-        Err(error) => Err(format!("{error} ({ended} ended before that)").into()),
-    }
 }

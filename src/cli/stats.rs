@@ -13,13 +13,18 @@ use super::database::Database;
 use super::output::{say, say_json};
 use super::table::Table;
 
-/// How many of the next expiries are told.
+/// How many of the next expiries are reported.
 const NEXT_EXPIRIES: u32 = 10;
 
 /// What is counted where all of it takes too long.
 const COUNTED_IN_TIME: u32 = 10_000;
 
 #[derive(Args)]
+#[command(after_help = "\
+PEAK is the most sessions that were live at a time in the hour, USERS how many users were seen in it.
+
+Example:
+  rocket_diesel_sessions stats --hours 168 --json")]
 pub(super) struct Arguments {
     /// Hours to look back, this one among them.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=2160))]
@@ -68,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
     let reasons = EndReason::ALL.map(|reason| reason.name().to_uppercase());
     let mut header = vec!["HOUR (UTC)", "CREATED"];
     header.extend(reasons.iter().map(String::as_str));
-    header.extend(["MOST LIVE", "USERS"]);
+    header.extend(["PEAK", "USERS"]);
     let mut table = Table::of_rows(&header, 1);
     for hour in stats.hours {
         let [logout, revoked, replaced, expired, cleared] = hour.ended.map(|n| n.to_string());

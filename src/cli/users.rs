@@ -1,79 +1,78 @@
-//! `users list | add | promote | demote | disable | enable | password`.
+//! `users list | show`; what changes users has a file of its own.
+
+mod changes;
 
 use chrono::{DateTime, Utc};
-use clap::Subcommand;
-use rocket_diesel_sessions::app::accounts::{fold_username, hash_password, new_user};
-use rocket_diesel_sessions::app::view::UserList;
-use rocket_diesel_sessions::{
-    Clock, DieselStore, EndReason, PasswordChange, SystemClock, UserChange, UserRecord, UserStore,
-};
+use clap::{Args, Subcommand};
+use rocket::serde::Serialize;
+use rocket_diesel_sessions::app::accounts::fold_username;
+use rocket_diesel_sessions::app::view::{UserDetail, UserList};
+use rocket_diesel_sessions::{Clock, DieselStore, SystemClock, UserRecord, UserStore};
 
-use super::database::Database;
-use super::output::{count, say_json};
-use super::stats::note_ended;
-use super::table::{Table, printable};
-use super::{Failure, ask, say};
+use super::database::{Access, Database};
+use super::output::say_json;
+use super::table::{Table, date, or_dash};
+use super::{Failure, say};
 
 /// Users of one query of a list.
 const PAGE: u32 = 1000;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Lists all users, by name.
-    List {
+    /// Lists users, by name.
+    List(List),
+    /// Shows all that is kept of a user, but the hash of the password.
+    Show {
+        /// The user, by name or id.
+        name: String,
         /// For programs: field names as in the HTTP API.
         #[arg(long)]
         json: bool,
     },
-    /// Adds a user. The password is asked for, or is the first line of standard input where that
-    /// is no terminal.
-    Add {
-        /// The new name.
-        name: String,
-        /// Makes the user an administrator.
-        #[arg(long)]
-        admin: bool,
-    },
-    /// Makes a user an administrator.
-    Promote {
-        /// The user, by name or id.
-        name: String,
-        /// The reverse, as `demote`.
-        #[arg(long)]
-        revoke: bool,
-    },
-    /// Makes an administrator a plain user.
-    Demote {
-        /// The user, by name or id.
-        name: String,
-    },
-    /// Keeps a user from signing in, and ends all of the user's sessions.
-    Disable {
-        /// The user, by name or id.
-        name: String,
-    },
-    /// Lets a user sign in again who was disabled.
-    Enable {
-        /// The user, by name or id.
-        name: String,
-    },
-    /// Gives a user a new password, asked for as by `add`, and ends all of the user's sessions.
-    Password {
-        /// The user, by name or id.
-        name: String,
-    },
+    #[command(flatten)]
+    Change(changes::Command),
 }
 
-pub(super) fn run(command: Command, database: &Database) -> Result<(), Failure> {
+impl Command {
+    pub(super) fn access(&self) -> Access {
+        match self {
+            Self::List(_) | Self::Show { .. } => Access::Read,
+            Self::Change(_) => Access::Write,
+        }
+    }
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+SINCE is the day on which the user was added, DISABLED the one on which the user was disabled.
+
+Examples:
+  rocket_diesel_sessions users list --admins
+  rocket_diesel_sessions users list --disabled --json")]
+pub(super) struct List {
+    /// Only administrators.
+    #[arg(long)]
+    admins: bool,
+    /// Only users who are disabled.
+    #[arg(long)]
+    disabled: bool,
+    /// For programs: field names as in the HTTP API.
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    fn keeps(&self, user: &UserRecord) -> bool {
+        (!self.admins || user.is_admin) && (!self.disabled || user.disabled_at.is_some())
+    }
+}
+
+pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure> {
     let (store, now) = (&database.store, SystemClock.now());
     match command {
-        Command::List { json } => list(json, store),
-        Command::Add { name, admin } => add(&name, admin, store, now),
-        Command::Promote { name, revoke } => set_admin(&name, !revoke, store, now),
-        Command::Demote { name } => set_admin(&name, false, store, now),
-        Command::Disable { name } => disable(&name, store, now),
-        Command::Enable { name } => enable(&name, store, now),
-        Command::Password { name } => change_password(&name, store, now),
+        Command::List(arguments) => list(arguments, store),
+        Command::Show { name, json } => show(name, *json, store, now),
+        Command::Change(command) => changes::run(command, store, now),
     }
 }
 
@@ -102,135 +101,85 @@ pub(super) fn find(store: &DieselStore, name_or_id: &str) -> Result<UserRecord, 
     }
 }
 
-fn list(json: bool, store: &DieselStore) -> Result<(), Failure> {
+fn list(arguments: &List, store: &DieselStore) -> Result<(), Failure> {
     let mut users: Vec<UserRecord> = Vec::new();
+    let mut after: Option<String> = None;
     loop {
-        let after = users.last().map(|user| user.username.clone());
         let page = store.list_users(after.as_deref(), PAGE)?;
-        if page.is_empty() {
+        let Some(last) = page.last() else {
             break;
-        }
-        users.extend(page);
+        };
+        after = Some(last.username.clone());
+        users.extend(page.into_iter().filter(|user| arguments.keeps(user)));
     }
-    if json {
+    if arguments.json {
         return say_json(&users.into_iter().collect::<UserList>());
     }
     if users.is_empty() {
-        return say("no users; `users add NAME` adds one");
+        return say(if after.is_some() {
+            "no such users"
+        } else {
+            "no users; `users add NAME` adds one"
+        });
     }
-    let mut table = Table::of_rows(&["NAME", "ID", "ROLE", "STATE", "SINCE"], 2);
+    let header = ["NAME", "ID", "ROLE", "STATE", "SINCE", "DISABLED"];
+    let mut table = Table::of_rows(&header, 2);
     for user in users {
-        let role = if user.is_admin { "admin" } else { "user" };
-        let (state, since) = match user.disabled_at {
-            Some(since) => ("disabled", since),
-            None => ("active", user.created_at),
-        };
+        let (role, state) = (role(&user), state(&user));
         table.row([
             user.username,
             user.id,
             role.to_owned(),
             state.to_owned(),
-            since.format("%Y-%m-%d").to_string(),
+            day(user.created_at),
+            or_dash(user.disabled_at.map(day)),
         ]);
     }
     say(table)
 }
 
-fn add(name: &str, admin: bool, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
-    let name = fold_username(name)?;
-    let taken = || Failure::from(format!("username: {name:?} is taken"));
-    // Before a password is asked for in vain.
-    if store.user_by_name(&name)?.is_some() {
-        return Err(taken());
-    }
-    let hash = hash_password(&ask::new_password(&name)?)?;
-    let user = UserRecord {
-        is_admin: admin,
-        ..new_user(name.clone(), hash, now)
-    };
-    if !store.add_user(&user)? {
-        return Err(taken());
-    }
-    let role = if admin { "administrator" } else { "user" };
-    say(format_args!("added the {role} {name}, id {}", user.id))
+fn role(user: &UserRecord) -> &'static str {
+    if user.is_admin { "admin" } else { "user" }
 }
 
-fn set_admin(
-    name: &str,
-    is_admin: bool,
-    store: &DieselStore,
-    now: DateTime<Utc>,
-) -> Result<(), Failure> {
+fn state(user: &UserRecord) -> &'static str {
+    match user.disabled_at {
+        Some(_) => "disabled",
+        None => "active",
+    }
+}
+
+fn day(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d").to_string()
+}
+
+/// `{"user": …, "sessions": how many are live}`.
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde")]
+struct Shown {
+    #[serde(flatten)]
+    user: UserDetail,
+    sessions: u64,
+}
+
+fn show(name: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
     let user = find(store, name)?;
-    let name = printable(&user.username);
-    let role = if is_admin {
-        "an administrator"
-    } else {
-        "no administrator"
-    };
-    if user.is_admin == is_admin {
-        return say(format_args!("{name} is {role} already"));
+    let sessions = store.count_of_user(&user.id, Some(now))?;
+    if json {
+        let user = user.into();
+        return say_json(&Shown { user, sessions });
     }
-    if !store.set_admin(&user.id, is_admin, now)? {
-        return Err(gone(&user));
-    }
-    say(format_args!("{name} is {role} now"))
-}
-
-fn disable(name: &str, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
-    let user = find(store, name)?;
-    let UserChange::Done(ended) = store.disable_user(&user.id, now)? else {
-        return Err(gone(&user));
-    };
-    note_ended(store, EndReason::Revoked, ended.len());
-    say(format_args!(
-        "{} is disabled; ended {}",
-        printable(&user.username),
-        count(ended.len(), "session")
-    ))
-}
-
-fn enable(name: &str, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
-    let user = find(store, name)?;
-    let name = printable(&user.username);
-    if user.disabled_at.is_none() {
-        return say(format_args!("{name} is not disabled"));
-    }
-    if !store.enable_user(&user.id, now)? {
-        return Err(gone(&user));
-    }
-    say(format_args!("{name} may sign in again"))
-}
-
-fn change_password(name: &str, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
-    let user = find(store, name)?;
-    let name = printable(&user.username);
-    if user.disabled_at.is_some() {
-        return Err(format!("{name} is disabled: `users enable {name}` first").into());
-    }
-    let hash = hash_password(&ask::new_password(&name)?)?;
-    let change = PasswordChange {
-        user_id: user.id.clone(),
-        old_hash: user.password_hash.clone(),
-        new_hash: hash,
-        rotation: None,
-        now,
-        deadline: None,
-    };
-    let UserChange::Done(ended) = store.change_password(&change)? else {
-        return Err(gone(&user));
-    };
-    note_ended(store, EndReason::Revoked, ended.len());
-    say(format_args!(
-        "{name} has a new password; ended {}",
-        count(ended.len(), "session")
-    ))
-}
-
-fn gone(user: &UserRecord) -> Failure {
-    format!(
-        "{} was changed by somebody else at the same time; try again",
-        user.username
-    )
-    .into()
+    say(Table::of_fields([
+        ("id", user.id.clone()),
+        ("username", user.username.clone()),
+        ("role", role(&user).to_owned()),
+        ("state", state(&user).to_owned()),
+        (
+            "disabledAt",
+            or_dash(user.disabled_at.map(|at| date(at, now))),
+        ),
+        ("createdAt", date(user.created_at, now)),
+        ("updatedAt", date(user.updated_at, now)),
+        ("sessions", sessions.to_string()),
+    ]))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rocket::data::{ByteUnit, ToByteUnit};
 use rocket::figment::Figment;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::cookie::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
@@ -44,7 +44,7 @@ const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 /// assert_eq!(config.idle_timeout, Duration::from_secs(20 * 60));
 /// assert_eq!(config.absolute_timeout, Duration::from_secs(30 * 24 * 3600));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionConfig {
     /// The cookie's attributes.
@@ -109,7 +109,7 @@ pub struct SessionConfig {
 
 /// What a visitor gets whose stored data cannot be decoded as the type of this build. Either way
 /// the row stays as it is until it expires.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUndecodable {
     /// A new session, as if there were none.
@@ -162,6 +162,16 @@ impl SessionConfig {
         config.check()?;
         CookiePolicy::new(&config.cookie, is_debug(figment))?;
         Ok(config)
+    }
+
+    /// Fills in the settings that depend on others or on the profile, where they are not given.
+    #[must_use]
+    pub fn effective(&self, figment: &Figment) -> Self {
+        Self {
+            cookie: self.cookie.effective(is_debug(figment)),
+            anonymous_idle_timeout: Some(self.anonymous_idle()),
+            ..self.clone()
+        }
     }
 
     /// Refuses values out of their range.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rocket::http::{Cookie, SameSite as RocketSameSite};
 use rocket::time::Duration;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
 
@@ -12,7 +12,7 @@ const BLANKS: [char; 2] = [' ', '\t'];
 
 /// `[default.sessions.cookie]`: the attributes of the session cookie. It is always `HttpOnly`
 /// (OWASP ASVS 5.0, 3.3.4).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CookieConfig {
     /// The cookie's name. Default `__Host-session` when secure, `session` when not.
@@ -32,7 +32,7 @@ pub struct CookieConfig {
 }
 
 /// The `SameSite` attribute (RFC 6265bis, section 4.1.2.7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SameSite {
     /// Never from another site, not even when a link is followed.
@@ -42,6 +42,20 @@ pub enum SameSite {
     Lax,
     /// Always. Opens the way for cross-site request forgery (ASVS 5.0, 3.3.2); needs `secure`.
     None,
+}
+
+impl CookieConfig {
+    /// Fills in the defaults of the profile.
+    pub(super) fn effective(&self, debug: bool) -> Self {
+        let secure = self.secure.unwrap_or(!debug);
+        let default_name = if secure { "__Host-session" } else { "session" };
+        Self {
+            name: Some(self.name.clone().unwrap_or_else(|| default_name.into())),
+            secure: Some(secure),
+            path: Some(self.path.clone().unwrap_or_else(|| "/".into())),
+            ..self.clone()
+        }
+    }
 }
 
 /// Checked attributes.

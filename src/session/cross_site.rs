@@ -1,5 +1,6 @@
 //! [`CrossSiteProtection`]: keeps other sites from using a visitor's cookie.
 
+use std::fmt;
 use std::str::FromStr;
 
 use rocket::data::Data;
@@ -7,7 +8,7 @@ use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Build, Request, Rocket, Route};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The methods that may change something (RFC 9110, section 9.2.1).
 const UNSAFE: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Delete];
@@ -185,6 +186,19 @@ impl FromStr for Origin {
             is_https,
             authority,
         })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -204,6 +204,17 @@ pub enum SetupError {
         /// Names of the migrations that have not been run.
         pending: Vec<String>,
     },
+    /// The database lacks migrations, and what was asked for is not to run them.
+    #[error(
+        "{database} lacks the migrations {}; run `rocket_diesel_sessions migrate` first",
+        .pending.join(", ")
+    )]
+    NotMigrated {
+        /// The database, without its password.
+        database: String,
+        /// Names of the migrations that have not been run.
+        pending: Vec<String>,
+    },
     /// The debug profile's secret file cannot be made or read.
     #[error("{}: {source}; set SESSION_SECRET instead", .path.display())]
     SecretFile {

@@ -103,6 +103,21 @@ impl SessionKeys {
         }
     }
 
+    /// The keys of the environment as [`from_env`](Self::from_env) finds them. Where that would make
+    /// the file, they are fresh and kept nowhere.
+    ///
+    /// # Errors
+    /// As for `from_env`.
+    #[cfg(feature = "app")]
+    pub(crate) fn inspect(debug: bool) -> Result<Self, SetupError> {
+        let is_set = std::env::var_os(SESSION_SECRET)
+            .is_some_and(|list| list.to_str().is_none_or(|list| !list.trim().is_empty()));
+        if !debug || is_set || Path::new(SECRET_FILE).exists() {
+            return Self::from_env(debug);
+        }
+        Ok(Self::parse(&Self::generate_secret()?)?)
+    }
+
     /// Reads the secret in `path`, after making it where there is none.
     fn from_file(path: &Path) -> Result<Self, SetupError> {
         let failed = |source| SetupError::SecretFile {

@@ -50,13 +50,52 @@ impl SessionConfig {
         self.reach(url, DieselStore::open)
     }
 
-    /// Connects to a database that is there, and leaves it as it is, waiting for it up to
-    /// `startup_timeout`: see [`DieselStore::open_existing`]. Blocks.
+    /// Connects to a database that is there and up to date, to read only, waiting for it up to
+    /// `startup_timeout`: see [`DieselStore::open_read_only`]. Blocks.
     ///
     /// # Errors
-    /// When the database refuses, or cannot be reached in time.
-    pub fn connect_existing(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
-        self.reach(url, DieselStore::open_existing)
+    /// When the database refuses, cannot be reached in time, or lacks migrations.
+    pub fn open_to_read(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
+        let (store, pending) = self.reach(url, |url, options| {
+            let store = DieselStore::open_read_only(url, options)?;
+            let pending = store.pending_migrations()?;
+            Ok((store, pending))
+        })?;
+        if pending.is_empty() {
+            return Ok(store);
+        }
+        let database = url.to_string();
+        Err(SetupError::NotMigrated { database, pending })
+    }
+
+    /// Connects as [`open_store`](Self::open_store) does, for a command that changes something
+    /// beside the server. A database that is up to date is left as it is. So is an SQLite file
+    /// that has only tables of another program: the URL may be a mistake. Blocks.
+    ///
+    /// # Errors
+    /// As for `open_store`, and when the file is another program's.
+    pub fn open_to_write(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
+        if self.auto_migrate && url.is_missing_file() {
+            return self.open_store(url);
+        }
+        let (store, pending, is_other) = self.reach(url, |url, options| {
+            let store = DieselStore::open_existing(url, options)?;
+            let pending = store.pending_migrations()?;
+            let is_other = store.is_of_another_program()?;
+            Ok((store, pending, is_other))
+        })?;
+        if pending.is_empty() {
+            return Ok(store);
+        }
+        if self.auto_migrate && is_other {
+            let database = url.to_string();
+            return Err(SetupError::NotMigrated { database, pending });
+        }
+        if !self.auto_migrate {
+            let database = url.to_string();
+            return Err(SetupError::PendingMigrations { database, pending });
+        }
+        self.open_store(url)
     }
 
     /// Runs the migrations that have not been run and returns their versions, waiting for the
@@ -113,6 +152,7 @@ impl SessionConfig {
             prepared_statements: self.prepared_statements,
             timeout: self.timeout,
             sqlite_synchronous: self.sqlite_synchronous,
+            read_only: false,
         };
         let mut patience = Patience::new(self.startup_timeout);
         loop {

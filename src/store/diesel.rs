@@ -22,8 +22,9 @@ use super::schema::sessions;
 use super::sqlite;
 use super::{
     DatabaseUrl, Deleted, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
-    RotateOutcome, RotateSession, SaveOutcome, SessionRecord, SessionStore, StoreError,
-    StoreOptions, SweepBatch, Swept, Withdrawal, WriteBatch, Written, login, users, withdraw,
+    RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionRecord, SessionStore,
+    StoreError, StoreOptions, SweepBatch, Swept, Withdrawal, WriteBatch, Written, login, users,
+    withdraw,
 };
 
 /// Sessions in SQLite or PostgreSQL, as the URL says.
@@ -74,6 +75,20 @@ impl DieselStore {
         Ok(Self::of(url, options))
     }
 
+    /// Connects as [`open_existing`](Self::open_existing) does, to read only: statements that
+    /// would change something fail. PostgreSQL behind a pooler, with `prepared_statements` off, is
+    /// not told so.
+    ///
+    /// # Errors
+    /// [`StoreError::Connect`] when the database cannot be reached or opened.
+    pub fn open_read_only(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
+        let options = StoreOptions {
+            read_only: true,
+            ..options
+        };
+        Self::open_existing(url, options)
+    }
+
     fn of(url: &DatabaseUrl, options: StoreOptions) -> Self {
         Self {
             url: url.clone(),
@@ -112,23 +127,21 @@ impl DieselStore {
         migrations::run(&self.url, &self.options, Direction::Down)
     }
 
+    /// Returns whether the database is an SQLite file that has tables and none of this library's
+    /// migrations: it is another program's, and the URL may be a mistake.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`] when the database does not say.
+    pub fn is_of_another_program(&self) -> Result<bool, StoreError> {
+        migrations::is_of_another_program(&self.url, &self.options)
+    }
+
     /// The migrations that have not been run, by name.
     ///
     /// # Errors
     /// [`StoreError::Migration`] when the database does not say.
     pub fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         migrations::pending(&self.url, &self.options)
-    }
-
-    /// How many sessions have expired by `now` and are still there, to know how long a sweep will
-    /// take.
-    ///
-    /// # Errors
-    /// When the database fails, or cannot count them all within its timeout.
-    pub fn count_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let expired = sessions::table.filter(sessions::expires_at.le(now.naive_utc()));
-        let count: i64 = self.read(|connection| Ok(expired.count().get_result(connection)?))?;
-        Ok(count.unsigned_abs())
     }
 }
 
@@ -271,22 +284,7 @@ impl SessionStore for DieselStore {
     }
 
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
-        let rows = self.read(|connection| {
-            let mut live = sessions::table
-                .filter(sessions::expires_at.gt(query.now.naive_utc()))
-                .order(sessions::session_id.desc())
-                .limit(query.limit.into())
-                .select(SessionRow::as_select())
-                .into_boxed();
-            if let Some(after) = query.after {
-                live = live.filter(sessions::session_id.lt(after.to_string()));
-            }
-            if let Some(user_id) = &query.user_id {
-                live = live.filter(sessions::user_id.eq(user_id));
-            }
-            Ok(live.load(connection)?)
-        })?;
-        Ok(row::readable(rows))
+        self.list_filtered(query, &SessionFilter::default())
     }
 
     fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {

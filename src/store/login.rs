@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::connection::AnyConnection;
@@ -74,7 +74,7 @@ pub struct SessionLimit {
 }
 
 /// What happens to a login that would give the user too many sessions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnSessionLimit {
     /// The sessions whose tokens are oldest end.

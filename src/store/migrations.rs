@@ -222,6 +222,31 @@ pub(super) fn refuse_foreign(
     Err(migrating(url, &reason))
 }
 
+/// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
+/// A database of PostgreSQL is often shared with other applications, and is none of another program.
+pub(super) fn is_of_another_program(
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+) -> Result<bool, StoreError> {
+    if !matches!(url, DatabaseUrl::Sqlite(_)) {
+        return Ok(false);
+    }
+    let mut connection = connect(url, options)?;
+    set_up(&mut connection, url, options)?;
+    let mut is_there = |query: &str| -> Result<bool, StoreError> {
+        let rows: Result<Vec<Row>, _> = diesel::sql_query(query).load(&mut connection);
+        let rows = rows.map_err(|error| failed(url, options, &error))?;
+        Ok(!rows.is_empty())
+    };
+    let tables = "SELECT name AS text FROM sqlite_master \
+                  WHERE name NOT LIKE 'sqlite_%' AND tbl_name <> '__diesel_schema_migrations'";
+    let history =
+        "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
+    let first =
+        format!("SELECT version AS text FROM __diesel_schema_migrations WHERE version = '{FIRST}'");
+    Ok(is_there(tables)? && !(is_there(history)? && is_there(&first)?))
+}
+
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = diesel::sql_types::Text)]

@@ -11,6 +11,7 @@ mod diesel;
 mod error;
 #[cfg(feature = "postgres")]
 mod libpq;
+mod listing;
 mod login;
 mod migrations;
 mod options;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 pub use self::diesel::DieselStore;
 pub(crate) use connect::bounded;
 pub use error::StoreError;
+pub use listing::SessionFilter;
 pub use login::{
     ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,
     RevokeScope, SessionLimit,
@@ -49,7 +51,7 @@ pub use record::{
 };
 pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
-pub use users::{PasswordChange, UserChange, UserRecord, UserStore};
+pub use users::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
 
 /// Keeps sessions: what the `Store` interface is to express-session.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How a [`DieselStore`](super::DieselStore) connects.
 #[derive(Clone, Debug)]
@@ -16,6 +16,9 @@ pub struct StoreOptions {
     pub timeout: Duration,
     /// SQLite only: when a commit counts as done. Default [`SqliteSynchronous::Full`].
     pub sqlite_synchronous: SqliteSynchronous,
+    /// Whether the store is for reading only. Default `false`; see
+    /// [`DieselStore::open_read_only`](super::DieselStore::open_read_only).
+    pub read_only: bool,
 }
 
 impl StoreOptions {
@@ -38,12 +41,13 @@ impl Default for StoreOptions {
             prepared_statements: true,
             timeout: Duration::from_secs(2),
             sqlite_synchronous: SqliteSynchronous::Full,
+            read_only: false,
         }
     }
 }
 
 /// `PRAGMA synchronous` of SQLite in WAL mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SqliteSynchronous {
     /// A commit is on the disk when it returns: it survives a crash of the machine.

@@ -353,6 +353,17 @@ impl Connections {
     }
 }
 
+impl Drop for Connections {
+    /// Closes the idle connections at once. A thread of the pool may keep it alive for a moment, and
+    /// a process that ends before that would leave an SQLite file's write-ahead log behind.
+    fn drop(&mut self) {
+        while let Some(mut place) = self.pool.try_get() {
+            place.broken = true;
+            drop(place.connection.take());
+        }
+    }
+}
+
 /// Shows each statement, without its values, where that is asked for.
 fn log_statements(connection: &mut AnyConnection) {
     if !tracing::enabled!(target: SQL_LOG, tracing::Level::DEBUG) {

@@ -24,8 +24,11 @@ pub(super) fn session_setup(options: &StoreOptions) -> String {
         SqliteSynchronous::Full => "FULL",
         SqliteSynchronous::Normal => "NORMAL",
     };
+    // Not `mode=ro`: such a connection leaves the files of the write-ahead log behind.
+    let query_only = if options.read_only { "ON" } else { "OFF" };
     format!(
-        "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous};",
+        "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous}; \
+         PRAGMA query_only = {query_only};",
         options.timeout.as_millis()
     )
 }

@@ -54,6 +54,16 @@ impl DatabaseUrl {
         };
         checked.map_err(StoreError::Url)
     }
+
+    /// Returns whether it names an SQLite file that is not there and may be made.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(url) => sqlite::Location::of(url)
+                .is_ok_and(|location| location.may_be_made() && !location.path.exists()),
+            _ => false,
+        }
+    }
 }
 
 impl FromStr for DatabaseUrl {

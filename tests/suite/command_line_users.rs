@@ -1,7 +1,7 @@
 //! `users …`: accounts that an operator makes and changes.
 
 use rocket::serde::json::{Value, from_str};
-use rocket_diesel_sessions::{SessionStore, UserRecord, UserStore};
+use rocket_diesel_sessions::{LastAdmin, SessionStore, UserRecord, UserStore};
 
 use crate::command_line::{assert_fails, on, run, run_json, run_with_input, stdout};
 use crate::store::new_session;
@@ -71,7 +71,7 @@ on_each_database! {
     fn users_are_listed_for_people_and_programs(database: &Database) {
         let store = database.store();
         database.add_users(&["bob", "ada"]);
-        store.disable_user("bob", chrono::Utc::now()).unwrap();
+        store.disable_user("bob", chrono::Utc::now(), LastAdmin::Keep).unwrap();
         let json = run_json(database, &["users", "list", "--json"]);
         assert_eq!(json["users"][1]["username"], "bob");
         let ada = json["users"][0].as_object().unwrap();
@@ -105,7 +105,8 @@ on_each_database! {
 
     fn administrators_are_made_and_unmade(database: &Database) {
         database.store();
-        database.add_users(&["ada"]);
+        database.add_users(&["ada", "root"]);
+        run(database, &["users", "promote", "root"]);
         for (arguments, is_admin) in [
             (&["promote", "ADA"][..], true),
             (&["promote", "ada"], true),
@@ -118,7 +119,7 @@ on_each_database! {
             assert_eq!(said.contains("an administrator"), is_admin, "{said}");
             assert_eq!(user(database, "ada").unwrap().is_admin, is_admin, "{arguments:?}");
         }
-        for verb in ["promote", "demote", "disable", "enable", "password"] {
+        for verb in ["show", "promote", "demote", "disable", "enable", "password", "delete"] {
             assert_fails(database, &["users", verb, "eve"], &["\"eve\"", "users list"]);
         }
     }

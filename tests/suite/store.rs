@@ -2,8 +2,8 @@
 
 use chrono::{SubsecRound, TimeDelta, Utc};
 use rocket_diesel_sessions::{
-    DieselStore, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions,
-    TokenHash, TouchSession, UserStore, conformance,
+    DieselStore, LastAdmin, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError,
+    StoreOptions, TokenHash, TouchSession, UserChange, UserStore, conformance,
 };
 use uuid::Uuid;
 
@@ -71,17 +71,24 @@ on_each_database! {
         database.add_users(&["ada", "bob"]);
         let now = Utc::now().trunc_subsecs(6);
         let user = |id| store.user(id).unwrap().unwrap();
-        for is_admin in [true, true, false] {
-            assert!(store.set_admin("ada", is_admin, now).unwrap());
-            assert_eq!((user("ada").is_admin, user("ada").updated_at), (is_admin, now));
+        for _ in 0..2 {
+            assert!(store.promote_user("ada", now).unwrap());
+            assert_eq!((user("ada").is_admin, user("ada").updated_at), (true, now));
         }
-        store.disable_user("ada", now).unwrap();
+        let done = UserChange::Done(Vec::new());
+        assert_eq!(store.demote_user("ada", now, LastAdmin::MayGo).unwrap(), done);
+        assert_eq!((user("ada").is_admin, user("ada").updated_at), (false, now));
+        store.disable_user("ada", now, LastAdmin::Keep).unwrap();
         assert_eq!(user("ada").disabled_at, Some(now));
         for _ in 0..2 {
             assert!(store.enable_user("ada", now).unwrap());
             assert_eq!(user("ada").disabled_at, None);
         }
-        assert!(!store.set_admin("nobody", true, now).unwrap());
+        assert!(!store.promote_user("nobody", now).unwrap());
+        for last_admin in [LastAdmin::Keep, LastAdmin::MayGo] {
+            let demoted = store.demote_user("nobody", now, last_admin).unwrap();
+            assert_eq!(demoted, UserChange::NoUser);
+        }
         assert!(!store.enable_user("nobody", now).unwrap());
         assert!(!user("bob").is_admin && user("bob").updated_at < now);
     }

@@ -86,6 +86,25 @@ fn clearing_asks_first() {
 }
 
 #[test]
+fn deleting_a_user_asks_first() {
+    let database = database();
+    database.add_users(&["ada"]);
+    for (answer, (expected, result)) in [
+        ("", (1, "error: not confirmed")),
+        ("yes", (0, "deleted ada, id ada; ended 0 sessions")),
+    ] {
+        let mut terminal = Terminal::start(&database, 80, "users delete ada");
+        terminal.expect("Delete ada with all sessions? This cannot be undone. [y/N] ");
+        assert!(database.store().user("ada").unwrap().is_some());
+        terminal.types(answer);
+        let (code, screen) = terminal.end();
+        assert_eq!(code, Some(expected), "{screen}");
+        assert!(screen.contains(result), "{screen}");
+    }
+    assert!(database.store().user("ada").unwrap().is_none());
+}
+
+#[test]
 fn a_table_keeps_to_the_terminals_width_and_has_no_colours() {
     let database = database();
     let mut session = new_session(None);

@@ -6,9 +6,9 @@ use std::sync::{Arc, Barrier};
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::{
-    ActingSession, Clock, DieselStore, LoginOutcome, PasswordChange, Revocation, RevokeScope,
-    RotateSession, SessionAdmin, SessionConfig, SessionError, SessionRecord, SessionStore,
-    StoreOptions, UserChange, UserStore,
+    ActingSession, Clock, DieselStore, LastAdmin, LoginOutcome, PasswordChange, Revocation,
+    RevokeScope, RotateSession, SessionAdmin, SessionConfig, SessionError, SessionRecord,
+    SessionStore, StoreOptions, UserChange, UserStore,
 };
 
 use crate::store::new_session;
@@ -121,13 +121,13 @@ on_each_database! {
             let store = database.store();
             let now = rocket_diesel_sessions::SystemClock.now();
             let ends: [(&str, &dyn Fn()); 4] = [
-                ("disabled", &|| assert_ended(&store.disable_user("ada", now).unwrap(), 2)),
+                ("disabled", &|| assert_ended(&store.disable_user("ada", now, LastAdmin::Keep).unwrap(), 2)),
                 ("disabled by SQL", &|| {
                     database.execute("UPDATE users SET disabled_at = updated_at WHERE id = 'ada'");
                 }),
                 ("deleted", &|| {
-                    assert_ended(&store.delete_user("ada", None).unwrap(), 2);
-                    let again = store.delete_user("ada", None).unwrap();
+                    assert_ended(&store.delete_user("ada", None, LastAdmin::Keep).unwrap(), 2);
+                    let again = store.delete_user("ada", None, LastAdmin::Keep).unwrap();
                     assert_eq!(again, UserChange::NoUser);
                 }),
                 ("deleted by SQL", &|| database.execute("DELETE FROM users WHERE id = 'ada'")),
@@ -224,7 +224,7 @@ on_each_database! {
                     // Whether the session that asks is still there or not: it may have been the
                     // oldest.
                     0 => drop(store.change_password(&change_of_password(&asking)).unwrap()),
-                    1 => drop(store.disable_user("ada", asking.created_at).unwrap()),
+                    1 => drop(store.disable_user("ada", asking.created_at, LastAdmin::Keep).unwrap()),
                     _ => database.execute(disable_all(database)),
                 }
             });
@@ -316,7 +316,7 @@ on_each_database! {
                 assert!(matches!(refused, Err(SessionError::Ended)), "{refused:?}");
             }
             let by = ActingSession { session_id: stolen.session_id, now: stolen.created_at };
-            assert_eq!(store.delete_user("ada", Some(by)).unwrap(), UserChange::SessionEnded);
+            assert_eq!(store.delete_user("ada", Some(by), LastAdmin::Keep).unwrap(), UserChange::SessionEnded);
             let change = store.change_password(&change_of_password(stolen)).unwrap();
             assert_eq!(change, UserChange::SessionEnded);
             let changed = "SELECT count(*) AS n FROM users WHERE password_hash = 'new'";
@@ -331,7 +331,7 @@ on_each_database! {
             };
             assert_eq!(store.revoke(&revocation).unwrap(), None);
             let by = ActingSession { session_id: owner.session_id, now: owner.created_at };
-            assert_ended(&store.delete_user("ada", Some(by)).unwrap(), 1);
+            assert_ended(&store.delete_user("ada", Some(by), LastAdmin::Keep).unwrap(), 1);
         });
     }
 }

@@ -66,12 +66,16 @@ pub(super) fn set_up(
     if !options.prepared_statements && LOOKED.is_completed() {
         return Ok(());
     }
-    let limits: &[(&str, u128)] = if options.prepared_statements {
-        &libpq::limits(options.timeout)
-    } else {
-        &[]
-    };
-    let server = match Server::ask(connection, limits) {
+    let mut limits: Vec<(&str, u128)> = Vec::new();
+    if options.prepared_statements {
+        limits.extend(libpq::limits(options.timeout));
+        limits.extend(
+            options
+                .read_only
+                .then_some(("default_transaction_read_only", 1)),
+        );
+    }
+    let server = match Server::ask(connection, &limits) {
         Ok(server) => server,
         Err(error) => return unless_broken(url, error),
     };

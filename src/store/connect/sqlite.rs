@@ -33,8 +33,15 @@ pub(super) fn prepare(
     if path.exists() {
         return Ok(());
     }
-    if opening == Opening::Look || !location.may_be_made() {
+    if !location.may_be_made() {
         return refused(format!("there is no file {}", path.display()));
+    }
+    if opening == Opening::Look {
+        return refused(format!(
+            "there is no file {}; correct DATABASE_URL, or make it with \
+             `rocket_diesel_sessions migrate`",
+            path.display()
+        ));
     }
     let file = file_to_make(path);
     let folder = file

@@ -4,7 +4,8 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
-use super::{PasswordChange, UserChange, UserRecord, UserStore};
+use super::last_admin::lock;
+use super::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
 use crate::store::connection::AnyConnection;
 use crate::store::login::in_time;
 use crate::store::row::{StoredText, StoredTime};
@@ -240,15 +241,37 @@ impl UserStore for DieselStore {
         }
     }
 
-    fn set_admin(&self, id: &str, is_admin: bool, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let changed = self.change(|connection| {
             let user = diesel::update(users::table.find(id)).set((
-                users::is_admin.eq(is_admin),
+                users::is_admin.eq(true),
                 users::updated_at.eq(now.naive_utc()),
             ));
             Ok(user.execute(connection)?)
         })?;
         Ok(changed == 1)
+    }
+
+    fn demote_user(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError> {
+        self.change(|connection| {
+            connection.transaction(|connection| {
+                if let Some(refused) = lock(connection, id, last_admin)? {
+                    return Ok(refused);
+                }
+                diesel::update(users::table.find(id))
+                    .set((
+                        users::is_admin.eq(false),
+                        users::updated_at.eq(now.naive_utc()),
+                    ))
+                    .execute(connection)?;
+                Ok(UserChange::Done(Vec::new()))
+            })
+        })
     }
 
     fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
@@ -262,18 +285,23 @@ impl UserStore for DieselStore {
         Ok(changed == 1)
     }
 
-    fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError> {
+    fn disable_user(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError> {
         self.change(|connection| {
             connection.transaction(|connection| {
                 // First the row, which a login in flight holds, and then what that one made.
-                let user = users::table.find(id);
-                let found = diesel::update(user)
-                    .set(users::updated_at.eq(now.naive_utc()))
-                    .execute(connection)?;
-                if found == 0 {
-                    return Ok(UserChange::NoUser);
+                if let Some(refused) = lock(connection, id, last_admin)? {
+                    return Ok(refused);
                 }
                 let ended = end(connection, id, &RevokeScope::All)?;
+                let user = users::table.find(id);
+                diesel::update(user)
+                    .set(users::updated_at.eq(now.naive_utc()))
+                    .execute(connection)?;
                 diesel::update(user.filter(users::disabled_at.is_null()))
                     .set(users::disabled_at.eq(now.naive_utc()))
                     .execute(connection)?;
@@ -282,14 +310,16 @@ impl UserStore for DieselStore {
         })
     }
 
-    fn delete_user(&self, id: &str, by: Option<ActingSession>) -> Result<UserChange, StoreError> {
+    fn delete_user(
+        &self,
+        id: &str,
+        by: Option<ActingSession>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError> {
         self.change(|connection| {
             connection.transaction(|connection| {
-                let user = users::table.find(id);
-                let unchanged = users::updated_at.eq(users::updated_at);
-                let found = diesel::update(user).set(unchanged).execute(connection)?;
-                if found == 0 {
-                    return Ok(UserChange::NoUser);
+                if let Some(refused) = lock(connection, id, last_admin)? {
+                    return Ok(refused);
                 }
                 if let Some(by) = by
                     && !is_live(connection, id, by)?
@@ -297,7 +327,7 @@ impl UserStore for DieselStore {
                     return Ok(UserChange::SessionEnded);
                 }
                 let ended = end(connection, id, &RevokeScope::All)?;
-                diesel::delete(user).execute(connection)?;
+                diesel::delete(users::table.find(id)).execute(connection)?;
                 Ok(UserChange::Done(ended))
             })
         })

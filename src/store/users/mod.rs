@@ -3,6 +3,7 @@
 //! Passwords come here as hashes; making and checking those is the application's.
 
 mod diesel;
+mod last_admin;
 
 use std::fmt;
 use std::time::Instant;
@@ -79,6 +80,18 @@ pub enum UserChange {
     NoUser,
     /// The session that asked for it has ended. Nothing was changed.
     SessionEnded,
+    /// No other administrator may sign in, and [`LastAdmin::Keep`] was asked for. Nothing was
+    /// changed.
+    LastAdmin,
+}
+
+/// Whether a change may take away the last administrator who may sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastAdmin {
+    /// The change is refused with [`UserChange::LastAdmin`].
+    Keep,
+    /// The change is made, and may leave no administrator.
+    MayGo,
 }
 
 /// Keeps users, next to their sessions. What ends sessions does it in the same transaction.
@@ -120,18 +133,34 @@ pub trait UserStore: Send + Sync + 'static {
     /// When the database fails or cannot be reached, or it was not done by its deadline.
     fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError>;
 
-    /// Makes a user an administrator, or no longer one; whether there is such a user. It holds from
-    /// the user's next request on.
+    /// Makes a user an administrator; returns whether there is such a user. It holds from the
+    /// user's next request on.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn set_admin(&self, id: &str, is_admin: bool, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// Makes an administrator a plain user from the next request on. No session ends.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    fn demote_user(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError>;
 
     /// Keeps a user from signing in, and ends all of the user's sessions.
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError>;
+    fn disable_user(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError>;
 
     /// Lets a user sign in again who was disabled; whether there is such a user.
     ///
@@ -143,5 +172,10 @@ pub trait UserStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn delete_user(&self, id: &str, by: Option<ActingSession>) -> Result<UserChange, StoreError>;
+    fn delete_user(
+        &self,
+        id: &str,
+        by: Option<ActingSession>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError>;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use rocket::tokio;
-use rocket_diesel_sessions::Clock;
+use rocket_diesel_sessions::{Clock, LastAdmin};
 use uuid::Uuid;
 
 use super::app::{Instances, Reply};
@@ -360,8 +360,8 @@ impl Play<'_> {
                     assert!(ground.add_user(&user).unwrap());
                 }
             }
-            Standing::Disabled => drop(ground.disable_user(id, now).unwrap()),
-            Standing::Deleted => drop(ground.delete_user(id, None).unwrap()),
+            Standing::Disabled => drop(ground.disable_user(id, now, LastAdmin::MayGo).unwrap()),
+            Standing::Deleted => drop(ground.delete_user(id, None, LastAdmin::MayGo).unwrap()),
         }
         // A user who is deleted cannot be disabled.
         let was = self.world.users[user];

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::{
-    ActingSession, PasswordChange, Revocation, RevokeScope, StoreError, UserChange, UserRecord,
-    UserStore,
+    ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, StoreError, UserChange,
+    UserRecord, UserStore,
 };
 
 use super::{MemoryStore, Tables};
@@ -31,6 +31,18 @@ impl Tables {
             scope: RevokeScope::All,
             by,
         })
+    }
+
+    /// Returns why the user must stay an administrator who may sign in, or that there is no such
+    /// user.
+    fn refusal(&self, id: &str, last_admin: LastAdmin) -> Option<UserChange> {
+        let is_active_admin = |user: &&UserRecord| user.is_admin && user.disabled_at.is_none();
+        if !self.users.contains_key(id) {
+            return Some(UserChange::NoUser);
+        }
+        let admins: Vec<&UserRecord> = self.users.values().filter(is_active_admin).collect();
+        let is_last = last_admin == LastAdmin::Keep && admins.len() == 1 && admins[0].id == id;
+        is_last.then_some(UserChange::LastAdmin)
     }
 
     fn change_password(&mut self, change: &PasswordChange) -> UserChange {
@@ -109,16 +121,40 @@ impl UserStore for MemoryStore {
         Ok(self.tables().change_password(change))
     }
 
-    fn set_admin(&self, id: &str, is_admin: bool, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let mut tables = self.tables();
         let user = tables.users.get_mut(id);
         Ok(user
-            .map(|user| (user.is_admin, user.updated_at) = (is_admin, now))
+            .map(|user| (user.is_admin, user.updated_at) = (true, now))
             .is_some())
     }
 
-    fn disable_user(&self, id: &str, now: DateTime<Utc>) -> Result<UserChange, StoreError> {
+    fn demote_user(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError> {
         let mut tables = self.tables();
+        if let Some(refused) = tables.refusal(id, last_admin) {
+            return Ok(refused);
+        }
+        if let Some(user) = tables.users.get_mut(id) {
+            (user.is_admin, user.updated_at) = (false, now);
+        }
+        Ok(UserChange::Done(Vec::new()))
+    }
+
+    fn disable_user(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError> {
+        let mut tables = self.tables();
+        if let Some(refused) = tables.refusal(id, last_admin) {
+            return Ok(refused);
+        }
         let Some(user) = tables.users.get_mut(id) else {
             return Ok(UserChange::NoUser);
         };
@@ -136,10 +172,15 @@ impl UserStore for MemoryStore {
             .is_some())
     }
 
-    fn delete_user(&self, id: &str, by: Option<ActingSession>) -> Result<UserChange, StoreError> {
+    fn delete_user(
+        &self,
+        id: &str,
+        by: Option<ActingSession>,
+        last_admin: LastAdmin,
+    ) -> Result<UserChange, StoreError> {
         let mut tables = self.tables();
-        if !tables.users.contains_key(id) {
-            return Ok(UserChange::NoUser);
+        if let Some(refused) = tables.refusal(id, last_admin) {
+            return Ok(refused);
         }
         let Some(ended) = tables.end_all(id, by) else {
             return Ok(UserChange::SessionEnded);

@@ -1,0 +1,52 @@
+//! Values of arguments that need more than clap's own checks.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// The longest wait for the database.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// A duration such as `30s` or `1h 30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as in 30s, 5m or 24h"))
+}
+
+/// A wait for the database, up to an hour.
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        wait if wait <= MAX_WAIT => Ok(wait),
+        _ => Err("must be from 0s to 1h".to_owned()),
+    }
+}
+
+/// A limit for one answer, which must leave some time.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        limit if (Duration::from_millis(1)..=MAX_WAIT).contains(&limit) => Ok(limit),
+        _ => Err("must be from 1ms to 1h".to_owned()),
+    }
+}
+
+/// Where an earlier list has ended.
+pub(super) fn cursor(cursor: &str) -> Result<Uuid, String> {
+    Uuid::try_parse(cursor)
+        .ok()
+        .filter(|uuid| uuid.get_version_num() == 7)
+        .ok_or_else(|| "it is not the `next` of an earlier list".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_and_a_range() {
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert!(duration("5").unwrap_err().contains("as in 30s"));
+        assert_eq!(wait("0s"), Ok(Duration::ZERO));
+        assert!(wait("61m").unwrap_err().contains("1h"));
+        assert!(timeout("0s").unwrap_err().contains("1ms"));
+    }
+}

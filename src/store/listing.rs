@@ -1,0 +1,104 @@
+//! What an operator asks a [`DieselStore`]: filtered lists of sessions, and how many there are.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::row::{self, SessionRow};
+use super::schema::sessions;
+use super::{DieselStore, ListSessions, SessionRecord, StoreError};
+
+/// Which of the sessions of a list to keep. The default keeps all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Only those last used from this address.
+    pub ip: Option<IpAddr>,
+    /// Only those without a user.
+    pub anonymous: bool,
+    /// Only those that have not been used after this time.
+    pub unused_since: Option<DateTime<Utc>>,
+}
+
+impl DieselStore {
+    /// One page of the live sessions that the filter keeps, newest token first.
+    ///
+    /// # Errors
+    /// When the database fails or cannot be reached.
+    pub fn list_filtered(
+        &self,
+        query: &ListSessions,
+        filter: &SessionFilter,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let rows = self.read(|connection| {
+            let mut live = sessions::table
+                .filter(sessions::expires_at.gt(query.now.naive_utc()))
+                .order(sessions::session_id.desc())
+                .limit(query.limit.into())
+                .select(SessionRow::as_select())
+                .into_boxed();
+            if let Some(after) = query.after {
+                live = live.filter(sessions::session_id.lt(after.to_string()));
+            }
+            if let Some(user_id) = &query.user_id {
+                live = live.filter(sessions::user_id.eq(user_id));
+            }
+            if let Some(ip) = filter.ip {
+                live = live.filter(sessions::ip.eq_any(forms(ip)));
+            }
+            if filter.anonymous {
+                live = live.filter(sessions::user_id.is_null());
+            }
+            if let Some(time) = filter.unused_since {
+                live = live.filter(sessions::last_seen_at.le(time.naive_utc()));
+            }
+            Ok(live.load(connection)?)
+        })?;
+        Ok(row::readable(rows))
+    }
+
+    /// Returns how many sessions have expired by `now` and are still there.
+    ///
+    /// # Errors
+    /// When the database fails, or cannot count them all within its timeout.
+    pub fn count_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let expired = sessions::table.filter(sessions::expires_at.le(now.naive_utc()));
+        self.read(|connection| number(expired.count().get_result(connection)))
+    }
+
+    /// Returns how many sessions had been created by `now`, expired ones among them.
+    ///
+    /// # Errors
+    /// When the database fails, or cannot count them all within its timeout.
+    pub fn count_created(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let created = sessions::table.filter(sessions::created_at.le(now.naive_utc()));
+        self.read(|connection| number(created.count().get_result(connection)))
+    }
+
+    /// Returns how many sessions a user has; with `live_at`, only those that are live at that time.
+    ///
+    /// # Errors
+    /// When the database fails, or cannot count them all within its timeout.
+    pub fn count_of_user(
+        &self,
+        user_id: &str,
+        live_at: Option<DateTime<Utc>>,
+    ) -> Result<u64, StoreError> {
+        let of_user = sessions::table.filter(sessions::user_id.eq(user_id));
+        let since = live_at.unwrap_or(DateTime::UNIX_EPOCH).naive_utc();
+        let counted = of_user.filter(sessions::expires_at.gt(since)).count();
+        self.read(|connection| number(counted.get_result(connection)))
+    }
+}
+
+fn number(counted: QueryResult<i64>) -> Result<u64, StoreError> {
+    Ok(counted?.unsigned_abs())
+}
+
+/// The forms in which an address may be stored: an IPv4 address also as one of IPv6.
+fn forms(ip: IpAddr) -> Vec<String> {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => vec![ip.to_string(), ip.to_ipv6_mapped().to_string()],
+        IpAddr::V6(ip) => vec![ip.to_string()],
+    }
+}

@@ -1,0 +1,71 @@
+//! The last administrator stays: how that is decided where two may go at the same time.
+
+use diesel::dsl::exists;
+use diesel::prelude::*;
+
+use super::{LastAdmin, UserChange};
+use crate::store::connection::AnyConnection;
+use crate::store::schema::users;
+
+diesel::alias!(users as target: Target);
+
+/// Locks a user's row until the transaction ends, before the user is demoted, disabled or deleted;
+/// returns why that is refused, if it is. Must be the first statement of the transaction.
+///
+/// With [`LastAdmin::Keep`], the rows of all administrators are locked too, so that of two changes
+/// that would each leave the other one's administrator, one waits and sees that it is the last.
+pub(super) fn lock(
+    connection: &mut AnyConnection,
+    id: &str,
+    last_admin: LastAdmin,
+) -> QueryResult<Option<UserChange>> {
+    let admins = match last_admin {
+        LastAdmin::Keep => lock_admins(connection, id)?,
+        LastAdmin::MayGo => return Ok((!lock_user(connection, id)?).then_some(UserChange::NoUser)),
+    };
+    if admins == [id] {
+        return Ok(Some(UserChange::LastAdmin));
+    }
+    let found = if admins.iter().any(|admin| admin == id) {
+        lock_user(connection, id)?
+    } else {
+        lock_plain_user(connection, id)?
+    };
+    Ok((!found).then_some(UserChange::NoUser))
+}
+
+/// Locks the administrators who may sign in, if the user is one of them, and returns their ids. A
+/// plain write that changes nothing is a lock that every database has.
+fn lock_admins(connection: &mut AnyConnection, id: &str) -> QueryResult<Vec<String>> {
+    let is_one = target
+        .filter(target.field(users::id).eq(id))
+        .filter(target.field(users::is_admin).eq(true))
+        .filter(target.field(users::disabled_at).is_null());
+    let admins = users::table
+        .filter(users::is_admin.eq(true))
+        .filter(users::disabled_at.is_null())
+        .filter(exists(is_one.select(target.field(users::id))));
+    diesel::update(admins)
+        .set(users::updated_at.eq(users::updated_at))
+        .returning(users::id)
+        .get_results(connection)
+}
+
+fn lock_user(connection: &mut AnyConnection, id: &str) -> QueryResult<bool> {
+    let locked = diesel::update(users::table.find(id))
+        .set(users::updated_at.eq(users::updated_at))
+        .execute(connection)?;
+    Ok(locked == 1)
+}
+
+/// Locks a user who is no administrator that may sign in. One who has become that since
+/// [`lock_admins`] looked is not found.
+fn lock_plain_user(connection: &mut AnyConnection, id: &str) -> QueryResult<bool> {
+    let is_plain = users::is_admin
+        .eq(false)
+        .or(users::disabled_at.is_not_null());
+    let locked = diesel::update(users::table.find(id).filter(is_plain))
+        .set(users::updated_at.eq(users::updated_at))
+        .execute(connection)?;
+    Ok(locked == 1)
+}

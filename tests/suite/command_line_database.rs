@@ -1,0 +1,192 @@
+//! The database of a command: which commands make and migrate it, which only read it, and how long
+//! they wait.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rocket_diesel_sessions::SessionStore;
+
+use crate::command_line::{assert_fails, on, run, run_with_input, stdout};
+use crate::start::{folder, refusal, release};
+use crate::store::new_session;
+use crate::support::fake_postgres::{self, Behaviour};
+use crate::support::server::run_to_end;
+use crate::support::{Database, Kind};
+
+/// Commands that only read, and so neither make nor change a database.
+const READERS: [&[&str]; 8] = [
+    &["sessions", "list"],
+    &["sessions", "show", "x"],
+    &["sessions", "clear", "--dry-run"],
+    &["sessions", "revoke", "--user", "ada", "--dry-run"],
+    &["users", "list"],
+    &["users", "show", "ada"],
+    &["stats"],
+    &["sweep", "--dry-run"],
+];
+
+fn tables(database: &Database) -> i64 {
+    database.number(match database.kind() {
+        Kind::Sqlite => "SELECT count(*) AS n FROM sqlite_master",
+        Kind::Postgres => "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'",
+    })
+}
+
+on_each_database! {
+    fn on_a_fresh_database_a_command_that_writes_migrates_first(database: &Database) {
+        let added = run_with_input(database, &["users", "add", "ada", "--admin"], "sesame, open\n");
+        assert!(stdout(&added).contains("administrator ada"));
+        assert!(run(database, &["users", "list"]).contains("ada"));
+        assert!(run(database, &["migrate"]).contains("is up to date"));
+    }
+
+    fn every_command_that_writes_migrates_an_old_database(database: &Database) {
+        let store = database.bare_store();
+        for arguments in [
+            &["sweep"][..],
+            &["sessions", "clear", "--yes"],
+            &["sessions", "revoke", "--user", "ada"],
+            &["users", "promote", "ada"],
+        ] {
+            store.migrate().unwrap();
+            store.revert_migrations().unwrap();
+            // What they have to change is not there, which is found out after the migration.
+            run_to_end(on(database, arguments));
+            assert!(store.pending_migrations().unwrap().is_empty(), "{arguments:?}");
+        }
+    }
+
+    fn a_command_that_reads_says_what_to_run_and_changes_nothing(database: &Database) {
+        // An SQLite file that is there, and empty.
+        database.execute("VACUUM");
+        for arguments in READERS {
+            let words = ["lacks the migrations", "run `rocket_diesel_sessions migrate` first"];
+            assert_fails(database, arguments, &words);
+        }
+        assert_eq!(tables(database), 0);
+    }
+
+    fn without_auto_migrate_no_command_migrates(database: &Database) {
+        database.execute("VACUUM");
+        let mut command = on(database, &["sweep"]);
+        command.env("ROCKET_SESSIONS", "{auto_migrate=false}");
+        let message = refusal(&run_to_end(command));
+        assert!(message.contains("auto_migrate = true"), "{message}");
+        assert_eq!(tables(database), 0);
+    }
+
+    fn a_store_that_only_reads_refuses_to_write(database: &Database) {
+        database.store().create(&[new_session(None)]).unwrap();
+        let reader = rocket_diesel_sessions::DieselStore::open_read_only(
+            &database.url(),
+            rocket_diesel_sessions::StoreOptions {
+                prepared_statements: database.direct_url() == database.raw_url(),
+                ..rocket_diesel_sessions::StoreOptions::default()
+            },
+        )
+        .unwrap();
+        assert_eq!(reader.count_created(chrono::Utc::now()).unwrap(), 1);
+        if database.direct_url() == database.raw_url() {
+            assert!(reader.create(&[new_session(None)]).is_err());
+            assert_eq!(database.sessions(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_mistyped_file_is_not_made_by_a_command_that_reads() {
+    let folder = folder();
+    for arguments in READERS {
+        let mut command = release(folder.path());
+        command
+            .args(arguments)
+            .env("DATABASE_URL", "sqlite://sesions.db");
+        let message = refusal(&run_to_end(command));
+        for word in [
+            "no file sesions.db",
+            "DATABASE_URL",
+            "rocket_diesel_sessions migrate",
+        ] {
+            assert!(message.contains(word), "{arguments:?}: {message}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn reading_leaves_nothing_beside_an_sqlite_file() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    database.store().create(&[new_session(None)]).unwrap();
+    let names = || {
+        let entries = std::fs::read_dir(database.folder()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let content = || std::fs::read(database.folder().join("test.db")).unwrap();
+    let before = (names(), content());
+    for arguments in READERS.iter().cycle().take(3 * READERS.len()) {
+        run_to_end(on(&database, arguments));
+        assert_eq!(names(), before.0, "{arguments:?}");
+        assert!(content() == before.1, "{arguments:?}");
+    }
+}
+
+#[test]
+fn in_an_empty_folder_the_first_administrator_is_added() {
+    let folder = folder();
+    let mut command = release(folder.path());
+    let input = folder.path().join("password");
+    std::fs::write(&input, "sesame, open\n").unwrap();
+    command
+        .args(["users", "add", "ada", "--admin"])
+        .stdin(std::fs::File::open(input).unwrap());
+    assert!(stdout(&run_to_end(command)).contains("administrator ada"));
+    assert!(folder.path().join("sessions.db").exists());
+}
+
+/// The command's message, and how long it took.
+fn timed(mut command: Command, url: &str, wait: &[&str]) -> (String, Duration) {
+    command
+        .args(["users", "list"])
+        .args(wait)
+        .env("DATABASE_URL", url);
+    let start = Instant::now();
+    let message = refusal(&run_to_end(command));
+    (message, start.elapsed())
+}
+
+#[test]
+fn a_command_waits_five_seconds_for_a_database_or_as_long_as_it_is_told() {
+    let folder = folder();
+    let down = "postgres://app@127.0.0.1:1/app";
+    let (message, took) = timed(release(folder.path()), down, &[]);
+    assert!(
+        message.contains("error: cannot connect to postgres://app@127.0.0.1:1/app"),
+        "{message}"
+    );
+    assert!(
+        message.contains("(waited 5s for the database; --wait"),
+        "{message}"
+    );
+    assert!(took >= Duration::from_secs(5), "{took:?}");
+
+    let (message, took) = timed(release(folder.path()), down, &["--wait", "0s"]);
+    assert!(message.contains("waited 0s"), "{message}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+
+    let mut before = release(folder.path());
+    before.args(["--wait", "1s"]);
+    let (message, took) = timed(before, down, &[]);
+    assert!(message.contains("waited 1s"), "{message}");
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_database_that_says_nothing_is_not_waited_for_longer() {
+    let folder = folder();
+    let url = fake_postgres::start(&[Behaviour::Silent]);
+    let (message, _) = timed(release(folder.path()), &url, &["--wait", "1s"]);
+    assert!(message.contains("waited 1s"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
