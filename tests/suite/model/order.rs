@@ -136,6 +136,20 @@ pub(super) fn after(
     possible.into_iter().map(|(row, _)| row).collect()
 }
 
+/// What a logout leaves of a session that has expired and is still stored; `None` where no request
+/// was one.
+pub(super) fn after_expiry(seen: &Seen, requests: &[(Action, Result)]) -> Option<Vec<Possible>> {
+    let mut ends = requests
+        .iter()
+        .filter(|(action, _)| *action == Action::Destroy);
+    let (_, result) = ends.next()?;
+    let mut possible = vec![Possible::gone()];
+    if *result == Result::Failed {
+        possible.push(Possible::unchanged(seen));
+    }
+    Some(possible)
+}
+
 /// `is_cut`: an earlier one of the requests ended the session or gave it another token.
 fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Possible, bool)> {
     let unchanged = (row.clone(), is_cut);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::app::{Instances, Reply};
 use super::judge::{Asked, expect, fresh_session};
 use super::op::{Action, Op, Step, USERS, Which};
-use super::order::{Possible, Result as Outcome, Touch, after};
+use super::order::{Possible, Result as Outcome, Touch, after, after_expiry};
 use super::world::{Row, Seen, Standing, Time, World};
 
 pub(super) type Checked = Result<(), String>;
@@ -212,9 +212,12 @@ impl Play<'_> {
             results.push((*action, result));
         }
         let mut changes = Changes::new();
-        if let Some((id, row)) = row
-            && was_live
-        {
+        if let Some((id, row)) = row {
+            if !was_live {
+                let ends = after_expiry(&row.seen, &results);
+                changes.extend(ends.map(|ends| (id, (ends, Touch::Not))));
+                return self.note_all_new(replies, from).map(|()| changes);
+            }
             let start = || Possible::unchanged(&row.seen);
             let may_be_over = self.app.has_faults && !is_live;
             let mut possible = after(start(), &results, may_be_over);
@@ -243,10 +246,15 @@ impl Play<'_> {
             let touch = if must { Touch::Must } else { Touch::May };
             changes.insert(id, (possible, touch));
         }
+        self.note_all_new(replies, from)?;
+        Ok(changes)
+    }
+
+    fn note_all_new(&mut self, replies: &[(Action, Reply)], from: Time) -> Checked {
         for (action, reply) in replies {
             self.note_new(*action, reply, from)?;
         }
-        Ok(changes)
+        Ok(())
     }
 
     /// Takes in a session that an answer made.
