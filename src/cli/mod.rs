@@ -4,6 +4,7 @@
 
 mod ask;
 mod database;
+mod env_file;
 mod output;
 mod serve;
 mod sessions;
@@ -76,12 +77,14 @@ fn run(command: Command) -> Result<(), Failure> {
     if let Command::Secret = command {
         return say(SessionKeys::generate_secret()?);
     }
-    read_env_file()?;
+    env_file::read()?;
     let figment = app::figment();
+    app::logging::check_filter()?;
     app::logging::init(
         app::rocket_config(&figment)?.log_level,
         LogFormat::from_env()?,
     );
+    app::warn_of_missing_file();
     match command {
         Command::Serve => serve::run(),
         Command::Migrate => database::migrate(&figment),
@@ -90,20 +93,5 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Users(command) => users::run(command, &Database::open(&figment)?),
         Command::Stats(arguments) => stats::run(&arguments, &Database::open(&figment)?),
         Command::Secret => Ok(()),
-    }
-}
-
-/// Reads `.env`, if there is one; what the environment has already wins.
-fn read_env_file() -> Result<(), Failure> {
-    match dotenvy::dotenv() {
-        Ok(_) => Ok(()),
-        Err(error) if error.not_found() => Ok(()),
-        // Its message would show the line, which may hold a secret.
-        Err(dotenvy::Error::LineParse(..)) => Err(
-            ".env: a line cannot be read; allowed are KEY=value and KEY=\"a value\", with quotes \
-             around a value that holds a space or #"
-                .into(),
-        ),
-        Err(error) => Err(format!(".env: {error}").into()),
     }
 }
