@@ -9,6 +9,7 @@ use rocket::request::{self, FromRequest, Request};
 use uuid::Uuid;
 
 use super::request_id;
+use crate::visitor_address;
 
 /// The target of the lines.
 pub const TARGET: &str = "rocket_diesel_sessions::audit";
@@ -143,7 +144,7 @@ pub struct Trail {
 impl Trail {
     pub(super) fn of(request: &Request<'_>) -> Self {
         Self {
-            ip: request.client_ip().map(|ip| ip.to_canonical()),
+            ip: visitor_address(request),
             request_id: Some(request_id::of(request)),
         }
     }

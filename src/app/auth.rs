@@ -48,6 +48,7 @@ async fn register(
     trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
+    users.require_registration()?;
     let fields = fields?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let user = users.register(username, password, trail).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rocket::figment::Figment;
 use rocket::serde::{Deserialize, Serialize};
 
-use crate::{Origin, SetupError, describe_figment};
+use crate::{Origin, SetupError, figment_section};
 
 /// The section's name in Rocket's configuration.
 const SECTION: &str = "app";
@@ -38,6 +38,25 @@ pub struct AppConfig {
     /// After those, one in this time. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub address_guess_interval: Duration,
+    /// Whether visitors may register. If not, only administrators add users. Default `true`.
+    pub registration: bool,
+    /// Accounts that may be made from one address within an hour (IPv6: a /64). Default 20.
+    pub registrations_per_address: NonZeroU32,
+    /// Who may read `/metrics`. Default [`MetricsAccess::Token`], in the debug profile
+    /// [`MetricsAccess::Loopback`].
+    pub metrics: Option<MetricsAccess>,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "rocket::serde", rename_all = "lowercase")]
+pub enum MetricsAccess {
+    /// Administrators, by token or signed in.
+    Token,
+    /// Those, and direct connections from this machine.
+    Loopback,
+    /// No one.
+    Off,
 }
 
 impl Default for AppConfig {
@@ -52,6 +71,9 @@ impl Default for AppConfig {
             user_guess_interval: Duration::from_secs(30),
             guesses_per_address: number(50),
             address_guess_interval: Duration::from_secs(5),
+            registration: true,
+            registrations_per_address: number(20),
+            metrics: None,
         }
     }
 }
@@ -62,10 +84,7 @@ impl AppConfig {
     /// # Errors
     /// When a key is unknown, or a value is of the wrong type or out of its range.
     pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
-        let section = figment.focus(SECTION);
-        let config: Self = section
-            .extract()
-            .map_err(|error| SetupError::Figment(describe_figment(SECTION, &error)))?;
+        let config: Self = figment_section(figment, SECTION)?;
         let day = Duration::from_secs(24 * 3600);
         for (key, value) in [
             ("user_guess_interval", config.user_guess_interval),
@@ -80,6 +99,10 @@ impl AppConfig {
         for (key, value) in [
             ("guesses_per_user", config.guesses_per_user),
             ("guesses_per_address", config.guesses_per_address),
+            (
+                "registrations_per_address",
+                config.registrations_per_address,
+            ),
         ] {
             if value.get() > MAX_GUESSES {
                 let problem = format!("{SECTION}.{key} = {value}: must be from 1 to {MAX_GUESSES}");
@@ -87,6 +110,14 @@ impl AppConfig {
             }
         }
         Ok(config)
+    }
+
+    pub(super) fn metrics_access(&self, is_debug: bool) -> MetricsAccess {
+        self.metrics.unwrap_or(if is_debug {
+            MetricsAccess::Loopback
+        } else {
+            MetricsAccess::Token
+        })
     }
 }
 
@@ -110,6 +141,45 @@ mod tests {
     }
 
     #[test]
+    fn a_section_that_would_be_ignored_is_refused() {
+        for (toml, words) in [
+            ("[app]\nregistration = false", ["[app]", "[default.app]"]),
+            ("[App]\nregistration = false", ["[app]", "[default.app]"]),
+            (
+                "[default]\napp = 'x'",
+                ["app: is a text", "must be a table"],
+            ),
+            (
+                "[default]\napp = 5",
+                ["app: is a number", "must be a table"],
+            ),
+            ("[default]\napp = []", ["app: is a list", "must be a table"]),
+            (
+                "[global]\napp = true",
+                ["app: is a boolean", "must be a table"],
+            ),
+        ] {
+            let figment = rocket::Config::figment().merge(Toml::string(toml).nested());
+            let message = AppConfig::from_figment(&figment).unwrap_err().to_string();
+            for word in words {
+                assert!(message.contains(word), "{toml}: {message}");
+            }
+        }
+        // A profile of that name, and other profiles, are nobody's mistake.
+        for (toml, profile) in [
+            ("[app.app]\nregistration = false", "app"),
+            (
+                "[default.app]\nregistration = false\n[staging]\nport = 1",
+                "debug",
+            ),
+        ] {
+            let figment = rocket::Config::figment().merge(Toml::string(toml).nested());
+            let config = AppConfig::from_figment(&figment.select(profile)).unwrap();
+            assert!(!config.registration, "{toml}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named_with_what_can() {
         for (toml, key, allowed) in [
             ("origin = []", "origin", "origins"),
@@ -126,6 +196,14 @@ mod tests {
                 "24h",
             ),
             ("guesses_per_user = 10001", "app.guesses_per_user", "10000"),
+            ("metrics = 'all'", "app.metrics", "token, loopback, off"),
+            ("metrics = true", "app.metrics", "MetricsAccess"),
+            ("registration = 'no'", "app.registration", "boolean"),
+            (
+                "registrations_per_address = 0",
+                "app.registrations_per_address",
+                "nonzero",
+            ),
         ] {
             let message = read(toml).unwrap_err();
             assert!(

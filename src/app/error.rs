@@ -10,6 +10,7 @@ use rocket::serde::{Serialize, json::Json};
 use rocket::{Catcher, Request, Response, catch, catchers};
 use uuid::Uuid;
 
+use super::admin;
 use super::pages::Frame;
 use super::request_id;
 use crate::SessionError;
@@ -114,11 +115,11 @@ impl ApiError {
         Self::new(Status::Unauthorized, SIGNED_OUT, "sign in first")
     }
 
-    /// 429, with the time to wait.
-    pub(super) fn too_many_attempts(wait: Duration) -> Self {
+    /// 429: `what` was done too often, with the time to wait.
+    pub(super) fn too_many(what: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let message =
-            format!("too many wrong passwords were given; try again in {seconds} seconds");
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        let message = format!("{what}; try again in {seconds} {unit}");
         Self {
             retry_after: Some(seconds),
             ..Self::new(Status::TooManyRequests, "too_many_attempts", message)
@@ -245,8 +246,8 @@ impl<'r> Responder<'r, 'static> for PageError {
 }
 
 #[catch(default)]
-fn any(status: Status, _request: &Request<'_>) -> PageError {
-    ApiError::of(status).into()
+fn any(status: Status, request: &Request<'_>) -> PageError {
+    admin::refusal(request, status).into()
 }
 
 /// Whether a person is looking: a browser outside the API.

@@ -5,27 +5,31 @@
 //! from one network have the narrow limit, those from everywhere a ten times wider one: a stranger
 //! cannot easily keep a user out.
 //!
+//! Beside a user's limits, an address has one for its wrong guesses at all users, and one for the
+//! accounts that it makes. Where the address is not known, those two do not hold.
+//!
 //! Memory is bounded: each limit has a fixed number of places, and what it counts is put in one by a
 //! hash that nobody outside can predict.
+
+mod limit;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::{Quota, RateLimiter};
 
 use super::config::AppConfig;
 use crate::Clock;
 
+use limit::Limit;
+
 /// Places of each limit: 512 KiB. Two that share one also share its guesses.
 const PLACES: usize = 1 << 16;
+
+/// The time within which an address may make `registrations_per_address` accounts.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// How many times wider the limit for a user is over all networks.
 const EVERYWHERE: u32 = 10;
@@ -34,7 +38,7 @@ const EVERYWHERE: u32 = 10;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guess<'a> {
     pub(super) at: At<'a>,
-    /// The address, as Rocket's `ip_header` has it.
+    /// The visitor's address, if it is known.
     pub(super) from: Option<IpAddr>,
 }
 
@@ -52,17 +56,18 @@ pub(super) struct Guesses {
     near: Limit,
     everywhere: Limit,
     addresses: Limit,
+    registrations: Limit,
     hasher: RandomState,
 }
 
-/// A guess that was counted. Dropping it takes it back, unless it was wrong.
+/// Something that was counted. Dropping it takes it back, unless it is told to stay.
 pub(super) struct Counted<'a> {
     places: Vec<(&'a Limit, usize)>,
 }
 
 impl Counted<'_> {
-    /// It was wrong: it stays counted.
-    pub(super) fn was_wrong(mut self) {
+    /// It was wrong, or is what is counted: it stays counted.
+    pub(super) fn stays(mut self) {
         self.places.clear();
     }
 }
@@ -84,30 +89,48 @@ impl Guesses {
             near: limit(burst, interval),
             everywhere: limit(wide, interval / EVERYWHERE),
             addresses: limit(config.guesses_per_address, config.address_guess_interval),
+            registrations: limit(
+                config.registrations_per_address,
+                HOUR / config.registrations_per_address.get(),
+            ),
             hasher: RandomState::new(),
         }
     }
 
-    /// Counts a guess.
+    /// Counts a guess at a user.
     ///
     /// # Errors
     /// How long it must wait, if it must.
     pub(super) fn count(&self, guess: Guess<'_>) -> Result<Counted<'_>, Duration> {
         let network = guess.from.map(network);
-        let mut counts = vec![
+        count_all(vec![
             (&self.near, self.place((guess.at, network))),
             (&self.everywhere, self.place(guess.at)),
-        ];
-        counts.extend(network.map(|network| (&self.addresses, self.place(network))));
-        count_all(counts)
+        ])
     }
 
-    /// Counts something that is no guess, and that an address should not do too often either.
+    /// Counts a guess, at whatever, for its address.
     ///
     /// # Errors
     /// As for [`count`](Self::count).
     pub(super) fn count_address(&self, from: Option<IpAddr>) -> Result<Counted<'_>, Duration> {
-        let address = from.map(|from| (&self.addresses, self.place(network(from))));
+        self.count_in(&self.addresses, from)
+    }
+
+    /// Counts an account for the address that makes it.
+    ///
+    /// # Errors
+    /// As for [`count`](Self::count).
+    pub(super) fn count_registration(&self, from: Option<IpAddr>) -> Result<Counted<'_>, Duration> {
+        self.count_in(&self.registrations, from)
+    }
+
+    fn count_in<'a>(
+        &'a self,
+        limit: &'a Limit,
+        from: Option<IpAddr>,
+    ) -> Result<Counted<'a>, Duration> {
+        let address = from.map(|from| (limit, self.place(network(from))));
         count_all(address.into_iter().collect())
     }
 
@@ -143,89 +166,6 @@ impl fmt::Debug for Guesses {
     }
 }
 
-/// One limit over its places.
-struct Limit {
-    limiter: RateLimiter<usize, Places, LimitClock, NoOpMiddleware<Nanos>>,
-    places: Places,
-    interval: Duration,
-    clock: LimitClock,
-}
-
-impl Limit {
-    fn new(burst: NonZeroU32, interval: Duration, clock: &Arc<dyn Clock>) -> Self {
-        let quota = Quota::with_period(interval)
-            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
-            .allow_burst(burst);
-        let places = Places((0..PLACES).map(|_| AtomicU64::new(0)).collect());
-        let clock = LimitClock(Arc::clone(clock));
-        Self {
-            limiter: RateLimiter::new(quota, places.clone(), clock.clone()),
-            places,
-            interval: quota.replenish_interval(),
-            clock,
-        }
-    }
-
-    /// Counts one; if there are too many, does not, and says how long to wait.
-    fn count(&self, place: usize) -> Result<(), Duration> {
-        self.limiter.check_key(&place).map_err(|refused| {
-            let now = governor::clock::Clock::now(&self.clock);
-            refused.wait_time_from(now)
-        })
-    }
-
-    /// What was counted is forgotten: the place's time, which each one moves on, moves back.
-    fn take_back(&self, place: usize) {
-        let interval = Nanos::from(self.interval).as_u64();
-        let back = |time: u64| Some(time.saturating_sub(interval));
-        let state = &self.places.0[place % PLACES];
-        // Cannot fail: there is always a time before.
-        let _ = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, back);
-    }
-}
-
-/// The application's clock, in nanoseconds since 1970.
-#[derive(Clone)]
-struct LimitClock(Arc<dyn Clock>);
-
-impl governor::clock::Clock for LimitClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        let nanos = self.0.now().timestamp_nanos_opt().unwrap_or_default();
-        Nanos::new(u64::try_from(nanos).unwrap_or_default())
-    }
-}
-
-/// A fixed number of places; 0 is a place where nothing was counted yet.
-#[derive(Clone)]
-struct Places(Arc<[AtomicU64]>);
-
-impl StateStore for Places {
-    type Key = usize;
-
-    fn measure_and_replace<T, F, E>(&self, place: &usize, change: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let place = &self.0[place % PLACES];
-        let mut before = place.load(Ordering::Acquire);
-        loop {
-            let (result, after) = change((before != 0).then(|| Nanos::new(before)))?;
-            let swapped = place.compare_exchange_weak(
-                before,
-                after.as_u64(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            match swapped {
-                Ok(_) => return Ok(result),
-                Err(newer) => before = newer,
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +186,8 @@ mod tests {
     }
 
     fn wrong(guesses: &Guesses, guess: Guess<'_>) -> Result<(), Duration> {
-        guesses.count(guess).map(Counted::was_wrong)
+        guesses.count(guess)?.stays();
+        guesses.count_address(guess.from).map(Counted::stays)
     }
 
     #[test]
@@ -309,11 +250,48 @@ mod tests {
             wrong(&guesses, guess(&name, &format!("2001:db8:0:1::{number:x}"))).unwrap();
         }
         let same = "2001:db8:0:1::ffff";
-        assert!(guesses.count(guess("ada", same)).is_err());
-        assert!(guesses.count_address(Some(same.parse().unwrap())).is_err());
-        assert!(guesses.count(guess("ada", "2001:db8:0:2::1")).is_ok());
-        let (at, from) = (At::User("ada"), None);
-        assert!(guesses.count(Guess { at, from }).is_ok());
+        let address = |address: &str| Some(address.parse().unwrap());
+        assert!(guesses.count_address(address(same)).is_err());
+        assert!(guesses.count_address(address("2001:db8:0:2::1")).is_ok());
         assert!(guesses.count_address(None).is_ok());
+        // The limits of the user, and of accounts, are others.
+        assert!(guesses.count(guess("ada", same)).is_ok());
+        assert!(guesses.count_registration(address(same)).is_ok());
+    }
+
+    #[test]
+    fn an_address_makes_so_many_accounts_an_hour() {
+        let (guesses, clock) = guesses();
+        let from = Some("192.0.2.1".parse().unwrap());
+        let register = || guesses.count_registration(from).map(Counted::stays);
+        for _ in 0..20 {
+            // What fails is taken back.
+            drop(guesses.count_registration(from).unwrap());
+            register().unwrap();
+        }
+        let wait = register().unwrap_err();
+        assert!(!wait.is_zero() && wait <= HOUR, "{wait:?}");
+        assert!(guesses.count_registration(None).is_ok());
+        let other = Some("192.0.2.2".parse().unwrap());
+        assert!(guesses.count_registration(other).is_ok());
+        clock.advance(TimeDelta::hours(1));
+        for _ in 0..20 {
+            register().unwrap();
+        }
+        assert!(register().is_err());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_one_out() {
+        let (guesses, clock) = guesses();
+        let ada = guess("ada", "192.0.2.1");
+        for _ in 0..10 {
+            wrong(&guesses, ada).unwrap();
+        }
+        clock.advance(TimeDelta::hours(-9));
+        let wait = wrong(&guesses, ada).unwrap_err();
+        assert!(wait <= Duration::from_secs(30), "{wait:?}");
+        clock.advance(TimeDelta::seconds(30));
+        wrong(&guesses, ada).unwrap();
     }
 }

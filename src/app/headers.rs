@@ -1,7 +1,7 @@
 //! Headers of every response, through Rocket's Shield.
 
 use rocket::http::Header;
-use rocket::shield::{Frame, Hsts, NoSniff, Policy, Referrer, Shield};
+use rocket::shield::{Frame, Hsts, NoSniff, Permission, Policy, Referrer, Shield};
 use rocket::time::Duration;
 
 /// What pages may load and do: nothing from elsewhere, no inline script or style, no frames
@@ -48,6 +48,8 @@ impl Policy for CrossOriginResourcePolicy {
 /// The policies; outside of the debug profile also HSTS for a year (OWASP ASVS 5.0, 3.4.1).
 pub(super) fn shield(is_debug: bool) -> Shield {
     let shield = Shield::default()
+        // Rocket's default names only a feature that no browser has.
+        .disable::<Permission>()
         .enable(NoSniff::Enable)
         .enable(Frame::Deny)
         // Not `no-referrer`: with it, browsers send `Origin: null` with our own forms, and those

@@ -55,6 +55,26 @@ impl FromStr for LogFormat {
     }
 }
 
+/// Checks `RUST_LOG`.
+///
+/// # Errors
+/// When a part of it cannot be parsed: names it, and what is allowed.
+pub fn check_filter() -> Result<(), SetupError> {
+    const ALLOWED: &str = "must be a level (off, error, warn, info, debug, trace) or target=level, several with commas";
+    let Some(filter) = std::env::var_os(EnvFilter::DEFAULT_ENV) else {
+        return Ok(());
+    };
+    let Some(filter) = filter.to_str() else {
+        return Err(ConfigError::unfit(EnvFilter::DEFAULT_ENV, "must be UTF-8").into());
+    };
+    if EnvFilter::try_new(filter).is_ok() {
+        return Ok(());
+    }
+    let is_wrong = |part: &&str| EnvFilter::try_new(part).is_err();
+    let wrong = filter.split(',').find(is_wrong).unwrap_or(filter);
+    Err(ConfigError::new(EnvFilter::DEFAULT_ENV, format_args!("{wrong:?}"), ALLOWED).into())
+}
+
 /// Starts logging at Rocket's `log_level`, or as `RUST_LOG` says. A second call does nothing.
 pub fn init(level: LogLevel, format: LogFormat) {
     // A directive counts for every target that begins with it: ours begins with `rocket` too.

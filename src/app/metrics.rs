@@ -1,17 +1,15 @@
 //! `/metrics`: what Prometheus reads.
 
-use std::net::IpAddr;
-
-use rocket::http::ContentType;
+use rocket::http::{ContentType, Status};
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 
-use super::admin::{Admin, names_loopback};
+use super::admin::{Admin, is_from_this_machine, presented_token};
+use super::config::MetricsAccess;
 use crate::SessionAdmin;
 
-/// A request from this machine, or of an administrator. Behind a proxy on this machine every
-/// request is from it, so one that a proxy has passed on counts as from elsewhere.
+/// Whoever may read the metrics.
 struct Scraper;
 
 #[rocket::async_trait]
@@ -19,19 +17,15 @@ impl<'r> FromRequest<'r> for Scraper {
     type Error = ();
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
-        const PASSED_ON: [&str; 4] = ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"];
-        let headers = request.headers();
-        let own = request.rocket().config().ip_header.as_ref();
-        let is_direct = !PASSED_ON.iter().any(|name| headers.contains(name))
-            && own.is_none_or(|name| !headers.contains(name))
-            && names_loopback(request);
-        let is_from_here = request
-            .remote()
-            .is_some_and(|remote| IpAddr::to_canonical(&remote.ip()).is_loopback());
-        if is_from_here && is_direct && !headers.contains("Authorization") {
+        let is_open = request.rocket().state() == Some(&MetricsAccess::Loopback);
+        if is_open && presented_token(request).is_none() && is_from_this_machine(request) {
             return Outcome::Success(Self);
         }
-        request.guard::<Admin>().await.map(|_| Self)
+        match request.guard::<Admin>().await {
+            // Open administration does not open what the setting closes.
+            Outcome::Success(Admin::Local) => Outcome::Error((Status::Unauthorized, ())),
+            admitted => admitted.map(|_| Self),
+        }
     }
 }
 
@@ -43,6 +37,10 @@ fn metrics(_scraper: Scraper, sessions: &State<SessionAdmin>) -> (ContentType, S
     (kind, sessions.metrics())
 }
 
-pub(super) fn routes() -> Vec<Route> {
-    routes![metrics]
+/// The route, if there is one; the guard finds `access` in the managed state.
+pub(super) fn routes(access: MetricsAccess) -> Vec<Route> {
+    match access {
+        MetricsAccess::Off => Vec::new(),
+        MetricsAccess::Token | MetricsAccess::Loopback => routes![metrics],
+    }
 }

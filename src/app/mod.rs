@@ -19,12 +19,14 @@ mod metrics;
 mod notice;
 mod pages;
 mod passwords;
+mod places;
 mod request_id;
 mod settings;
 mod signed_in;
 mod username;
 mod users;
 pub mod view;
+mod well_known;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -33,9 +35,9 @@ use rocket::fairing::AdHoc;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
 pub use admin::AdminToken;
-pub use config::AppConfig;
+pub use config::{AppConfig, MetricsAccess};
 pub use data::{SessionData, Theme};
-pub use settings::{Settings, figment, rocket_config};
+pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
 
 use request_id::{RequestLog, traced};
 use users::Users;
@@ -77,6 +79,8 @@ pub fn rocket(
     let stores = stores.into();
     let database = settings.database_url.to_string();
     let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
+    let metrics_access = settings.app.metrics_access(is_debug);
+    let has_secure_cookie = settings.sessions.cookie.secure.unwrap_or(!is_debug);
     let users = Users::new(
         stores.users,
         Arc::clone(&clock),
@@ -116,10 +120,16 @@ pub fn rocket(
                 }
             })
         }))
-        .attach(AdHoc::on_liftoff("Start message", |rocket| {
-            Box::pin(async move { print_start(rocket, &database) })
+        .attach(AdHoc::on_liftoff("Start message", move |rocket| {
+            Box::pin(async move {
+                print_start(rocket, &database);
+                if has_secure_cookie {
+                    warn_of_plain_http(rocket.config());
+                }
+            })
         }))
         .manage(settings.admin_token)
+        .manage(metrics_access)
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
         .mount("/api/session", traced(api::routes()))
@@ -127,7 +137,8 @@ pub fn rocket(
         .mount("/api/account", traced(account::routes()))
         .mount("/", traced(pages::routes()))
         .mount("/", traced(health::routes()))
-        .mount("/", traced(metrics::routes()))
+        .mount("/", traced(well_known::routes()))
+        .mount("/", traced(metrics::routes(metrics_access)))
         .register("/", error::catchers())
 }
 
@@ -146,10 +157,28 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
     // Whoever closed our output does not want to know; that is no reason to stop.
     let _ = writeln!(
         std::io::stdout(),
-        "rocket_diesel_sessions {}\n  address   http://{host}:{}\n  database  {database}\n  \
+        "rocket_diesel_sessions {}\n  address   http://{host}:{}\n  database  {database}\n{}  \
          profile   {}",
         env!("CARGO_PKG_VERSION"),
         config.port,
+        if admin::is_open(config) {
+            format!("  {}\n", admin::OPEN)
+        } else {
+            String::new()
+        },
         config.profile,
+    );
+}
+
+/// Warns where no browser will send the cookie back. Whoever has set `ip_header` has a proxy.
+fn warn_of_plain_http(config: &rocket::Config) {
+    if config.address.is_loopback() || config.ip_header.is_some() {
+        return;
+    }
+    tracing::warn!(
+        "browsers send the session cookie over https only, and this server speaks plain http on {}: \
+         nobody can sign in at that address; put a proxy that ends TLS in front, and set `ip_header` \
+         (see docs/operating.md)",
+        std::net::SocketAddr::from((config.address, config.port)),
     );
 }

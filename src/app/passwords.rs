@@ -1,17 +1,16 @@
 //! Passwords: which are accepted, and their Argon2id hashes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use passwords::analyzer::is_common_password;
-use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout;
 
 use super::error::ApiError;
+use super::places::{Place, Places, Turn};
 use crate::SessionError;
 
 /// Characters (Unicode code points) of a password, counted as they came
@@ -52,7 +51,7 @@ impl NewPassword {
 /// Argon2id with the crate's default parameters, which are the ones that OWASP's Password Storage
 /// Cheat Sheet asks for: 19 MiB, 2 passes, 1 lane.
 pub(super) struct Hasher {
-    permits: Arc<Semaphore>,
+    places: Places,
     timeout: Duration,
     /// What is checked where there is no user, so that it takes as long.
     nobody: String,
@@ -63,17 +62,17 @@ impl Hasher {
     /// When the system gives no random bytes.
     pub(super) fn new(at_once: u32, timeout: Duration) -> Result<Self, String> {
         Ok(Self {
-            permits: Arc::new(Semaphore::new(at_once as usize)),
+            places: Places::new(at_once as usize),
             timeout,
             nobody: hash("a password that nobody has")?,
         })
     }
 
     /// The hash of a new password, as a PHC string.
-    pub(super) async fn hash(&self, password: NewPassword) -> Result<String, ApiError> {
-        let permit = self.permit().await?;
+    pub(super) async fn hash(&self, password: NewPassword, turn: Turn) -> Result<String, ApiError> {
+        let place = self.place(turn).await?;
         let hashed = spawn_blocking(move || {
-            let _permit = permit;
+            let _place = place;
             password.hash()
         });
         match hashed.await {
@@ -91,12 +90,13 @@ impl Hasher {
         &self,
         password: &str,
         hash: Option<&str>,
+        turn: Turn,
     ) -> Result<bool, ApiError> {
-        let permit = self.permit().await?;
+        let place = self.place(turn).await?;
         let (password, exists) = (password.to_owned(), hash.is_some());
         let hash = hash.unwrap_or(&self.nobody).to_owned();
         let verified = spawn_blocking(move || {
-            let _permit = permit;
+            let _place = place;
             verify(&password, &hash)
         });
         match verified.await {
@@ -106,12 +106,9 @@ impl Hasher {
     }
 
     /// Waits for its turn to hash.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        match timeout(self.timeout, permit).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(SessionError::Overloaded.into()),
-        }
+    async fn place(&self, turn: Turn) -> Result<Place, ApiError> {
+        let place = timeout(self.timeout, self.places.take(turn)).await;
+        place.map_err(|_| SessionError::Overloaded.into())
     }
 }
 

@@ -1,13 +1,23 @@
 //! What the application reads from its environment, once, when it starts.
 
+use std::path::Path;
+
 use rocket::Config;
 use rocket::figment::providers::{Env, Format, Toml};
-use rocket::figment::{Figment, Profile};
+use rocket::figment::{Figment, Profile, Provider};
 
 use super::{AdminToken, AppConfig};
 use crate::{
     DatabaseUrl, SessionConfig, SessionKeys, SetupError, database_url_from_env, describe_figment,
+    is_environment, place_in_figment,
 };
+
+/// The variable that names a file to read in place of Rocket.toml.
+const ROCKET_CONFIG: &str = "ROCKET_CONFIG";
+
+/// What Rocket reads beside [`Config::PARAMETERS`], what this program reads, and what the figment has of
+/// its own.
+const OTHER_KEYS: [&str; 5] = ["proxy_proto_header", "sessions", "app", "profile", "config"];
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -47,15 +57,48 @@ impl Settings {
     fn read(keys: fn(bool) -> Result<SessionKeys, SetupError>) -> Result<Self, SetupError> {
         let figment = figment();
         rocket_config(&figment)?;
+        let sessions = SessionConfig::from_figment(&figment)?;
+        let app = AppConfig::from_figment(&figment)?;
+        check_keys(&figment)?;
+        let is_debug = figment.profile() == Config::DEBUG_PROFILE;
         Ok(Self {
-            sessions: SessionConfig::from_figment(&figment)?,
-            app: AppConfig::from_figment(&figment)?,
+            sessions,
+            app,
             database_url: database_url_from_env()?,
-            keys: keys(figment.profile() == Config::DEBUG_PROFILE)?,
-            admin_token: AdminToken::from_env(),
+            admin_token: AdminToken::from_env(is_debug)?,
+            keys: keys(is_debug)?,
             figment,
         })
     }
+}
+
+/// Refuses what would be ignored: TLS, which Rocket is built without here, and unknown keys of the file.
+/// Variables are only warned of, since other programs may set some that begin with ROCKET_.
+fn check_keys(figment: &Figment) -> Result<(), SetupError> {
+    let profiles = figment.data();
+    let profiles = profiles.map_err(|error| SetupError::Figment(describe_figment("", &error)))?;
+    for (key, value) in profiles.values().flatten() {
+        let metadata = figment.get_metadata(value.tag());
+        let place = place_in_figment(key, metadata);
+        if key.eq_ignore_ascii_case(Config::TLS) {
+            return Err(SetupError::Figment(format!(
+                "tls: this program serves plain http only; let a proxy in front of it end TLS{place}"
+            )));
+        }
+        if Config::PARAMETERS.contains(&key.as_str()) || OTHER_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        if !metadata.is_some_and(is_environment) {
+            let others = Config::PARAMETERS.iter().filter(|key| **key != Config::TLS);
+            let others: Vec<&str> = others.copied().collect();
+            return Err(SetupError::Figment(format!(
+                "{key}: unknown key; allowed are sessions, app, and Rocket's {}{place}",
+                others.join(", ")
+            )));
+        }
+        tracing::warn!("{key}: unknown key, which is ignored{place}");
+    }
+    Ok(())
 }
 
 /// Rocket's part of the configuration.
@@ -76,10 +119,22 @@ pub fn figment() -> Figment {
         Config::DEFAULT_PROFILE
     };
     let profile = Profile::from_env_or("ROCKET_PROFILE", default);
-    defaults(&profile)
-        .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
+    let file = Env::var_or(ROCKET_CONFIG, "Rocket.toml");
+    let mut figment = defaults(&profile);
+    // Only in the working directory: a folder above it may be somebody else's.
+    if Path::new(&file).exists() {
+        figment = figment.merge(Toml::file_exact(file).nested());
+    }
+    figment
         .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
         .select(profile)
+}
+
+/// Warns where `ROCKET_CONFIG` names a file that is not there.
+pub fn warn_of_missing_file() {
+    if let Some(file) = Env::var(ROCKET_CONFIG).filter(|file| !Path::new(file).exists()) {
+        tracing::warn!("{ROCKET_CONFIG} = {file:?}: there is no such file, so none is read");
+    }
 }
 
 /// What counts where nothing is set.
@@ -90,7 +145,9 @@ fn defaults(profile: &Profile) -> Figment {
         Config::release_default()
     };
     // Rocket's own default is a header that any client can send.
-    Figment::from(base).merge((Config::IP_HEADER, false))
+    Figment::from(base)
+        .merge((Config::IP_HEADER, false))
+        .merge((Config::IDENT, false))
 }
 
 #[cfg(test)]
@@ -98,10 +155,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_would_be_ignored_is_refused() {
+        let check = |toml: &str| {
+            let toml = Toml::string(toml).nested();
+            let figment = defaults(&Profile::Default).merge(toml);
+            check_keys(&figment).map_err(|error| error.to_string())
+        };
+        for (toml, words) in [
+            ("[default.tls]\ncerts = 'a.pem'", ["tls: ", "plain http"]),
+            ("[release]\ntls = true", ["tls: ", "proxy"]),
+            (
+                "[default.session]\nidle_timeout = '1h'",
+                ["session: ", "sessions, app"],
+            ),
+            ("[staging]\nadress = '::1'", ["adress: ", "address"]),
+        ] {
+            let message = check(toml).unwrap_err();
+            for word in words {
+                assert!(message.contains(word), "{toml}: {message}");
+            }
+        }
+        let every = "[default]\nport = 1\nproxy_proto_header = 'x'\n[default.limits]\njson = 1\n\
+                     [default.sessions]\n[default.app]\n[default.shutdown]\nctrlc = true\n[staging]\nport = 2";
+        assert_eq!(check(every), Ok(()));
+    }
+
+    #[test]
     fn no_client_chooses_its_address_unless_a_header_is_set() {
         for profile in [Config::DEBUG_PROFILE, Config::RELEASE_PROFILE] {
             let figment = defaults(&profile).select(profile);
-            assert_eq!(rocket_config(&figment).unwrap().ip_header, None);
+            let config = rocket_config(&figment).unwrap();
+            assert_eq!(config.ip_header, None);
+            assert!(config.ident.as_str().is_none());
         }
     }
 }

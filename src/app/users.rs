@@ -1,6 +1,7 @@
 //! Users of the application: registering, recognising, changing and deleting them.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,13 +12,19 @@ use super::accounts::new_user;
 use super::audit::{Event, Trail};
 use super::config::AppConfig;
 use super::error::ApiError;
-use super::guesses::{At, Guess, Guesses};
+use super::guesses::{At, Counted, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
+use super::places::Turn;
 use super::username;
 use crate::{
     ActingSession, Clock, LastAdmin, PasswordChange, SessionAdmin, SessionError, StoreError,
     UserChange, UserRecord, UserStore,
 };
+
+/// What there was too much of.
+const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";
+const TOO_MANY_TRIES: &str = "too many attempts were made from your address";
+const TOO_MANY_ACCOUNTS: &str = "too many accounts were made from your address";
 
 pub(super) struct Users {
     store: Arc<dyn UserStore>,
@@ -25,6 +32,7 @@ pub(super) struct Users {
     guesses: Guesses,
     clock: Arc<dyn Clock>,
     reauthenticate_after: Duration,
+    has_registration: bool,
     /// Runs the calls of the store.
     sessions: OnceLock<SessionAdmin>,
 }
@@ -44,6 +52,7 @@ impl Users {
             guesses: Guesses::new(config, &clock),
             clock,
             reauthenticate_after: config.reauthenticate_after,
+            has_registration: config.registration,
             sessions: OnceLock::new(),
         })
     }
@@ -62,6 +71,27 @@ impl Users {
         self.reauthenticate_after
     }
 
+    /// Returns whether visitors may register.
+    pub(super) fn has_registration(&self) -> bool {
+        self.has_registration
+    }
+
+    /// Refuses those who register where only administrators add users.
+    ///
+    /// # Errors
+    /// 403, where visitors may not.
+    pub(super) fn require_registration(&self) -> Result<(), ApiError> {
+        if self.has_registration {
+            return Ok(());
+        }
+        let message = "registration is closed; an administrator can add an account for you";
+        Err(ApiError::new(
+            Status::Forbidden,
+            "registration_closed",
+            message,
+        ))
+    }
+
     pub(super) async fn find(&self, id: &str) -> Result<Option<UserRecord>, SessionError> {
         let id = id.to_owned();
         self.run(move |store| store.user(&id)).await
@@ -71,7 +101,7 @@ impl Users {
     ///
     /// # Errors
     /// When the name or the password is not allowed (422), the name is taken (409), or its address
-    /// has asked for too many names that are (429).
+    /// has made too many accounts or asked for too many names that are taken (429).
     pub(super) async fn register(
         &self,
         username: &str,
@@ -80,16 +110,20 @@ impl Users {
     ) -> Result<UserRecord, ApiError> {
         let username = username::fold(username).map_err(ApiError::unprocessable)?;
         let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
+        let limited = |what| move |wait| limited(trail, None, what, wait);
         let counted = self.guesses.count_address(trail.ip());
-        let counted = counted.map_err(|wait| limited(trail, None, wait))?;
+        let counted = counted.map_err(limited(TOO_MANY_TRIES))?;
+        let account = self.guesses.count_registration(trail.ip());
+        let account = account.map_err(limited(TOO_MANY_ACCOUNTS))?;
         if self.by_name(&username).await?.is_some() {
-            counted.was_wrong();
+            counted.stays();
             return Err(taken(&username));
         }
-        let hash = self.hasher.hash(password).await?;
+        let hash = self.hasher.hash(password, Turn::Register).await?;
         let user = new_user(username, hash, self.now());
         let new = user.clone();
         if self.run(move |store| store.add_user(&new)).await? {
+            account.stays();
             trail
                 .event(Event::Register)
                 .user(&*user.id)
@@ -97,15 +131,24 @@ impl Users {
                 .write();
             Ok(user)
         } else {
-            counted.was_wrong();
+            counted.stays();
             Err(taken(&user.username))
         }
+    }
+
+    /// Counts a wrong token of administrators for its address, as a wrong password is.
+    ///
+    /// # Errors
+    /// How long the address must wait, if it must.
+    pub(super) fn count_wrong_token(&self, from: Option<IpAddr>) -> Result<(), Duration> {
+        self.guesses.count_address(from).map(Counted::stays)
     }
 
     /// The user with this name and password.
     ///
     /// # Errors
-    /// 401 when there is none, whatever the reason, and at the same cost; 429 after too many.
+    /// 401 when there is none, whatever the reason, and at the same cost; 429 after too many. A right
+    /// password is not refused because of its address.
     pub(super) async fn recognise(
         &self,
         username: &str,
@@ -148,15 +191,23 @@ impl Users {
             At::User(_) => None,
         };
         let from = trail.ip();
-        let counted = self.guesses.count(Guess { at, from });
-        let counted = counted.map_err(|wait| limited(trail, session, wait))?;
+        let limited = |wait| limited(trail, session, TOO_MANY_PASSWORDS, wait);
+        let counted = self.guesses.count(Guess { at, from }).map_err(limited)?;
+        let address = self.guesses.count_address(from);
         let found = found.await?;
         let hash = found.as_ref().map(|user| user.password_hash.as_str());
-        let is_right = self.hasher.verify(password, hash).await?;
+        // Others may share an address that is over its limit: their passwords are still looked at,
+        // after everybody else's.
+        let turn = match address {
+            Ok(_) => Turn::SignIn,
+            Err(_) => Turn::OverLimit,
+        };
+        let is_right = self.hasher.verify(password, hash, turn).await?;
         match found {
             Some(user) if is_right && user.disabled_at.is_none() => Ok(user),
             found => {
-                counted.was_wrong();
+                counted.stays();
+                address.map_err(limited)?.stays();
                 // Not the name that was typed: it may be a password.
                 let user_id = found.map(|user| user.id);
                 let failed = trail.event(Event::LoginFailed);
@@ -172,7 +223,7 @@ impl Users {
     /// 422 when it is not allowed.
     pub(super) async fn hash(&self, password: &str) -> Result<String, ApiError> {
         let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
-        self.hasher.hash(password).await
+        self.hasher.hash(password, Turn::SignIn).await
     }
 
     /// Changes the password of a user; returns the handles of the sessions that ended.
@@ -254,9 +305,9 @@ fn done(change: UserChange) -> Result<Vec<String>, ApiError> {
 }
 
 /// The refusal of an attempt that came after too many.
-fn limited(trail: Trail, session: Option<&str>, wait: Duration) -> ApiError {
+fn limited(trail: Trail, session: Option<&str>, what: &str, wait: Duration) -> ApiError {
     trail.event(Event::LoginLimited).session(session).write();
-    ApiError::too_many_attempts(wait)
+    ApiError::too_many(what, wait)
 }
 
 fn last_administrator() -> ApiError {

@@ -6,6 +6,7 @@ mod ask;
 mod completions;
 mod config;
 mod database;
+mod env_file;
 mod healthcheck;
 mod help;
 mod output;
@@ -105,12 +106,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
         _ => {}
     }
     let environment = config::Environment::now();
-    read_env_file()?;
+    env_file::read()?;
     let figment = app::figment();
+    app::logging::check_filter()?;
     app::logging::init(
         app::rocket_config(&figment)?.log_level,
         LogFormat::from_env()?,
     );
+    app::warn_of_missing_file();
     let open = |access: Access| Database::open(&figment, wait, access);
     match command {
         Command::Serve(arguments) => serve::run(&arguments, wait),
@@ -122,20 +125,5 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command, &environment),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, figment),
         Command::Secret | Command::Completions(_) => Ok(()),
-    }
-}
-
-/// Reads `.env`, if there is one; what the environment has already wins.
-fn read_env_file() -> Result<(), Failure> {
-    match dotenvy::dotenv() {
-        Ok(_) => Ok(()),
-        Err(error) if error.not_found() => Ok(()),
-        // Its message would show the line, which may hold a secret.
-        Err(dotenvy::Error::LineParse(..)) => Err(
-            ".env: a line cannot be read; allowed are KEY=value and KEY=\"a value\", with quotes \
-             around a value that holds a space or #"
-                .into(),
-        ),
-        Err(error) => Err(format!(".env: {error}").into()),
     }
 }

@@ -1,14 +1,24 @@
 //! The application's clock: the one source of `now`, read once a request.
 
 use std::fmt::Debug;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+/// A moment of this process, from which its monotonic time counts.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Tells the time. Everything below takes `now` as an argument.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time, cut to microseconds, which is what the databases keep.
     fn now(&self) -> DateTime<Utc>;
+
+    /// The time since a fixed moment, on a clock that is never set: what limits are counted by. The
+    /// default is the system's.
+    fn monotonic(&self) -> Duration {
+        START.elapsed()
+    }
 
     /// Returns whether it shows the real time, which a database's clock can be compared with. The
     /// default is that it does.
@@ -27,7 +37,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved, so that tests need not wait.
+/// A clock that stands still until it is moved, so that tests need not wait. Moved back, it is a clock
+/// that was set: its monotonic time stands.
 ///
 /// # Example
 ///
@@ -41,12 +52,21 @@ impl Clock for SystemClock {
 /// assert_eq!(clock.now() - before, TimeDelta::hours(25));
 /// ```
 #[derive(Debug)]
-pub struct ManualClock(Mutex<DateTime<Utc>>);
+pub struct ManualClock(Mutex<Manual>);
+
+#[derive(Debug)]
+struct Manual {
+    time: DateTime<Utc>,
+    monotonic: Duration,
+}
 
 impl ManualClock {
     /// A clock that shows `time`.
     pub fn starting_at(time: DateTime<Utc>) -> Self {
-        Self(Mutex::new(time.trunc_subsecs(6)))
+        Self(Mutex::new(Manual {
+            time: time.trunc_subsecs(6),
+            monotonic: Duration::ZERO,
+        }))
     }
 
     /// A clock that shows the time of this call.
@@ -54,15 +74,25 @@ impl ManualClock {
         Self::starting_at(Utc::now())
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward, or sets it back.
     pub fn advance(&self, by: TimeDelta) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        let mut clock = self.lock();
+        clock.time += by;
+        clock.monotonic += by.to_std().unwrap_or_default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Manual> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().time
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.lock().monotonic
     }
 
     fn is_real(&self) -> bool {

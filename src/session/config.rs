@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cookie::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
+use super::figment::section;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
 use crate::store::{OnSessionLimit, SessionLimit, SqliteSynchronous};
 
@@ -155,10 +156,7 @@ impl SessionConfig {
     /// # Errors
     /// When a key is unknown, or a value is of the wrong type or out of its range.
     pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
-        let config: Self = figment
-            .focus(SECTION)
-            .extract()
-            .map_err(|error| SetupError::Figment(describe(SECTION, &error)))?;
+        let config: Self = section(figment, SECTION)?;
         config.check()?;
         CookiePolicy::new(&config.cookie, is_debug(figment))?;
         Ok(config)
@@ -285,35 +283,6 @@ impl SessionConfig {
 /// Whether the selected profile is `debug`. Every other one is treated as production.
 pub(crate) fn is_debug(figment: &Figment) -> bool {
     figment.profile() == rocket::Config::DEBUG_PROFILE
-}
-
-/// A configuration error in one line: which key below `section`, what is wrong with it, and where
-/// it was set.
-pub(crate) fn describe(section: &str, error: &rocket::figment::Error) -> String {
-    let mut key = section.to_owned();
-    for part in &error.path {
-        if !key.is_empty() {
-            key.push('.');
-        }
-        key.push_str(part);
-    }
-    let problem = error.kind.to_string();
-    let hint = if problem.contains("expected a duration") {
-        ", such as \"30s\", \"5m\" or \"24h\""
-    } else {
-        ""
-    };
-    let place = error
-        .metadata
-        .as_ref()
-        .map_or_else(String::new, |metadata| {
-            let name = &metadata.name;
-            match &metadata.source {
-                Some(source) => format!(" (in {name} {source})"),
-                None => format!(" (in {name})"),
-            }
-        });
-    format!("{key}: {problem}{hint}{place}")
 }
 
 #[cfg(test)]

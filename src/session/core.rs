@@ -9,6 +9,7 @@ use rocket::data::ByteUnit;
 use rocket::futures::future::join_all;
 
 use super::SessionError;
+use super::address::visitor_address;
 use super::clock::Clock;
 use super::config::OnUndecodable;
 use super::cookie::CookiePolicy;
@@ -122,7 +123,7 @@ impl Core {
             user_agent: headers
                 .get_one("User-Agent")
                 .map(|agent| cut(agent, USER_AGENT_LEN).to_owned()),
-            ip: request.client_ip().map(|ip| ip.to_canonical().to_string()),
+            ip: visitor_address(request).map(|ip| ip.to_string()),
         }
     }
 

@@ -1,20 +1,26 @@
 //! [`CrossSiteProtection`]: keeps other sites from using a visitor's cookie.
 
-use std::fmt;
-use std::str::FromStr;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use rocket::data::Data;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Build, Request, Rocket, Route};
-use serde::{Deserialize, Serialize, Serializer};
+
+use super::origin::Origin;
 
 /// The methods that may change something (RFC 9110, section 9.2.1).
 const UNSAFE: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Delete];
 
 /// `Sec-Fetch-Site` of requests that no other site has made.
 const OWN_SITES: [&str; 2] = ["same-origin", "none"];
+
+/// Pairs of an origin and a host whose refusal is warned of: any client can invent some.
+const MAX_WARNINGS: usize = 16;
 
 /// Before every route of the application.
 const FIRST: isize = isize::MIN;
@@ -27,7 +33,9 @@ const FIRST: isize = isize::MIN;
 /// An allowed `Origin` is let in. Otherwise:
 ///
 /// - Where the browser sends `Sec-Fetch-Site`, that decides: `same-origin` and `none` (typed by the
-///   user) are let in. A sibling host, and the own host under another scheme, are refused.
+///   user) are let in. A sibling host, and the own host under another scheme, are refused. Browsers
+///   write this header themselves and keep pages from setting it (a forbidden request-header), so
+///   it is believed even where a proxy has changed `Host`. Over plain http they do not send it.
 /// - In older browsers, `Origin` must be the request's own host. Behind a proxy that changes the
 ///   `Host` header, allow the origin that browsers see.
 /// - What brings neither header comes from no browser, or from one that predates them and is left
@@ -45,6 +53,8 @@ const FIRST: isize = isize::MIN;
 #[derive(Clone, Debug, Default)]
 pub struct CrossSiteProtection {
     allowed: Vec<Origin>,
+    /// The refused origins and hosts that were warned of, for all copies.
+    warned: Arc<Mutex<HashSet<(Origin, String)>>>,
 }
 
 impl CrossSiteProtection {
@@ -78,11 +88,7 @@ impl CrossSiteProtection {
         if sites.peek().is_some() {
             return sites.all(|site| OWN_SITES.contains(&site.trim()));
         }
-        let host = match request.host() {
-            Some(host) => Some(host.to_string()),
-            // Rocket's local client sets no host.
-            None => headers.get_one("Host").map(str::to_owned),
-        };
+        let host = host_of(request);
         let is_own = |origin: &Option<Origin>| match (origin, host.as_deref()) {
             (Some(origin), Some(host)) => origin.is_at(host),
             _ => false,
@@ -90,6 +96,37 @@ impl CrossSiteProtection {
         origins
             .iter()
             .all(|origin| is_allowed(origin) || is_own(origin))
+    }
+
+    /// Warns of a refusal, once for each pair of origin and host: it may be the own site's, behind
+    /// a proxy that changes `Host`.
+    fn warn(&self, request: &Request<'_>) {
+        let method = request.method();
+        let origin = request.headers().get_one("Origin");
+        // `null`, and what is no origin, cannot be allowed.
+        let Some(origin) = origin.and_then(|origin| origin.trim().parse::<Origin>().ok()) else {
+            tracing::debug!("refused a cross-site {method} request");
+            return;
+        };
+        let host = host_of(request).unwrap_or_default();
+        let mut warned = self.warned.lock();
+        if warned.len() < MAX_WARNINGS && warned.insert((origin.clone(), host.clone())) {
+            tracing::warn!(
+                "refused a {method} request as cross-site: its Origin is {origin}, its Host {host:?}; if \
+                 the pages at that origin are yours, add it to `origins`, or let the proxy keep the \
+                 Host header"
+            );
+        } else {
+            tracing::debug!("refused a cross-site {method} request of {origin}");
+        }
+    }
+}
+
+fn host_of(request: &Request<'_>) -> Option<String> {
+    match request.host() {
+        Some(host) => Some(host.to_string()),
+        // Rocket's local client sets no host.
+        None => request.headers().get_one("Host").map(str::to_owned),
     }
 }
 
@@ -128,85 +165,8 @@ impl Handler for CrossSiteProtection {
         if self.admits(request) {
             return Outcome::forward(data, Status::NotFound);
         }
-        tracing::debug!("refused a cross-site {} request", request.method());
+        self.warn(request);
         Outcome::Error(Status::Forbidden)
-    }
-}
-
-/// An origin (RFC 6454): scheme, host, and the port where it is not the scheme's own.
-///
-/// # Example
-///
-/// ```
-/// use rocket_diesel_sessions::Origin;
-///
-/// assert!("https://app.example.com".parse::<Origin>().is_ok());
-/// assert!("https://app.example.com/path".parse::<Origin>().is_err());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Origin {
-    is_https: bool,
-    /// Host and, unless it is the scheme's default, port; in lower case.
-    authority: String,
-}
-
-impl Origin {
-    /// Whether this is the origin of pages at a `Host`, by whatever scheme they were fetched:
-    /// behind a proxy that ends TLS, the server cannot tell. Browsers can, and call a request
-    /// from `http` to `https` cross-site.
-    fn is_at(&self, host: &str) -> bool {
-        without_default_port(self.is_https, host).eq_ignore_ascii_case(&self.authority)
-    }
-}
-
-fn without_default_port(is_https: bool, authority: &str) -> &str {
-    let port = if is_https { ":443" } else { ":80" };
-    authority.strip_suffix(port).unwrap_or(authority)
-}
-
-impl FromStr for Origin {
-    type Err = String;
-
-    fn from_str(origin: &str) -> Result<Self, String> {
-        let refusal = || {
-            format!("{origin:?} is no origin: allowed are http:// or https://, a host, and a port")
-        };
-        let (scheme, authority) = origin.split_once("://").ok_or_else(refusal)?;
-        let is_https = scheme.eq_ignore_ascii_case("https");
-        if !is_https && !scheme.eq_ignore_ascii_case("http") {
-            return Err(refusal());
-        }
-        let is_authority = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-        if authority.is_empty() || !authority.chars().all(is_authority) {
-            return Err(refusal());
-        }
-        let authority = without_default_port(is_https, authority).to_ascii_lowercase();
-        Ok(Self {
-            is_https,
-            authority,
-        })
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_https { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority)
-    }
-}
-
-impl Serialize for Origin {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl TryFrom<String> for Origin {
-    type Error = String;
-
-    fn try_from(origin: String) -> Result<Self, String> {
-        origin.parse()
     }
 }
 
@@ -341,31 +301,5 @@ mod tests {
                 assert_eq!(answer, expected, "{header:?}");
             }
         }
-    }
-
-    #[test]
-    fn an_origin_has_no_path() {
-        for wrong in [
-            "https://a.example/",
-            "a.example",
-            "ftp://a.example",
-            "https://",
-            "null",
-            "https://u@a",
-        ] {
-            let refusal = wrong.parse::<Origin>().unwrap_err();
-            assert!(
-                refusal.contains(wrong) && refusal.contains("https://"),
-                "{refusal}"
-            );
-        }
-        assert_eq!(
-            "HTTPS://A.example:443".parse(),
-            "https://a.example".parse::<Origin>()
-        );
-        assert_ne!(
-            "http://a.example:443".parse(),
-            "http://a.example".parse::<Origin>()
-        );
     }
 }

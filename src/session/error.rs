@@ -154,7 +154,7 @@ impl<'r> Responder<'r, 'static> for SessionError {
 
 /// A setting that cannot be used: its key, its value, and what is allowed.
 #[derive(Clone, Debug, Error)]
-#[error("{key} = {value}: {allowed}")]
+#[error("{key}{value}: {allowed}")]
 pub struct ConfigError {
     key: String,
     value: String,
@@ -169,8 +169,17 @@ impl ConfigError {
     ) -> Self {
         Self {
             key: key.into(),
-            value: value.to_string(),
+            value: format!(" = {value}"),
             allowed: allowed.to_string(),
+        }
+    }
+
+    /// A setting whose value is not to be shown, or that is missing.
+    pub(crate) fn unfit(key: impl Into<String>, problem: impl fmt::Display) -> Self {
+        Self {
+            key: key.into(),
+            value: String::new(),
+            allowed: problem.to_string(),
         }
     }
 

@@ -52,17 +52,21 @@ impl SessionKeys {
         let mut keys = Vec::new();
         for (index, secret) in list.split(',').map(str::trim).enumerate() {
             if secret.len() < MIN_SECRET_LEN {
-                return Err(ConfigError::new(
+                return Err(ConfigError::unfit(
                     SESSION_SECRET,
-                    format!("secret {} of {} bytes", index + 1, secret.len()),
-                    format!(
-                        "each secret must have at least {MIN_SECRET_LEN} bytes; \
-                         `rocket_diesel_sessions secret` prints a fresh one"
+                    format_args!(
+                        "secret {} has {} bytes; each secret must have at least {MIN_SECRET_LEN} \
+                         bytes; `rocket_diesel_sessions secret` prints a fresh one",
+                        index + 1,
+                        secret.len()
                     ),
                 ));
             }
             let key = Hmac::new_from_slice(secret.as_bytes()).map_err(|error| {
-                ConfigError::new(SESSION_SECRET, format!("secret {}", index + 1), error)
+                ConfigError::unfit(
+                    SESSION_SECRET,
+                    format_args!("secret {}: {error}", index + 1),
+                )
             })?;
             keys.push(key);
         }
@@ -88,14 +92,13 @@ impl SessionKeys {
         match std::env::var(SESSION_SECRET) {
             Ok(list) if !list.trim().is_empty() => Ok(Self::parse(&list)?),
             Err(std::env::VarError::NotUnicode(_)) => {
-                Err(ConfigError::new(SESSION_SECRET, "bytes", "must be UTF-8").into())
+                Err(ConfigError::unfit(SESSION_SECRET, "must be UTF-8").into())
             }
             _ if debug => Self::from_file(Path::new(SECRET_FILE)),
-            _ => Err(ConfigError::new(
+            _ => Err(ConfigError::unfit(
                 SESSION_SECRET,
-                "not set",
-                format!(
-                    "outside the debug profile it must hold a secret of at least \
+                format_args!(
+                    "is not set; outside the debug profile it must hold a secret of at least \
                      {MIN_SECRET_LEN} bytes; `rocket_diesel_sessions secret` prints a fresh one"
                 ),
             )

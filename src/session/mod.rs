@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of routes or pages, nor of SQL.
 
+mod address;
 mod admin;
 mod background;
 mod batches;
@@ -16,12 +17,14 @@ mod events;
 mod evolution;
 mod expiry;
 mod fairing;
+mod figment;
 mod guard;
 mod keys;
 mod load;
 mod login;
 mod metrics;
 mod monitor;
+mod origin;
 mod pipeline;
 mod recorder;
 mod response;
@@ -33,21 +36,27 @@ mod usage;
 mod users;
 mod write;
 
+#[cfg(feature = "app")]
+pub(crate) use address::{is_forwarded, visitor_address};
 pub use admin::{SessionAdmin, SessionPage, SessionStats};
 pub use batches::clear_all;
 pub use clock::{Clock, ManualClock, SystemClock};
-#[cfg(feature = "app")]
-pub(crate) use config::describe as describe_figment;
 pub use config::{OnUndecodable, SessionConfig};
 pub use cookie::{CookieConfig, SameSite};
-pub use cross_site::{CrossSiteProtection, Origin};
+pub use cross_site::CrossSiteProtection;
 pub use data::TypedData;
 pub use error::{ConfigError, SessionError, SetupError};
 pub use events::{SessionEvent, SessionEventKind};
 pub use fairing::Sessions;
+#[cfg(feature = "app")]
+pub(crate) use figment::{
+    describe as describe_figment, is_environment, place as place_in_figment,
+    section as figment_section,
+};
 pub use guard::Session;
 pub use keys::SessionKeys;
 pub use login::Login;
+pub use origin::Origin;
 pub use startup::database_url_from_env;
 pub use sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
 pub use users::{UserSession, UserSessionPage, UserSessions};

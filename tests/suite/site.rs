@@ -1,11 +1,14 @@
 //! What holds for every route at once: headers, and requests that other sites make.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use rocket::http::{Header, Method, Status};
 use rocket::local::blocking::Client;
 
 use crate::accounts::registered;
 use crate::support::local::{application, application_of, figment, settings};
-use crate::support::{Database, Kind};
+use crate::support::{Database, Kind, Server};
 
 /// Sends a request with these headers.
 fn send<'c>(
@@ -57,6 +60,7 @@ fn every_response_has_the_headers_that_protect_it() {
             }
             assert!(!policy.contains("unsafe"), "{policy}");
             assert_eq!(header("X-Content-Type-Options"), "nosniff", "{path}");
+            assert_eq!(header("Permissions-Policy"), "", "{path}");
             assert_eq!(header("Referrer-Policy"), "same-origin", "{path}");
             assert_eq!(
                 header("Cross-Origin-Opener-Policy"),
@@ -183,4 +187,69 @@ fn a_refusal_is_a_page_for_people_and_json_for_programs() {
         &[evil, ("Accept", "text/html")],
     );
     assert_eq!(json.content_type(), Some(rocket::http::ContentType::JSON));
+}
+
+/// The answer to a request of these lines, as it comes.
+fn raw(server: &Server, lines: &[&str]) -> String {
+    let address = server.url().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = lines.join("\r\n");
+    write!(stream, "{request}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_server_does_not_say_what_it_is_and_leads_to_the_change_of_a_password() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let request = "GET /.well-known/change-password HTTP/1.1";
+    let answer = raw(&server, &[request, "Host: localhost"]).to_lowercase();
+    assert!(answer.starts_with("http/1.1 302 "), "{answer}");
+    assert!(answer.contains("\nlocation: /account\r"), "{answer}");
+    for header in ["\nserver:", "\npermissions-policy:"] {
+        assert!(!answer.contains(header), "{answer}");
+    }
+}
+
+#[test]
+fn a_form_that_is_refused_as_another_sites_is_warned_of_once_for_each_origin() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let post = |origin: &str, host: &str, site: &str| {
+        let origin = format!("Origin: {origin}");
+        let host = format!("Host: {host}");
+        let site = format!("Sec-Fetch-Site: {site}");
+        let mut lines = vec!["POST /visit HTTP/1.1", &host, &origin, "Content-Length: 0"];
+        if !site.ends_with(' ') {
+            lines.push(&site);
+        }
+        let answer = raw(&server, &lines);
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    let (own, upstream) = ("https://app.example.com", "127.0.0.1:8000");
+    for _ in 0..3 {
+        assert_eq!(post(own, upstream, ""), "403");
+        assert_eq!(post("null", upstream, ""), "403");
+        assert_eq!(post("https://a.example/path", upstream, ""), "403");
+    }
+    assert_eq!(post(own, "other", ""), "403");
+    // The browser's own word is believed, whatever the proxy has made of the host.
+    assert_eq!(post(own, upstream, "same-origin"), "303");
+    for number in 0..40 {
+        assert_eq!(
+            post(&format!("https://{number}.evil.example"), "x", ""),
+            "403"
+        );
+    }
+    let log = server.log_at_end();
+    let is_warning = |line: &&str| line.contains("WARN") && line.contains("cross-site");
+    let warnings: Vec<&str> = log.lines().filter(is_warning).collect();
+    assert_eq!(warnings.len(), 16, "{log}");
+    for (warning, host) in warnings.iter().zip([upstream, "other"]) {
+        for word in [own, host, "`origins`"] {
+            assert!(warning.contains(word), "{warning}");
+        }
+    }
 }

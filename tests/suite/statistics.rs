@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous;
 use rocket::serde::json::Value;
-use rocket_diesel_sessions::app::Stores;
+use rocket_diesel_sessions::app::{MetricsAccess, Stores};
 use rocket_diesel_sessions::{
     Census, Clock, DieselStore, EndReason, HourStats, SessionAdmin, SessionConfig, SessionEvent,
     SessionEventKind, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta, UserSessions,
@@ -215,35 +215,58 @@ fn statistics_are_written_every_so_often() {
 }
 
 #[test]
-fn metrics_are_for_this_machine_and_administrators() {
+fn metrics_are_for_whom_the_setting_names() {
     let database = Database::new(Kind::Sqlite).unwrap();
-    let mut settings = settings(&database, "");
-    settings.figment = figment("release", "");
-    let (client, _) = application_of(settings, database.store());
-    let ask = |remote: &str, header: Option<(&'static str, String)>| {
-        let mut request = client.get("/metrics").remote(remote.parse().unwrap());
-        if let Some((name, value)) = header {
-            request.add_header(Header::new(name, value));
-        }
-        request.dispatch()
-    };
-    let here = ask("127.0.0.1:1", None);
-    let kind = here.headers().get_one("Content-Type").unwrap();
-    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
-    let text = here.into_string().unwrap();
-    for name in [
-        "sessions_created_total",
-        "sessions_queue_depth{kind=\"load\"}",
+    let (here, away) = ("127.0.0.1:1", "192.0.2.1:1");
+    let token = ("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+    let wrong = ("Authorization", "Bearer x".to_owned());
+    let header = |name, value: &str| vec![(name, value.to_owned())];
+    let access = Some(MetricsAccess::Token);
+    for (profile, access, statuses) in [
+        ("release", None, [401, 200, 401, 401, 401, 401, 401]),
+        (
+            "release",
+            Some(MetricsAccess::Loopback),
+            [200, 200, 401, 401, 401, 401, 200],
+        ),
+        ("release", Some(MetricsAccess::Off), [404; 7]),
+        ("debug", None, [200, 200, 401, 401, 401, 401, 200]),
+        // What is open to this machine in the debug profile is not open to it here.
+        ("debug", access, [401, 200, 401, 401, 401, 401, 401]),
     ] {
-        assert_eq!(metric_of(&text, name), 0);
+        let mut settings = settings(&database, "");
+        settings.figment = figment(profile, "");
+        settings.app.metrics = access;
+        let (client, _) = application_of(settings, database.store());
+        for ((remote, headers), status) in [
+            (here, vec![]),
+            (away, vec![token.clone()]),
+            (away, vec![]),
+            (here, vec![wrong.clone()]),
+            (here, header("X-Forwarded-For", "192.0.2.1")),
+            (here, header("Host", "app.example.com")),
+            (here, header("Authorization", "Basic eDp5")),
+        ]
+        .into_iter()
+        .zip(statuses)
+        {
+            let mut request = client.get("/metrics").remote(remote.parse().unwrap());
+            for (name, value) in &headers {
+                request.add_header(Header::new(*name, value.clone()));
+            }
+            let answer = request.dispatch();
+            let case = format!("{profile} {access:?} {remote} {headers:?}");
+            assert_eq!(answer.status().code, status, "{case}");
+            if status == 200 {
+                let kind = answer.headers().get_one("Content-Type").unwrap();
+                assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+                let text = answer.into_string().unwrap();
+                assert_eq!(metric_of(&text, "sessions_created_total"), 0, "{case}");
+                let depth = "sessions_queue_depth{kind=\"load\"}";
+                assert_eq!(metric_of(&text, depth), 0, "{case}");
+            }
+        }
     }
-    assert_eq!(ask("192.0.2.1:1", None).status(), Status::Unauthorized);
-    let proxied = Some(("X-Forwarded-For", "192.0.2.1".to_owned()));
-    assert_eq!(ask("127.0.0.1:1", proxied).status(), Status::Unauthorized);
-    let token = Some(("Authorization", format!("Bearer {ADMIN_TOKEN}")));
-    assert_eq!(ask("192.0.2.1:1", token).status(), Status::Ok);
-    let wrong = Some(("Authorization", "Bearer x".to_owned()));
-    assert_eq!(ask("127.0.0.1:1", wrong).status(), Status::Unauthorized);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(super) struct Frame {
     pub(super) is_known: bool,
     pub(super) username: Option<String>,
     pub(super) is_admin: bool,
+    /// Whether visitors may register.
+    pub(super) can_register: bool,
     pub(super) notice: Option<&'static str>,
 }
 
@@ -41,6 +43,7 @@ impl Frame {
             is_known: false,
             username: None,
             is_admin: false,
+            can_register: false,
             notice: None,
         }
     }
@@ -51,7 +54,12 @@ impl Frame {
             Some(id) => users.find(&id).await?,
             None => None,
         };
-        Self::of_user(session, user.as_ref()).await
+        let frame = Self::of_user(session, user.as_ref()).await?;
+        let can_register = users.has_registration();
+        Ok(Self {
+            can_register,
+            ..frame
+        })
     }
 
     async fn of_user(
@@ -64,6 +72,7 @@ impl Frame {
             is_known: true,
             username: user.map(|user| user.username.clone()),
             is_admin: user.is_some_and(|user| user.is_admin),
+            can_register: false,
             notice: notice.map(Notice::text),
         })
     }

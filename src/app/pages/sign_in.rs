@@ -77,6 +77,7 @@ async fn login(
 
 #[get("/register")]
 async fn register_page(session: Session<SessionData>, users: &State<Users>) -> PageResult {
+    users.require_registration()?;
     if session.user_id().is_some() {
         return Ok(Page::Next(ACCOUNT));
     }
@@ -94,6 +95,7 @@ async fn register(
     trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
+    users.require_registration()?;
     let fields = fields?.of_form()?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     match users.register(username, password, trail).await {

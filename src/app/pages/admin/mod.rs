@@ -15,7 +15,7 @@ use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 
 use super::{ApiError, Frame, Notice, Page, PageError, PageResult, Session, Users};
-use crate::app::admin::Admin;
+use crate::app::admin::{self, Admin, presented_token};
 use crate::app::data::SessionData;
 use crate::app::device;
 use crate::{SessionAdmin, SweepRecord};
@@ -48,7 +48,7 @@ impl<'r> FromRequest<'r> for Visitor {
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
         let refused = |error: ApiError| Outcome::Error((error.status(), error));
-        let has_token = request.headers().contains("Authorization");
+        let has_token = presented_token(request).is_some();
         match request.guard::<Admin>().await {
             Outcome::Success(admin) if has_token => Outcome::Success(Self {
                 admin,
@@ -68,7 +68,7 @@ impl<'r> FromRequest<'r> for Visitor {
                 refused(ApiError::signed_out())
             }
             Outcome::Error((status, ())) | Outcome::Forward(status) => {
-                refused(ApiError::of(status))
+                refused(admin::refusal(request, status))
             }
         }
     }
@@ -82,6 +82,7 @@ impl Visitor {
             None => Ok(Frame {
                 notice: done.and_then(Notice::from_code).map(Notice::text),
                 is_known: !self.has_token,
+                can_register: users.has_registration(),
                 ..Frame::of_nobody()
             }),
         }
@@ -102,6 +103,8 @@ struct Dashboard<'a> {
     charts: [Chart; 2],
     sweeps: Vec<Sweep>,
     list: List,
+    /// What is open to everybody on this machine.
+    open: Option<&'static str>,
     /// What was wrong with the word that clears.
     problem: Option<&'a str>,
 }
@@ -161,6 +164,7 @@ async fn show(
         list: sessions::list(visitor, users, sessions, search).await?,
         frame: visitor.frame(users, done).await?,
         figures: Figures::of(&stats),
+        open: matches!(visitor.admin, Admin::Local).then_some(admin::OPEN),
         is_exact: stats.is_exact,
         charts: [day, week],
         sweeps: sweeps

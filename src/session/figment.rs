@@ -1,0 +1,99 @@
+//! Reading a section of Rocket's configuration, and saying what is wrong with it.
+
+use rocket::figment::error::Kind;
+use rocket::figment::value::Value;
+use rocket::figment::{Error, Figment, Metadata};
+use serde::de::DeserializeOwned;
+
+use super::error::SetupError;
+
+/// Reads the section `name` of the figment's selected profile.
+///
+/// # Errors
+/// When it is no table or stands beside the profiles, where it would be ignored; when a key is unknown
+/// or a value is of the wrong type.
+pub(crate) fn section<T: DeserializeOwned>(figment: &Figment, name: &str) -> Result<T, SetupError> {
+    if figment.profile() != name && figment.profiles().any(|profile| profile == name) {
+        return Err(SetupError::Figment(format!(
+            "[{name}]: is not read, since a section belongs to a profile; write [default.{name}], or \
+             the name of one profile in place of default"
+        )));
+    }
+    if let Ok(value) = figment.find_value(name)
+        && value.as_dict().is_none()
+    {
+        let place = place(name, figment.get_metadata(value.tag()));
+        return Err(SetupError::Figment(format!(
+            "{name}: is {}, and must be a table, such as {{key = \"value\"}}{place}",
+            kind(&value)
+        )));
+    }
+    let section = figment.focus(name).extract();
+    section.map_err(|error| SetupError::Figment(describe(name, &error)))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(..) | Value::Char(..) => "a text",
+        Value::Bool(..) => "a boolean",
+        Value::Num(..) => "a number",
+        Value::Array(..) => "a list",
+        Value::Dict(..) => "a table",
+        Value::Empty(..) => "empty",
+    }
+}
+
+/// A configuration error in one line: which key below `section`, what is wrong with it, and where
+/// it was set.
+pub(crate) fn describe(section: &str, error: &Error) -> String {
+    let mut key = section.to_owned();
+    for part in &error.path {
+        if !key.is_empty() {
+            key.push('.');
+        }
+        key.push_str(part);
+    }
+    let problem = match &error.kind {
+        Kind::UnknownField(found, allowed) => {
+            let is_named = error.path.last() == Some(found);
+            unknown("key", Some(&**found).filter(|_| !is_named), allowed)
+        }
+        Kind::UnknownVariant(found, allowed) => unknown("value", Some(found), allowed),
+        kind => kind.to_string(),
+    };
+    let hint = if problem.contains("expected a duration") {
+        ", such as \"30s\", \"5m\" or \"24h\""
+    } else {
+        ""
+    };
+    let colon = if key.is_empty() { "" } else { ": " };
+    let place = place(&key, error.metadata.as_ref());
+    format!("{key}{colon}{problem}{hint}{place}")
+}
+
+fn unknown(what: &str, found: Option<&str>, allowed: &[&str]) -> String {
+    let found = found.map_or_else(String::new, |found| format!(" `{found}`"));
+    format!("unknown {what}{found}; allowed are {}", allowed.join(", "))
+}
+
+/// Returns whether these are the variables that begin with `ROCKET_`.
+pub(crate) fn is_environment(metadata: &Metadata) -> bool {
+    metadata.name.contains("environment variable")
+}
+
+/// Where `key` was set, in brackets.
+pub(crate) fn place(key: &str, metadata: Option<&Metadata>) -> String {
+    let Some(metadata) = metadata else {
+        return String::new();
+    };
+    let name = &metadata.name;
+    match &metadata.source {
+        Some(source) => format!(" (in {name} {source})"),
+        // Of all those with the prefix.
+        None if is_environment(metadata) && !key.is_empty() => {
+            let variable = key.split('.').next().unwrap_or(key).to_ascii_uppercase();
+            format!(" (in the environment variable ROCKET_{variable})")
+        }
+        None => format!(" (in {name})"),
+    }
+}
