@@ -1,6 +1,8 @@
 //! [`CrossSiteProtection`]: keeps other sites from using a visitor's cookie.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocket::data::Data;
 use rocket::fairing::{self, Fairing, Info, Kind};
@@ -44,6 +46,8 @@ const FIRST: isize = isize::MIN;
 #[derive(Clone, Debug, Default)]
 pub struct CrossSiteProtection {
     allowed: Vec<Origin>,
+    /// Whether the log says already what to do about an own form that is refused.
+    is_told: Arc<AtomicBool>,
 }
 
 impl CrossSiteProtection {
@@ -57,6 +61,25 @@ impl CrossSiteProtection {
     pub fn allow(mut self, origins: impl IntoIterator<Item = Origin>) -> Self {
         self.allowed.extend(origins);
         self
+    }
+
+    /// Logs a refusal. The first one is a warning: behind a proxy that changes the `Host` header, it is
+    /// every form of one's own pages.
+    fn tell(&self, request: &Request<'_>) {
+        let origin = request.headers().get_one("Origin").unwrap_or("none");
+        let host = request.host().map(ToString::to_string);
+        let (method, host) = (request.method(), host.as_deref().unwrap_or("none"));
+        if self.is_told.swap(true, Ordering::Relaxed) {
+            tracing::debug!(
+                "refused a cross-site {method} request: Origin {origin:?}, Host {host:?}"
+            );
+        } else {
+            tracing::warn!(
+                "refused a {method} request as another site's: its Origin is {origin:?}, its Host \
+                 {host:?}. If this is your own site, have the proxy pass the Host header on, or allow \
+                 the origin (setting `origins`); this is said once"
+            );
+        }
     }
 
     fn admits(&self, request: &Request<'_>) -> bool {
@@ -127,7 +150,7 @@ impl Handler for CrossSiteProtection {
         if self.admits(request) {
             return Outcome::forward(data, Status::NotFound);
         }
-        tracing::debug!("refused a cross-site {} request", request.method());
+        self.tell(request);
         Outcome::Error(Status::Forbidden)
     }
 }

@@ -5,7 +5,7 @@ use rocket::local::blocking::Client;
 
 use crate::accounts::registered;
 use crate::support::local::{application, application_of, figment, settings};
-use crate::support::{Database, Kind};
+use crate::support::{Database, Kind, Server};
 
 /// Sends a request with these headers.
 fn send<'c>(
@@ -81,7 +81,7 @@ fn no_page_has_a_script_or_a_style_of_its_own() {
         let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
         // The one file of scripts.
         let text = text.replace(
-            "<script src=\"/static/live.js\" type=\"module\"></script>",
+            "<script src=\"{{ crate::app::pages::assets::script.url() }}\" type=\"module\"></script>",
             "",
         );
         for inline in [
@@ -173,7 +173,7 @@ fn a_refusal_is_a_page_for_people_and_json_for_programs() {
     assert_eq!(page.content_type(), Some(rocket::http::ContentType::HTML));
     let text = page.into_string().unwrap();
     assert!(
-        text.contains("<h1>Forbidden</h1>") && text.contains("another site"),
+        text.contains("<h1>Not allowed</h1>") && text.contains("another site"),
         "{text}"
     );
     let json = send(
@@ -183,4 +183,37 @@ fn a_refusal_is_a_page_for_people_and_json_for_programs() {
         &[evil, ("Accept", "text/html")],
     );
     assert_eq!(json.content_type(), Some(rocket::http::ContentType::JSON));
+}
+
+#[test]
+fn the_first_form_that_is_refused_is_named_with_what_to_do() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let address = server.url().strip_prefix("http://").unwrap();
+    for _ in 0..3 {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(
+            &mut stream,
+            b"POST /visit HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nOrigin: https://app.example\r\n\
+              Content-Length: 0\r\nConnection: close\r\n\r\n",
+        )
+        .unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let log = server.log_at_end();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("another site"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in [
+        "WARN",
+        "\"https://app.example\"",
+        "\"127.0.0.1:8000\"",
+        "origins",
+    ] {
+        assert!(lines[0].contains(part), "{part}: {}", lines[0]);
+    }
 }
