@@ -16,9 +16,11 @@ mod headers;
 mod health;
 pub mod logging;
 mod metrics;
+mod next;
 mod notice;
 mod pages;
 mod passwords;
+mod paths;
 mod request_id;
 mod settings;
 mod signed_in;
@@ -37,6 +39,8 @@ pub use config::AppConfig;
 pub use data::{SessionData, Theme};
 pub use settings::{Settings, figment, rocket_config};
 
+use notice::Marks;
+use paths::StrictPaths;
 use request_id::{RequestLog, traced};
 use users::Users;
 
@@ -83,6 +87,8 @@ pub fn rocket(
         &settings.app,
         settings.sessions.timeout,
     );
+    let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
+    let marks = Marks::new(settings.keys.clone(), Arc::clone(&clock));
     let sessions = Sessions::<SessionData>::fairing()
         .config(settings.sessions)
         .keys(settings.keys)
@@ -93,6 +99,7 @@ pub fn rocket(
         .attach(RequestLog)
         .attach(headers::shield(is_debug))
         .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
+        .attach(StrictPaths)
         .attach(AdHoc::try_on_ignite("Users", |rocket| {
             Box::pin(async move {
                 match users {
@@ -120,6 +127,8 @@ pub fn rocket(
             Box::pin(async move { print_start(rocket, &database) })
         }))
         .manage(settings.admin_token)
+        .manage(marks)
+        .manage(pages::CookieNeedsTls(needs_tls))
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
         .mount("/api/session", traced(api::routes()))
@@ -128,7 +137,7 @@ pub fn rocket(
         .mount("/", traced(pages::routes()))
         .mount("/", traced(health::routes()))
         .mount("/", traced(metrics::routes()))
-        .register("/", error::catchers())
+        .register("/", pages::catchers())
 }
 
 fn forbid_caching(request: &Request<'_>, response: &mut Response<'_>) {

@@ -10,7 +10,7 @@ use rocket::http::Status;
 use super::accounts::new_user;
 use super::audit::{Event, Trail};
 use super::config::AppConfig;
-use super::error::ApiError;
+use super::error::{ApiError, USERNAME_TAKEN};
 use super::guesses::{At, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
 use super::username;
@@ -78,7 +78,8 @@ impl Users {
         password: &str,
         trail: Trail,
     ) -> Result<UserRecord, ApiError> {
-        let username = username::fold(username).map_err(ApiError::unprocessable)?;
+        let username = username::choose(username).map_err(ApiError::unprocessable)?;
+        refuse_username(&username, password)?;
         let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
         let counted = self.guesses.count_address(trail.ip());
         let counted = counted.map_err(|wait| limited(trail, None, wait))?;
@@ -258,7 +259,17 @@ fn limited(trail: Trail, session: Option<&str>, wait: Duration) -> ApiError {
     ApiError::too_many_attempts(wait)
 }
 
+/// Refuses a password that anybody would try first.
+pub(super) fn refuse_username(username: &str, password: &str) -> Result<(), ApiError> {
+    if password.trim().to_lowercase() == username {
+        return Err(ApiError::unprocessable(
+            "password: must not be the username",
+        ));
+    }
+    Ok(())
+}
+
 fn taken(username: &str) -> ApiError {
     let message = format!("username: {username:?} is taken");
-    ApiError::new(Status::Conflict, "username_taken", message)
+    ApiError::new(Status::Conflict, USERNAME_TAKEN, message)
 }
