@@ -1,16 +1,34 @@
 // The dashboard's figures, live. The page is complete without this.
 
+// Figures come every two seconds; without any for so long, they are old.
+const PATIENCE = 10_000;
+
 const figures = document.querySelector("[data-live]");
 const status = document.getElementById("live-status");
 let source = null;
+let watch = null;
+let last = null;
 
 function show(event) {
   for (const [name, value] of Object.entries(JSON.parse(event.data))) {
     const place = figures.querySelector(`[data-figure="${name}"]`);
     if (place) place.textContent = value.toLocaleString("en");
   }
+  last = new Date();
   status.textContent = "live";
+  status.classList.remove("paused");
   status.hidden = false;
+  clearTimeout(watch);
+  watch = setTimeout(pause, PATIENCE);
+}
+
+// Says since when the figures stand; nothing where they never moved.
+function pause() {
+  clearTimeout(watch);
+  if (!last) return;
+  const time = last.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+  status.textContent = `paused, ${time}`;
+  status.classList.add("paused");
 }
 
 function start() {
@@ -29,10 +47,10 @@ function start() {
 function stop() {
   if (source) source.close();
   source = null;
-  status.hidden = true;
+  pause();
 }
 
-// A page that nobody sees keeps no connection, and no session alive.
+// A page that nobody sees keeps no connection.
 document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
 addEventListener("pagehide", stop);
 addEventListener("pageshow", start);

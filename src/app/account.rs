@@ -11,8 +11,9 @@ use super::api::{Answer, Deleted, parse_cursor, parse_number};
 use super::audit::{Event, Trail};
 use super::error::ApiError;
 use super::fields::Fields;
+use super::paths::NoQuery;
 use super::signed_in::SignedIn;
-use super::users::Users;
+use super::users::{Users, refuse_username};
 use crate::{PasswordChange, UserSession, UserSessionPage, UserSessions};
 
 /// Devices on a page of the API at most, and by default.
@@ -97,12 +98,14 @@ pub(super) async fn devices(
 #[delete("/sessions/<id>")]
 async fn revoke(
     signed_in: Result<SignedIn, ApiError>,
+    query: Result<NoQuery, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
     let signed_in = signed_in?;
+    query?;
     if id == signed_in.id {
         signed_in.sign_out(trail).await?;
         return Ok(Status::NoContent);
@@ -119,11 +122,13 @@ async fn revoke(
 #[delete("/sessions")]
 async fn revoke_others(
     signed_in: Result<SignedIn, ApiError>,
+    query: Result<NoQuery, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
 ) -> Answer<Deleted> {
     let signed_in = signed_in?;
+    query?;
     signed_in.require_password(users)?;
     let deleted = revoke_other_devices(&signed_in, sessions, trail).await?;
     Ok(Json(Deleted { deleted }))
@@ -150,11 +155,13 @@ async fn password(
 #[delete("/")]
 async fn delete_account(
     signed_in: Result<SignedIn, ApiError>,
+    query: Result<NoQuery, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
 ) -> Result<Status, ApiError> {
     let signed_in = signed_in?;
+    query?;
     signed_in.require_password(users)?;
     delete_user(&signed_in, users, sessions, trail).await?;
     Ok(Status::NoContent)
@@ -193,7 +200,7 @@ pub(super) async fn revoke_other_devices(
     Ok(ended)
 }
 
-pub(super) fn no_such_device() -> ApiError {
+fn no_such_device() -> ApiError {
     let message = "you have no session with this id";
     ApiError::new(Status::NotFound, "not_found", message)
 }
@@ -209,6 +216,7 @@ pub(super) async fn change_password(
 ) -> Result<(), ApiError> {
     let (user_id, id) = (&signed_in.user_id, &signed_in.id);
     let user = users.confirm(user_id, id, current, trail).await?;
+    refuse_username(&user.username, new)?;
     let new_hash = users.hash(new).await?;
     let change = async |rotation, deadline| {
         let change = PasswordChange {

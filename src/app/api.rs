@@ -1,8 +1,9 @@
 //! `/api/session`: the visitor's own session, and everybody's for administrators.
 
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
-use rocket::http::Status;
+use rocket::http::{RawStr, Status};
 use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest};
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
@@ -13,8 +14,11 @@ use super::audit::{Event, Trail};
 use super::data::{DataPatch, SessionData};
 use super::error::ApiError;
 use super::fields::{bad_request, read_body, unsupported};
+use super::paths::NoQuery;
+use super::signed_in::SignedIn;
+use super::users::Users;
 use super::view::{CurrentSession, SessionList, StatsView};
-use crate::{Session, SessionAdmin};
+use crate::{Session, SessionAdmin, UserSessions};
 
 /// Sessions of one page.
 const DEFAULT_LIMIT: u32 = 100;
@@ -70,7 +74,11 @@ async fn change_data(
 
 /// Ends the visitor's session.
 #[delete("/")]
-async fn destroy(session: Session<SessionData>) -> Result<Status, ApiError> {
+async fn destroy(
+    query: Result<NoQuery, ApiError>,
+    session: Session<SessionData>,
+) -> Result<Status, ApiError> {
+    query?;
     session.destroy().await?;
     Ok(Status::NoContent)
 }
@@ -105,22 +113,45 @@ async fn stats(
     Ok(Json(sessions.stats(hours).await?.into()))
 }
 
-/// Ends everybody's sessions.
+/// Ends everybody's sessions, or those of one user.
 #[delete("/sessions")]
-async fn clear(admin: Admin, sessions: &State<SessionAdmin>, trail: Trail) -> Answer<Deleted> {
-    let deleted = sessions.clear().await?;
-    trail.event(Event::SessionsCleared).by(admin.name()).write();
+async fn clear(
+    admin: Result<RecentAdmin, ApiError>,
+    scope: Result<Scope, ApiError>,
+    sessions: &State<SessionAdmin>,
+    user_sessions: &State<UserSessions>,
+    trail: Trail,
+) -> Answer<Deleted> {
+    let (RecentAdmin(admin), scope) = (admin?, scope?);
+    let deleted = match scope {
+        Scope::Everybody => {
+            let deleted = sessions.clear().await?;
+            trail.event(Event::SessionsCleared).by(admin.name()).write();
+            deleted
+        }
+        Scope::User(id) => {
+            let deleted = user_sessions.revoke_all(&id).await?;
+            if deleted > 0 {
+                let entry = trail.event(Event::SessionRevoked).by(admin.name());
+                entry.user(&*id).write();
+            }
+            deleted
+        }
+    };
     Ok(Json(Deleted { deleted }))
 }
 
 /// Ends one session by its public handle.
 #[delete("/sessions/<id>")]
 async fn revoke(
-    admin: Admin,
+    admin: Result<RecentAdmin, ApiError>,
+    query: Result<NoQuery, ApiError>,
     sessions: &State<SessionAdmin>,
     trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
+    let RecentAdmin(admin) = admin?;
+    query?;
     if sessions.revoke(id).await? {
         let entry = trail.event(Event::SessionRevoked).by(admin.name());
         entry.session(id).write();
@@ -128,6 +159,80 @@ async fn revoke(
     } else {
         let message = "there is no session with this id";
         Err(ApiError::new(Status::NotFound, "not_found", message))
+    }
+}
+
+/// An administrator who may end other people's sessions: a signed-in one has given the password a
+/// short time ago.
+struct RecentAdmin(Admin);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for RecentAdmin {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+        match recent_admin(request).await {
+            Ok(admin) => Outcome::Success(Self(admin)),
+            Err(error) => Outcome::Error((error.status(), error)),
+        }
+    }
+}
+
+async fn recent_admin(request: &Request<'_>) -> Result<Admin, ApiError> {
+    let admin = match request.guard::<Admin>().await {
+        Outcome::Success(admin) => admin,
+        Outcome::Error((status, ())) | Outcome::Forward(status) => {
+            return Err(ApiError::of(status));
+        }
+    };
+    if let Admin::User(_) = &admin {
+        let signed_in = match request.guard::<SignedIn>().await {
+            Outcome::Success(signed_in) => signed_in,
+            Outcome::Error((_, error)) => return Err(error),
+            Outcome::Forward(status) => return Err(ApiError::of(status)),
+        };
+        let users = request.rocket().state::<Users>();
+        signed_in.require_password(users.ok_or_else(ApiError::internal)?)?;
+    }
+    Ok(admin)
+}
+
+/// Whose sessions to end. What is misspelt must not end all of them.
+enum Scope {
+    /// Asked for without a query.
+    Everybody,
+    /// Of the user with this id: `?user=<id>`.
+    User(String),
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Scope {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+        let query = request.uri().query().map(|query| query.as_str());
+        let scope = Self::of(query).ok_or_else(|| {
+            ApiError::unprocessable(
+                "no session was ended: the query must be user=<id>, once; without a query, all \
+                 sessions end",
+            )
+        });
+        match scope {
+            Ok(scope) => Outcome::Success(scope),
+            Err(error) => Outcome::Error((error.status(), error)),
+        }
+    }
+}
+
+impl Scope {
+    fn of(query: Option<&str>) -> Option<Self> {
+        let Some(query) = query else {
+            return Some(Self::Everybody);
+        };
+        let id = query.strip_prefix("user=")?;
+        let id = RawStr::new(id).url_decode().ok()?;
+        let is_one = !query.contains('&') && !id.trim().is_empty();
+        is_one.then(|| Self::User(id.into_owned()))
     }
 }
 
@@ -147,6 +252,7 @@ pub(super) fn parse_cursor(cursor: &str) -> Result<Uuid, ApiError> {
         .ok_or_else(|| {
             let message = format!("after: {cursor:?} is not the `next` of an earlier answer");
             ApiError::unprocessable(message)
+                .in_other_words("This link into a list is not whole. Open the list from its start.")
         })
 }
 

@@ -74,6 +74,13 @@ pub(super) struct DataPatch {
     theme: Option<Option<Theme>>,
 }
 
+/// What a form has in its fields.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entered<'a> {
+    pub(super) display_name: Option<&'a str>,
+    pub(super) theme: Option<&'a str>,
+}
+
 fn field<T: DeserializeOwned>(name: &str, value: Value) -> Result<Option<T>, String> {
     Option::deserialize(value).map_err(|error| format!("{name}: {error}"))
 }
@@ -102,13 +109,20 @@ impl DataPatch {
         Ok(patch)
     }
 
-    /// The change a form of all fields makes. An empty name is none.
-    pub(super) fn from_form(display_name: &str, theme: &str) -> Result<Self, String> {
-        let name = display_name.trim();
+    /// The change that a form makes: of the fields that were not left as the form showed them, so
+    /// that it takes back nothing that another page has changed meanwhile. An empty name is none.
+    pub(super) fn from_form(entered: Entered<'_>, shown: Entered<'_>) -> Result<Self, String> {
+        let (Some(name), Some(theme)) = (entered.display_name, entered.theme) else {
+            return Err("display_name and theme: both are needed".to_owned());
+        };
+        let (name, theme) = (name.trim(), Theme::from_name(theme)?);
+        let is_same_name = shown.display_name.is_some_and(|shown| shown.trim() == name);
+        let is_same_theme = shown.theme == Some(theme.name());
+        let name = (!name.is_empty()).then(|| name.to_owned());
         let patch = Self {
             visit_count: None,
-            display_name: Some((!name.is_empty()).then(|| name.to_owned())),
-            theme: Some(Some(Theme::from_name(theme)?)),
+            display_name: (!is_same_name).then_some(name),
+            theme: (!is_same_theme).then_some(Some(theme)),
         };
         patch.check()?;
         Ok(patch)
@@ -191,15 +205,41 @@ mod tests {
     #[test]
     fn names_are_one_to_64_characters_of_text() {
         let long = "ä".repeat(64);
-        assert!(DataPatch::from_form(&long, "dark").is_ok());
+        let nothing = Entered::default();
+        assert!(DataPatch::from_form(entered(&long, "dark"), nothing).is_ok());
         for (name, reason) in [(format!("{long}ä"), "65"), ("a\tb".into(), "control")] {
-            let error = DataPatch::from_form(&name, "dark").unwrap_err();
+            let error = DataPatch::from_form(entered(&name, "dark"), nothing).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
-        assert!(
-            DataPatch::from_form("", "neon")
-                .unwrap_err()
-                .contains("system")
-        );
+        let error = DataPatch::from_form(entered("", "neon"), nothing).unwrap_err();
+        assert!(error.contains("system"), "{error}");
+    }
+
+    fn entered<'a>(display_name: &'a str, theme: &'a str) -> Entered<'a> {
+        Entered {
+            display_name: Some(display_name),
+            theme: Some(theme),
+        }
+    }
+
+    #[test]
+    fn a_form_changes_what_was_changed_in_it() {
+        let shown = entered("Ada", "system");
+        for (form, name, theme) in [
+            (entered("Ada", "light"), "Grace", Theme::Light),
+            (entered("Bob ", "system"), "Bob", Theme::Dark),
+            (entered(" Ada", "system"), "Grace", Theme::Dark),
+            (entered("", "system"), "", Theme::Dark),
+        ] {
+            // As another page has left it.
+            let mut data = SessionData {
+                display_name: Some("Grace".into()),
+                theme: Theme::Dark,
+                ..SessionData::default()
+            };
+            DataPatch::from_form(form, shown).unwrap().apply(&mut data);
+            assert_eq!(data.display_name.as_deref().unwrap_or_default(), name);
+            assert_eq!(data.theme, theme, "{name}");
+        }
     }
 }

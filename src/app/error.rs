@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use askama::Template;
-use rocket::http::{Accept, Status};
-use rocket::response::content::RawHtml;
-use rocket::response::{self, Redirect, Responder};
+use rocket::http::{Method, Status};
+use rocket::response::{self, Responder};
 use rocket::serde::{Serialize, json::Json};
-use rocket::{Catcher, Request, Response, catch, catchers};
+use rocket::{Request, Response};
 use uuid::Uuid;
 
-use super::admin;
-use super::pages::Frame;
 use super::request_id;
 use crate::SessionError;
 
 /// The code of a wrong name or password.
 const WRONG_CREDENTIALS: &str = "wrong_credentials";
+
+/// The code of a sign-in beyond the limit of devices.
+const TOO_MANY_SESSIONS: &str = "too_many_sessions";
+
+/// The code of a name that belongs to somebody.
+pub(super) const USERNAME_TAKEN: &str = "username_taken";
 
 /// The code of what is only for signed-in users.
 const SIGNED_OUT: &str = "signed_out";
@@ -31,6 +33,10 @@ pub(super) struct ApiError {
     status: Status,
     code: &'static str,
     message: String,
+    /// The same for people, where it can be said better than to programs.
+    in_words: Option<&'static str>,
+    /// Methods that the address takes, on 405.
+    allowed: Option<String>,
     /// Seconds after which it may be tried again.
     retry_after: Option<u64>,
     /// How to authenticate, on 401 (RFC 9110, section 11.6.1).
@@ -57,6 +63,8 @@ impl ApiError {
             status,
             code,
             message: message.into(),
+            in_words: None,
+            allowed: None,
             retry_after: (status == Status::ServiceUnavailable).then_some(1),
             challenge: USER_CHALLENGE,
         }
@@ -75,13 +83,57 @@ impl ApiError {
         matches!(self.status.code, 401 | 409 | 422 | 429) && self.code != "session_ended"
     }
 
-    fn with_headers(&self, mut response: Response<'static>) -> Response<'static> {
+    /// The error once more, for a page about it.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            message: self.message.clone(),
+            allowed: self.allowed.clone(),
+            ..*self
+        }
+    }
+
+    /// Whether it is that the user is signed in on as many devices as allowed.
+    pub(super) fn is_too_many_sessions(&self) -> bool {
+        self.code == TOO_MANY_SESSIONS
+    }
+
+    /// Whether it is that the name that was chosen belongs to somebody.
+    pub(super) fn is_username_taken(&self) -> bool {
+        self.code == USERNAME_TAKEN
+    }
+
+    /// Whether it is that nobody is signed in.
+    pub(super) fn is_signed_out(&self) -> bool {
+        self.code == SIGNED_OUT
+    }
+
+    /// Whether it is about this field of a form.
+    pub(super) fn is_about(&self, field: &str) -> bool {
+        let rest = self.message.strip_prefix(field);
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    }
+
+    /// With other words for people.
+    pub(super) fn in_other_words(self, words: &'static str) -> Self {
+        let in_words = Some(words);
+        Self { in_words, ..self }
+    }
+
+    /// The message for a page.
+    pub(super) fn in_words(&self) -> &str {
+        self.in_words.unwrap_or(&self.message)
+    }
+
+    pub(super) fn with_headers(&self, mut response: Response<'static>) -> Response<'static> {
         response.set_status(self.status);
         if self.status == Status::Unauthorized {
             response.set_raw_header("WWW-Authenticate", self.challenge);
         }
         if let Some(seconds) = self.retry_after {
             response.set_raw_header("Retry-After", seconds.to_string());
+        }
+        if let Some(allowed) = &self.allowed {
+            response.set_raw_header("Allow", allowed.clone());
         }
         response
     }
@@ -131,42 +183,102 @@ impl ApiError {
         Self::of(Status::InternalServerError)
     }
 
+    /// 403: of another site, or so it seems.
+    pub(super) fn cross_site() -> Self {
+        let message = "the request was sent by another site: its Origin is not this Host, and not \
+                       one of the setting `origins`";
+        Self {
+            in_words: Some(
+                "This form seems to have been sent by another site. Open the page here and send it \
+                 again. If that does not help, tell the operator: a proxy may be changing the \
+                 address of this site.",
+            ),
+            ..Self::new(Status::Forbidden, "forbidden", message)
+        }
+    }
+
+    /// 405, with the methods that the address takes.
+    pub(super) fn wrong_method(method: Method, allowed: &[Method]) -> Self {
+        let allowed: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
+        let allowed = allowed.join(", ");
+        let message = format!("{method} is not possible here; allowed are {allowed}");
+        Self {
+            allowed: Some(allowed),
+            in_words: Some("This address takes what a form of another page sends, and no more."),
+            ..Self::new(Status::MethodNotAllowed, "method_not_allowed", message)
+        }
+    }
+
     /// What a bare status means.
     pub(super) fn of(status: Status) -> Self {
-        let (code, message) = match status.code {
-            400 => ("bad_request", "the request could not be understood"),
+        let (code, message, in_words) = match status.code {
+            400 => (
+                "bad_request",
+                "the request could not be understood",
+                Some("The address or the form could not be read."),
+            ),
             401 => (
                 "unauthorized",
                 "this needs an administrator: sign in as one, or send `Authorization: Bearer` \
                  with the admin token",
+                None,
             ),
             403 => (
                 "forbidden",
-                "this is not allowed for you, or was sent by another site",
+                "this is only for administrators",
+                Some(
+                    "This page is only for administrators, and your account is not one of theirs.",
+                ),
             ),
-            404 => ("not_found", "there is nothing here"),
+            404 => (
+                "not_found",
+                "there is nothing here",
+                Some("There is no page at this address. It may be mistyped, or the page is gone."),
+            ),
             409 => (
                 "session_ended",
                 "the session was ended by another request; send the request again",
+                Some(
+                    "Your session was ended or renewed from elsewhere in the meantime, and what you \
+                     sent was not carried out. Go back and send it again.",
+                ),
             ),
             413 => (
                 "too_large",
                 "the request or the session's data is too large",
+                Some("What you sent is too large."),
             ),
             415 => (
                 "unsupported_media_type",
                 "the body must be application/json",
+                None,
             ),
-            422 => ("invalid", "the request was understood and is not allowed"),
+            422 => (
+                "invalid",
+                "the request was understood and is not allowed",
+                Some("What you sent cannot be accepted."),
+            ),
             503 => (
                 "unavailable",
                 "the session store is not available; try again shortly",
+                Some(
+                    "The database does not answer at the moment. You stay signed in: try again in a \
+                     few seconds.",
+                ),
             ),
-            500..=599 => ("internal", "something went wrong here"),
-            _ => ("error", status.reason_lossy()),
+            500..=599 => (
+                "internal",
+                "something went wrong here",
+                Some(
+                    "An error happened on the server. If it happens again, tell the operator the \
+                     number of the request below.",
+                ),
+            ),
+            _ => ("error", status.reason_lossy(), None),
         };
         Self {
             challenge: ADMIN_CHALLENGE,
+            in_words,
             ..Self::new(status, code, message)
         }
     }
@@ -182,7 +294,7 @@ impl From<SessionError> for ApiError {
             SessionError::UserRefused => Self::wrong_credentials(),
             SessionError::TooManySessions => Self::new(
                 error.status(),
-                "too_many_sessions",
+                TOO_MANY_SESSIONS,
                 "you are signed in on as many devices as allowed; sign out on one of them first",
             ),
             _ => Self::of(error.status()),
@@ -202,60 +314,4 @@ impl<'r> Responder<'r, 'static> for ApiError {
         let response = Json(body).respond_to(request)?;
         Ok(self.with_headers(response))
     }
-}
-
-/// An error of a page's route: a page for browsers, JSON for others. A browser whose session has
-/// ended meanwhile is sent to sign in.
-pub(super) struct PageError(ApiError);
-
-impl<T: Into<ApiError>> From<T> for PageError {
-    fn from(error: T) -> Self {
-        Self(error.into())
-    }
-}
-
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage<'a> {
-    frame: Frame,
-    title: &'static str,
-    message: &'a str,
-    request_id: Uuid,
-}
-
-impl<'r> Responder<'r, 'static> for PageError {
-    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        let error = self.0;
-        if error.code == SIGNED_OUT && wants_page(request) {
-            return Redirect::to("/login").respond_to(request);
-        }
-        let page = ErrorPage {
-            frame: Frame::of_nobody(),
-            title: error.status.reason_lossy(),
-            message: &error.message,
-            request_id: request_id::of(request),
-        };
-        match page.render() {
-            Ok(html) if wants_page(request) => {
-                let response = RawHtml(html).respond_to(request)?;
-                Ok(error.with_headers(response))
-            }
-            _ => error.respond_to(request),
-        }
-    }
-}
-
-#[catch(default)]
-fn any(status: Status, request: &Request<'_>) -> PageError {
-    admin::refusal(request, status).into()
-}
-
-/// Whether a person is looking: a browser outside the API.
-fn wants_page(request: &Request<'_>) -> bool {
-    let accepts_html = |accept: &Accept| accept.iter().any(|media| media.media_type().is_html());
-    !request.uri().path().starts_with("/api/") && request.accept().is_some_and(accepts_html)
-}
-
-pub(super) fn catchers() -> Vec<Catcher> {
-    catchers![any]
 }

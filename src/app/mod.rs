@@ -16,10 +16,12 @@ mod headers;
 mod health;
 pub mod logging;
 mod metrics;
+mod next;
 mod notice;
 mod pages;
 mod passwords;
 mod places;
+mod paths;
 mod request_id;
 mod settings;
 mod signed_in;
@@ -39,6 +41,8 @@ pub use config::{AppConfig, MetricsAccess};
 pub use data::{SessionData, Theme};
 pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
 
+use notice::Marks;
+use paths::StrictPaths;
 use request_id::{RequestLog, traced};
 use users::Users;
 
@@ -87,6 +91,8 @@ pub fn rocket(
         &settings.app,
         settings.sessions.timeout,
     );
+    let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
+    let marks = Marks::new(settings.keys.clone(), Arc::clone(&clock));
     let sessions = Sessions::<SessionData>::fairing()
         .config(settings.sessions)
         .keys(settings.keys)
@@ -97,6 +103,7 @@ pub fn rocket(
         .attach(RequestLog)
         .attach(headers::shield(is_debug))
         .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
+        .attach(StrictPaths)
         .attach(AdHoc::try_on_ignite("Users", |rocket| {
             Box::pin(async move {
                 match users {
@@ -130,6 +137,8 @@ pub fn rocket(
         }))
         .manage(settings.admin_token)
         .manage(metrics_access)
+        .manage(marks)
+        .manage(pages::CookieNeedsTls(needs_tls))
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
         .mount("/api/session", traced(api::routes()))
@@ -139,7 +148,7 @@ pub fn rocket(
         .mount("/", traced(health::routes()))
         .mount("/", traced(well_known::routes()))
         .mount("/", traced(metrics::routes(metrics_access)))
-        .register("/", error::catchers())
+        .register("/", pages::catchers())
 }
 
 fn forbid_caching(request: &Request<'_>, response: &mut Response<'_>) {

@@ -3,15 +3,71 @@
 use precis_profiles::UsernameCaseMapped;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use precis_profiles::precis_core::{Error, UnexpectedError};
+use unicode_security::RestrictionLevel;
+use unicode_security::RestrictionLevelDetection;
+use unicode_security::confusable_detection::skeleton;
 
 /// Characters (Unicode code points) of a name, in the form that is kept.
 const MIN: usize = 3;
 const MAX: usize = 64;
 
+/// Names that would be taken for somebody who speaks for the site, or for nobody. Those who run it
+/// can still give them on the command line.
+const RESERVED: [&str; 16] = [
+    "admin",
+    "administrator",
+    "administration",
+    "anonymous",
+    "everybody",
+    "everyone",
+    "moderator",
+    "nobody",
+    "null",
+    "operator",
+    "root",
+    "security",
+    "staff",
+    "support",
+    "system",
+    "undefined",
+];
+
+/// The form of a name that a visitor chooses: one that no reader takes for another or for a part of
+/// the site. Names from before these rules go on to work.
+pub(super) fn choose(name: &str) -> Result<String, String> {
+    let folded = fold(name)?;
+    if !folded.starts_with(char::is_alphanumeric) {
+        return Err("username: must begin with a letter or a digit".to_owned());
+    }
+    // UTS 39, section 5.2: one script, or the ones that a language writes together. Signs belong to
+    // no script, and the rare characters of names in Han count as the common ones do.
+    let letters = folded.chars().filter(|c| !c.is_ascii_punctuation());
+    let letters: String = letters.map(|c| if is_han(c) { '一' } else { c }).collect();
+    if !letters.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
+        return Err(
+            "username: has letters of several scripts, or ones that are hardly used, and could be \
+             taken for another name; allowed are letters of one script"
+                .to_owned(),
+        );
+    }
+    let looks_like: String = skeleton(&folded).collect();
+    let is_taken_for = |reserved: &&str| skeleton(reserved).eq(looks_like.chars());
+    if RESERVED.iter().any(is_taken_for) {
+        return Err(format!("username: {folded:?} is reserved; choose another"));
+    }
+    Ok(folded)
+}
+
+fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
+}
+
 /// The form in which a name is kept and compared: the profile `UsernameCaseMapped` (RFC 8265,
 /// section 3.3), which folds case and width and composes accents. It allows letters, digits and
-/// ASCII's signs of every script, and no blanks, emoji, invisible or control characters.
+/// ASCII's signs of every script, and no blanks, emoji, invisible or control characters. Blanks
+/// around the name do not count: keyboards of telephones add them.
 pub(super) fn fold(name: &str) -> Result<String, String> {
+    let name = name.trim_matches(|c: char| c.is_whitespace() && !c.is_control());
     // Before the profile, whose work grows with the length.
     let typed = name.chars().take(4 * MAX + 1).count();
     if typed > 4 * MAX {
@@ -43,7 +99,11 @@ fn refusal(name: &str, error: &Error) -> String {
         _ if name.is_empty() => return wrong_length("0"),
         _ => None,
     };
+    let is_blank = |code: &u32| char::from_u32(*code).is_some_and(char::is_whitespace);
     match code_point {
+        Some(blank) if is_blank(&blank) => {
+            format!("username: has a blank (U+{blank:04X}); {ALLOWED}")
+        }
         Some(code_point) => format!("username: has the character U+{code_point:04X}; {ALLOWED}"),
         None => format!("username: mixes scripts in a way that cannot be read; {ALLOWED}"),
     }
@@ -58,6 +118,8 @@ mod tests {
         for (typed, kept) in [
             ("ada", "ada"),
             ("ADA", "ada"),
+            (" ada  ", "ada"),
+            ("ada\u{3000}", "ada"),
             ("Ａｄａ", "ada"),
             ("Zoe\u{308}", "zoë"),
             ("ada@example.com", "ada@example.com"),
@@ -69,6 +131,59 @@ mod tests {
         }
         let longest = "𠀀".repeat(64);
         assert_eq!(fold(&longest).as_deref(), Ok(longest.as_str()));
+    }
+
+    #[test]
+    fn a_name_that_is_chosen_is_of_one_script() {
+        for name in [
+            "ada",
+            "zoë",
+            "o'brien;--",
+            "ada@example.com",
+            "4711",
+            "σίσυφος",
+            "адам",
+            "東京たろう",
+            "𠀀𠀁𠀂",
+            "김철수",
+            "ada東京",
+            "נועם",
+            "straße",
+            "x-1_2.3",
+            "rooted",
+            "sysadmin",
+        ] {
+            assert!(choose(name).is_ok(), "{name}: {:?}", choose(name));
+        }
+        for name in [
+            "аdа", "adа", "ɑda", "аdmin", "αda", "aда", "адamm", "ѕystem",
+        ] {
+            let message = choose(name).unwrap_err();
+            assert!(message.contains("scripts"), "{name}: {message}");
+            assert!(fold(name).is_ok(), "who has the name goes on to sign in");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_chosen_is_nobody_elses() {
+        for name in [
+            "admin",
+            "Admin",
+            "ＡＤＭＩＮ",
+            "adrnin",
+            "root",
+            "system",
+            "anonymous",
+            "support",
+        ] {
+            let message = choose(name).unwrap_err();
+            assert!(message.contains("reserved"), "{name}: {message}");
+            assert!(fold(name).is_ok(), "{name}");
+        }
+        for name in ["---", "....", "--help", "-ada", "@ada", "_root"] {
+            let message = choose(name).unwrap_err();
+            assert!(message.contains("begin"), "{name}: {message}");
+        }
     }
 
     #[test]

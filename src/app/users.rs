@@ -11,7 +11,7 @@ use rocket::http::Status;
 use super::accounts::new_user;
 use super::audit::{Event, Trail};
 use super::config::AppConfig;
-use super::error::ApiError;
+use super::error::{ApiError, USERNAME_TAKEN};
 use super::guesses::{At, Counted, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
 use super::places::Turn;
@@ -108,7 +108,8 @@ impl Users {
         password: &str,
         trail: Trail,
     ) -> Result<UserRecord, ApiError> {
-        let username = username::fold(username).map_err(ApiError::unprocessable)?;
+        let username = username::choose(username).map_err(ApiError::unprocessable)?;
+        refuse_username(&username, password)?;
         let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
         let limited = |what| move |wait| limited(trail, None, what, wait);
         let counted = self.guesses.count_address(trail.ip());
@@ -316,7 +317,17 @@ fn last_administrator() -> ApiError {
     ApiError::new(Status::Conflict, "last_administrator", message)
 }
 
+/// Refuses a password that anybody would try first.
+pub(super) fn refuse_username(username: &str, password: &str) -> Result<(), ApiError> {
+    if password.trim().to_lowercase() == username {
+        return Err(ApiError::unprocessable(
+            "password: must not be the username",
+        ));
+    }
+    Ok(())
+}
+
 fn taken(username: &str) -> ApiError {
     let message = format!("username: {username:?} is taken");
-    ApiError::new(Status::Conflict, "username_taken", message)
+    ApiError::new(Status::Conflict, USERNAME_TAKEN, message)
 }

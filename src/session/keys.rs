@@ -146,6 +146,27 @@ impl SessionKeys {
         value
     }
 
+    /// The signature of a text of the application, in base64url. The text must not be mistaken for
+    /// a token, and begins with what it is for.
+    #[cfg(feature = "app")]
+    pub(crate) fn sign_text(&self, text: &str) -> String {
+        let sign = |key: &Hmac<Sha256>| {
+            let signature = key.clone().chain_update(text).finalize().into_bytes();
+            URL_SAFE_NO_PAD.encode(signature)
+        };
+        self.0.first().map(sign).unwrap_or_default()
+    }
+
+    /// Returns whether one of the secrets signed this text.
+    #[cfg(feature = "app")]
+    pub(crate) fn verify_text(&self, text: &str, signature: &str) -> bool {
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
+            return false;
+        };
+        let signed = |key: &Hmac<Sha256>| key.clone().chain_update(text).verify_slice(&signature);
+        self.0.iter().any(|key| signed(key).is_ok())
+    }
+
     /// The token of a cookie value, if any of the secrets signed it.
     pub(crate) fn verify(&self, value: &str) -> Option<Token> {
         if value.len() != VALUE_LEN {

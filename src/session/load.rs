@@ -22,6 +22,8 @@ use crate::store::{SessionRecord, TouchSession};
 pub(crate) struct Slot<D> {
     session: OnceCell<Result<Arc<Inner<D>>, SessionError>>,
     is_answered: AtomicBool,
+    /// Whether the request does not count as activity.
+    is_passive: AtomicBool,
 }
 
 impl<D> Slot<D> {
@@ -29,6 +31,7 @@ impl<D> Slot<D> {
         Self {
             session: OnceCell::new(),
             is_answered: AtomicBool::new(false),
+            is_passive: AtomicBool::new(false),
         }
     }
 
@@ -44,7 +47,11 @@ impl<D> Slot<D> {
 }
 
 impl<D: TypedData> Inner<D> {
-    async fn load(core: Arc<Core>, request: &Request<'_>) -> Result<Arc<Self>, SessionError> {
+    async fn load(
+        core: Arc<Core>,
+        request: &Request<'_>,
+        is_passive: bool,
+    ) -> Result<Arc<Self>, SessionError> {
         let mut visit = core.visit(request);
         let found = core.find(&mut visit).await?;
         let mut live = found.live.into_iter();
@@ -53,7 +60,10 @@ impl<D: TypedData> Inner<D> {
         let state = match record {
             Some(mut record) => match data::decode(&record.data) {
                 Ok(data) => {
-                    core.served(&visit, &mut record);
+                    core.monitor.metrics.loaded.inc();
+                    if !is_passive {
+                        core.served(&visit, &mut record);
+                    }
                     State::loaded(record, data)
                 }
                 Err(error) => {
@@ -83,11 +93,10 @@ impl<D: TypedData> Inner<D> {
 }
 
 impl Core {
-    /// Counts a session that was served, and records its activity when that is due: now, and not
+    /// Counts the user of a session that was served, and records its activity when that is due: now, and not
     /// when the answer goes out, because another request may have been refused by then. The request
     /// goes on with the deadline that follows.
     fn served(&self, visit: &Visit, record: &mut SessionRecord) {
-        self.monitor.metrics.loaded.inc();
         if let Some(user_id) = &record.user_id {
             self.monitor.usage.seen(user_id, visit.now);
         }
@@ -109,6 +118,16 @@ impl Core {
     }
 }
 
+impl<D: TypedData> Session<D> {
+    /// Keeps this request from counting as activity, for what a page asks by itself while nobody may
+    /// be there. It must be called before anything in the request asks for the session, in a guard
+    /// of one's own. Changes of the data and of the token are made as always.
+    pub fn without_activity(request: &Request<'_>) {
+        let slot = request.local_cache(Slot::<D>::empty);
+        slot.is_passive.store(true, Ordering::Release);
+    }
+}
+
 pub(super) fn undecodable(record: &SessionRecord, error: &serde_json::Error) -> SessionError {
     SessionError::Undecodable {
         id: record.id.clone(),
@@ -126,7 +145,9 @@ impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
             Some(attached) => {
                 let slot = request.local_cache(Slot::<D>::empty);
                 let load = || async {
-                    let inner = Inner::load(Arc::clone(&attached.core), request).await?;
+                    let is_passive = slot.is_passive.load(Ordering::Acquire);
+                    let core = Arc::clone(&attached.core);
+                    let inner = Inner::load(core, request, is_passive).await?;
                     if slot.is_answered.load(Ordering::Acquire) {
                         inner.state().answered(true);
                     }

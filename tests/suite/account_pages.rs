@@ -37,7 +37,7 @@ on_each_database! {
     fn a_visitor_registers_signs_out_and_in_again(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = Visitor::new(&client);
-        assert_eq!(next(&browse(&client, Method::Get, "/account")), "/login");
+        assert_eq!(next(&browse(&client, Method::Get, "/account")), "/login?next=/account");
         ada.post_form("/visit", "");
         assert_eq!(next(&ada.post_form("/register", GOOD)), "/account");
         let page = ada.get("/account");
@@ -65,12 +65,16 @@ on_each_database! {
         assert_eq!(page.matches("this device").count(), 1, "{page}");
         for nobodys in [handle(&mut bob), "nothing".to_owned()] {
             let answer = laptop.post_form(&format!("/account/sessions/{nobodys}/end"), "");
-            assert_eq!(answer.status, Status::NotFound);
+            assert_eq!(next(&answer), "/account");
+            assert!(laptop.get("/account").body.contains("was signed out already"));
         }
+        assert_ne!(bob.user_id(), Value::Null);
         let end = format!("/account/sessions/{}/end", handle(&mut phone));
         assert_eq!(next(&laptop.post_form(&end, "")), "/account");
         assert_eq!(phone.session(), Value::Null);
         assert!(laptop.get("/account").body.contains("That device is signed out."));
+        assert_eq!(next(&laptop.post_form(&end, "")), "/account", "sent twice");
+        assert!(laptop.get("/account").body.contains("was signed out already"));
         let mut tablet = signed_in(&client, "ada");
         assert_eq!(next(&laptop.post_form("/account/sessions/end-others", "")), "/account");
         assert_eq!(tablet.session(), Value::Null);
@@ -89,7 +93,6 @@ on_each_database! {
         for path in [
             format!("/account/sessions/{phones}/end"),
             "/account/sessions/end-others".to_owned(),
-            "/account/delete".to_owned(),
         ] {
             let asked = laptop.post_form(&path, "");
             assert_eq!(asked.status, Status::Forbidden, "{path}");
@@ -105,9 +108,39 @@ on_each_database! {
         assert_eq!(phone.session(), Value::Null);
         assert_ne!(laptop.cookie, old);
         assert!(laptop.get("/account").body.contains("That device is signed out."));
-        assert_eq!(next(&laptop.post_form("/account/delete", "")), "/account-deleted");
-        assert_eq!((laptop.cookie.as_ref(), database.sessions()), (None, 0));
-        assert!(laptop.get("/account-deleted").body.contains("Your account is deleted"));
+    }
+
+    fn an_account_is_deleted_with_the_password_alone(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        let page = ada.get("/account/delete");
+        assert_eq!(page.status, Status::Ok);
+        assert!(page.body.contains("cannot be undone"), "{}", page.body);
+        // However fresh the sign-in is.
+        for (form, status) in [
+            ("", Status::Forbidden),
+            ("username=ada", Status::Forbidden),
+            ("password=", Status::Unauthorized),
+            ("password=a+wrong+one", Status::Unauthorized),
+        ] {
+            let answer = ada.post_form("/account/delete", form);
+            assert_eq!(answer.status, status, "{form}");
+            assert!(answer.body.contains("name=\"password\""), "{form}");
+            assert_eq!(database.number("SELECT count(*) AS n FROM users"), 1, "{form}");
+        }
+        let answer = ada.post_form("/account/delete", GOOD);
+        let farewell = next(&answer);
+        assert!(farewell.starts_with("/account-deleted?done="), "{farewell}");
+        assert_eq!((ada.cookie.as_ref(), database.sessions()), (None, 0));
+        assert_eq!(database.number("SELECT count(*) AS n FROM users"), 0);
+        assert!(ada.get(farewell).body.contains("Your account is deleted"));
+        // A link that somebody else has sent, and the same one later, say nothing of the kind.
+        let forged = "/account-deleted?done=account_deleted.1.x";
+        clock.advance(TimeDelta::minutes(2));
+        for path in ["/account-deleted", forged, farewell] {
+            let page = Visitor::new(&client).get(path).body;
+            assert!(!page.contains("deleted") && page.contains("You are signed out"), "{page}");
+        }
     }
 
     fn the_password_is_changed_on_the_page(database: &Database) {
@@ -135,7 +168,12 @@ fn a_form_that_is_refused_is_shown_again_with_the_reason() {
     let (client, _) = application(&database, "");
     registered(&client, "ada");
     for (path, form, status, reason) in [
-        ("/register", GOOD, 409, "is taken"),
+        (
+            "/register",
+            "username=ada&password=another+good+one",
+            409,
+            "is taken",
+        ),
         (
             "/register",
             "username=a%22%3Cb&password=x",
@@ -196,10 +234,11 @@ fn pages_take_forms_and_nothing_else() {
                 Status::Unauthorized,
                 "{path}"
             );
-            assert_eq!(
-                next(&browse(&client, Method::Post, path)),
-                "/login",
-                "{path}"
+            let answer = browse(&client, Method::Post, path);
+            assert!(
+                next(&answer).starts_with("/login?next=/account"),
+                "{path}: {}",
+                next(&answer)
             );
         }
     }

@@ -282,7 +282,10 @@ fn i2_a_request_that_is_slow_to_come_in_does_nothing_for_a_session_that_has_ende
     let mut owner = server.client();
     let user = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
     assert_eq!(owner.post("/api/auth/register", &user).status, 201);
-    for path in ["/account/delete", "/account/sessions/end-others"] {
+    for (path, form) in [
+        ("/account/delete", "password=correct+horse+battery&x="),
+        ("/account/sessions/end-others", "x="),
+    ] {
         let mut thief = server.client();
         assert_eq!(thief.post("/api/auth/login", &user).status, 200);
         // What was logged before is all there now.
@@ -291,12 +294,13 @@ fn i2_a_request_that_is_slow_to_come_in_does_nothing_for_a_session_that_has_ende
         let address = server.url().strip_prefix("http://").unwrap();
         let mut slow = TcpStream::connect(address).unwrap();
         let cookie = thief.cookie.clone().unwrap();
+        // Rocket looks at the beginning of a form before it calls a guard.
+        let (form, length) = (format!("{form}{}", "x".repeat(30)), form.len() + 40);
         write!(
             slow,
-            "POST {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nContent-Length: 40\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n{}",
-            // Rocket looks at the beginning of a form before it calls a guard.
-            "x".repeat(30)
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}"
         )
         .unwrap();
         wait_until("its session is loaded", || {

@@ -28,8 +28,8 @@ fn closed(database: &Database) -> Client {
 }
 
 fn administrator<'c>(client: &'c Client, database: &Database) -> Visitor<'c> {
-    let visitor = registered(client, "root");
-    database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'root'");
+    let visitor = registered(client, "ruth");
+    database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'ruth'");
     visitor
 }
 
@@ -76,7 +76,7 @@ on_each_database! {
         for (method, path) in PAGES {
             let stranger = browse(&client, method, path, None);
             if path != "/admin/live" {
-                assert_eq!(next(&stranger), "/login", "{path}");
+                assert!(next(&stranger).starts_with("/login?next=/admin"), "{path}");
             }
             let form = Some("application/x-www-form-urlencoded");
             for (visitor, status) in [(&mut Visitor::new(&client), 401), (&mut ada, 403)] {
@@ -144,7 +144,22 @@ on_each_database! {
         assert_eq!(found(&hers), std::slice::from_ref(&hers));
         assert_eq!(found(&other), [other]);
         let long = "x".repeat(10_000);
-        for q in ["ada", "%00", "%25", "a%20or%201=1", "%F0%9F%91%8B", &long] {
+        // A part of what the list shows, and the lookup id, which only other pages show.
+        let hers_in_short = &hers[..8];
+        let lookup_id = ada.session()["sessionId"].as_str().unwrap().to_owned();
+        for (q, number) in [("ada", 2), ("A.L", 2), ("bo", 1), ("unknown%20dev", 4), ("127.0", 0)] {
+            assert_eq!(found(q).len(), number, "{q}");
+        }
+        for q in [hers_in_short, &format!("{hers_in_short}%E2%80%A6")] {
+            assert!(found(q).contains(&hers), "{q}");
+        }
+        assert_eq!(found(&lookup_id), std::slice::from_ref(&hers));
+        assert_eq!(found("anonym"), [""; 0]);
+        let mut stranger = Visitor::new(&client);
+        stranger.visit();
+        assert_eq!(found("anonym"), [handle(&mut stranger)]);
+        stranger.delete("/api/session");
+        for q in ["adaa", "%00", "%25", "a%20or%201=1", "%F0%9F%91%8B", &long] {
             assert_eq!(found(q), [""; 0], "{q}");
         }
         assert_eq!(found("").len(), 4);
@@ -195,21 +210,29 @@ on_each_database! {
         let (mut ada, mut bob) = (registered(&client, "ada"), registered(&client, "bob"));
         let revoke = |id: &str| format!("/admin/sessions/{id}/revoke");
         let hers = handle(&mut ada);
-        assert_eq!(next(&root.post_form(&revoke(&hers), "q=ad%26a")), "/admin?q=ad%26a");
+        let answer = root.post_form(&revoke(&hers), "q=ad%26a&after=");
+        assert_eq!(next(&answer), "/admin?q=ad%26a#sessions");
         assert_eq!((ada.user_id(), bob.user_id().is_string()), (Value::Null, true));
         assert!(root.get("/admin").body.contains("That session has ended."));
         assert!(!root.get("/admin").body.contains("has ended."), "a notice is shown once");
-        assert_eq!(next(&root.post_form(&revoke(&hers), "")), "/admin");
+        let after = "01900000-0000-7000-8000-000000000000";
+        let answer = root.post_form(&revoke(&hers), &format!("q=x&after={after}"));
+        assert_eq!(next(&answer), format!("/admin?q=x&after={after}#sessions"));
         assert!(root.get("/admin").body.contains("had ended already"));
 
         // With the token, nothing is remembered: the address says it.
         let path = revoke(&handle(&mut bob));
         let answer = browse(&client, Method::Post, &path, Some(ADMIN_TOKEN));
-        assert_eq!((next(&answer), answer.cookie()), ("/admin?done=session_ended", None));
-        let page = browse(&client, Method::Get, next(&answer), Some(ADMIN_TOKEN));
+        let address = next(&answer).strip_suffix("#sessions").unwrap();
+        assert!(address.starts_with("/admin?done=session_ended."), "{address}");
+        assert_eq!(answer.cookie(), None);
+        let page = browse(&client, Method::Get, address, Some(ADMIN_TOKEN));
         assert!(page.body.contains("That session has ended."), "{}", page.body);
-        let forged = browse(&client, Method::Get, "/admin?done=%3Cb%3E", Some(ADMIN_TOKEN));
-        assert!(!forged.body.contains("id=\"notice\""), "{}", forged.body);
+        for forged in ["%3Cb%3E", "all_ended", "all_ended.1.x"] {
+            let path = format!("/admin?done={forged}");
+            let page = browse(&client, Method::Get, &path, Some(ADMIN_TOKEN));
+            assert!(!page.body.contains("id=\"notice\""), "{}", page.body);
+        }
         assert_eq!(database.sessions(), 1);
 
         let own = revoke(&handle(&mut root));
@@ -229,16 +252,18 @@ on_each_database! {
             assert_eq!(answer.body.contains("role=\"alert\""), !form.is_empty(), "{form}");
             assert_eq!(database.sessions(), 2, "{form}");
         }
-        assert_eq!(next(&root.post_form("/admin/clear", "word=clear")), "/all-signed-out");
+        let answer = root.post_form("/admin/clear", "word=clear");
+        assert!(next(&answer).starts_with("/all-signed-out?done="), "{}", next(&answer));
         assert_eq!(database.sessions(), 0);
-        assert!(root.get("/all-signed-out").body.contains("Everybody is signed out"));
+        assert!(root.get(next(&answer)).body.contains("Everybody is signed out"));
+        assert!(!root.get("/all-signed-out").body.contains("Everybody"));
         assert_eq!(root.get("/admin").status, Status::Unauthorized);
 
         let (open, _) = application(database, "");
         let mut visitor = Visitor::new(&open);
         visitor.visit();
         let answer = visitor.post_form("/admin/clear", "word=clear");
-        assert_eq!(next(&answer), "/admin?done=all_ended");
+        assert!(next(&answer).starts_with("/admin?done=all_ended."), "{}", next(&answer));
         assert!(visitor.get(next(&answer)).body.contains("All sessions have ended."));
         assert_eq!(database.sessions(), 0);
     }
@@ -254,7 +279,7 @@ on_each_database! {
         database.store().create(&made).unwrap();
         assert_eq!(listed(&visitor.get("/admin")), [made[0].id.clone()]);
         let answer = visitor.post_form("/admin/sweep", "");
-        assert_eq!(next(&answer), "/admin?done=swept");
+        assert!(next(&answer).starts_with("/admin?done=swept."), "{}", next(&answer));
         assert_eq!(database.sessions(), 1);
         let page = visitor.get(next(&answer)).body;
         assert!(page.contains("Expired sessions are deleted."), "{page}");

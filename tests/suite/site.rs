@@ -85,7 +85,7 @@ fn no_page_has_a_script_or_a_style_of_its_own() {
         let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
         // The one file of scripts.
         let text = text.replace(
-            "<script src=\"/static/live.js\" type=\"module\"></script>",
+            "<script src=\"{{ crate::app::pages::assets::script.url() }}\" type=\"module\"></script>",
             "",
         );
         for inline in [
@@ -177,7 +177,7 @@ fn a_refusal_is_a_page_for_people_and_json_for_programs() {
     assert_eq!(page.content_type(), Some(rocket::http::ContentType::HTML));
     let text = page.into_string().unwrap();
     assert!(
-        text.contains("<h1>Forbidden</h1>") && text.contains("another site"),
+        text.contains("<h1>Not allowed</h1>") && text.contains("another site"),
         "{text}"
     );
     let json = send(

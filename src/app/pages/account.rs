@@ -6,9 +6,10 @@ use rocket::http::Status;
 use rocket::{Route, State, get, post, routes};
 use uuid::Uuid;
 
-use super::{ApiError, Frame, Notice, Page, PageResult, Users};
+use super::confirm::{Confirmed, Question, ask, confirm, confirm_now};
+use super::{ApiError, Frame, Marks, Notice, Page, PageResult, Users};
 use crate::app::account::{
-    change_password, delete_user, devices, no_such_device, revoke_device, revoke_other_devices,
+    change_password, delete_user, devices, revoke_device, revoke_other_devices,
 };
 use crate::app::api::parse_cursor;
 use crate::app::audit::Trail;
@@ -28,21 +29,23 @@ struct AccountPage<'a> {
     /// The cursor of the page of those that signed in before.
     next: Option<Uuid>,
     problem: Option<&'a str>,
+    /// Whether the problem is with the current password, and not with the new one.
+    is_current_wrong: bool,
 }
 
-struct Device {
-    id: String,
+pub(super) struct Device {
+    pub(super) id: String,
     is_current: bool,
-    name: String,
+    pub(super) name: String,
     user_agent: Option<String>,
-    ip: Option<String>,
-    last_seen: String,
-    last_seen_at: DateTime<Utc>,
+    pub(super) ip: Option<String>,
+    pub(super) last_seen: String,
+    pub(super) last_seen_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
 }
 
 impl Device {
-    fn of(session: UserSession, current: &str, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(session: UserSession, current: &str, now: DateTime<Utc>) -> Self {
         let is_current = session.id == current;
         Self {
             is_current,
@@ -60,18 +63,6 @@ impl Device {
             created_at: session.created_at,
         }
     }
-}
-
-/// Asks for the password again, for a form that is then sent once more.
-#[derive(Template)]
-#[template(path = "confirm.html")]
-struct Confirm<'a> {
-    frame: Frame,
-    username: &'a str,
-    action: &'a str,
-    /// What the button does.
-    verb: &'static str,
-    problem: Option<&'a str>,
 }
 
 const PATH: &str = "/account";
@@ -98,7 +89,9 @@ async fn show(
         devices,
         is_first: after.is_none(),
         next: list.next,
-        problem: refused.map(ApiError::message),
+        problem: refused.map(ApiError::in_words),
+        is_current_wrong: refused
+            .is_some_and(|error| error.status() != Status::UnprocessableEntity),
     };
     match refused {
         Some(error) => Page::refused(error, &page),
@@ -116,57 +109,6 @@ async fn account(
     let signed_in = signed_in?;
     let after = after.map(parse_cursor).transpose()?;
     show(&signed_in, users, sessions, after, None).await
-}
-
-/// How a form that needs the password again goes on.
-enum Confirmed {
-    /// It was given a short time ago.
-    Recently,
-    /// It came with the form and is right.
-    Now(UserRecord),
-    /// It has to be asked for.
-    No(Option<ApiError>),
-}
-
-async fn confirm(
-    signed_in: &SignedIn,
-    users: &Users,
-    trail: Trail,
-    fields: &Fields,
-) -> Result<Confirmed, ApiError> {
-    match fields.optional("password") {
-        Some(password) => {
-            let (user_id, id) = (&signed_in.user_id, &signed_in.id);
-            match users.confirm(user_id, id, password, trail).await {
-                Ok(user) => Ok(Confirmed::Now(user)),
-                Err(error) if error.is_for_the_form() => Ok(Confirmed::No(Some(error))),
-                Err(error) => Err(error),
-            }
-        }
-        None if signed_in.has_just_given_password(users) => Ok(Confirmed::Recently),
-        None => Ok(Confirmed::No(None)),
-    }
-}
-
-async fn ask_for_password(
-    signed_in: &SignedIn,
-    users: &Users,
-    action: &str,
-    verb: &'static str,
-    wrong: Option<ApiError>,
-) -> PageResult {
-    let user = signed_in.user(users).await?;
-    let page = Confirm {
-        frame: Frame::of_user(&signed_in.session, Some(&user)).await?,
-        username: &user.username,
-        action,
-        verb,
-        problem: wrong.as_ref().map(ApiError::message),
-    };
-    match &wrong {
-        Some(error) => Page::refused(error, &page),
-        None => Page::with_status(Status::Forbidden, &page),
-    }
 }
 
 /// Gives the session a new token if the password was just given, and leaves a notice.
@@ -203,13 +145,25 @@ async fn end_one(
     match confirm(&signed_in, users, trail, &fields).await? {
         Confirmed::No(wrong) => {
             let action = format!("/account/sessions/{}/end", percent_encoded(id));
-            ask_for_password(&signed_in, users, &action, "Sign out that device", wrong).await
+            let question = Question {
+                title: "Confirm your password",
+                text: "It was given some time ago, and is needed to sign out another device.",
+                action: &action,
+                fields: Vec::new(),
+                verb: "Sign out that device",
+                back: PATH,
+            };
+            let status = Status::Forbidden;
+            ask(&signed_in, users, &question, status, wrong.as_ref()).await
         }
         confirmed => {
-            if !revoke_device(&signed_in, sessions, trail, id).await? {
-                return Err(no_such_device().into());
-            }
-            done(&signed_in, confirmed, Notice::DeviceSignedOut, trail).await
+            // Where the form was sent twice, the second one finds nothing.
+            let notice = if revoke_device(&signed_in, sessions, trail, id).await? {
+                Notice::DeviceSignedOut
+            } else {
+                Notice::DeviceWasGone
+            };
+            done(&signed_in, confirmed, notice, trail).await
         }
     }
 }
@@ -232,9 +186,16 @@ async fn end_others(
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
     match confirm(&signed_in, users, trail, &fields).await? {
         Confirmed::No(wrong) => {
-            let action = "/account/sessions/end-others";
-            let verb = "Sign out everywhere else";
-            ask_for_password(&signed_in, users, action, verb, wrong).await
+            let question = Question {
+                title: "Confirm your password",
+                text: "It was given some time ago, and is needed to sign out your other devices.",
+                action: "/account/sessions/end-others",
+                fields: Vec::new(),
+                verb: "Sign out everywhere else",
+                back: PATH,
+            };
+            let status = Status::Forbidden;
+            ask(&signed_in, users, &question, status, wrong.as_ref()).await
         }
         confirmed => {
             revoke_other_devices(&signed_in, sessions, trail).await?;
@@ -254,7 +215,13 @@ async fn password(
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
     let current = fields.required("current_password")?;
     let new = fields.required("new_password")?;
-    match change_password(&signed_in, users, sessions, trail, current, new).await {
+    let changed = if new == current {
+        let message = "the new password is the current one; choose another";
+        Err(ApiError::unprocessable(message))
+    } else {
+        change_password(&signed_in, users, sessions, trail, current, new).await
+    };
+    match changed {
         Ok(()) => {
             let session = &signed_in.session;
             // It is changed, whether it can be said or not.
@@ -270,23 +237,73 @@ async fn password(
     }
 }
 
+/// What the deletion is asked for with, however short ago the password was given.
+const DELETION: Question<'static> = Question {
+    title: "Delete your account",
+    text: "Your name, your password and all your sessions are deleted at once, and every device is \
+           signed out. This cannot be undone.",
+    action: "/account/delete",
+    fields: Vec::new(),
+    verb: "Delete my account for good",
+    back: PATH,
+};
+
+#[get("/account/delete")]
+async fn delete_page(signed_in: Result<SignedIn, ApiError>, users: &State<Users>) -> PageResult {
+    ask(&signed_in?, users, &DELETION, Status::Ok, None).await
+}
+
 #[post("/account/delete", data = "<fields>")]
 async fn delete(
     signed_in: Result<SignedIn, ApiError>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
+    marks: &State<Marks>,
     trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
-    if let Confirmed::No(wrong) = confirm(&signed_in, users, trail, &fields).await? {
-        let verb = "Delete my account for good";
-        return ask_for_password(&signed_in, users, "/account/delete", verb, wrong).await;
-    }
-    delete_user(&signed_in, users, sessions, trail).await?;
-    Ok(Page::Next("/account-deleted"))
+    let refused = match confirm_now(&signed_in, users, trail, &fields).await? {
+        Confirmed::No(wrong) => wrong,
+        _ => match delete_user(&signed_in, users, sessions, trail).await {
+            Ok(()) => {
+                let mark = marks.mark(Notice::AccountDeleted);
+                return Ok(Page::NextWith(format!("/account-deleted?done={mark}")));
+            }
+            Err(error) if error.is_for_the_form() => Some(error),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let status = Status::Forbidden;
+    ask(&signed_in, users, &DELETION, status, refused.as_ref()).await
+}
+
+/// The address of a form's target, typed or reloaded: the page of the form.
+#[get("/account/password")]
+fn password_page() -> Page {
+    Page::Next(PATH)
+}
+
+#[get("/account/sessions/end-others")]
+fn end_others_page() -> Page {
+    Page::Next(PATH)
+}
+
+#[get("/account/sessions/<_>/end")]
+fn end_one_page() -> Page {
+    Page::Next(PATH)
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![account, end_one, end_others, password, delete]
+    routes![
+        account,
+        end_one,
+        end_others,
+        password,
+        delete_page,
+        delete,
+        password_page,
+        end_others_page,
+        end_one_page
+    ]
 }

@@ -6,7 +6,7 @@ use rocket::{Route, State, get, post, routes};
 
 use super::{ApiError, DatabaseUrl, Frame, Notice, Page, PageResult, Session, Users};
 use crate::SessionRecord;
-use crate::app::data::{DataPatch, SessionData, Theme};
+use crate::app::data::{DataPatch, Entered, SessionData, Theme};
 use crate::app::fields::Fields;
 
 #[derive(Template)]
@@ -14,11 +14,20 @@ use crate::app::fields::Fields;
 struct Home<'a> {
     frame: Frame,
     data: &'a SessionData,
-    display_name: &'a str,
+    /// What the form has in its fields, and had when it was shown first.
+    entered: Form<'a>,
+    shown: Form<'a>,
     facts: Option<Facts>,
     themes: [Theme; 3],
     problem: Option<&'a str>,
     storage: &'static str,
+}
+
+/// The fields of the form.
+#[derive(Clone, Copy)]
+struct Form<'a> {
+    display_name: &'a str,
+    theme: &'a str,
 }
 
 /// What the page tells of the session.
@@ -56,27 +65,31 @@ impl From<&DatabaseUrl> for StorageName {
     }
 }
 
-/// The page; with `refused`, the problem and the name that was entered.
+/// The page; with `refused`, the problem, what was entered and what the form had shown.
 async fn show(
     session: &Session<SessionData>,
     users: &Users,
     storage: &StorageName,
-    refused: Option<(&ApiError, &str)>,
+    refused: Option<(&ApiError, Form<'_>, Form<'_>)>,
 ) -> PageResult {
     let frame = Frame::of(session, users).await?;
     let data = session.try_data()?;
-    let stored_name = data.display_name.as_deref().unwrap_or_default();
+    let stored = Form {
+        display_name: data.display_name.as_deref().unwrap_or_default(),
+        theme: data.theme.name(),
+    };
     let page = Home {
         frame,
         data: &data,
-        display_name: refused.map_or(stored_name, |(_, entered)| entered),
+        entered: refused.map_or(stored, |(_, entered, _)| entered),
+        shown: refused.map_or(stored, |(_, _, shown)| shown),
         facts: session.record().map(Into::into),
         themes: Theme::ALL,
-        problem: refused.map(|(error, _)| error.message()),
+        problem: refused.map(|(error, ..)| error.message()),
         storage: storage.0,
     };
     match refused {
-        Some((error, _)) => Page::refused(error, &page),
+        Some((error, ..)) => Page::refused(error, &page),
         None => Page::show(&page),
     }
 }
@@ -107,8 +120,16 @@ async fn change_settings(
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let fields = fields?.of_form()?;
-    let (name, theme) = (fields.required("display_name")?, fields.required("theme")?);
-    match DataPatch::from_form(name, theme) {
+    let (display_name, theme) = (fields.required("display_name")?, fields.required("theme")?);
+    let entered = Entered {
+        display_name: Some(display_name),
+        theme: Some(theme),
+    };
+    let shown = Entered {
+        display_name: fields.optional("shown_display_name"),
+        theme: fields.optional("shown_theme"),
+    };
+    match DataPatch::from_form(entered, shown) {
         Ok(patch) => {
             let change = move |data: &mut SessionData| {
                 patch.apply(data);
@@ -119,9 +140,33 @@ async fn change_settings(
         }
         Err(problem) => {
             let error = ApiError::unprocessable(problem);
-            show(&session, users, storage, Some((&error, name))).await
+            let entered = Form {
+                display_name,
+                theme,
+            };
+            let shown = Form {
+                display_name: shown.display_name.unwrap_or_default(),
+                theme: shown.theme.unwrap_or_default(),
+            };
+            show(&session, users, storage, Some((&error, entered, shown))).await
         }
     }
+}
+
+/// The address of a form's target, typed or reloaded: the page of the form.
+#[get("/visit")]
+fn visit_page() -> Page {
+    Page::Next("/")
+}
+
+#[get("/settings")]
+fn settings_page() -> Page {
+    Page::Next("/")
+}
+
+#[get("/end")]
+fn end_page() -> Page {
+    Page::Next("/")
 }
 
 /// Ends the session.
@@ -132,5 +177,13 @@ async fn end(session: Session<SessionData>) -> PageResult {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![home, visit, change_settings, end]
+    routes![
+        home,
+        visit,
+        change_settings,
+        end,
+        visit_page,
+        settings_page,
+        end_page
+    ]
 }

@@ -2,24 +2,30 @@
 
 mod account;
 mod admin;
+pub(super) mod assets;
+mod confirm;
+mod failure;
+mod farewell;
 mod home;
 mod sign_in;
 
 use askama::Template;
-use rocket::http::{ContentType, Status};
+use rocket::Route;
+use rocket::http::Status;
 use rocket::request::Request;
 use rocket::response::content::RawHtml;
 use rocket::response::{self, Redirect, Responder};
-use rocket::{Route, get, routes};
 
 use super::data::SessionData;
-use super::error::{ApiError, PageError};
-use super::notice::Notice;
+use super::error::ApiError;
+use super::notice::{Marks, Notice};
 use super::users::Users;
 use crate::{DatabaseUrl, Session, UserRecord};
 
 pub(super) use admin::Live;
+pub(super) use failure::{PageError, catchers};
 pub(super) use home::StorageName;
+pub(super) use sign_in::CookieNeedsTls;
 
 type PageResult = Result<Page, PageError>;
 
@@ -68,13 +74,21 @@ impl Frame {
     ) -> Result<Self, PageError> {
         let notice = Notice::take(session).await?;
         Ok(Self {
+            notice: notice.map(Notice::text),
+            ..Self::without_notice(session, user)
+        })
+    }
+
+    /// Around a page that leaves the notice to the next one.
+    fn without_notice(session: &Session<SessionData>, user: Option<&UserRecord>) -> Self {
+        Self {
             theme: session.try_data().unwrap_or_default().theme.name(),
             is_known: true,
             username: user.map(|user| user.username.clone()),
             is_admin: user.is_some_and(|user| user.is_admin),
             can_register: false,
-            notice: notice.map(Notice::text),
-        })
+            notice: None,
+        }
     }
 }
 
@@ -126,35 +140,11 @@ impl<'r> Responder<'r, 'static> for Page {
     }
 }
 
-/// What the dashboard has beside it.
-#[get("/static/admin.css")]
-fn admin_style() -> (ContentType, &'static str) {
-    (ContentType::CSS, include_str!("../../../static/admin.css"))
-}
-
-/// The one script, which the dashboard does without where scripts are switched off.
-#[get("/static/live.js")]
-fn script() -> (ContentType, &'static str) {
-    let script = include_str!("../../../static/live.js");
-    (ContentType::JavaScript, script)
-}
-
-/// The stylesheet of every page, part of the program.
-#[get("/static/style.css")]
-fn style() -> (ContentType, &'static str) {
-    (ContentType::CSS, include_str!("../../../static/style.css"))
-}
-
-/// The icon of tabs and bookmarks. Without one, browsers ask for `/favicon.ico` in vain.
-#[get("/static/icon.svg")]
-fn icon() -> (ContentType, &'static str) {
-    (ContentType::SVG, include_str!("../../../static/icon.svg"))
-}
-
 pub(super) fn routes() -> Vec<Route> {
-    let mut routes = routes![style, admin_style, icon, script];
+    let mut routes = assets::routes();
     routes.extend(home::routes());
     routes.extend(sign_in::routes());
+    routes.extend(farewell::routes());
     routes.extend(account::routes());
     routes.extend(admin::routes());
     routes

@@ -79,13 +79,13 @@ fn signing_a_device_out_needs_the_password_when_it_was_given_long_ago() {
     register(&there, "hopper");
     sign_in(&here, "hopper");
     here.click(&format!("{OTHER_DEVICE} button"));
-    assert_eq!(here.text("h1"), "Your password, once more");
+    assert_eq!(here.text("h1"), "Confirm your password");
     assert_eq!(here.count("[role=alert]"), 0, "nothing was wrong yet");
 
     here.fill("password", "a wrong one");
     here.click("main button");
     assert!(here.text("[role=alert]").contains("wrong"));
-    assert_eq!(here.text("h1"), "Your password, once more");
+    assert_eq!(here.text("h1"), "Confirm your password");
     there.reload();
     assert_eq!(there.count(".device"), 2, "nobody is signed out yet");
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod alone;
+mod dashboard;
 mod devices;
 mod every_page;
 

@@ -1,29 +1,60 @@
 //! What administrators can do: end one session or all of them, and sweep.
 
-use rocket::{Route, State, post, routes};
+use rocket::http::{RawStr, Status};
+use rocket::{Route, State, get, post, routes};
 
 use super::sessions::{Search, address};
-use super::{ApiError, Notice, Page, PageResult, Users, Visitor};
+use super::{
+    ApiError, Confirmed, Marks, Notice, PATH, Page, PageResult, Question, Users, Visitor, ask,
+    confirm,
+};
 use crate::SessionAdmin;
 use crate::app::audit::{Event, Trail};
 use crate::app::fields::Fields;
+use crate::app::signed_in::sign_in;
 
 /// What has to be typed to end all sessions.
 const WORD: &str = "clear";
 
 impl Visitor {
-    /// Sends the visitor on to the dashboard, which says what was done: once, if there is a
-    /// session to remember it in. None is made for that.
-    async fn go_on(&self, q: Option<&str>, notice: Notice) -> Page {
-        let mut search = Search::query_of(q);
+    /// Sends the visitor on to a page of the dashboard, which says what was done: once, if there is
+    /// a session to remember it in. None is made for that.
+    async fn go_on(&self, query: &[(&str, &str)], notice: Notice, marks: &Marks) -> String {
         let told = match &self.session {
             Some(session) => session.update(move |data| notice.leave(data)).await.is_ok(),
             None => false,
         };
-        if !told {
-            search.push(("done", notice.code()));
+        if told {
+            return address(query);
         }
-        Page::NextWith(address(&search))
+        let mark = marks.mark(notice);
+        address(&[query, &[("done", mark.as_str())]].concat())
+    }
+
+    /// Whether what cannot be undone may be done: a user has to have given the password. Others have
+    /// none.
+    async fn confirm(
+        &self,
+        users: &Users,
+        trail: Trail,
+        fields: &Fields,
+    ) -> Result<Confirmed, ApiError> {
+        match &self.signed_in {
+            Some(signed_in) => confirm(signed_in, users, trail, fields).await,
+            None => Ok(Confirmed::Recently),
+        }
+    }
+
+    async fn ask(
+        &self,
+        users: &Users,
+        question: &Question<'_>,
+        wrong: Option<&ApiError>,
+    ) -> PageResult {
+        match &self.signed_in {
+            Some(signed_in) => ask(signed_in, users, question, Status::Forbidden, wrong).await,
+            None => Err(ApiError::internal().into()),
+        }
     }
 }
 
@@ -31,7 +62,9 @@ impl Visitor {
 #[post("/admin/sessions/<id>/revoke", data = "<fields>")]
 async fn revoke(
     visitor: Result<Visitor, ApiError>,
+    users: &State<Users>,
     sessions: &State<SessionAdmin>,
+    marks: &State<Marks>,
     trail: Trail,
     id: &str,
     fields: Result<Fields, ApiError>,
@@ -47,9 +80,27 @@ async fn revoke(
         return Ok(if was_signed_in {
             Page::Next("/signed-out")
         } else {
-            let done = ("done", Notice::SessionEnded.code());
-            Page::NextWith(address(&[done]))
+            let mark = marks.mark(Notice::SessionEnded);
+            Page::NextWith(address(&[("done", &mark)]))
         });
+    }
+    let (q, after) = (fields.optional("q"), fields.optional("after"));
+    let query = Search::query_of(q, after);
+    let confirmed = visitor.confirm(users, trail, &fields).await?;
+    if let Confirmed::No(wrong) = &confirmed {
+        let action = format!(
+            "/admin/sessions/{}/revoke",
+            RawStr::new(id).percent_encode()
+        );
+        let question = Question {
+            title: "Confirm your password",
+            text: "It was given some time ago, and is needed to end somebody's session.",
+            action: &action,
+            fields: query,
+            verb: "End that session",
+            back: PATH,
+        };
+        return visitor.ask(users, &question, wrong.as_ref()).await;
     }
     let notice = if sessions.revoke(id).await? {
         let entry = trail.event(Event::SessionRevoked);
@@ -58,7 +109,12 @@ async fn revoke(
     } else {
         Notice::SessionWasGone
     };
-    Ok(visitor.go_on(fields.optional("q"), notice).await)
+    // With a new token, whose age is that of the password.
+    if let (Confirmed::Now(user), Some(session)) = (confirmed, &visitor.session) {
+        sign_in(session, &user, trail).await?;
+    }
+    let address = visitor.go_on(&query, notice, marks).await;
+    Ok(Page::NextWith(format!("{address}#sessions")))
 }
 
 /// Deletes what has expired.
@@ -66,12 +122,14 @@ async fn revoke(
 async fn sweep(
     visitor: Result<Visitor, ApiError>,
     sessions: &State<SessionAdmin>,
+    marks: &State<Marks>,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let visitor = visitor?;
     fields?.of_form()?;
     sessions.sweep().await?;
-    Ok(visitor.go_on(None, Notice::Swept).await)
+    let address = visitor.go_on(&[], Notice::Swept, marks).await;
+    Ok(Page::NextWith(address))
 }
 
 /// Ends all sessions, if the word was typed.
@@ -80,6 +138,7 @@ async fn clear(
     visitor: Result<Visitor, ApiError>,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
+    marks: &State<Marks>,
     trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
@@ -91,19 +150,42 @@ async fn clear(
         let everybody = Search::default();
         return super::show(&visitor, users, sessions, everybody, None, Some(&error)).await;
     }
+    if let Confirmed::No(wrong) = visitor.confirm(users, trail, &fields).await? {
+        let question = Question {
+            title: "Confirm your password",
+            text: "It was given some time ago, and is needed to end all sessions. Everybody is \
+                   signed out, you too.",
+            action: "/admin/clear",
+            fields: vec![("word", WORD)],
+            verb: "End all sessions",
+            back: PATH,
+        };
+        return visitor.ask(users, &question, wrong.as_ref()).await;
+    }
     let session = visitor.session.as_ref();
     let was_signed_in = session.is_some_and(|session| session.user_id().is_some());
     sessions.clear().await?;
     let entry = trail.event(Event::SessionsCleared);
     entry.by(visitor.admin.name()).write();
-    Ok(if was_signed_in {
-        Page::Next("/all-signed-out")
+    let mark = marks.mark(Notice::AllEnded);
+    Ok(Page::NextWith(if was_signed_in {
+        format!("/all-signed-out?done={mark}")
     } else {
-        let done = ("done", Notice::AllEnded.code());
-        Page::NextWith(address(&[done]))
-    })
+        address(&[("done", &mark)])
+    }))
+}
+
+/// The addresses of the forms' targets, typed or reloaded: the page of the forms.
+#[get("/admin/sweep")]
+fn sweep_page() -> Page {
+    Page::Next(PATH)
+}
+
+#[get("/admin/clear")]
+fn clear_page() -> Page {
+    Page::Next(PATH)
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![revoke, sweep, clear]
+    routes![revoke, sweep, clear, sweep_page, clear_page]
 }

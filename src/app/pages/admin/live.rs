@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rocket::http::Status;
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
 use rocket::response::stream::{Event, EventStream};
 use rocket::serde::Serialize;
 use rocket::tokio::select;
@@ -11,7 +13,8 @@ use rocket::tokio::sync::{Mutex, Semaphore};
 use rocket::tokio::time::sleep;
 use rocket::{Route, Shutdown, State, get, routes};
 
-use super::Visitor;
+use super::{Session, Users, Visitor};
+use crate::app::data::SessionData;
 use crate::app::error::ApiError;
 use crate::{SessionAdmin, SessionError, SessionStats};
 
@@ -85,14 +88,41 @@ async fn read(
     }
 }
 
+/// An administrator whose page asks by itself: that keeps no session from ending.
+struct Watcher(Visitor);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Watcher {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+        Session::<SessionData>::without_activity(request);
+        match Visitor::of(request).await {
+            Ok(visitor) => Outcome::Success(Self(visitor)),
+            Err(error) => Outcome::Error((error.status(), error)),
+        }
+    }
+}
+
+impl Watcher {
+    /// How long a stream may last: no longer than the session, unless that is used elsewhere.
+    fn lifetime(&self, users: &Users) -> Duration {
+        let session = self.0.session.as_ref();
+        let ends_at = session.and_then(Session::expires_at);
+        let left = ends_at.map(|end| (end - users.now()).to_std().unwrap_or_default());
+        left.map_or(LIFE, |left| left.min(LIFE))
+    }
+}
+
 #[get("/admin/live")]
 fn live(
-    visitor: Result<Visitor, ApiError>,
+    watcher: Result<Watcher, ApiError>,
+    users: &State<Users>,
     live: &State<Live>,
     sessions: &State<SessionAdmin>,
     mut shutdown: Shutdown,
 ) -> Result<EventStream![], ApiError> {
-    visitor?;
+    let end = Instant::now() + watcher?.lifetime(users);
     let place = Arc::clone(&live.places).try_acquire_owned();
     let place = place.map_err(|_| {
         let message = "too many administrators watch; the page shows the figures as they were";
@@ -101,7 +131,6 @@ fn live(
     let (last, sessions) = (Arc::clone(&live.last), sessions.inner().clone());
     Ok(EventStream! {
         let _place = place;
-        let end = Instant::now() + LIFE;
         while Instant::now() < end {
             // During an outage there is nothing to tell.
             if let Ok(figures) = read(&last, &sessions).await {

@@ -5,6 +5,7 @@ mod actions;
 mod chart;
 mod hours;
 mod live;
+mod search;
 mod sessions;
 
 use askama::Template;
@@ -14,10 +15,12 @@ use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 
-use super::{ApiError, Frame, Notice, Page, PageError, PageResult, Session, Users};
+use super::confirm::{Confirmed, Question, ask, confirm};
+use super::{ApiError, Frame, Marks, Notice, Page, PageError, PageResult, Session, Users};
 use crate::app::admin::{self, Admin, presented_token};
 use crate::app::data::SessionData;
 use crate::app::device;
+use crate::app::signed_in::SignedIn;
 use crate::{SessionAdmin, SweepRecord};
 
 use chart::Chart;
@@ -39,6 +42,8 @@ const SWEEPS: u32 = 10;
 pub(super) struct Visitor {
     admin: Admin,
     session: Option<Session<SessionData>>,
+    /// The user, where it is as one that the visitor may be here.
+    signed_in: Option<SignedIn>,
     has_token: bool,
 }
 
@@ -47,40 +52,54 @@ impl<'r> FromRequest<'r> for Visitor {
     type Error = ApiError;
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
-        let refused = |error: ApiError| Outcome::Error((error.status(), error));
-        let has_token = presented_token(request).is_some();
-        match request.guard::<Admin>().await {
-            Outcome::Success(admin) if has_token => Outcome::Success(Self {
-                admin,
-                session: None,
-                has_token,
-            }),
-            Outcome::Success(admin) => match request.guard::<Session<SessionData>>().await {
-                Outcome::Success(session) => Outcome::Success(Self {
-                    admin,
-                    session: Some(session).filter(|session| session.id().is_some()),
-                    has_token,
-                }),
-                Outcome::Error((_, error)) => refused(error.into()),
-                Outcome::Forward(status) => refused(ApiError::of(status)),
-            },
-            Outcome::Error((Status::Unauthorized, ())) if !has_token => {
-                refused(ApiError::signed_out())
-            }
-            Outcome::Error((status, ())) | Outcome::Forward(status) => {
-                refused(admin::refusal(request, status))
-            }
+        match Self::of(request).await {
+            Ok(visitor) => Outcome::Success(visitor),
+            Err(error) => Outcome::Error((error.status(), error)),
         }
     }
 }
 
 impl Visitor {
+    async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
+        let has_token = presented_token(request).is_some();
+        let admin = match request.guard::<Admin>().await {
+            Outcome::Success(admin) => admin,
+            Outcome::Error((Status::Unauthorized, ())) if !has_token => {
+                return Err(ApiError::signed_out());
+            }
+            Outcome::Error((status, ())) | Outcome::Forward(status) => {
+                return Err(admin::refusal(request, status));
+            }
+        };
+        let (mut session, mut signed_in) = (None, None);
+        if !has_token {
+            session = match request.guard::<Session<SessionData>>().await {
+                Outcome::Success(session) => Some(session).filter(|session| session.id().is_some()),
+                Outcome::Error((_, error)) => return Err(error.into()),
+                Outcome::Forward(status) => return Err(ApiError::of(status)),
+            };
+        }
+        if let Admin::User(_) = &admin {
+            signed_in = match request.guard::<SignedIn>().await {
+                Outcome::Success(signed_in) => Some(signed_in),
+                Outcome::Error((_, error)) => return Err(error),
+                Outcome::Forward(status) => return Err(ApiError::of(status)),
+            };
+        }
+        Ok(Self {
+            admin,
+            session,
+            signed_in,
+            has_token,
+        })
+    }
+
     /// What is around a page. For those without a session, the notice is in the address.
-    async fn frame(&self, users: &Users, done: Option<&str>) -> Result<Frame, PageError> {
+    async fn frame(&self, users: &Users, done: Option<Notice>) -> Result<Frame, PageError> {
         match &self.session {
             Some(session) => Frame::of(session, users).await,
             None => Ok(Frame {
-                notice: done.and_then(Notice::from_code).map(Notice::text),
+                notice: done.map(Notice::text),
                 is_known: !self.has_token,
                 can_register: users.has_registration(),
                 ..Frame::of_nobody()
@@ -149,7 +168,7 @@ async fn show(
     users: &Users,
     sessions: &SessionAdmin,
     search: Search<'_>,
-    done: Option<&str>,
+    done: Option<Notice>,
     refused: Option<&ApiError>,
 ) -> PageResult {
     let now = users.now();
@@ -184,11 +203,13 @@ async fn dashboard(
     visitor: Result<Visitor, ApiError>,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
+    marks: &State<Marks>,
     q: Option<&str>,
     after: Option<&str>,
     done: Option<&str>,
 ) -> PageResult {
     let visitor = visitor?;
+    let done = done.and_then(|mark| marks.read(mark));
     let search = Search::new(q, after)?;
     show(&visitor, users, sessions, search, done, None).await
 }

@@ -9,20 +9,21 @@ use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket::{Route, State, get, routes};
 use uuid::Uuid;
 
+use super::search::{Found, find};
 use super::{ApiError, Frame, PATH, Page, PageResult, Users, Visitor};
 use crate::app::api::parse_cursor;
 use crate::app::device;
-use crate::{SessionAdmin, SessionError, SessionPage, SessionRecord};
+use crate::{SessionAdmin, SessionError, SessionRecord};
 
-/// Sessions of one page.
-const PAGE: u32 = 50;
+/// Characters of a handle that the list shows.
+const SHORT: usize = 8;
 
 /// Which sessions to list.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Search<'a> {
-    /// A handle, or a user's id or name.
-    q: Option<&'a str>,
-    after: Option<Uuid>,
+    /// A handle, a lookup id, a user's id or name, or a part of what the list shows.
+    pub(super) q: Option<&'a str>,
+    pub(super) after: Option<Uuid>,
 }
 
 impl<'a> Search<'a> {
@@ -32,10 +33,15 @@ impl<'a> Search<'a> {
         Ok(Self { q, after })
     }
 
-    /// The part of an address that searches for this.
-    pub(super) fn query_of(q: Option<&str>) -> Vec<(&'static str, &str)> {
-        let q = q.filter(|q| !q.is_empty());
-        q.map(|q| ("q", q)).into_iter().collect()
+    /// The part of an address that searches for this, and goes on after the cursor.
+    pub(super) fn query_of<'q>(
+        q: Option<&'q str>,
+        after: Option<&'q str>,
+    ) -> Vec<(&'static str, &'q str)> {
+        let pairs = [("q", q), ("after", after)];
+        let given = |(name, value): (&'static str, Option<&'q str>)| Some((name, value?));
+        let pairs = pairs.into_iter().filter_map(given);
+        pairs.filter(|(_, value)| !value.is_empty()).collect()
     }
 }
 
@@ -55,8 +61,12 @@ pub(super) fn address(query: &[(&str, &str)]) -> String {
 /// A page of the list.
 pub(super) struct List {
     pub(super) q: String,
+    /// The cursor of this page, empty on the first.
+    pub(super) after: String,
     pub(super) items: Vec<Item>,
     pub(super) is_first: bool,
+    /// Whether only the newest sessions were looked through.
+    pub(super) is_part: bool,
     /// The address of the next page.
     pub(super) next: Option<String>,
 }
@@ -64,7 +74,7 @@ pub(super) struct List {
 impl List {
     /// The address of the first page.
     pub(super) fn first(&self) -> String {
-        address(&Search::query_of(Some(&self.q)))
+        address(&Search::query_of(Some(&self.q), None))
     }
 }
 
@@ -97,6 +107,17 @@ impl Item {
         }
     }
 
+    /// The beginning of the handle, enough for people to tell sessions apart.
+    pub(super) fn short_id(&self) -> String {
+        let mut characters = self.record.id.chars();
+        let short: String = characters.by_ref().take(SHORT).collect();
+        if characters.next().is_some() {
+            format!("{short}…")
+        } else {
+            short
+        }
+    }
+
     pub(super) fn user_id(&self) -> &str {
         self.record.user_id.as_deref().unwrap_or_default()
     }
@@ -124,58 +145,25 @@ async fn items(
         .collect())
 }
 
-/// What is searched for: a handle before a user's id before a name, since anybody can choose a
-/// name.
-async fn find(
-    users: &Users,
-    sessions: &SessionAdmin,
-    search: Search<'_>,
-) -> Result<SessionPage, SessionError> {
-    let nothing = SessionPage {
-        sessions: Vec::new(),
-        next: None,
-    };
-    let user = match search.q {
-        None => None,
-        Some(q) if q.contains('\0') => return Ok(nothing),
-        Some(q) => {
-            if let Some(session) = sessions.find(q).await? {
-                let sessions = vec![session];
-                return Ok(SessionPage {
-                    sessions,
-                    ..nothing
-                });
-            }
-            let user = match users.find(q).await? {
-                Some(user) => Some(user),
-                None => users.named(q).await?,
-            };
-            let Some(user) = user else {
-                return Ok(nothing);
-            };
-            Some(user.id)
-        }
-    };
-    sessions.list(PAGE, search.after, user).await
-}
-
 pub(super) async fn list(
     visitor: &Visitor,
     users: &Users,
     sessions: &SessionAdmin,
     search: Search<'_>,
 ) -> Result<List, SessionError> {
-    let page = find(users, sessions, search).await?;
+    let Found { page, is_part } = find(users, sessions, search).await?;
     let next = page.next.map(|next| {
         let next = next.to_string();
-        let mut query = Search::query_of(search.q);
-        query.push(("after", &next));
-        address(&query)
+        address(&Search::query_of(search.q, Some(&next)))
     });
     Ok(List {
         q: search.q.unwrap_or_default().to_owned(),
+        after: search
+            .after
+            .map_or_else(String::new, |after| after.to_string()),
         items: items(visitor, users, page.sessions).await?,
         is_first: search.after.is_none(),
+        is_part,
         next,
     })
 }
@@ -213,6 +201,12 @@ async fn session(
     })
 }
 
+/// The address of a form's target, typed or reloaded: the session may be gone.
+#[get("/admin/sessions/<_>/revoke")]
+fn revoke_page() -> Page {
+    Page::Next(PATH)
+}
+
 pub(super) fn routes() -> Vec<Route> {
-    routes![session]
+    routes![session, revoke_page]
 }

@@ -1,0 +1,80 @@
+//! The pages of those who have signed out.
+
+use askama::Template;
+use rocket::{Route, State, get, routes};
+
+use super::{Frame, Marks, Notice, Page, PageResult, Session, Users};
+use crate::app::data::SessionData;
+
+#[derive(Template)]
+#[template(path = "farewell.html")]
+struct Farewell {
+    frame: Frame,
+    title: &'static str,
+    message: &'static str,
+}
+
+/// What is true for everyone who sees such a page: nobody is signed in.
+const SIGNED_OUT: (&str, &str) = (
+    "You are signed out",
+    "Nobody is signed in on this device. Other devices are not concerned.",
+);
+
+const DELETED: (&str, &str) = (
+    "Your account is deleted",
+    "Nothing is left of it, and every device is signed out.",
+);
+
+const ALL_ENDED: (&str, &str) = (
+    "Everybody is signed out",
+    "All sessions have ended, yours among them.",
+);
+
+#[get("/signed-out")]
+async fn signed_out(session: Session<SessionData>, users: &State<Users>) -> PageResult {
+    farewell(&session, users, SIGNED_OUT).await
+}
+
+#[get("/account-deleted?<done>")]
+async fn account_deleted(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    marks: &State<Marks>,
+    done: Option<&str>,
+) -> PageResult {
+    let is_so = done.and_then(|mark| marks.read(mark)) == Some(Notice::AccountDeleted);
+    let words = if is_so { DELETED } else { SIGNED_OUT };
+    farewell(&session, users, words).await
+}
+
+#[get("/all-signed-out?<done>")]
+async fn all_signed_out(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    marks: &State<Marks>,
+    done: Option<&str>,
+) -> PageResult {
+    let is_so = done.and_then(|mark| marks.read(mark)) == Some(Notice::AllEnded);
+    let words = if is_so { ALL_ENDED } else { SIGNED_OUT };
+    farewell(&session, users, words).await
+}
+
+/// A page for those who are gone; others are sent on.
+async fn farewell(
+    session: &Session<SessionData>,
+    users: &Users,
+    (title, message): (&'static str, &'static str),
+) -> PageResult {
+    if session.user_id().is_some() {
+        return Ok(Page::Next("/account"));
+    }
+    Page::show(&Farewell {
+        frame: Frame::of(session, users).await?,
+        title,
+        message,
+    })
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![signed_out, account_deleted, all_signed_out]
+}

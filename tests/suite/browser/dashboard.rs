@@ -1,0 +1,125 @@
+//! The dashboard on screens of all widths, and when its figures stand.
+
+use rocket::serde::json::json;
+
+use super::register;
+use crate::support::{Chromium, Database, Kind, Server, Tab, wait_until};
+
+/// A server with an administrator, and sessions with addresses and names as long as they may be.
+fn crowded(database: &Database) -> Server {
+    let server = Server::start(database);
+    database.add_users(&[&"w".repeat(64)]);
+    let name = "w".repeat(64);
+    for number in 0..60 {
+        let user = if number % 2 == 0 {
+            format!("'{name}'")
+        } else {
+            "NULL".to_owned()
+        };
+        database.execute(&format!(
+            "INSERT INTO sessions (id, session_id, token_hash, user_id, data, expires_at,
+                absolute_expires_at, last_seen_at, created_at, updated_at, ip, user_agent)
+            VALUES ('made{number:04}abcdefghijklmnop', '01900000-0000-7000-8000-00000000{number:04}',
+                randomblob(32), {user}, '{{}}', datetime('now', '+1 day'),
+                datetime('now', '+1 day'), datetime('now'), datetime('now'), datetime('now'),
+                '2003:c69e:8853:7a01:d4f1:92ff:fe3a:{number:04x}', 'Mozilla/5.0 (Windows NT 10.0; \
+                Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0')"
+        ));
+    }
+    server
+}
+
+/// Whether the first Revoke button is wholly within the window, without scrolling sideways.
+fn is_reachable(tab: &Tab) -> bool {
+    let script = "const button = document.querySelector('#session-list button');
+        button.scrollIntoView({block: 'center', inline: 'nearest'});
+        const {left, right} = button.getBoundingClientRect();
+        const {scrollLeft} = document.querySelector('.sessions');
+        const hit = document.elementFromPoint((left + right) / 2,
+            button.getBoundingClientRect().top + 5);
+        return scrollLeft === 0 && left >= 0 && right <= innerWidth && button.contains(hit)";
+    tab.execute(script) == json!(true)
+}
+
+#[test]
+fn revoke_is_within_reach_at_every_width() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = crowded(&database);
+    let tab = chromium.open(&server);
+    tab.goto("/admin");
+    for width in [1920, 1280, 1024, 800, 760, 600, 390, 320] {
+        tab.set_width(width);
+        assert!(is_reachable(&tab), "at {width}");
+        let overflow = "const {scrollWidth, clientWidth} = document.documentElement; \
+                        return scrollWidth - clientWidth";
+        assert_eq!(tab.execute(overflow), json!(0), "at {width}");
+    }
+}
+
+#[test]
+fn a_search_shows_what_it_found_and_revoking_keeps_the_place() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = crowded(&database);
+    let tab = chromium.open(&server);
+    tab.goto("/");
+    tab.click(super::COUNT_A_VISIT);
+    tab.goto("/admin");
+    let is_in_sight = || {
+        let script = "const {top} = document.getElementById('sessions').getBoundingClientRect();
+            return top >= 0 && top < innerHeight / 3";
+        tab.execute(script) == json!(true)
+    };
+    tab.fill("q", &"w".repeat(64));
+    tab.click(".search button");
+    wait_until("the results are in sight", is_in_sight);
+    assert_eq!(tab.count("#session-list tbody tr"), 30);
+    tab.click("#session-list tbody tr:nth-child(3) button");
+    wait_until("the list is in sight", is_in_sight);
+    assert_eq!(
+        tab.count("#session-list tbody tr"),
+        29,
+        "of the same search"
+    );
+    assert_eq!(tab.text("#notice"), "That session has ended.");
+    let is_seen = "const {top, bottom} = document.getElementById('notice').getBoundingClientRect();
+        return top >= 0 && bottom <= innerHeight";
+    assert_eq!(tab.execute(is_seen), json!(true));
+    // The second page stays the second page.
+    tab.goto("/admin");
+    tab.follow("Older");
+    let first = tab.text("#session-1");
+    tab.click("#session-list tbody tr:nth-child(2) button");
+    assert_eq!(tab.text("#session-1"), first);
+}
+
+#[test]
+fn the_badge_says_live_only_while_figures_come() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    let shown = "return getComputedStyle(document.getElementById('live-status')).display";
+    let without = chromium.open_without_javascript(&server);
+    without.goto("/admin");
+    assert_eq!(without.execute(shown), json!("none"));
+
+    let tab = chromium.open(&server);
+    register(&tab, "hopper");
+    tab.goto("/admin");
+    wait_until("the figures are live", || {
+        tab.text("#live-status") == "live"
+    });
+    server.kill();
+    wait_until("the badge says that they stand", || {
+        let text = tab.text("#live-status");
+        text.strip_prefix("paused, ")
+            .is_some_and(|time| time.len() == 5)
+    });
+}

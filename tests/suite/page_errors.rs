@@ -1,0 +1,231 @@
+//! Pages that say what went wrong, and files that pages load.
+
+use chrono::TimeDelta;
+use rocket::http::{Accept, Header, Method, Status};
+use rocket::local::blocking::Client;
+
+use crate::accounts::registered;
+use crate::support::local::{Answer, application, application_of, figment, settings};
+use crate::support::{Database, Kind, Visitor};
+
+/// What a browser gets that has this cookie.
+fn browse(client: &Client, method: Method, path: &str, cookie: Option<&str>) -> Answer {
+    let mut request = client.req(method, path.to_owned()).header(Accept::HTML);
+    if let Some(cookie) = cookie {
+        request.add_header(Header::new("Cookie", cookie.to_owned()));
+    }
+    request.dispatch().into()
+}
+
+#[test]
+fn an_error_keeps_the_theme_and_the_navigation() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut settings = settings(&database, "");
+    settings.figment = figment("release", "");
+    let (client, _) = application_of(settings, database.store());
+    let mut ada = registered(&client, "ada");
+    ada.post_form("/settings", "display_name=&theme=dark");
+    let cookie = ada.cookie.clone();
+    let long = "x".repeat(20_000);
+    for (method, path, status, words) in [
+        (
+            Method::Get,
+            "/nowhere",
+            404,
+            "There is no page at this address.",
+        ),
+        (
+            Method::Get,
+            "/account/",
+            404,
+            "There is no page at this address.",
+        ),
+        (Method::Get, "/admin", 403, "only for administrators"),
+        (
+            Method::Get,
+            "/account?after=zzz",
+            422,
+            "This link into a list is not whole.",
+        ),
+        (Method::Put, "/login", 405, "a form of another page"),
+    ] {
+        let page = browse(&client, method, path, cookie.as_deref());
+        assert_eq!(page.status.code, status, "{path}");
+        for part in [
+            words,
+            "data-theme=\"dark\"",
+            "id=\"user\">ada</a>",
+            "<title>Error: ",
+            "id=\"request-id\"",
+        ] {
+            assert!(page.body.contains(part), "{path}: {part}: {}", page.body);
+        }
+        for api in ["next`", "another site", "Unprocessable", "store"] {
+            assert!(!page.body.contains(api), "{path}: {api}: {}", page.body);
+        }
+    }
+    assert!(
+        ada.get("/").body.contains("Your settings are saved."),
+        "left for a page"
+    );
+    let large = Visitor::with_cookie(&client, cookie.clone().unwrap())
+        .post_form("/settings", &format!("display_name={long}&theme=dark"));
+    assert_eq!(large.status, Status::PayloadTooLarge);
+    // Nobody in particular sees nothing of anybody.
+    let page = browse(&client, Method::Get, "/nowhere", None);
+    assert!(
+        page.body.contains("Sign in") && !page.body.contains("ada"),
+        "{}",
+        page.body
+    );
+    assert_eq!(page.cookie(), None);
+}
+
+on_each_database! {
+    fn an_outage_offers_to_try_again(database: &Database) {
+        let (client, _) = application(database, "timeout = '300ms'");
+        let mut ada = registered(&client, "ada");
+        // A notice is taken out of the database by the page that shows it.
+        ada.post_form("/settings", "display_name=&theme=dark");
+        let cookie = ada.cookie.as_deref();
+        let mut lock = None;
+        match database.kind() {
+            Kind::Sqlite => {
+                let mut connection = database.connection();
+                connection.run("BEGIN IMMEDIATE");
+                lock = Some(connection);
+            }
+            Kind::Postgres => {
+                let drop = format!("DROP DATABASE {} WITH (FORCE)", database.name());
+                database.execute_on_server(&drop);
+            }
+        }
+        let page = browse(&client, Method::Get, "/?q=a%26b", cookie);
+        assert_eq!(page.status, Status::ServiceUnavailable, "{}", page.body);
+        assert!(page.body.contains("<a href=\"/?q=a%26b\">Try again</a>"), "{}", page.body);
+        assert!(page.header("retry-after").is_some());
+        let sent = browse(&client, Method::Post, "/visit", cookie);
+        assert_eq!(sent.status, Status::ServiceUnavailable);
+        assert!(!sent.body.contains("Try again</a>"), "it would not be sent: {}", sent.body);
+        drop(lock);
+    }
+
+    fn a_dashboard_that_is_left_open_keeps_no_session(database: &Database) {
+        let mut settings = settings(database, "idle_timeout = '1h'\ntouch_interval = '1m'");
+        settings.figment = figment("release", "");
+        let (client, clock) = application_of(settings, database.store());
+        let mut ruth = registered(&client, "ruth");
+        database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'ruth'");
+        let ends_at = ruth.session()["expiresAt"].clone();
+        let stream = |cookie: &str| {
+            let request = client.get("/admin/live").header(Accept::HTML);
+            let cookie = Header::new("Cookie", cookie.to_owned());
+            request.header(cookie).dispatch().status()
+        };
+        let cookie = ruth.cookie.clone().unwrap();
+        for _ in 0..5 {
+            clock.advance(TimeDelta::minutes(10));
+            assert_eq!(stream(&cookie), Status::Ok);
+        }
+        // To look at a page is activity.
+        let mut other = Visitor::with_cookie(&client, cookie.clone());
+        clock.advance(TimeDelta::minutes(9));
+        assert_eq!(other.session()["id"], ruth.session()["id"]);
+        assert_ne!(ruth.session()["expiresAt"], ends_at);
+        for _ in 0..5 {
+            clock.advance(TimeDelta::minutes(10));
+            assert_eq!(stream(&cookie), Status::Ok);
+        }
+        clock.advance(TimeDelta::minutes(11));
+        assert_eq!(stream(&cookie), Status::Unauthorized);
+    }
+}
+
+/// Its own test, because the stream itself is read to its end.
+#[test]
+fn a_stream_of_figures_ends_with_its_session() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut settings = settings(&database, "");
+    settings.figment = figment("release", "");
+    settings.sessions.idle_timeout = std::time::Duration::from_secs(3600);
+    let (client, clock) = application_of(settings, database.store());
+    let ruth = registered(&client, "ruth");
+    database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'ruth'");
+    clock.advance(TimeDelta::seconds(3599));
+    let cookie = Header::new("Cookie", ruth.cookie.unwrap());
+    let start = std::time::Instant::now();
+    let stream = client.get("/admin/live").header(cookie).dispatch();
+    assert_eq!(stream.status(), Status::Ok);
+    assert!(stream.into_string().unwrap().contains("data:{"));
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}
+
+#[test]
+fn files_are_kept_by_browsers_until_they_change() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut visitor = Visitor::new(&client);
+    let home = visitor.get("/").body;
+    let admin = visitor.get("/admin").body;
+    let address = |page: &str, path: &str| {
+        let at = page.find(&format!("\"{path}?v=")).unwrap();
+        let address = &page[at + 1..];
+        address[..address.find('"').unwrap()].to_owned()
+    };
+    for (page, path) in [
+        (&home, "/static/style.css"),
+        (&home, "/static/icon.svg"),
+        (&admin, "/static/admin.css"),
+        (&admin, "/static/live.js"),
+    ] {
+        let versioned = address(page, path);
+        let file = visitor.get(&versioned);
+        let etag = file.header("etag").unwrap().to_owned();
+        let caching = file.header("cache-control");
+        assert_eq!(
+            caching,
+            Some("public, max-age=31536000, immutable"),
+            "{path}"
+        );
+        assert_eq!(file.header("vary"), None, "{path}: the same for everyone");
+        for other in [
+            path.to_owned(),
+            format!("{path}?v="),
+            format!("{path}?v=0011"),
+        ] {
+            let file = visitor.get(&other);
+            assert_eq!(file.status, Status::Ok);
+            assert_eq!(file.header("cache-control"), Some("no-cache"), "{other}");
+            assert_eq!(file.header("etag"), Some(etag.as_str()), "{other}");
+        }
+        for (known, status) in [
+            (etag.clone(), 304),
+            (format!("W/{etag}"), 304),
+            (format!("\"x\", {etag}"), 304),
+            ("*".to_owned(), 304),
+            ("\"x\"".to_owned(), 200),
+            (etag.trim_matches('"').to_owned(), 200),
+        ] {
+            let request = client.get(versioned.clone());
+            let request = request.header(Header::new("If-None-Match", known.clone()));
+            let answer = Answer::from(request.dispatch());
+            assert_eq!(answer.status.code, status, "{path} {known}");
+            assert_eq!(answer.body.is_empty(), status == 304, "{path} {known}");
+            assert_eq!(answer.header("etag"), Some(etag.as_str()));
+        }
+    }
+}
+
+#[test]
+fn open_administration_says_so() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let open = "Administration is open to this machine (debug profile)";
+    assert!(Visitor::new(&client).get("/admin").body.contains(open));
+    let mut settings = settings(&database, "");
+    settings.figment = figment("release", "");
+    let (client, _) = application_of(settings, database.store());
+    let mut ruth = registered(&client, "ruth");
+    database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'ruth'");
+    assert!(!ruth.get("/admin").body.contains(open));
+}
