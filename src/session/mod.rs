@@ -25,6 +25,7 @@ mod monitor;
 mod pipeline;
 mod recorder;
 mod response;
+mod seldom;
 mod startup;
 mod state;
 mod sweeper;
@@ -48,6 +49,8 @@ pub use fairing::Sessions;
 pub use guard::Session;
 pub use keys::SessionKeys;
 pub use login::Login;
+#[cfg(feature = "app")]
+pub(crate) use monitor::AUDIT_LOG;
 pub use startup::database_url_from_env;
 pub use sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
 pub use users::{UserSession, UserSessionPage, UserSessions};
