@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::request_id;
 
 /// The target of the lines.
-pub const TARGET: &str = "rocket_diesel_sessions::audit";
+pub const TARGET: &str = crate::AUDIT_LOG;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum Event {
     UserPromoted,
     /// A user is no administrator any more.
     UserDemoted,
+    /// Expired sessions were deleted. The server's own sweep writes this too, and neither does when
+    /// there were none.
+    Swept,
 }
 
 impl Event {
@@ -62,6 +65,7 @@ impl Event {
             Self::UserEnabled => "user_enabled",
             Self::UserPromoted => "user_promoted",
             Self::UserDemoted => "user_demoted",
+            Self::Swept => "swept",
         }
     }
 }
@@ -73,6 +77,7 @@ pub struct Entry {
     user_id: Option<String>,
     by: Option<String>,
     session: Option<String>,
+    deleted: Option<u64>,
     trail: Trail,
 }
 
@@ -84,6 +89,7 @@ impl Entry {
             user_id: None,
             by: None,
             session: None,
+            deleted: None,
             trail: Trail::default(),
         }
     }
@@ -109,17 +115,25 @@ impl Entry {
         self
     }
 
+    /// How many sessions were deleted.
+    #[must_use]
+    pub fn deleted(mut self, number: usize) -> Self {
+        self.deleted = u64::try_from(number).ok();
+        self
+    }
+
     /// Writes the line.
     pub fn write(self) {
         let event = self.event.name();
         let (user_id, by) = (self.user_id.as_deref(), self.by.as_deref());
         let session = self.session.as_deref();
+        let deleted = self.deleted;
         let ip = self.trail.ip.map(tracing::field::display);
         let request_id = self.trail.request_id.map(tracing::field::display);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    target: TARGET, parent: None, event, user_id, by, ip, session, request_id
+                    target: TARGET, parent: None, event, user_id, by, ip, session, request_id, deleted
                 )
             };
         }

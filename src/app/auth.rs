@@ -8,6 +8,7 @@ use rocket::{Route, State, post, routes};
 
 use super::api::Answer;
 use super::audit::Trail;
+use super::counters::Action;
 use super::data::SessionData;
 use super::error::ApiError;
 use super::fields::Fields;
@@ -66,7 +67,7 @@ async fn login(
     let fields = fields?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let user = users.recognise(username, password, trail).await?;
-    sign_in(&session, &user, trail).await?;
+    users.counted(Action::Login, sign_in(&session, &user, trail).await)?;
     Ok(Json(user.into()))
 }
 

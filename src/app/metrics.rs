@@ -1,6 +1,7 @@
 //! `/metrics`: what Prometheus reads.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rocket::http::ContentType;
 use rocket::outcome::Outcome;
@@ -8,6 +9,7 @@ use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 
 use super::admin::{Admin, names_loopback};
+use super::counters::Counters;
 use crate::SessionAdmin;
 
 /// A request from this machine, or of an administrator. Behind a proxy on this machine every
@@ -37,10 +39,14 @@ impl<'r> FromRequest<'r> for Scraper {
 
 /// Costs no statement.
 #[get("/metrics")]
-fn metrics(_scraper: Scraper, sessions: &State<SessionAdmin>) -> (ContentType, String) {
+fn metrics(
+    _scraper: Scraper,
+    sessions: &State<SessionAdmin>,
+    counters: &State<Arc<Counters>>,
+) -> (ContentType, String) {
     let parameters = [("version", "0.0.4"), ("charset", "utf-8")];
     let kind = ContentType::new("text", "plain").with_params(parameters);
-    (kind, sessions.metrics())
+    (kind, sessions.metrics() + &counters.to_text())
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -7,6 +7,7 @@ mod api;
 pub mod audit;
 mod auth;
 mod config;
+mod counters;
 mod data;
 pub mod device;
 mod error;
@@ -19,6 +20,7 @@ mod metrics;
 mod notice;
 mod pages;
 mod passwords;
+mod process;
 mod request_id;
 mod settings;
 mod signed_in;
@@ -37,6 +39,8 @@ pub use config::AppConfig;
 pub use data::{SessionData, Theme};
 pub use settings::{Settings, figment, rocket_config};
 
+use counters::Counters;
+use logging::LogFormat;
 use request_id::{RequestLog, traced};
 use users::Users;
 
@@ -77,12 +81,15 @@ pub fn rocket(
     let stores = stores.into();
     let database = settings.database_url.to_string();
     let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
-    let users = Users::new(
-        stores.users,
-        Arc::clone(&clock),
-        &settings.app,
-        settings.sessions.timeout,
-    );
+    let users = Counters::new().and_then(|counters| {
+        Users::new(
+            stores.users,
+            Arc::clone(&clock),
+            &settings.app,
+            settings.sessions.timeout,
+            counters,
+        )
+    });
     let sessions = Sessions::<SessionData>::fairing()
         .config(settings.sessions)
         .keys(settings.keys)
@@ -96,7 +103,7 @@ pub fn rocket(
         .attach(AdHoc::try_on_ignite("Users", |rocket| {
             Box::pin(async move {
                 match users {
-                    Ok(users) => Ok(rocket.manage(users)),
+                    Ok(users) => Ok(rocket.manage(users.counters()).manage(users)),
                     Err(error) => {
                         tracing::error!("users: {error}");
                         Err(rocket)
@@ -118,6 +125,9 @@ pub fn rocket(
         }))
         .attach(AdHoc::on_liftoff("Start message", |rocket| {
             Box::pin(async move { print_start(rocket, &database) })
+        }))
+        .attach(AdHoc::on_shutdown("Stop message", |_| {
+            Box::pin(async { tracing::info!("stopping; requests under way are answered") })
         }))
         .manage(settings.admin_token)
         .manage(pages::Live::new())
@@ -143,13 +153,21 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
     };
+    let (version, profile) = (env!("CARGO_PKG_VERSION"), config.profile.as_str().as_str());
+    let address = format!("http://{host}:{}", config.port);
+    tracing::info!("listening on {address}");
+    if logging::format() == LogFormat::Json {
+        return logging::write_start(&[
+            ("version", version),
+            ("address", &address),
+            ("database", database),
+            ("profile", profile),
+        ]);
+    }
     // Whoever closed our output does not want to know; that is no reason to stop.
     let _ = writeln!(
         std::io::stdout(),
-        "rocket_diesel_sessions {}\n  address   http://{host}:{}\n  database  {database}\n  \
-         profile   {}",
-        env!("CARGO_PKG_VERSION"),
-        config.port,
-        config.profile,
+        "rocket_diesel_sessions {version}\n  address   {address}\n  database  {database}\n  \
+         profile   {profile}",
     );
 }

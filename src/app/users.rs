@@ -10,6 +10,7 @@ use rocket::http::Status;
 use super::accounts::new_user;
 use super::audit::{Event, Trail};
 use super::config::AppConfig;
+use super::counters::{Action, Counters};
 use super::error::ApiError;
 use super::guesses::{At, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
@@ -25,6 +26,7 @@ pub(super) struct Users {
     guesses: Guesses,
     clock: Arc<dyn Clock>,
     reauthenticate_after: Duration,
+    counters: Arc<Counters>,
     /// Runs the calls of the store.
     sessions: OnceLock<SessionAdmin>,
 }
@@ -37,6 +39,7 @@ impl Users {
         clock: Arc<dyn Clock>,
         config: &AppConfig,
         timeout: Duration,
+        counters: Arc<Counters>,
     ) -> Result<Self, String> {
         Ok(Self {
             store,
@@ -44,6 +47,7 @@ impl Users {
             guesses: Guesses::new(config, &clock),
             clock,
             reauthenticate_after: config.reauthenticate_after,
+            counters,
             sessions: OnceLock::new(),
         })
     }
@@ -52,6 +56,21 @@ impl Users {
     pub(super) fn attach(&self, sessions: SessionAdmin) {
         // Rocket ignites once.
         let _ = self.sessions.set(sessions);
+    }
+
+    /// What attempts are counted in.
+    pub(super) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Counts an attempt by what came of it, which is returned.
+    pub(super) fn counted<T>(
+        &self,
+        action: Action,
+        attempt: Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.counters.attempt(action, &attempt);
+        attempt
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -73,6 +92,16 @@ impl Users {
     /// When the name or the password is not allowed (422), the name is taken (409), or its address
     /// has asked for too many names that are (429).
     pub(super) async fn register(
+        &self,
+        username: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        let added = self.add(username, password, trail).await;
+        self.counted(Action::Register, added)
+    }
+
+    async fn add(
         &self,
         username: &str,
         password: &str,
@@ -102,7 +131,8 @@ impl Users {
         }
     }
 
-    /// The user with this name and password.
+    /// The user with this name and password. An attempt that fails is counted; one that succeeds is
+    /// when the user is signed in.
     ///
     /// # Errors
     /// 401 when there is none, whatever the reason, and at the same cost; 429 after too many.
@@ -116,7 +146,11 @@ impl Users {
         let username = username::fold(username).unwrap_or_default();
         let found = self.by_name(&username);
         let at = At::User(&username);
-        self.verify(at, trail, found, password).await
+        let recognised = self.verify(at, trail, found, password).await;
+        match recognised {
+            Ok(user) => Ok(user),
+            refused => self.counted(Action::Login, refused),
+        }
     }
 
     /// A signed-in user again, by password; `session` is the handle of the session that asks.
@@ -124,6 +158,21 @@ impl Users {
     /// # Errors
     /// As for [`recognise`](Self::recognise).
     pub(super) async fn confirm(
+        &self,
+        user_id: &str,
+        session: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        let confirmed = self.check(user_id, session, password, trail).await;
+        self.counted(Action::Reauthenticate, confirmed)
+    }
+
+    /// Confirms a user as [`confirm`](Self::confirm) does, in an attempt that the caller counts.
+    ///
+    /// # Errors
+    /// As for [`recognise`](Self::recognise).
+    pub(super) async fn check(
         &self,
         user_id: &str,
         session: &str,

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rocket_diesel_sessions::SessionKeys;
-use rocket_diesel_sessions::app::logging::LogFormat;
+use rocket_diesel_sessions::app::logging::{LogFormat, json_error};
 use rocket_diesel_sessions::app::{self};
 
 use database::Database;
@@ -57,16 +57,26 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let said = error.use_stderr().then(|| error.to_string());
+            let Some(line) = said.and_then(|text| json_error(text.trim_end())) else {
+                error.exit();
+            };
+            eprintln!("{line}");
+            return ExitCode::from(2);
+        }
+    };
     match run(cli.command.unwrap_or(Command::Serve)) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has seen enough, as `head` does.
         Err(failure) if output::is_closed(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!(
-                "error: {}",
-                printable_lines(&failure.to_string().replace('\t', "  "))
-            );
+            let text = failure.to_string().replace('\t', "  ");
+            let line =
+                json_error(&text).unwrap_or_else(|| format!("error: {}", printable_lines(&text)));
+            eprintln!("{line}");
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
+use rocket_diesel_sessions::app::audit::{Entry, Event};
 use rocket_diesel_sessions::{
     Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, check_clock,
     sweep_with_progress,
@@ -28,6 +29,12 @@ pub(super) fn run(database: &Database) -> Result<(), Failure> {
     bar.finish_and_clear();
     // What was deleted before a failure stays deleted.
     note_ended(store, EndReason::Expired, deleted);
+    if deleted > 0 {
+        Entry::new(Event::Swept)
+            .by("command_line")
+            .deleted(deleted)
+            .write();
+    }
     let record = SweepRecord {
         started_at: now,
         elapsed: start.elapsed(),

@@ -5,6 +5,7 @@ use rocket::{Route, State, get, post, routes};
 
 use super::{ApiError, Frame, Notice, Page, PageResult, Session, Users};
 use crate::app::audit::{Event, Trail};
+use crate::app::counters::Action;
 use crate::app::data::SessionData;
 use crate::app::fields::Fields;
 use crate::app::signed_in::sign_in;
@@ -58,7 +59,7 @@ async fn login(
     let fields = fields?.of_form()?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let result = match users.recognise(username, password, trail).await {
-        Ok(user) => sign_in(&session, &user, trail).await,
+        Ok(user) => users.counted(Action::Login, sign_in(&session, &user, trail).await),
         Err(error) => Err(error),
     };
     match result {

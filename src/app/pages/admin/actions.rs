@@ -66,11 +66,16 @@ async fn revoke(
 async fn sweep(
     visitor: Result<Visitor, ApiError>,
     sessions: &State<SessionAdmin>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let visitor = visitor?;
     fields?.of_form()?;
-    sessions.sweep().await?;
+    let deleted = sessions.sweep().await?.deleted;
+    if deleted > 0 {
+        let entry = trail.event(Event::Swept).by(visitor.admin.name());
+        entry.deleted(deleted).write();
+    }
     Ok(visitor.go_on(None, Notice::Swept).await)
 }
 
