@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::clock::Clock;
 use super::events::{Hook, SessionEvent, SessionEventKind};
 use super::metrics::{Metrics, whole};
-use super::seldom::Seldom;
+use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
 use crate::store::{EndReason, StoreError, Swept};
 
@@ -67,6 +67,7 @@ impl Monitor {
     /// Logs a failure in the background that the breaker does not report: at most once a minute, and
     /// at level debug during an outage.
     pub(crate) fn background_failed(&self, seldom: &Seldom, failure: std::fmt::Arguments<'_>) {
+        let failure = one_line(failure);
         if self.outage.load(Ordering::Acquire) || !seldom.is_due(Instant::now()) {
             tracing::debug!("{failure}");
         } else {

@@ -1,5 +1,6 @@
-//! How often a message that repeats itself is logged.
+//! How often a message that repeats itself is logged, and how.
 
+use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,12 @@ impl Seldom {
         }
         is_due
     }
+}
+
+/// A message without its line breaks, which those of libpq have.
+pub(crate) fn one_line(message: impl Display) -> String {
+    let message = message.to_string();
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ fn an_outage_is_a_line_at_its_start_and_one_at_its_end() {
     let warned = messages(&lines, "WARN");
     assert_eq!(warned.len(), 2, "{log}");
     assert!(warned[0].starts_with("the database fails"), "{log}");
+    assert!(!warned[0].contains('\n'), "{log}");
     assert!(warned[1].starts_with("the database is back after"), "{log}");
     let number = format!("; {refused} requests were refused");
     assert!(warned[1].ends_with(&number), "{refused}: {log}");

@@ -15,7 +15,7 @@ use rocket::tokio::time::timeout_at;
 
 use super::Nudge;
 use crate::session::SessionError;
-use crate::session::seldom::REMINDER;
+use crate::session::seldom::{REMINDER, one_line};
 use crate::store::StoreError;
 
 #[cfg(test)]
@@ -217,7 +217,8 @@ impl Breaker {
             }
             Some(_) => return,
             None => {
-                tracing::warn!("the database fails, requests are answered 503: {error}");
+                let reason = one_line(error);
+                tracing::warn!("the database fails, requests are answered 503: {reason}");
                 *state = Some(Outage {
                     began: now,
                     logged: now,
@@ -294,7 +295,7 @@ impl Outage {
         Some(format!(
             "the database has been failing for {lasted:.0?}; {}: {}",
             refusals(self.refused),
-            self.reason
+            one_line(&self.reason)
         ))
     }
 
