@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::api::{Answer, Deleted, parse_cursor, parse_number};
 use super::audit::{Event, Trail};
+use super::counters::Action;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::paths::NoQuery;
@@ -214,8 +215,20 @@ pub(super) async fn change_password(
     current: &str,
     new: &str,
 ) -> Result<(), ApiError> {
+    let changed = replace_password(signed_in, users, sessions, trail, current, new).await;
+    users.counted(Action::Password, changed)
+}
+
+async fn replace_password(
+    signed_in: &SignedIn,
+    users: &Users,
+    sessions: &UserSessions,
+    trail: Trail,
+    current: &str,
+    new: &str,
+) -> Result<(), ApiError> {
     let (user_id, id) = (&signed_in.user_id, &signed_in.id);
-    let user = users.confirm(user_id, id, current, trail).await?;
+    let user = users.check(user_id, id, current, trail).await?;
     refuse_username(&user.username, new)?;
     let new_hash = users.hash(new).await?;
     let change = async |rotation, deadline| {

@@ -12,7 +12,7 @@ use super::request_id;
 use crate::visitor_address;
 
 /// The target of the lines.
-pub const TARGET: &str = "rocket_diesel_sessions::audit";
+pub const TARGET: &str = crate::AUDIT_LOG;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub enum Event {
     UserPromoted,
     /// A user is no administrator any more.
     UserDemoted,
-    /// Expired sessions were deleted.
+    /// Expired sessions were deleted. The server's own sweep writes this too, and neither does when
+    /// there were none.
     Swept,
 }
 
@@ -77,6 +78,7 @@ pub struct Entry {
     user_id: Option<String>,
     by: Option<String>,
     session: Option<String>,
+    deleted: Option<u64>,
     trail: Trail,
 }
 
@@ -88,6 +90,7 @@ impl Entry {
             user_id: None,
             by: None,
             session: None,
+            deleted: None,
             trail: Trail::default(),
         }
     }
@@ -113,17 +116,25 @@ impl Entry {
         self
     }
 
+    /// How many sessions were deleted.
+    #[must_use]
+    pub fn deleted(mut self, number: usize) -> Self {
+        self.deleted = u64::try_from(number).ok();
+        self
+    }
+
     /// Writes the line.
     pub fn write(self) {
         let event = self.event.name();
         let (user_id, by) = (self.user_id.as_deref(), self.by.as_deref());
         let session = self.session.as_deref();
+        let deleted = self.deleted;
         let ip = self.trail.ip.map(tracing::field::display);
         let request_id = self.trail.request_id.map(tracing::field::display);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    target: TARGET, parent: None, event, user_id, by, ip, session, request_id
+                    target: TARGET, parent: None, event, user_id, by, ip, session, request_id, deleted
                 )
             };
         }

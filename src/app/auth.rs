@@ -8,6 +8,7 @@ use rocket::{Route, State, post, routes};
 
 use super::api::Answer;
 use super::audit::Trail;
+use super::counters::Action;
 use super::data::SessionData;
 use super::error::ApiError;
 use super::fields::Fields;
@@ -48,7 +49,7 @@ async fn register(
     trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
-    users.require_registration()?;
+    users.counted(Action::Register, users.require_registration())?;
     let fields = fields?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let user = users.register(username, password, trail).await?;
@@ -67,7 +68,7 @@ async fn login(
     let fields = fields?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let user = users.recognise(username, password, trail).await?;
-    sign_in(&session, &user, trail).await?;
+    users.counted(Action::Login, sign_in(&session, &user, trail).await)?;
     Ok(Json(user.into()))
 }
 

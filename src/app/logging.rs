@@ -1,11 +1,16 @@
 //! Log lines to standard error: text for people, or JSON for programs.
 
-use std::io::IsTerminal;
+mod json;
+
+use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use rocket::config::LogLevel;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -15,14 +20,20 @@ use crate::{ConfigError, SetupError};
 /// The environment variable that names the format.
 const LOG_FORMAT: &str = "LOG_FORMAT";
 
+/// The target of lines that are about the program as a whole.
+const PROGRAM: &str = "rocket_diesel_sessions";
+
+/// The format that [`init`] was given.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// A line for people.
     #[default]
     Text,
-    /// A JSON object a line: `timestamp`, `level`, `target`, `message`, the fields of the event,
-    /// and in `span` the `request_id`, if it is about a request.
+    /// A JSON object a line, on standard output too: `timestamp`, `level`, `target`, `message`, the
+    /// fields of the event, and in `span` the `request_id`, if it is about a request.
     Json,
 }
 
@@ -75,21 +86,65 @@ pub fn check_filter() -> Result<(), SetupError> {
     Err(ConfigError::new(EnvFilter::DEFAULT_ENV, format_args!("{wrong:?}"), ALLOWED).into())
 }
 
-/// Starts logging at Rocket's `log_level`, or as `RUST_LOG` says. A second call does nothing.
-pub fn init(level: LogLevel, format: LogFormat) {
+/// What is logged where `RUST_LOG` is not set. The audit log always is; what this program says at level
+/// info is rare (its start and end, migrations, sweeps) and is logged in release too.
+fn default_filter(level: LogLevel) -> &'static str {
     // A directive counts for every target that begins with it: ours begins with `rocket` too.
-    let default = match level {
-        LogLevel::Off => "off",
-        LogLevel::Critical => "warn,rocket::server=off,rocket::launch=off",
+    match level {
+        LogLevel::Off => "off,rocket_diesel_sessions::audit=info",
+        LogLevel::Critical => {
+            "warn,rocket::server=off,rocket::launch=off,rocket_diesel_sessions=info"
+        }
         LogLevel::Normal => {
             "info,rocket=warn,rocket::server=off,rocket::launch=off,rocket_diesel_sessions=info"
         }
         LogLevel::Debug => "debug,rocket=info,rocket_diesel_sessions=debug",
-    };
+    }
+}
+
+/// Starts logging at Rocket's `log_level`, or as `RUST_LOG` says. A second call does nothing.
+pub fn init(level: LogLevel, format: LogFormat) {
+    let default = default_filter(level);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = lines(format).with_filter(filter.and(filter_fn(shows_no_headers)));
+    let lines = lines(format).with_filter(filter.and(filter_fn(shows_no_request)));
     // Fails only if a test has set up logging before.
     let _ = tracing_subscriber::registry().with(lines).try_init();
+    if *FORMAT.get_or_init(|| format) == LogFormat::Json {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+/// Returns the format of what is written to standard output, too.
+pub(super) fn format() -> LogFormat {
+    FORMAT.get().copied().unwrap_or_default()
+}
+
+/// Writes to standard output that the program serves.
+pub(super) fn write_start(fields: &[(&str, &str)]) {
+    let line = json::line(Level::INFO, PROGRAM, "started", fields);
+    // Whoever closed our output does not want to know; that is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Returns `message` as a JSON line, where the environment asks for that: why the program ends is said
+/// whether logging has started or not.
+pub fn json_error(message: &str) -> Option<String> {
+    let is_json = LogFormat::from_env().is_ok_and(|format| format == LogFormat::Json);
+    is_json.then(|| json::line(Level::ERROR, PROGRAM, message, &[]))
+}
+
+/// Logs a panic, which is text on several lines otherwise.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let thread = std::thread::current();
+    tracing::error!(
+        target: PROGRAM,
+        thread = thread.name(),
+        location = panic.location().map(tracing::field::display),
+        "panicked: {}", text.unwrap_or("a value that is no text")
+    );
 }
 
 fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
@@ -102,21 +157,31 @@ fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
             .with_ansi(std::io::stderr().is_terminal())
             .boxed(),
         LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
+            .fmt_fields(JsonFields::new())
+            .event_format(json::Json)
             .boxed(),
     }
 }
 
-/// Whether an event may be shown at all: these libraries log whole requests, cookies among their
-/// headers, below the level info (I8).
-fn shows_no_headers(metadata: &Metadata<'_>) -> bool {
-    const VERBOSE: [&str; 3] = ["rocket::server", "hyper", "h2"];
-    *metadata.level() <= Level::INFO
-        || !VERBOSE
-            .iter()
-            .any(|library| metadata.target().starts_with(library))
+/// Returns whether an event may be shown at all, whatever `RUST_LOG` says.
+///
+/// Rocket logs URIs with their queries, and a line for each guard that refuses a request. Below the
+/// level info, the libraries for HTTP log whole requests, cookies among their headers (I8). Our own
+/// line for each request has none of that.
+fn shows_no_request(metadata: &Metadata<'_>) -> bool {
+    /// The end of targets that Rocket gives to what belongs to a line before.
+    const CONTINUED: &str = "::_";
+    const MOST_VERBOSE: [(&str, Level); 3] = [
+        ("rocket::server", Level::WARN),
+        ("hyper", Level::INFO),
+        ("h2", Level::INFO),
+    ];
+    let target = metadata.target();
+    let is_too_verbose = MOST_VERBOSE
+        .iter()
+        .any(|(library, most)| target.starts_with(library) && metadata.level() > most);
+    let is_of_request = target.ends_with(CONTINUED) && !target.starts_with("rocket::launch");
+    !is_too_verbose && !is_of_request
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `/metrics`: what Prometheus reads.
 
+use std::sync::Arc;
+
 use rocket::http::{ContentType, Status};
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
@@ -7,6 +9,7 @@ use rocket::{Route, State, get, routes};
 
 use super::admin::{Admin, is_from_this_machine, presented_token};
 use super::config::MetricsAccess;
+use super::counters::Counters;
 use crate::SessionAdmin;
 
 /// Whoever may read the metrics.
@@ -31,10 +34,14 @@ impl<'r> FromRequest<'r> for Scraper {
 
 /// Costs no statement.
 #[get("/metrics")]
-fn metrics(_scraper: Scraper, sessions: &State<SessionAdmin>) -> (ContentType, String) {
+fn metrics(
+    _scraper: Scraper,
+    sessions: &State<SessionAdmin>,
+    counters: &State<Arc<Counters>>,
+) -> (ContentType, String) {
     let parameters = [("version", "0.0.4"), ("charset", "utf-8")];
     let kind = ContentType::new("text", "plain").with_params(parameters);
-    (kind, sessions.metrics())
+    (kind, sessions.metrics() + &counters.to_text())
 }
 
 /// The route, if there is one; the guard finds `access` in the managed state.

@@ -7,6 +7,7 @@ mod api;
 pub mod audit;
 mod auth;
 mod config;
+mod counters;
 mod data;
 pub mod device;
 mod error;
@@ -20,8 +21,9 @@ mod next;
 mod notice;
 mod pages;
 mod passwords;
-mod places;
 mod paths;
+mod places;
+mod process;
 mod request_id;
 mod settings;
 mod signed_in;
@@ -41,6 +43,8 @@ pub use config::{AppConfig, MetricsAccess};
 pub use data::{SessionData, Theme};
 pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
 
+use counters::Counters;
+use logging::LogFormat;
 use notice::Marks;
 use paths::StrictPaths;
 use request_id::{RequestLog, traced};
@@ -84,15 +88,17 @@ pub fn rocket(
     let database = settings.database_url.to_string();
     let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
     let metrics_access = settings.app.metrics_access(is_debug);
-    let has_secure_cookie = settings.sessions.cookie.secure.unwrap_or(!is_debug);
-    let users = Users::new(
-        stores.users,
-        Arc::clone(&clock),
-        &settings.app,
-        settings.sessions.timeout,
-    );
     let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
     let marks = Marks::new(settings.keys.clone(), Arc::clone(&clock));
+    let users = Counters::new().and_then(|counters| {
+        Users::new(
+            stores.users,
+            Arc::clone(&clock),
+            &settings.app,
+            settings.sessions.timeout,
+            counters,
+        )
+    });
     let sessions = Sessions::<SessionData>::fairing()
         .config(settings.sessions)
         .keys(settings.keys)
@@ -107,7 +113,7 @@ pub fn rocket(
         .attach(AdHoc::try_on_ignite("Users", |rocket| {
             Box::pin(async move {
                 match users {
-                    Ok(users) => Ok(rocket.manage(users)),
+                    Ok(users) => Ok(rocket.manage(users.counters()).manage(users)),
                     Err(error) => {
                         tracing::error!("users: {error}");
                         Err(rocket)
@@ -130,10 +136,13 @@ pub fn rocket(
         .attach(AdHoc::on_liftoff("Start message", move |rocket| {
             Box::pin(async move {
                 print_start(rocket, &database);
-                if has_secure_cookie {
+                if needs_tls {
                     warn_of_plain_http(rocket.config());
                 }
             })
+        }))
+        .attach(AdHoc::on_shutdown("Stop message", |_| {
+            Box::pin(async { tracing::info!("stopping; requests under way are answered") })
         }))
         .manage(settings.admin_token)
         .manage(metrics_access)
@@ -163,19 +172,29 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
     };
+    let (version, profile) = (env!("CARGO_PKG_VERSION"), config.profile.as_str().as_str());
+    let address = format!("http://{host}:{}", config.port);
+    tracing::info!("listening on {address}");
+    if logging::format() == LogFormat::Json {
+        let mut fields = vec![
+            ("version", version),
+            ("address", &*address),
+            ("database", database),
+            ("profile", profile),
+        ];
+        fields.extend(admin::is_open(config).then_some(("administration", "open")));
+        return logging::write_start(&fields);
+    }
+    let open = if admin::is_open(config) {
+        format!("  {}\n", admin::OPEN)
+    } else {
+        String::new()
+    };
     // Whoever closed our output does not want to know; that is no reason to stop.
     let _ = writeln!(
         std::io::stdout(),
-        "rocket_diesel_sessions {}\n  address   http://{host}:{}\n  database  {database}\n{}  \
-         profile   {}",
-        env!("CARGO_PKG_VERSION"),
-        config.port,
-        if admin::is_open(config) {
-            format!("  {}\n", admin::OPEN)
-        } else {
-            String::new()
-        },
-        config.profile,
+        "rocket_diesel_sessions {version}\n  address   {address}\n  database  {database}\n{open}  \
+         profile   {profile}",
     );
 }
 

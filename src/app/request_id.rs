@@ -4,6 +4,7 @@
 //! It is made here, as a `UUIDv7`. One that a client sends is not looked at: whoever could choose
 //! it could make two requests look like one.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rocket::data::Data;
@@ -12,6 +13,8 @@ use rocket::route::{Handler, Outcome};
 use rocket::{Request, Response, Route};
 use tracing::{Instrument, Span, debug, error_span, trace};
 use uuid::Uuid;
+
+use super::counters::Counters;
 
 /// Target of the line a request, and of the span around its handler.
 const REQUEST_LOG: &str = "rocket_diesel_sessions::request";
@@ -44,7 +47,7 @@ pub(super) fn of(request: &Request<'_>) -> Uuid {
     known(request).id
 }
 
-/// Sets the header, and writes a line for each request: level debug, for health checks trace.
+/// Sets the header, counts each request and writes a line for it: level debug, for health checks trace.
 pub(super) struct RequestLog;
 
 #[rocket::async_trait]
@@ -66,7 +69,11 @@ impl Fairing for RequestLog {
         // Without the query, which may say more than is for a log.
         let path = request.uri().path().as_str();
         let (method, status) = (request.method().as_str(), response.status().code);
-        let ms = milliseconds(start.elapsed());
+        let took = start.elapsed();
+        if let Some(counters) = request.rocket().state::<Arc<Counters>>() {
+            counters.answered(response.status(), took);
+        }
+        let ms = milliseconds(took);
         span.in_scope(|| {
             if HEALTH_CHECKS.contains(&path) {
                 trace!(target: REQUEST_LOG, method, path, status, ms, "answered");

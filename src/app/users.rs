@@ -11,6 +11,7 @@ use rocket::http::Status;
 use super::accounts::new_user;
 use super::audit::{Event, Trail};
 use super::config::AppConfig;
+use super::counters::{Action, Counters};
 use super::error::{ApiError, USERNAME_TAKEN};
 use super::guesses::{At, Counted, Guess, Guesses};
 use super::passwords::{Hasher, NewPassword};
@@ -33,6 +34,7 @@ pub(super) struct Users {
     clock: Arc<dyn Clock>,
     reauthenticate_after: Duration,
     has_registration: bool,
+    counters: Arc<Counters>,
     /// Runs the calls of the store.
     sessions: OnceLock<SessionAdmin>,
 }
@@ -45,6 +47,7 @@ impl Users {
         clock: Arc<dyn Clock>,
         config: &AppConfig,
         timeout: Duration,
+        counters: Arc<Counters>,
     ) -> Result<Self, String> {
         Ok(Self {
             store,
@@ -53,6 +56,7 @@ impl Users {
             clock,
             reauthenticate_after: config.reauthenticate_after,
             has_registration: config.registration,
+            counters,
             sessions: OnceLock::new(),
         })
     }
@@ -61,6 +65,21 @@ impl Users {
     pub(super) fn attach(&self, sessions: SessionAdmin) {
         // Rocket ignites once.
         let _ = self.sessions.set(sessions);
+    }
+
+    /// What attempts are counted in.
+    pub(super) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Counts an attempt by what came of it, which is returned.
+    pub(super) fn counted<T>(
+        &self,
+        action: Action,
+        attempt: Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.counters.attempt(action, &attempt);
+        attempt
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -108,6 +127,16 @@ impl Users {
         password: &str,
         trail: Trail,
     ) -> Result<UserRecord, ApiError> {
+        let added = self.add(username, password, trail).await;
+        self.counted(Action::Register, added)
+    }
+
+    async fn add(
+        &self,
+        username: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
         let username = username::choose(username).map_err(ApiError::unprocessable)?;
         refuse_username(&username, password)?;
         let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
@@ -145,7 +174,8 @@ impl Users {
         self.guesses.count_address(from).map(Counted::stays)
     }
 
-    /// The user with this name and password.
+    /// The user with this name and password. An attempt that fails is counted; one that succeeds is
+    /// when the user is signed in.
     ///
     /// # Errors
     /// 401 when there is none, whatever the reason, and at the same cost; 429 after too many. A right
@@ -160,7 +190,11 @@ impl Users {
         let username = username::fold(username).unwrap_or_default();
         let found = self.by_name(&username);
         let at = At::User(&username);
-        self.verify(at, trail, found, password).await
+        let recognised = self.verify(at, trail, found, password).await;
+        match recognised {
+            Ok(user) => Ok(user),
+            refused => self.counted(Action::Login, refused),
+        }
     }
 
     /// A signed-in user again, by password; `session` is the handle of the session that asks.
@@ -168,6 +202,21 @@ impl Users {
     /// # Errors
     /// As for [`recognise`](Self::recognise).
     pub(super) async fn confirm(
+        &self,
+        user_id: &str,
+        session: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        let confirmed = self.check(user_id, session, password, trail).await;
+        self.counted(Action::Reauthenticate, confirmed)
+    }
+
+    /// Confirms a user as [`confirm`](Self::confirm) does, in an attempt that the caller counts.
+    ///
+    /// # Errors
+    /// As for [`recognise`](Self::recognise).
+    pub(super) async fn check(
         &self,
         user_id: &str,
         session: &str,

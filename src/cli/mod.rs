@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rocket_diesel_sessions::SessionKeys;
-use rocket_diesel_sessions::app::logging::LogFormat;
+use rocket_diesel_sessions::app::logging::{LogFormat, json_error};
 use rocket_diesel_sessions::app::{self};
 
 use database::{Access, Database};
@@ -81,17 +81,27 @@ fn command() -> clap::Command {
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
-    let matches = command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = command().try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let said = error.use_stderr().then(|| error.to_string());
+            let Some(line) = said.and_then(|text| json_error(text.trim_end())) else {
+                error.exit();
+            };
+            eprintln!("{line}");
+            return ExitCode::from(2);
+        }
+    };
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has seen enough, as `head` does.
         Err(failure) if output::is_closed(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!(
-                "error: {}",
-                printable_lines(&failure.to_string().replace('\t', "  "))
-            );
+            let text = failure.to_string().replace('\t', "  ");
+            let line =
+                json_error(&text).unwrap_or_else(|| format!("error: {}", printable_lines(&text)));
+            eprintln!("{line}");
             ExitCode::FAILURE
         }
     }

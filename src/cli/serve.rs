@@ -50,10 +50,20 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
     if let Some(wait) = wait {
         settings.sessions.startup_timeout = wait;
     }
+    let profile = settings.figment.profile();
+    tracing::info!(
+        "starting version {}, profile {profile}",
+        env!("CARGO_PKG_VERSION")
+    );
     let store = Arc::new(settings.sessions.open_store(&settings.database_url)?);
     let rocket = app::rocket(settings, store, Arc::new(SystemClock));
     match rocket::execute(rocket.launch()) {
-        Ok(_) => Ok(()),
+        Ok(rocket) => {
+            // Ends the session layer's threads.
+            drop(rocket);
+            tracing::info!("stopped");
+            Ok(())
+        }
         Err(error) => Err(match error.kind() {
             ErrorKind::Bind(reason) => format!(
                 "cannot listen on the address and port of the configuration \

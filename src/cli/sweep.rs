@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rocket::serde::json::json;
-use rocket_diesel_sessions::app::audit::Event;
+use rocket_diesel_sessions::app::audit::{Entry, Event};
 use rocket_diesel_sessions::{
     Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, check_clock,
     sweep_with_progress,
@@ -76,7 +76,10 @@ fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<(usize, Duration), F
     // What was deleted before a failure stays deleted.
     note_ended(store, EndReason::Expired, deleted);
     if deleted > 0 {
-        audit(Event::Swept, None, None);
+        Entry::new(Event::Swept)
+            .by("command_line")
+            .deleted(deleted)
+            .write();
     }
     let record = SweepRecord {
         started_at: now,

@@ -106,6 +106,27 @@ impl SessionError {
 }
 
 impl SessionError {
+    /// All names that [`kind`](Self::kind) gives.
+    pub(crate) const KINDS: [&'static str; 17] = [
+        "outage",
+        "unavailable",
+        "refused",
+        "timeout",
+        "overloaded",
+        "aborted",
+        "ended",
+        "user_refused",
+        "too_many_sessions",
+        "too_large",
+        "undecodable",
+        "encode",
+        "random",
+        "answered",
+        "rotating",
+        "not_attached",
+        "no_statistics",
+    ];
+
     /// Its name in metrics.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

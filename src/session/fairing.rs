@@ -28,6 +28,7 @@ use super::monitor::Monitor;
 use super::pipeline::Pipeline;
 use super::recorder::Recorder;
 use super::response::{end_replaced, respond, retry_later, undo};
+use super::seldom::Seldom;
 use super::startup::database_url_from_env;
 use super::sweeper::Sweeper;
 use super::users::UserSessions;
@@ -186,11 +187,13 @@ impl<D: TypedData> Sessions<D> {
             .map_err(|error| SetupError::Metrics(error.to_string()))?;
         let monitor = Arc::new(monitor);
         let recorder = stats.clone().map(|stats| {
+            let is_of_sessions = std::ptr::addr_eq(Arc::as_ptr(&store), Arc::as_ptr(&stats));
             Arc::new(Recorder::new(
                 stats,
                 Arc::clone(&monitor),
                 Arc::clone(&self.clock),
                 config.stats_retention,
+                is_of_sessions,
             ))
         });
         let chores = Chores {
@@ -199,6 +202,7 @@ impl<D: TypedData> Sessions<D> {
                 stats,
                 clock: Arc::clone(&self.clock),
                 monitor: Arc::clone(&monitor),
+                failure: Seldom::default(),
             }),
             cleanup_interval: config.cleanup_interval,
             recorder,

@@ -28,6 +28,7 @@ mod origin;
 mod pipeline;
 mod recorder;
 mod response;
+mod seldom;
 mod startup;
 mod state;
 mod sweeper;
@@ -57,6 +58,8 @@ pub use guard::Session;
 pub use keys::SessionKeys;
 pub use login::Login;
 pub use origin::Origin;
+#[cfg(feature = "app")]
+pub(crate) use monitor::AUDIT_LOG;
 pub use startup::database_url_from_env;
 pub use sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
 pub use users::{UserSession, UserSessionPage, UserSessions};

@@ -2,19 +2,31 @@
 //! application's hooks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
 use super::clock::Clock;
 use super::events::{Hook, SessionEvent, SessionEventKind};
 use super::metrics::{Metrics, whole};
+use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
-use crate::store::{EndReason, Swept};
+use crate::store::{EndReason, StoreError, Swept};
+
+/// Target of the log lines about what matters for security.
+pub(crate) const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
+
+/// Tells the breaker of a failure; returns whether it reports that.
+type Learn = Box<dyn Fn(&StoreError) -> bool + Send + Sync>;
 
 pub(crate) struct Monitor {
     pub(crate) metrics: Metrics,
     pub(crate) usage: Usage,
+    /// Whether the database is known to be down; the breaker sets it.
+    pub(crate) outage: Arc<AtomicBool>,
+    breaker: OnceLock<Learn>,
     hooks: Arc<[Hook]>,
     clock: Arc<dyn Clock>,
 }
@@ -26,6 +38,8 @@ impl Monitor {
         Ok(Self {
             metrics: Metrics::new()?,
             usage: Usage::new(),
+            outage: Arc::default(),
+            breaker: OnceLock::new(),
             hooks,
             clock,
         })
@@ -37,6 +51,28 @@ impl Monitor {
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// Has the breaker learn of failures in the background, too.
+    pub(crate) fn attach(&self, breaker: Learn) {
+        // There is one pipeline.
+        let _ = self.breaker.set(breaker);
+    }
+
+    /// Returns whether the breaker reports this failure of a call of its store in the background.
+    pub(crate) fn is_reported(&self, error: &StoreError) -> bool {
+        self.breaker.get().is_some_and(|learn| learn(error))
+    }
+
+    /// Logs a failure in the background that the breaker does not report: at most once a minute, and
+    /// at level debug during an outage.
+    pub(crate) fn background_failed(&self, seldom: &Seldom, failure: std::fmt::Arguments<'_>) {
+        let failure = one_line(failure);
+        if self.outage.load(Ordering::Acquire) || !seldom.is_due(Instant::now()) {
+            tracing::debug!("{failure}");
+        } else {
+            tracing::warn!("{failure}");
+        }
     }
 
     pub(crate) fn created<'a>(&self, ids: impl ExactSizeIterator<Item = &'a str>) {

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::background::{Background, Schedule};
 use super::clock::Clock;
 use super::monitor::Monitor;
+use super::seldom::Seldom;
 use super::usage::hour;
 use crate::store::{Census, StatsStore, StoreError, UsageDelta};
 
@@ -30,6 +31,10 @@ pub(crate) struct Recorder {
     clock: Arc<dyn Clock>,
     retention: TimeDelta,
     state: Mutex<State>,
+    /// Whether the statistics are in the store of the sessions.
+    is_of_sessions: bool,
+    /// When a failure was last logged.
+    failure: Seldom,
 }
 
 struct State {
@@ -46,6 +51,7 @@ impl Recorder {
         monitor: Arc<Monitor>,
         clock: Arc<dyn Clock>,
         retention: Duration,
+        is_of_sessions: bool,
     ) -> Self {
         Self {
             stats,
@@ -57,6 +63,8 @@ impl Recorder {
                 next_census: Instant::now(),
                 forgotten_at: None,
             }),
+            is_of_sessions,
+            failure: Seldom::default(),
         }
     }
 
@@ -70,7 +78,8 @@ impl Recorder {
         Background::start("session-recorder", schedule, move |_| match self.record() {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!("session statistics could not be written, they will be: {error}");
+                let failure = "session statistics could not be written and will be later";
+                self.failed(failure, &error);
                 false
             }
         })
@@ -85,7 +94,7 @@ impl Recorder {
         let now = self.clock.now();
         let census = self.sample(now);
         if let Err(error) = &census {
-            tracing::warn!("live sessions could not be counted: {error}");
+            self.failed("live sessions could not be counted", error);
         }
         self.write(census.ok().flatten())?;
         let forgotten_at = self.state().forgotten_at;
@@ -149,6 +158,13 @@ impl Recorder {
         self.keep(census);
         self.state().census = Some(census);
         Ok(census)
+    }
+
+    fn failed(&self, failure: &str, error: &StoreError) {
+        if !self.is_of_sessions || !self.monitor.is_reported(error) {
+            let failure = format_args!("{failure}: {error}");
+            self.monitor.background_failed(&self.failure, failure);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

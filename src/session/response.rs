@@ -64,7 +64,8 @@ pub(super) async fn end_replaced<D: TypedData>(inner: &Inner<D>, response: &mut 
     for id in replaced {
         let pipeline = &inner.core().pipeline;
         if let Err(error) = pipeline.delete(id, EndReason::Replaced).await {
-            tracing::warn!("a session that a login replaces could not be ended: {error}");
+            // Counted, and in an outage the same for many: the request's own line has the status.
+            tracing::debug!("a session that a login replaces could not be ended: {error}");
             empty(response, Status::ServiceUnavailable);
             return;
         }
@@ -77,7 +78,8 @@ pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
     if untold.is_empty() {
         return;
     }
-    tracing::warn!(
+    // Counted when it is done, and in an outage the same for many.
+    tracing::debug!(
         "a new token is taken back, because its answer became a 503 ({:?})",
         untold
     );

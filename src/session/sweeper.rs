@@ -12,7 +12,8 @@ use super::background::{Background, Schedule, Stop};
 use super::batches::{self, BREATH};
 use super::clock::Clock;
 use super::metrics::{Call, whole};
-use super::monitor::Monitor;
+use super::monitor::{AUDIT_LOG, Monitor};
+use super::seldom::Seldom;
 use crate::store::{SessionStore, StatsStore, StoreError, SweepRecord};
 
 /// How much this server's clock and the database's may differ for a pass to be made.
@@ -94,6 +95,8 @@ pub(crate) struct Sweeper {
     pub(crate) stats: Option<Arc<dyn StatsStore>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Arc<Monitor>,
+    /// When a failure was last logged.
+    pub(crate) failure: Seldom,
 }
 
 impl Sweeper {
@@ -108,15 +111,22 @@ impl Sweeper {
     fn pass(&self, stop: &Stop) -> bool {
         match self.sweep(|| stop.within(BREATH)) {
             Ok(SweepReport { deleted, elapsed }) if deleted > 0 => {
-                tracing::info!("swept {deleted} expired sessions in {elapsed:.1?}");
+                tracing::info!(
+                    target: AUDIT_LOG, event = "swept", by = "sweeper", deleted,
+                    "swept {deleted} expired sessions in {elapsed:.1?}"
+                );
                 true
             }
             Ok(_) => {
                 tracing::debug!("swept no expired session");
                 true
             }
+            Err(error) if self.monitor.is_reported(&error) => false,
             Err(error) => {
-                tracing::warn!("the sweep of expired sessions failed, it will go on: {error}");
+                let failure = format_args!(
+                    "the sweep of expired sessions failed and will be tried again: {error}"
+                );
+                self.monitor.background_failed(&self.failure, failure);
                 false
             }
         }

@@ -333,6 +333,7 @@ impl Connections {
         PoolState {
             open: state.connections,
             in_use: state.connections.saturating_sub(state.idle_connections),
+            size: self.pool.max_size(),
         }
     }
 

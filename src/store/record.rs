@@ -269,6 +269,8 @@ pub struct PoolState {
     pub open: u32,
     /// Those of them that are being used.
     pub in_use: u32,
+    /// Most that may be open.
+    pub size: u32,
 }
 
 /// Which sessions to list: live ones, newest token first.

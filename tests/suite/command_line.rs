@@ -112,6 +112,9 @@ on_each_database! {
         assert!(report.contains("deleted 1 expired sessions in 0."), "{report}");
         assert!(report.ends_with(" s\n"), "{report}");
         assert_eq!(report.lines().count(), 1, "{report}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        let is_audit = |line: &str| line.contains("rocket_diesel_sessions::audit");
+        assert!(log.lines().count() == 1 && log.lines().all(is_audit), "{log}");
         assert_eq!(database.sessions(), 1);
     }
 

@@ -12,6 +12,7 @@ use rocket::{Route, State, get, post, routes};
 use super::account::Device;
 use super::{ApiError, Frame, Notice, Page, PageResult, Session, Users};
 use crate::app::audit::{Event, Trail};
+use crate::app::counters::Action;
 use crate::app::data::SessionData;
 use crate::app::fields::Fields;
 use crate::app::next::Next;
@@ -146,7 +147,7 @@ async fn login(
             if let Some(device) = fields.optional("end") {
                 end_device(&user, sessions, trail, device).await?;
             }
-            match sign_in(&session, &user, trail).await {
+            match users.counted(Action::Login, sign_in(&session, &user, trail).await) {
                 Ok(()) => return Ok(arrival.go_on(&next)),
                 Err(error) if error.is_too_many_sessions() => {
                     return too_many(&session, users, sessions, &user, &next, &error).await;
@@ -238,7 +239,7 @@ async fn register(
     trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
-    users.require_registration()?;
+    users.counted(Action::Register, users.require_registration())?;
     let fields = fields?.of_form()?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let next = Next::new(fields.optional("next"));

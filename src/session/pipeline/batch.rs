@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::breaker::is_reported;
 use super::job::{CreateJob, Job};
 use super::update::Group;
 use crate::session::SessionError;
@@ -138,7 +139,7 @@ pub(super) fn isolate<B: Batch, T>(
                 singles.push((part, error));
             }
             Err(error) => {
-                tracing::warn!("{verb}: {error}");
+                report(verb, &error);
                 parts.push(part);
                 let rest = Some((parts, error.into()));
                 return Failures { singles, rest };
@@ -147,6 +148,15 @@ pub(super) fn isolate<B: Batch, T>(
     }
     let rest = None;
     Failures { singles, rest }
+}
+
+/// Logs why a call failed. What the breaker reports is at level debug, since all calls fail then.
+pub(super) fn report(verb: &str, error: &StoreError) {
+    if is_reported(error) {
+        tracing::debug!("{verb}: {error}");
+    } else {
+        tracing::warn!("{verb}: {error}");
+    }
 }
 
 /// Returns whether a part of the batch may succeed where the whole failed with `error`. Nothing was

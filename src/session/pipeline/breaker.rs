@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rocket::tokio::sync::Notify;
@@ -15,7 +15,11 @@ use rocket::tokio::time::timeout_at;
 
 use super::Nudge;
 use crate::session::SessionError;
+use crate::session::seldom::{REMINDER, one_line};
 use crate::store::StoreError;
+
+#[cfg(test)]
+mod tests;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
@@ -23,6 +27,9 @@ const MAX_BACKOFF: Duration = Duration::from_millis(500);
 pub(super) struct Breaker {
     /// Whether there is an outage: read by each request.
     is_open: AtomicBool,
+    /// Whether an outage is not over, although operations may be let through: see
+    /// [`give_way`](Self::give_way).
+    is_known: Arc<AtomicBool>,
     outage: Mutex<Option<Outage>>,
     /// A probe has come back, or the outage is over.
     changed: Condvar,
@@ -35,6 +42,10 @@ pub(super) struct Breaker {
 
 struct Outage {
     began: Instant,
+    /// When it was last logged.
+    logged: Instant,
+    /// Operations that were answered 503 because of it.
+    refused: u64,
     reason: String,
     backoff: Duration,
     probe: Probe,
@@ -46,12 +57,16 @@ enum Probe {
     Due(Instant),
     /// It went at this time.
     Sent(Instant),
+    /// None can go: operations have to find out.
+    Impossible,
 }
 
 impl Breaker {
-    pub(super) fn new(nudge: Sender<Nudge>, patience: Duration) -> Self {
+    /// A closed breaker, which keeps `is_known` at whether there is an outage.
+    pub(super) fn new(nudge: Sender<Nudge>, patience: Duration, is_known: Arc<AtomicBool>) -> Self {
         Self {
             is_open: AtomicBool::new(false),
+            is_known,
             outage: Mutex::default(),
             changed: Condvar::new(),
             notify: Notify::new(),
@@ -69,8 +84,8 @@ impl Breaker {
             return Ok(());
         }
         match &*self.lock() {
-            Some(outage) => Err(outage.error()),
-            None => Ok(()),
+            Some(outage) if !matches!(outage.probe, Probe::Impossible) => Err(outage.error()),
+            _ => Ok(()),
         }
     }
 
@@ -86,7 +101,11 @@ impl Breaker {
             // Made before the state is looked at, so that no change is missed.
             let changed = self.notify.notified();
             match &*self.lock() {
-                None => return Ok(()),
+                None
+                | Some(Outage {
+                    probe: Probe::Impossible,
+                    ..
+                }) => return Ok(()),
                 Some(outage) if !outage.is_probed(Instant::now()) => return Err(outage.error()),
                 Some(_) => {}
             }
@@ -108,7 +127,11 @@ impl Breaker {
         loop {
             let now = Instant::now();
             match &*state {
-                None => return Ok(()),
+                None
+                | Some(Outage {
+                    probe: Probe::Impossible,
+                    ..
+                }) => return Ok(()),
                 Some(outage) if now >= deadline || !outage.is_probed(now) => {
                     return Err(outage.error());
                 }
@@ -129,9 +152,13 @@ impl Breaker {
         let Some(outage) = &mut *state else {
             return false;
         };
+        if let Some(reminder) = outage.reminder(now) {
+            tracing::warn!("{reminder}");
+        }
         let is_due = match outage.probe {
             Probe::Due(due) => now >= due,
             Probe::Sent(sent) => now.duration_since(sent) >= self.patience,
+            Probe::Impossible => false,
         };
         if is_due {
             outage.probe = Probe::Sent(now);
@@ -141,9 +168,20 @@ impl Breaker {
 
     /// Lets operations through where no probe can be sent: the next one that fails opens it again.
     pub(super) fn give_way(&self) {
-        self.lock().take();
-        self.is_open.store(false, Ordering::Release);
+        if let Some(outage) = &mut *self.lock() {
+            outage.probe = Probe::Impossible;
+            self.is_open.store(false, Ordering::Release);
+        }
         self.wake();
+    }
+
+    /// Counts an operation that is answered 503, if there is an outage.
+    pub(super) fn refused(&self) {
+        if self.is_known.load(Ordering::Acquire)
+            && let Some(outage) = &mut *self.lock()
+        {
+            outage.refused += 1;
+        }
     }
 
     /// Learns from what came of a probe.
@@ -164,19 +202,34 @@ impl Breaker {
         }
     }
 
+    /// Learns from a failure in the background; returns whether it is one that the breaker reports.
+    pub(super) fn reports(&self, error: &StoreError) -> bool {
+        self.learn(Some(error));
+        is_reported(error)
+    }
+
     fn failed(&self, error: &StoreError) {
         let mut state = self.lock();
-        if state.is_some() {
-            return;
-        }
-        tracing::warn!("the database fails, requests are answered 503: {error}");
         let now = Instant::now();
-        *state = Some(Outage {
-            began: now,
-            reason: error.to_string(),
-            backoff: FIRST_BACKOFF,
-            probe: Probe::Due(now),
-        });
+        match &mut *state {
+            Some(outage) if matches!(outage.probe, Probe::Impossible) => {
+                outage.probe = Probe::Due(now);
+            }
+            Some(_) => return,
+            None => {
+                let reason = one_line(error);
+                tracing::warn!("the database fails, requests are answered 503: {reason}");
+                *state = Some(Outage {
+                    began: now,
+                    logged: now,
+                    refused: 0,
+                    reason: error.to_string(),
+                    backoff: FIRST_BACKOFF,
+                    probe: Probe::Due(now),
+                });
+                self.is_known.store(true, Ordering::Release);
+            }
+        }
         self.is_open.store(true, Ordering::Release);
         drop(state);
         // Its receiver ends with the pipeline.
@@ -184,7 +237,9 @@ impl Breaker {
     }
 
     fn still_failing(&self, error: &StoreError) {
-        if let Some(outage) = &mut *self.lock() {
+        if let Some(outage) = &mut *self.lock()
+            && !matches!(outage.probe, Probe::Impossible)
+        {
             outage.reason = error.to_string();
             outage.probe = Probe::Due(Instant::now() + outage.backoff);
             outage.backoff = (outage.backoff * 2).min(MAX_BACKOFF);
@@ -193,14 +248,20 @@ impl Breaker {
     }
 
     fn recovered(&self) {
-        if !self.is_open.load(Ordering::Acquire) {
+        if !self.is_known.load(Ordering::Acquire) {
             return;
         }
-        if let Some(outage) = self.lock().take() {
-            let lasted = outage.began.elapsed();
-            tracing::info!("the database is back, after {lasted:.1?}");
+        let mut state = self.lock();
+        if let Some(outage) = state.take() {
+            let (lasted, refused) = (outage.began.elapsed(), outage.refused);
+            tracing::warn!(
+                "the database is back after {lasted:.1?}; {}",
+                refusals(refused)
+            );
         }
         self.is_open.store(false, Ordering::Release);
+        self.is_known.store(false, Ordering::Release);
+        drop(state);
         self.wake();
     }
 
@@ -220,13 +281,40 @@ impl Outage {
         match self.probe {
             Probe::Due(due) => now >= due,
             Probe::Sent(_) => true,
+            Probe::Impossible => false,
         }
+    }
+
+    /// What is logged of an outage that goes on, when it is time for that.
+    fn reminder(&mut self, now: Instant) -> Option<String> {
+        if now.saturating_duration_since(self.logged) < REMINDER {
+            return None;
+        }
+        self.logged = now;
+        let lasted = now.saturating_duration_since(self.began);
+        Some(format!(
+            "the database has been failing for {lasted:.0?}; {}: {}",
+            refusals(self.refused),
+            one_line(&self.reason)
+        ))
     }
 
     fn error(&self) -> SessionError {
         let reason = self.reason.clone();
         StoreError::Outage { reason }.into()
     }
+}
+
+fn refusals(number: u64) -> String {
+    match number {
+        1 => "1 request was refused".to_owned(),
+        _ => format!("{number} requests were refused"),
+    }
+}
+
+/// Returns whether a failure is one that the breaker reports, so that no one else need do so.
+pub(super) fn is_reported(error: &StoreError) -> bool {
+    is_outage(error) || matches!(error, StoreError::Outage { .. })
 }
 
 /// Returns whether the database itself is at fault, and not one statement.
@@ -249,108 +337,4 @@ fn is_answer(error: &StoreError) -> bool {
             error,
             StoreError::Serialization(_) | StoreError::ReadOnly(_) | StoreError::Held
         )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Receiver, channel};
-
-    use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(5);
-
-    fn breaker() -> (Breaker, Receiver<Nudge>) {
-        let (nudge, nudged) = channel();
-        (Breaker::new(nudge, PATIENCE), nudged)
-    }
-
-    fn outage() -> StoreError {
-        StoreError::Connect {
-            database: "postgres://db/app".to_owned(),
-            reason: "connection refused".to_owned(),
-            permanent: false,
-        }
-    }
-
-    fn pool_in_use() -> StoreError {
-        StoreError::Pool {
-            waited: Duration::from_secs(2),
-            reason: "all are in use".to_owned(),
-        }
-    }
-
-    fn refused() -> StoreError {
-        StoreError::Query(diesel::result::Error::NotFound)
-    }
-
-    #[test]
-    fn i6_an_outage_is_probed_at_once_and_then_after_a_back_off() {
-        let (breaker, nudged) = breaker();
-        assert!(!breaker.sends_probe(Instant::now()));
-        breaker.learn(Some(&outage()));
-        assert!(nudged.try_recv().is_ok() && breaker.check().is_err());
-        let now = Instant::now();
-        assert!(breaker.sends_probe(now));
-        assert!(!breaker.sends_probe(now), "one at a time");
-        breaker.probed(Some(&outage()));
-        assert!(!breaker.sends_probe(Instant::now()));
-        assert!(breaker.sends_probe(Instant::now() + FIRST_BACKOFF));
-        // One that does not come back is given up.
-        assert!(breaker.sends_probe(Instant::now() + FIRST_BACKOFF + PATIENCE));
-        breaker.probed(None);
-        assert!(breaker.check().is_ok() && !breaker.sends_probe(Instant::now()));
-    }
-
-    #[test]
-    fn i6_who_comes_during_a_probe_waits_for_what_it_finds() {
-        let (breaker, _nudged) = breaker();
-        breaker.learn(Some(&outage()));
-        assert!(breaker.sends_probe(Instant::now()));
-        let soon = || Instant::now() + Duration::from_secs(20);
-        std::thread::scope(|scope| {
-            let waits = scope.spawn(|| breaker.enter(soon()));
-            breaker.probed(None);
-            assert!(waits.join().unwrap().is_ok());
-        });
-        breaker.learn(Some(&outage()));
-        assert!(breaker.sends_probe(Instant::now()));
-        breaker.probed(Some(&outage()));
-        assert!(breaker.enter(soon()).is_err(), "no probe is under way");
-        assert!(breaker.sends_probe(Instant::now() + FIRST_BACKOFF));
-        assert!(
-            breaker.enter(Instant::now()).is_err(),
-            "not past its deadline"
-        );
-    }
-
-    #[test]
-    fn i6_only_an_answer_of_the_database_ends_an_outage() {
-        let (breaker, _nudged) = breaker();
-        let says_nothing = [
-            pool_in_use(),
-            StoreError::TooLate,
-            StoreError::Busy {
-                waited: Duration::from_secs(2),
-            },
-            StoreError::Outage {
-                reason: String::new(),
-            },
-        ];
-        breaker.learn(Some(&outage()));
-        for error in &says_nothing {
-            breaker.learn(Some(error));
-            assert!(breaker.check().is_err(), "{error}");
-        }
-        breaker.learn(Some(&refused()));
-        assert!(breaker.check().is_ok());
-    }
-
-    #[test]
-    fn a_statement_that_fails_and_a_pool_in_use_are_no_outage() {
-        let (breaker, _nudged) = breaker();
-        for error in [refused(), pool_in_use()] {
-            breaker.learn(Some(&error));
-            assert!(breaker.check().is_ok(), "{error}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use crate::session::error::SessionError;
-use crate::session::metrics::Metrics;
+use crate::session::metrics::{Metrics, signed};
 
 /// How often a wait for what happens in the background looks.
 const SETTLE_LOOK: Duration = Duration::from_millis(2);
@@ -47,12 +47,19 @@ impl Pipeline {
     /// Puts what is only known when it is asked for into the metrics.
     pub(crate) fn sample(&self, metrics: &Metrics) {
         let (loads, writes) = self.shared.queue.depth();
-        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        metrics.waiting_loads.set(gauge(loads));
-        metrics.waiting_writes.set(gauge(writes));
+        metrics.waiting_loads.set(signed(loads));
+        metrics.waiting_writes.set(signed(writes));
         if let Some(pool) = self.shared.store.pool() {
             metrics.connections.set(pool.open.into());
             metrics.connections_in_use.set(pool.in_use.into());
+            metrics.limits.pool_size.set(pool.size.into());
         }
+        let is_up = self.shared.breaker.check().is_ok();
+        metrics.limits.database_up.set(is_up.into());
+        let direct = self
+            .direct_calls
+            .saturating_sub(self.direct.available_permits());
+        let long = (super::LONG_CALLS as usize).saturating_sub(self.long.available_permits());
+        metrics.limits.set_calls([direct, long]);
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct Pipeline {
     calls: Arc<Calls>,
     direct: Arc<Semaphore>,
     long: Arc<Semaphore>,
+    /// Permits of `direct`.
+    direct_calls: usize,
     timeout: Duration,
     patience: Duration,
     /// The thread that watches over the others.
@@ -136,14 +138,24 @@ impl Pipeline {
             patience,
             is_clock_real: monitor.is_clock_real(),
         };
+        monitor.metrics.limits.set(
+            options.max_queue,
+            [options.direct_calls, LONG_CALLS as usize],
+        );
         let (nudge, nudged) = channel();
+        let breaker = Breaker::new(nudge.clone(), patience, Arc::clone(&monitor.outage));
         let shared = Arc::new(Shared {
             queue: Arc::new(Queue::new(limits)),
             store,
             monitor,
-            breaker: Breaker::new(nudge.clone(), patience),
+            breaker,
             lock_wait: options.timeout / LOCK_SHARE,
         });
+        let learner = Arc::downgrade(&shared);
+        shared.monitor.attach(Box::new(move |error| {
+            let shared = learner.upgrade();
+            shared.is_some_and(|shared| shared.breaker.reports(error))
+        }));
         let (crew, calls) = (Arc::<Crew>::default(), Arc::<Calls>::default());
         let pipeline = Self {
             shared: Arc::clone(&shared),
@@ -151,6 +163,7 @@ impl Pipeline {
             calls: Arc::clone(&calls),
             direct: Arc::new(Semaphore::new(options.direct_calls)),
             long: Arc::new(Semaphore::new(LONG_CALLS as usize)),
+            direct_calls: options.direct_calls,
             timeout: options.timeout,
             patience,
             watch: Mutex::default(),
@@ -334,6 +347,7 @@ impl Pipeline {
 
     fn failed(&self, error: SessionError) -> SessionError {
         if error.is_outage() {
+            self.shared.breaker.refused();
             tracing::debug!("{error}");
         }
         self.shared.monitor.metrics.failed(&error);

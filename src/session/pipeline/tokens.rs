@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::batch::isolate;
+use super::batch::{isolate, report};
 use super::guarded_call;
 use super::job::{RotateJob, WriteJob};
 use super::untold::{Undo, Untold};
@@ -100,7 +100,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                tracing::warn!("undo of new tokens, which will be tried again: {error}");
+                report("undo of new tokens, which will be tried again", &error);
                 for undo in undos {
                     self.put_off(undo);
                 }

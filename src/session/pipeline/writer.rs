@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::batch::{Batch, Writes, isolate, refusal};
+use super::batch::{Batch, Writes, isolate, refusal, report};
 use super::job::{DeleteJob, Job, WriteJob};
 use super::queue::{Bench, Parts, WriteTurn};
 use super::untold::Untold;
@@ -230,7 +230,7 @@ impl Worker {
                 stale.into_iter().flat_map(one_by_one).collect()
             }
             Err(error) => {
-                tracing::warn!("load: {error}");
+                report("load", &error);
                 fail_groups(stale, &error.into());
                 Vec::new()
             }

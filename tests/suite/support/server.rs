@@ -82,6 +82,11 @@ impl Server {
         let (mut line, mut start_message) = (String::new(), String::new());
         while stdout.read_line(&mut line).unwrap() > 0 {
             start_message.push_str(&line);
+            // With LOG_FORMAT=json.
+            if let Ok(started) = rocket::serde::json::from_str::<Value>(&line) {
+                url = started["address"].as_str().map(str::to_owned);
+                break;
+            }
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["address", address] => url = Some((*address).to_owned()),

@@ -123,11 +123,16 @@ async fn sweep(
     visitor: Result<Visitor, ApiError>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
+    trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
     let visitor = visitor?;
     fields?.of_form()?;
-    sessions.sweep().await?;
+    let deleted = sessions.sweep().await?.deleted;
+    if deleted > 0 {
+        let entry = trail.event(Event::Swept).by(visitor.admin.name());
+        entry.deleted(deleted).write();
+    }
     let address = visitor.go_on(&[], Notice::Swept, marks).await;
     Ok(Page::NextWith(address))
 }

@@ -1,0 +1,124 @@
+//! Log lines as JSON objects, one a line.
+
+use std::fmt;
+
+use chrono::{SecondsFormat, Utc};
+use rocket::serde::json::Value;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The prefix of fields in which records of the crate `log` carry their origin.
+const OF_LOG: &str = "log.";
+
+/// The field with the target of such a record.
+const TARGET_OF_LOG: &str = "log.target";
+
+/// Writes each event as an object: `timestamp`, `level`, `target`, `message`, the event's fields, and
+/// the span that it is in.
+pub(super) struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let target = fields.target.as_deref().unwrap_or(metadata.target());
+        let mut entries = head(*metadata.level(), target);
+        entries.extend(fields.message.map(|message| ("message", message)));
+        entries.extend(fields.others);
+        let span = context.event_scope().and_then(|mut scope| scope.next());
+        if let Some(span) = span {
+            let extensions = span.extensions();
+            let known = extensions.get::<FormattedFields<JsonFields>>();
+            let known = known.and_then(|fields| rocket::serde::json::from_str(fields).ok());
+            let mut object: rocket::serde::json::serde_json::Map<String, Value> =
+                known.unwrap_or_default();
+            object.insert("name".to_owned(), span.name().into());
+            entries.push(("span", object.into()));
+        }
+        writeln!(writer, "{}", object(&entries))
+    }
+}
+
+/// A line that is no event: what is said before logging starts, or after it.
+pub(super) fn line(level: Level, target: &str, message: &str, others: &[(&str, &str)]) -> String {
+    let mut entries = head(level, target);
+    entries.push(("message", message.into()));
+    entries.extend(others.iter().map(|(name, value)| (*name, (*value).into())));
+    object(&entries)
+}
+
+fn head<'a>(level: Level, target: &str) -> Vec<(&'a str, Value)> {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    vec![
+        ("timestamp", now.into()),
+        ("level", level.as_str().into()),
+        ("target", target.into()),
+    ]
+}
+
+/// An object with its entries in their order.
+fn object(entries: &[(&str, Value)]) -> String {
+    let entries = entries
+        .iter()
+        .map(|(name, value)| format!("{}:{value}", Value::from(*name)));
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+}
+
+/// The fields of an event.
+#[derive(Default)]
+struct Fields {
+    message: Option<Value>,
+    /// The target of a record of the crate `log`.
+    target: Option<String>,
+    others: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: Value) {
+        match field.name() {
+            "message" => self.message = Some(value),
+            TARGET_OF_LOG => self.target = value.as_str().map(str::to_owned),
+            name if name.starts_with(OF_LOG) => {}
+            name => self.others.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+}

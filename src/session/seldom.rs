@@ -1,0 +1,45 @@
+//! How often a message that repeats itself is logged, and how.
+
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The least time between two log lines about one trouble that goes on.
+pub(crate) const REMINDER: Duration = Duration::from_secs(60);
+
+/// Lets a message through at most once a minute.
+#[derive(Default)]
+pub(crate) struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    /// Returns whether the message is due at `now`; it counts as logged then.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.duration_since(last) >= REMINDER);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
+/// A message without its line breaks, which those of libpq have.
+pub(crate) fn one_line(message: impl Display) -> String {
+    let message = message.to_string();
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_due_once_a_minute() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        assert!(seldom.is_due(start));
+        assert!(!seldom.is_due(start + second));
+        assert!(seldom.is_due(start + REMINDER));
+        assert!(!seldom.is_due(start + REMINDER + second));
+    }
+}
