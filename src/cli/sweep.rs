@@ -14,7 +14,7 @@ use rocket_diesel_sessions::{
 };
 
 use super::database::{Access, Database};
-use super::output::{audit, say_json};
+use super::output::say_json;
 use super::stats::note_ended;
 use super::{Failure, say};
 

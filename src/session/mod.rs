@@ -57,9 +57,9 @@ pub(crate) use figment::{
 pub use guard::Session;
 pub use keys::SessionKeys;
 pub use login::Login;
-pub use origin::Origin;
 #[cfg(feature = "app")]
 pub(crate) use monitor::AUDIT_LOG;
+pub use origin::Origin;
 pub use startup::database_url_from_env;
 pub use sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
 pub use users::{UserSession, UserSessionPage, UserSessions};
