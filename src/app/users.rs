@@ -111,6 +111,12 @@ impl Users {
         ))
     }
 
+    /// The same for an attempt to register, which is counted if it is refused.
+    pub(super) fn admit_registration(&self) -> Result<(), ApiError> {
+        self.require_registration()
+            .or_else(|error| self.counted(Action::Register, Err(error)))
+    }
+
     pub(super) async fn find(&self, id: &str) -> Result<Option<UserRecord>, SessionError> {
         let id = id.to_owned();
         self.run(move |store| store.user(&id)).await

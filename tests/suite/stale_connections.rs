@@ -35,6 +35,8 @@ fn i6_first_writes_succeed_after_the_server_closed_idle_connections() {
             let ended = format!("SELECT count(pg_terminate_backend(pid)) AS n {others}");
             database.number(&ended) == 0
         });
+        // Until our side of the sockets knows of it, too.
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
     store.create(&[new_session(None)]).unwrap();
     assert_eq!(database.sessions(), 61);

@@ -221,7 +221,10 @@ fn a_dollar_in_the_env_file_is_refused_by_its_line_and_not_shown() {
         assert!(!message.contains("word1"), "{message}");
     }
     std::fs::write(&file, "DATABASE_URL='sqlite://pa$word1.db'\n").unwrap();
-    assert_eq!(Server::spawn(release(folder.path())).terminate(), Some(0));
+    let server = Server::spawn(release(folder.path()));
+    // It heeds signals when it answers.
+    assert_eq!(server.client().get("/healthz").status, 200);
+    assert_eq!(server.terminate(), Some(0));
     assert!(folder.path().join("pa$word1.db").exists());
 }
 

@@ -239,7 +239,7 @@ async fn register(
     trail: Trail,
     fields: Result<Fields, ApiError>,
 ) -> PageResult {
-    users.counted(Action::Register, users.require_registration())?;
+    users.admit_registration()?;
     let fields = fields?.of_form()?;
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let next = Next::new(fields.optional("next"));

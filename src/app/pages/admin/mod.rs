@@ -122,8 +122,8 @@ struct Dashboard<'a> {
     charts: [Chart; 2],
     sweeps: Vec<Sweep>,
     list: List,
-    /// What is open to everybody on this machine.
-    open: Option<&'static str>,
+    /// Whether everybody on this machine may be here.
+    is_open: bool,
     /// What was wrong with the word that clears.
     problem: Option<&'a str>,
 }
@@ -183,7 +183,7 @@ async fn show(
         list: sessions::list(visitor, users, sessions, search).await?,
         frame: visitor.frame(users, done).await?,
         figures: Figures::of(&stats),
-        open: matches!(visitor.admin, Admin::Local).then_some(admin::OPEN),
+        is_open: matches!(visitor.admin, Admin::Local),
         is_exact: stats.is_exact,
         charts: [day, week],
         sweeps: sweeps
