@@ -96,6 +96,12 @@ impl AppConfig {
                 return Err(SetupError::Figment(problem));
             }
         }
+        if config.reauthenticate_after < Duration::from_secs(1) {
+            let value = humantime::format_duration(config.reauthenticate_after);
+            let problem =
+                format!("{SECTION}.reauthenticate_after = \"{value}\": must be at least 1s");
+            return Err(SetupError::Figment(problem));
+        }
         for (key, value) in [
             ("guesses_per_user", config.guesses_per_user),
             ("guesses_per_address", config.guesses_per_address),
@@ -110,6 +116,15 @@ impl AppConfig {
             }
         }
         Ok(config)
+    }
+
+    /// The settings with what the profile decides where they say nothing.
+    #[must_use]
+    pub fn effective(&self, is_debug: bool) -> Self {
+        Self {
+            metrics: Some(self.metrics_access(is_debug)),
+            ..self.clone()
+        }
     }
 
     pub(super) fn metrics_access(&self, is_debug: bool) -> MetricsAccess {
@@ -189,6 +204,11 @@ mod tests {
                 "user_guess_interval = '0s'",
                 "app.user_guess_interval",
                 "1day",
+            ),
+            (
+                "reauthenticate_after = '0s'",
+                "app.reauthenticate_after",
+                "1s",
             ),
             (
                 "reauthenticate_after = 5",

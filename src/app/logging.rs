@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use rocket::config::LogLevel;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -78,13 +78,34 @@ pub fn check_filter() -> Result<(), SetupError> {
     let Some(filter) = filter.to_str() else {
         return Err(ConfigError::unfit(EnvFilter::DEFAULT_ENV, "must be UTF-8").into());
     };
-    if EnvFilter::try_new(filter).is_ok() {
+    let wrong = filter.split(',').find(|part| is_mistaken(part));
+    let wrong = wrong.or_else(|| EnvFilter::try_new(filter).is_err().then_some(filter));
+    let Some(wrong) = wrong else {
         return Ok(());
-    }
-    let is_wrong = |part: &&str| EnvFilter::try_new(part).is_err();
-    let wrong = filter.split(',').find(is_wrong).unwrap_or(filter);
+    };
     Err(ConfigError::new(EnvFilter::DEFAULT_ENV, format_args!("{wrong:?}"), ALLOWED).into())
 }
+
+/// Returns whether a part of `RUST_LOG` cannot be meant. What is no level is taken for a target, with all of
+/// its levels; a mistyped level would show nothing but a target that there is not.
+fn is_mistaken(part: &str) -> bool {
+    let part = part.trim();
+    let target = part.split(['=', '[']).next().unwrap_or_default();
+    let is_level = part.is_empty() || part.parse::<LevelFilter>().is_ok();
+    let is_bare =
+        !part.contains(['=', '[']) && !target.contains("::") && !OUR_TARGETS.contains(&target);
+    let has_single_colon = target.replace("::", "").contains(':');
+    EnvFilter::try_new(part).is_err() || !is_level && (is_bare || has_single_colon)
+}
+
+/// Targets that may stand without a level.
+const OUR_TARGETS: [&str; 5] = [
+    "rocket",
+    "rocket_diesel_sessions",
+    "diesel",
+    "hyper",
+    "r2d2",
+];
 
 /// What is logged where `RUST_LOG` is not set. The audit log always is; what this program says at level
 /// info is rare (its start and end, migrations, sweeps) and is logged in release too.
@@ -129,8 +150,17 @@ pub(super) fn write_start(fields: &[(&str, &str)]) {
 /// Returns `message` as a JSON line, where the environment asks for that: why the program ends is said
 /// whether logging has started or not.
 pub fn json_error(message: &str) -> Option<String> {
+    json_line(Level::ERROR, message)
+}
+
+/// The same for what a command says beside its output.
+pub fn json_note(message: &str) -> Option<String> {
+    json_line(Level::INFO, message)
+}
+
+fn json_line(level: Level, message: &str) -> Option<String> {
     let is_json = LogFormat::from_env().is_ok_and(|format| format == LogFormat::Json);
-    is_json.then(|| json::line(Level::ERROR, PROGRAM, message, &[]))
+    is_json.then(|| json::line(level, PROGRAM, message, &[]))
 }
 
 /// Logs a panic, which is text on several lines otherwise.

@@ -205,7 +205,7 @@ fn warn_of_plain_http(config: &rocket::Config) {
     }
     tracing::warn!(
         "browsers send the session cookie over https only, and this server speaks plain http on {}: \
-         nobody can sign in at that address; put a proxy that ends TLS in front, and set `ip_header` \
+         no one can sign in at that address; put a proxy that ends TLS in front, and set `ip_header` \
          (see docs/operating.md)",
         std::net::SocketAddr::from((config.address, config.port)),
     );

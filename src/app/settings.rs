@@ -106,7 +106,18 @@ fn check_keys(figment: &Figment) -> Result<(), SetupError> {
 /// # Errors
 /// When a value is of the wrong type or out of its range.
 pub fn rocket_config(figment: &Figment) -> Result<Config, SetupError> {
-    Config::try_from(figment).map_err(|error| SetupError::Figment(describe_figment("", &error)))
+    let refused = |error| SetupError::Figment(describe_figment("", &error));
+    let config = Config::try_from(figment).map_err(refused)?;
+    for (key, value) in [
+        ("workers", config.workers),
+        ("max_blocking", config.max_blocking),
+    ] {
+        if value == 0 {
+            let problem = format!("{key} = 0: must be at least 1");
+            return Err(SetupError::Figment(problem));
+        }
+    }
+    Ok(config)
 }
 
 /// Rocket's usual sources. The profile is `ROCKET_PROFILE`; where that is not set,
@@ -118,7 +129,8 @@ pub fn figment() -> Figment {
     } else {
         Config::DEFAULT_PROFILE
     };
-    let profile = Profile::from_env_or("ROCKET_PROFILE", default);
+    let profile = Env::var("ROCKET_PROFILE").filter(|profile| !profile.trim().is_empty());
+    let profile = profile.map_or(default, |profile| Profile::from(profile.trim()));
     let file = Env::var_or(ROCKET_CONFIG, "Rocket.toml");
     let mut figment = defaults(&profile);
     // Only in the working directory: a folder above it may be somebody else's.

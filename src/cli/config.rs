@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use clap::Subcommand;
+use rocket::Config;
 use rocket::figment::Figment;
 use rocket::figment::Metadata;
 use rocket::serde::Serialize;
@@ -102,7 +103,14 @@ fn collect(settings: &Settings, environment: &Environment) -> Result<Vec<Setting
     let sections = [
         ("", to_value(app::rocket_config(figment)?)?),
         ("sessions", to_value(settings.sessions.effective(figment))?),
-        ("app", to_value(&settings.app)?),
+        (
+            "app",
+            to_value(
+                settings
+                    .app
+                    .effective(figment.profile() == Config::DEBUG_PROFILE),
+            )?,
+        ),
     ];
     for (section, values) in sections {
         flatten(section, values, &mut |key, value| {

@@ -51,11 +51,17 @@ fn settings(
     figment: &Figment,
     wait: Option<Duration>,
 ) -> Result<(SessionConfig, DatabaseUrl), SetupError> {
-    let config = SessionConfig {
-        startup_timeout: wait.unwrap_or(WAIT),
+    let url = database_url_from_env()?;
+    let wait = wait.unwrap_or(WAIT);
+    let mut config = SessionConfig {
+        startup_timeout: wait,
         ..SessionConfig::from_figment(figment)?
     };
-    Ok((config, database_url_from_env()?))
+    if let DatabaseUrl::Sqlite(_) = &url {
+        // Each statement may find the file locked.
+        config.timeout = config.timeout.max(wait);
+    }
+    Ok((config, url))
 }
 
 /// Says how long a database was waited for that did not come.

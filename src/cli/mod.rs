@@ -86,7 +86,11 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let said = error.use_stderr().then(|| error.to_string());
-            let Some(line) = said.and_then(|text| json_error(text.trim_end())) else {
+            let line = |text: String| {
+                let text = text.trim_end();
+                json_error(text.strip_prefix("error: ").unwrap_or(text))
+            };
+            let Some(line) = said.and_then(line) else {
                 error.exit();
             };
             eprintln!("{line}");

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use rocket::serde::Serialize;
 use rocket_diesel_sessions::app::audit::{Entry, Event};
+use rocket_diesel_sessions::app::logging::json_note;
 
 use super::Failure;
 use super::table::is_printable;
@@ -13,6 +14,11 @@ use super::table::is_printable;
 /// Prints a line, or several.
 pub(super) fn say(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+/// Says something beside the output, on standard error.
+pub(super) fn note(text: &str) {
+    eprintln!("{}", json_note(text).as_deref().unwrap_or(text));
 }
 
 /// Prints a value as JSON, for programs.

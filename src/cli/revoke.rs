@@ -11,7 +11,7 @@ use rocket_diesel_sessions::{
 };
 
 use super::database::{Access, Database};
-use super::output::{audit, count, say_json};
+use super::output::{audit, count, note, say_json};
 use super::stats::note_ended;
 use super::table::printable;
 use super::{Failure, ask, say, users};
@@ -116,7 +116,7 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
         return Ok(());
     }
     for handle in &missing {
-        eprintln!("not found: {}", printable(handle));
+        note(&format!("not found: {}", printable(handle)));
     }
     Err(format!(
         "{verb} {}, {} not found; `sessions list` shows the sessions that there are",

@@ -16,7 +16,7 @@ use rocket_diesel_sessions::{
 use uuid::Uuid;
 
 use super::database::{Access, Database};
-use super::output::say_json;
+use super::output::{note, say_json};
 use super::table::{Table, date, distance, or_dash, printable_lines};
 use super::{Failure, parse, revoke, say, users};
 
@@ -140,7 +140,7 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
     }
     say(table)?;
     if let Some(next) = next {
-        eprintln!("there are more: --after {next}");
+        note(&format!("there are more: --after {next}"));
     }
     Ok(())
 }

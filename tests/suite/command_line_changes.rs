@@ -66,7 +66,7 @@ on_each_database! {
         let renewed = run_with_input(database, &["users", "password", "ada", "--json"], &input);
         let renewed: Value = from_str(&stdout(&renewed)).unwrap();
         assert_eq!(renewed["sessionsEnded"], 1);
-        let deleted = change("delete");
+        let deleted = run_json(database, &["users", "delete", "ada", "--yes", "--json"]);
         assert_eq!((&deleted["user"]["id"], &deleted["changed"]), (&json!(id), &json!(true)));
         assert!(store.user(id).unwrap().is_none());
     }
@@ -132,7 +132,7 @@ on_each_database! {
         let json = run_json(database, &["users", "show", &id, "--json"]);
         assert_eq!((&json["user"]["username"], &json["sessions"]), (&json!("ada"), &json!(1)));
         assert!(!shown.contains("argon2") && !json.to_string().contains("argon2"));
-        let said = run(database, &["users", "delete", "ada"]);
+        let said = run(database, &["users", "delete", "ada", "--yes"]);
         assert_eq!(said, format!("deleted ada, id {id}; ended 2 sessions\n"));
         assert!(store.user(&id).unwrap().is_none());
         assert_eq!(database.sessions(), 1);
@@ -220,7 +220,7 @@ on_each_database! {
         assert_eq!(swept, [[json!("swept"), Value::Null, Value::Null]]);
         let cleared = events(database, &["sessions", "clear", "--yes"]);
         assert_eq!(cleared, [[json!("sessions_cleared"), Value::Null, Value::Null]]);
-        assert_eq!(change(&["delete", "ada"]), of("account_deleted", "ada"));
+        assert_eq!(change(&["delete", "ada", "--yes"]), of("account_deleted", "ada"));
 
         let mut command = on(database, &["users", "add", "eve", "--admin"]);
         let password = database.folder().join("password");

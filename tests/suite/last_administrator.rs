@@ -38,12 +38,12 @@ on_each_database! {
         database.add_users(&["eve"]);
         // Of two, one may go, and a plain user may always.
         run(database, &["users", "disable", "bob"]);
-        run(database, &["users", "delete", "eve"]);
+        run(database, &["users", "delete", "eve", "--yes"]);
         for arguments in [
             &["demote", "ada"][..],
             &["promote", "ada", "--revoke"],
             &["disable", "ada"],
-            &["delete", "ada"],
+            &["delete", "ada", "--yes"],
         ] {
             let arguments = [&["users"], arguments].concat();
             assert_fails(database, &arguments, &["ada", "last administrator", "--force"]);
@@ -53,7 +53,8 @@ on_each_database! {
         run(database, &["users", "demote", "bob"]);
         for (back, verb) in [("promote", "demote"), ("enable", "disable"), ("promote", "delete")] {
             run(database, &["users", back, "ada"]);
-            run(database, &["users", verb, "ada", "--force"]);
+            let yes: &[&str] = if verb == "delete" { &["--yes"] } else { &[] };
+            run(database, &[&["users", verb, "ada", "--force"], yes].concat());
             assert_eq!(admins(database), 0, "{verb}");
             if verb == "disable" {
                 run(database, &["users", "enable", "ada"]);

@@ -69,6 +69,18 @@ fn i12_settings_of_the_wrong_shape_stop_the_start() {
             "rocket=verbose,%%%",
             ["RUST_LOG", "verbose", "debug"],
         ),
+        ("RUST_LOG", "inof", ["RUST_LOG", "inof", "debug"]),
+        (
+            "RUST_LOG",
+            "warn,warning",
+            ["RUST_LOG", "\"warning\"", "debug"],
+        ),
+        (
+            "RUST_LOG",
+            "rocket_diesel_sessions:audit=info",
+            ["RUST_LOG", ":audit", "target=level"],
+        ),
+        ("ROCKET_WORKERS", "0", ["workers = 0", "at least", "1"]),
         (
             "RUST_LOG",
             "info,a=b=c",

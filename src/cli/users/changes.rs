@@ -1,7 +1,5 @@
 //! `users add | promote | demote | disable | enable | password | delete`.
 
-use std::io::{self, IsTerminal};
-
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
@@ -216,13 +214,13 @@ impl Change<'_> {
     fn demote(&self, user: &UserRecord, force: Force) -> Result<(), Failure> {
         let name = printable(&user.username);
         if !user.is_admin {
-            let text = format!("{name} is no administrator already");
+            let text = format!("{name} is a plain user already");
             return self.report(user, false, 0, &text);
         }
         let demoted = self.store.demote_user(&user.id, self.now, force.into())?;
         done(user, demoted)?;
         audit(Event::UserDemoted, Some(&user.id), None);
-        self.report(user, true, 0, &format!("{name} is no administrator now"))
+        self.report(user, true, 0, &format!("{name} is a plain user now"))
     }
 
     fn disable(&self, user: &UserRecord, force: Force) -> Result<(), Failure> {
@@ -278,7 +276,10 @@ impl Change<'_> {
     fn delete(&self, user: &UserRecord, yes: bool, force: Force) -> Result<(), Failure> {
         let name = printable(&user.username);
         let question = format!("Delete {name} with all sessions? This cannot be undone.");
-        if !yes && io::stdin().is_terminal() && !ask::agrees(&question, "give --yes to do it")? {
+        let otherwise = format!(
+            "this deletes {name} with all sessions and cannot be undone: give --yes to do it"
+        );
+        if !yes && !ask::agrees(&question, &otherwise)? {
             return Err("not confirmed; nothing was changed".into());
         }
         let deleted = self.store.delete_user(&user.id, None, force.into())?;
