@@ -196,7 +196,7 @@ pub(super) async fn revoke_other_devices(
     let ended = sessions.revoke_others(user_id, &signed_in.id).await?;
     if ended > 0 {
         let entry = trail.event(Event::SessionRevoked).user(&**user_id);
-        entry.by(user_id).write();
+        entry.by(user_id).deleted(ended).write();
     }
     Ok(ended)
 }
@@ -229,6 +229,11 @@ async fn replace_password(
 ) -> Result<(), ApiError> {
     let (user_id, id) = (&signed_in.user_id, &signed_in.id);
     let user = users.check(user_id, id, current, trail).await?;
+    if new == current {
+        let message = "newPassword: is the current password; choose another";
+        let error = ApiError::unprocessable(message);
+        return Err(error.in_other_words("The new password is the current one. Choose another."));
+    }
     refuse_username(&user.username, new)?;
     let new_hash = users.hash(new).await?;
     let change = async |rotation, deadline| {

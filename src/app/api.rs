@@ -9,7 +9,7 @@ use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
 use uuid::Uuid;
 
-use super::admin::Admin;
+use super::admin::{self, Admin};
 use super::audit::{Event, Trail};
 use super::data::{DataPatch, SessionData};
 use super::error::ApiError;
@@ -152,14 +152,30 @@ async fn revoke(
 ) -> Result<Status, ApiError> {
     let RecentAdmin(admin) = admin?;
     query?;
-    if sessions.revoke(id).await? {
-        let entry = trail.event(Event::SessionRevoked).by(admin.name());
-        entry.session(id).write();
+    if revoke_session(sessions, &admin, trail, id).await? {
         Ok(Status::NoContent)
     } else {
         let message = "there is no session with this id";
         Err(ApiError::new(Status::NotFound, "not_found", message))
     }
+}
+
+/// Ends a session for an administrator; returns whether it was there.
+pub(super) async fn revoke_session(
+    sessions: &SessionAdmin,
+    admin: &Admin,
+    trail: Trail,
+    id: &str,
+) -> Result<bool, ApiError> {
+    // Whose it was is not known afterwards. What cannot be read can be ended all the same.
+    let found = sessions.find(id).await.ok().flatten();
+    let was_there = sessions.revoke(id).await?;
+    if was_there {
+        let owner = found.and_then(|session| session.user_id);
+        let entry = trail.event(Event::SessionRevoked).user(owner.as_deref());
+        entry.by(admin.name()).session(id).write();
+    }
+    Ok(was_there)
 }
 
 /// An administrator who may end other people's sessions: a signed-in one has given the password a
@@ -182,7 +198,7 @@ async fn recent_admin(request: &Request<'_>) -> Result<Admin, ApiError> {
     let admin = match request.guard::<Admin>().await {
         Outcome::Success(admin) => admin,
         Outcome::Error((status, ())) | Outcome::Forward(status) => {
-            return Err(ApiError::of(status));
+            return Err(admin::refusal(request, status));
         }
     };
     if let Admin::User(_) = &admin {
@@ -252,7 +268,7 @@ pub(super) fn parse_cursor(cursor: &str) -> Result<Uuid, ApiError> {
         .ok_or_else(|| {
             let message = format!("after: {cursor:?} is not the `next` of an earlier answer");
             ApiError::unprocessable(message)
-                .in_other_words("This link into a list is not whole. Open the list from its start.")
+                .in_other_words("This link is incomplete. Start from the first page.")
         })
 }
 

@@ -204,7 +204,9 @@ impl ApiError {
         let message = format!("{method} is not possible here; allowed are {allowed}");
         Self {
             allowed: Some(allowed),
-            in_words: Some("This address takes what a form of another page sends, and no more."),
+            in_words: Some(
+                "This address does not take that kind of request. Go back and try again from the page.",
+            ),
             ..Self::new(Status::MethodNotAllowed, "method_not_allowed", message)
         }
     }
@@ -221,7 +223,7 @@ impl ApiError {
                 "unauthorized",
                 "this needs an administrator: sign in as one, or send `Authorization: Bearer` \
                  with the admin token",
-                None,
+                Some("This page is only for administrators. Sign in as one."),
             ),
             403 => (
                 "forbidden",
@@ -251,7 +253,7 @@ impl ApiError {
             415 => (
                 "unsupported_media_type",
                 "the body must be application/json",
-                None,
+                Some("The form was sent in a way that this site does not take."),
             ),
             422 => (
                 "invalid",

@@ -182,7 +182,7 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
             ("database", database),
             ("profile", profile),
         ];
-        fields.extend(admin::is_open(config).then_some(("administration", "open")));
+        fields.extend(admin::is_open(config).then_some(("administration", admin::OPEN)));
         return logging::write_start(&fields);
     }
     let open = if admin::is_open(config) {

@@ -82,7 +82,13 @@ impl State {
     fn next(&mut self) -> Option<(Turn, oneshot::Sender<Place>)> {
         for turn in TURNS {
             while self.admits(turn) {
-                match self.waiting[turn as usize].pop_front() {
+                let waiting = &mut self.waiting[turn as usize];
+                let next = match turn {
+                    // The last to come, so that a flood does not use up the time of all of them.
+                    Turn::OverLimit => waiting.pop_back(),
+                    Turn::SignIn | Turn::Register => waiting.pop_front(),
+                };
+                match next {
                     Some(sender) if sender.is_closed() => {}
                     Some(sender) => return Some((turn, sender)),
                     None => break,

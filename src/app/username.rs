@@ -13,23 +13,27 @@ const MAX: usize = 64;
 
 /// Names that would be taken for somebody who speaks for the site, or for nobody. Those who run it
 /// can still give them on the command line.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 20] = [
+    "abuse",
     "admin",
     "administrator",
     "administration",
     "anonymous",
     "everybody",
     "everyone",
+    "help",
     "moderator",
     "nobody",
     "null",
     "operator",
+    "postmaster",
     "root",
     "security",
     "staff",
     "support",
     "system",
     "undefined",
+    "webmaster",
 ];
 
 /// The form of a name that a visitor chooses: one that no reader takes for another or for a part of
@@ -50,7 +54,8 @@ pub(super) fn choose(name: &str) -> Result<String, String> {
                 .to_owned(),
         );
     }
-    let looks_like: String = skeleton(&folded).collect();
+    let core = folded.trim_matches(|c: char| !c.is_alphanumeric());
+    let looks_like: String = skeleton(core).collect();
     let is_taken_for = |reserved: &&str| skeleton(reserved).eq(looks_like.chars());
     if RESERVED.iter().any(is_taken_for) {
         return Err(format!("username: {folded:?} is reserved; choose another"));

@@ -104,11 +104,8 @@ impl Users {
             return Ok(());
         }
         let message = "registration is closed; an administrator can add an account for you";
-        Err(ApiError::new(
-            Status::Forbidden,
-            "registration_closed",
-            message,
-        ))
+        let error = ApiError::new(Status::Forbidden, "registration_closed", message);
+        Err(error.in_other_words("Registration is closed. Ask an administrator for an account."))
     }
 
     /// The same for an attempt to register, which is counted if it is refused.
@@ -149,12 +146,13 @@ impl Users {
         let limited = |what| move |wait| limited(trail, None, what, wait);
         let counted = self.guesses.count_address(trail.ip());
         let counted = counted.map_err(limited(TOO_MANY_TRIES))?;
-        let account = self.guesses.count_registration(trail.ip());
-        let account = account.map_err(limited(TOO_MANY_ACCOUNTS))?;
-        if self.by_name(&username).await?.is_some() {
+        // Nor can it be the id of another user: where either is asked for, both are looked up.
+        if self.by_name(&username).await?.is_some() || self.find(&username).await?.is_some() {
             counted.stays();
             return Err(taken(&username));
         }
+        let account = self.guesses.count_registration(trail.ip());
+        let account = account.map_err(limited(TOO_MANY_ACCOUNTS))?;
         let hash = self.hasher.hash(password, Turn::Register).await?;
         let user = new_user(username, hash, self.now());
         let new = user.clone();

@@ -198,7 +198,7 @@ pub(super) fn clear(
     if dry_run {
         return report(store.count_created(now)?);
     }
-    let question = format!("End all sessions in {url}? Everybody is signed out.");
+    let question = format!("End all sessions in {url}? Everyone is signed out.");
     let otherwise = "this ends all sessions and cannot be undone: give --yes to do it";
     if !yes && !ask::agrees(&question, otherwise)? {
         return Err("not confirmed; nothing was changed".into());

@@ -79,7 +79,8 @@ fn advise(peer: IpAddr, header: &str, ip_header: Option<&str>) {
         return;
     }
     let effect = if peer.is_loopback() {
-        "the addresses of its visitors are not known, and attempts are limited by user only"
+        "the addresses of its visitors are not known, so that attempts are limited by user only and \
+         registrations are not limited"
     } else {
         "its visitors count as one address, whose limits they share"
     };

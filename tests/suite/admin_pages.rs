@@ -255,7 +255,7 @@ on_each_database! {
         let answer = root.post_form("/admin/clear", "word=clear");
         assert!(next(&answer).starts_with("/all-signed-out?done="), "{}", next(&answer));
         assert_eq!(database.sessions(), 0);
-        assert!(root.get(next(&answer)).body.contains("Everybody is signed out"));
+        assert!(root.get(next(&answer)).body.contains("Everyone is signed out"));
         assert!(!root.get("/all-signed-out").body.contains("Everybody"));
         assert_eq!(root.get("/admin").status, Status::Unauthorized);
 

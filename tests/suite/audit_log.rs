@@ -134,7 +134,7 @@ on_each_database! {
         let eves = body["user"]["id"].as_str().unwrap().to_owned();
         let session = handle(&mut eve);
         assert_eq!(as_admin(&server, "DELETE", &format!("/api/session/sessions/{session}")).0, 204);
-        assert_line(&line(&server, "session_revoked", 1), "INFO", "", "admin_token", &session);
+        assert_line(&line(&server, "session_revoked", 1), "INFO", &eves, "admin_token", &session);
         assert_eq!(enter(&mut eve, "login", "eve", PASSWORD).0, 200);
         let session = handle(&mut eve);
         assert_eq!(eve.delete("/api/account").status, 204);

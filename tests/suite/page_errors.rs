@@ -45,9 +45,9 @@ fn an_error_keeps_the_theme_and_the_navigation() {
             Method::Get,
             "/account?after=zzz",
             422,
-            "This link into a list is not whole.",
+            "This link is incomplete.",
         ),
-        (Method::Put, "/login", 405, "a form of another page"),
+        (Method::Put, "/login", 405, "Not possible here"),
     ] {
         let page = browse(&client, method, path, cookie.as_deref());
         assert_eq!(page.status.code, status, "{path}");

@@ -62,7 +62,10 @@ on_each_database! {
             assert!((1..=30).contains(&seconds), "{seconds}");
         }
         // Others are not concerned, nor is who is signed in, nor who waits.
-        assert_eq!(change(&mut ada, PASSWORD, PASSWORD), Status::NoContent);
+        let other = "another one that is long";
+        assert_eq!(change(&mut ada, PASSWORD, PASSWORD), Status::UnprocessableEntity);
+        assert_eq!(change(&mut ada, PASSWORD, other), Status::NoContent);
+        assert_eq!(change(&mut ada, other, PASSWORD), Status::NoContent);
         registered(&client, "bob");
         signed_in(&client, "bob");
         clock.advance(TimeDelta::seconds(30));

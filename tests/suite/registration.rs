@@ -98,7 +98,7 @@ fn where_registration_is_closed_no_one_registers_and_no_page_offers_it() {
     let closed = page("/register");
     assert_eq!(closed.status, Status::Forbidden);
     assert!(
-        closed.body.contains("registration is closed"),
+        closed.body.contains("Registration is closed"),
         "{}",
         closed.body
     );

@@ -41,7 +41,7 @@ fn after_signing_in_one_is_where_one_wanted_to_be() {
         let page = Visitor::new(&client).get(login).body;
         let field = format!("name=\"next\" value=\"{wanted}\"");
         assert!(page.contains(&field), "{field}: {page}");
-        assert!(page.contains("Sign in to go on."), "{page}");
+        assert!(page.contains("Sign in to continue."), "{page}");
         let form = format!(
             "{GOOD}&next={}",
             wanted.replace('%', "%25").replace('&', "%26")

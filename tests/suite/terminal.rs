@@ -75,7 +75,7 @@ fn clearing_asks_first() {
         ("y", (0, "ended 1 session")),
     ] {
         let mut terminal = Terminal::start(&database, 80, "sessions clear");
-        terminal.expect("Everybody is signed out. [y/N] ");
+        terminal.expect("Everyone is signed out. [y/N] ");
         assert_eq!(database.sessions(), 1);
         terminal.types(answer);
         let (code, screen) = terminal.end();

@@ -215,13 +215,7 @@ async fn password(
     let (signed_in, fields) = (signed_in?, fields?.of_form()?);
     let current = fields.required("current_password")?;
     let new = fields.required("new_password")?;
-    let changed = if new == current {
-        let message = "the new password is the current one; choose another";
-        Err(ApiError::unprocessable(message))
-    } else {
-        change_password(&signed_in, users, sessions, trail, current, new).await
-    };
-    match changed {
+    match change_password(&signed_in, users, sessions, trail, current, new).await {
         Ok(()) => {
             let session = &signed_in.session;
             // It is changed, whether it can be said or not.

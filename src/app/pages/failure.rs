@@ -105,7 +105,7 @@ async fn any(status: Status, request: &Request<'_>) -> Failure {
     let can_repeat = status == Status::ServiceUnavailable && request.method() == Method::Get;
     let page = ErrorPage {
         frame: frame(status, request).await,
-        title: title(status),
+        title: title(error.status()),
         message: error.in_words(),
         again: can_repeat.then_some(address.as_str()),
         request_id: request_id::of(request),

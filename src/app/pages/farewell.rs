@@ -17,7 +17,7 @@ struct Farewell {
 /// What is true for everyone who sees such a page: nobody is signed in.
 const SIGNED_OUT: (&str, &str) = (
     "You are signed out",
-    "Nobody is signed in on this device. Other devices are not concerned.",
+    "You are signed out on this device. Your other devices are not affected.",
 );
 
 const DELETED: (&str, &str) = (
@@ -26,7 +26,7 @@ const DELETED: (&str, &str) = (
 );
 
 const ALL_ENDED: (&str, &str) = (
-    "Everybody is signed out",
+    "Everyone is signed out",
     "All sessions have ended, yours among them.",
 );
 

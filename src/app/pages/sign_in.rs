@@ -57,7 +57,7 @@ const DEVICES: u32 = 100;
 /// How long after it was made an account counts as made by a form that was sent twice.
 const SENT_TWICE: TimeDelta = TimeDelta::minutes(10);
 
-const TO_GO_ON: &str = "Sign in to go on.";
+const TO_GO_ON: &str = "Sign in to continue.";
 
 /// True for whoever opens such an address.
 const FORM_LOST: &str = "You are not signed in. If you have just sent a form, it was not carried \

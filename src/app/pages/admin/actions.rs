@@ -9,6 +9,7 @@ use super::{
     confirm,
 };
 use crate::SessionAdmin;
+use crate::app::api::revoke_session;
 use crate::app::audit::{Event, Trail};
 use crate::app::fields::Fields;
 use crate::app::signed_in::sign_in;
@@ -94,7 +95,7 @@ async fn revoke(
         );
         let question = Question {
             title: "Confirm your password",
-            text: "It was given some time ago, and is needed to end somebody's session.",
+            text: "It was given some time ago, and is needed to end this user's session.",
             action: &action,
             fields: query,
             verb: "End that session",
@@ -102,9 +103,7 @@ async fn revoke(
         };
         return visitor.ask(users, &question, wrong.as_ref()).await;
     }
-    let notice = if sessions.revoke(id).await? {
-        let entry = trail.event(Event::SessionRevoked);
-        entry.by(visitor.admin.name()).session(id).write();
+    let notice = if revoke_session(sessions, &visitor.admin, trail, id).await? {
         Notice::SessionEnded
     } else {
         Notice::SessionWasGone
@@ -158,8 +157,8 @@ async fn clear(
     if let Confirmed::No(wrong) = visitor.confirm(users, trail, &fields).await? {
         let question = Question {
             title: "Confirm your password",
-            text: "It was given some time ago, and is needed to end all sessions. Everybody is \
-                   signed out, you too.",
+            text: "It was given some time ago, and is needed to end all sessions. Everyone, \
+                   including you, will be signed out.",
             action: "/admin/clear",
             fields: vec![("word", WORD)],
             verb: "End all sessions",
