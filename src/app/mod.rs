@@ -135,10 +135,11 @@ pub fn rocket(
         }))
         .attach(AdHoc::on_liftoff("Start message", move |rocket| {
             Box::pin(async move {
-                print_start(rocket, &database);
                 if needs_tls {
                     warn_of_plain_http(rocket.config());
                 }
+                // Last: whoever waits for it finds all that there was to say.
+                print_start(rocket, &database);
             })
         }))
         .attach(AdHoc::on_shutdown("Stop message", |_| {

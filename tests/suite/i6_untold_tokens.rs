@@ -231,6 +231,8 @@ fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
             let setting = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
             database.execute(&setting);
             database.execute("SELECT pg_reload_conf()");
+            // The checkpointer tells those who commit, a moment later.
+            std::thread::sleep(Duration::from_millis(300));
         };
         for (number, path) in (1..).zip(["/rotate", "/login/ada", "/rotate"]) {
             let answer = get(client, path, Some(cookie)).await;
