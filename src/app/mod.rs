@@ -33,7 +33,7 @@ pub mod view;
 mod well_known;
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use rocket::fairing::AdHoc;
 use rocket::{Build, Orbit, Request, Response, Rocket};
@@ -143,7 +143,7 @@ pub fn rocket(
             })
         }))
         .attach(AdHoc::on_shutdown("Stop message", |_| {
-            Box::pin(async { tracing::info!("stopping; requests under way are answered") })
+            Box::pin(async { log_stopping() })
         }))
         .manage(settings.admin_token)
         .manage(metrics_access)
@@ -159,6 +159,13 @@ pub fn rocket(
         .mount("/", traced(well_known::routes()))
         .mount("/", traced(metrics::routes(metrics_access)))
         .register("/", pages::catchers())
+}
+
+/// Says that the server stops, once. A server that has nothing to do may have ended before Rocket runs
+/// its shutdown fairings, so that whoever launched it says it, too.
+pub fn log_stopping() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tracing::info!("stopping; requests under way are answered"));
 }
 
 fn forbid_caching(request: &Request<'_>, response: &mut Response<'_>) {

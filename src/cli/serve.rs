@@ -59,6 +59,7 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
     let rocket = app::rocket(settings, store, Arc::new(SystemClock));
     match rocket::execute(rocket.launch()) {
         Ok(rocket) => {
+            app::log_stopping();
             // Ends the session layer's threads.
             drop(rocket);
             tracing::info!("stopped");
