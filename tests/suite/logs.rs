@@ -272,7 +272,7 @@ fn a_database_that_fails_is_down_in_the_metrics() {
         return;
     };
     let database = Database::on(cluster.url());
-    let server = Server::start(&database);
+    let server = Server::start_with(&database, &[("ROCKET_SESSIONS", r#"{timeout="1s"}"#)]);
     let up = || {
         let metrics = server.client().get("/metrics").body;
         crate::support::metric_of(&metrics, "sessions_database_up")
