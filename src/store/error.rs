@@ -123,6 +123,12 @@ impl StoreError {
 }
 
 impl StoreError {
+    /// Returns whether the server has no room for what was to be written, though it may have had room for
+    /// a row before it.
+    pub(crate) fn is_of_space(&self) -> bool {
+        self.says_any(&["no space left", "disk", "out of memory"])
+    }
+
     /// Returns whether a statement failed for a reason that concerns every row: the server has no room
     /// or no time, or the table, its columns or the rights are not there. Diesel hands on neither the
     /// SQLSTATE nor SQLite's code, so the text shows it.
@@ -147,13 +153,15 @@ impl StoreError {
             "readonly",
             "cached plan",
         ];
-        match self {
-            Self::Query(DieselError::DatabaseError(_, information)) => {
-                let message = information.message().to_lowercase();
-                TEXTS.iter().any(|text| message.contains(text))
-            }
-            _ => true,
-        }
+        !matches!(self, Self::Query(DieselError::DatabaseError(..))) || self.says_any(&TEXTS)
+    }
+
+    fn says_any(&self, texts: &[&str]) -> bool {
+        let Self::Query(DieselError::DatabaseError(_, information)) = self else {
+            return false;
+        };
+        let message = information.message().to_lowercase();
+        texts.iter().any(|text| message.contains(text))
     }
 
     /// Returns whether the server ended the connection instead of running the statement (SQLSTATE
@@ -292,6 +300,8 @@ mod tests {
         ] {
             assert!(matches!(of(message), StoreError::Query(_)), "{message}");
         }
+        assert!(of("could not extend file: No space left on device").is_of_space());
+        assert!(!of("permission denied for table sessions").is_of_space());
         let busy = of("database is locked");
         assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
         let locked = of("canceling statement due to lock timeout");
