@@ -90,11 +90,11 @@ impl fmt::Debug for AdminToken {
 /// machine without that header is let in too.
 #[derive(Clone, Debug)]
 pub(super) enum Admin {
-    /// Whoever has the token.
+    /// A client that has the token.
     Token,
     /// A signed-in user, by id.
     User(String),
-    /// Whoever is on this machine.
+    /// A client on this machine.
     Local,
 }
 
@@ -193,7 +193,7 @@ pub(super) fn refusal(request: &Request<'_>, status: Status) -> ApiError {
     }
 }
 
-/// The visitor as an administrator: 401 for nobody, 403 for other users.
+/// The visitor as an administrator: 401 without a session, 403 for other users.
 async fn signed_in(request: &Request<'_>) -> Result<Admin, Status> {
     let signed_in = match request.guard::<SignedIn>().await {
         Outcome::Success(signed_in) => signed_in,

@@ -178,7 +178,7 @@ mod tests {
                 assert!(message.contains(word), "{toml}: {message}");
             }
         }
-        // A profile of that name, and other profiles, are nobody's mistake.
+        // A profile may have that name, and there may be others.
         for (toml, profile) in [
             ("[app.app]\nregistration = false", "app"),
             (

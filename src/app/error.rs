@@ -33,7 +33,7 @@ pub(super) struct ApiError {
     status: Status,
     code: &'static str,
     message: String,
-    /// The same for people, where it can be said better than to programs.
+    /// The message for people, where it differs from the one for programs.
     in_words: Option<&'static str>,
     /// Methods that the address takes, on 405.
     allowed: Option<String>,
@@ -102,7 +102,7 @@ impl ApiError {
         self.code == USERNAME_TAKEN
     }
 
-    /// Whether it is that nobody is signed in.
+    /// Whether it says that no one is signed in.
     pub(super) fn is_signed_out(&self) -> bool {
         self.code == SIGNED_OUT
     }

@@ -153,7 +153,7 @@ pub fn json_error(message: &str) -> Option<String> {
     json_line(Level::ERROR, message)
 }
 
-/// The same for what a command says beside its output.
+/// Returns what a command says beside its output as a JSON line, where the environment asks for that.
 pub fn json_note(message: &str) -> Option<String> {
     json_line(Level::INFO, message)
 }

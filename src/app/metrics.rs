@@ -12,7 +12,7 @@ use super::config::MetricsAccess;
 use super::counters::Counters;
 use crate::SessionAdmin;
 
-/// Whoever may read the metrics.
+/// A client that may read the metrics.
 struct Scraper;
 
 #[rocket::async_trait]

@@ -138,7 +138,7 @@ pub fn rocket(
                 if needs_tls {
                     warn_of_plain_http(rocket.config());
                 }
-                // Last: whoever waits for it finds all that there was to say.
+                // Last: a program that waits for it finds every other line before it.
                 print_start(rocket, &database);
             })
         }))
@@ -162,7 +162,7 @@ pub fn rocket(
 }
 
 /// Says that the server stops, once. A server that has nothing to do may have ended before Rocket runs
-/// its shutdown fairings, so that whoever launched it says it, too.
+/// its shutdown fairings, so that the launching code says it, too.
 pub fn log_stopping() {
     static SAID: Once = Once::new();
     SAID.call_once(|| tracing::info!("stopping; requests under way are answered"));
@@ -206,7 +206,7 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
     );
 }
 
-/// Warns where no browser will send the cookie back. Whoever has set `ip_header` has a proxy.
+/// Warns where no browser will send the cookie back. Where `ip_header` is set, there is a proxy.
 fn warn_of_plain_http(config: &rocket::Config) {
     if config.address.is_loopback() || config.ip_header.is_some() {
         return;

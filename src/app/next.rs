@@ -6,7 +6,7 @@ use rocket::http::uri::Origin;
 /// Longest address to return to, in bytes.
 const MAX: usize = 2048;
 
-/// Pages that nobody wants to return to: they would lead back here, or say what is over.
+/// Pages that no one wants to return to: they would lead back here, or say what is over.
 const NO_RETURN: [&str; 6] = [
     "/login",
     "/register",

@@ -46,7 +46,7 @@ impl Places {
         })))
     }
 
-    /// Waits for a place. Whoever stops waiting is passed over.
+    /// Waits for a place. A caller that stops waiting is passed over.
     pub(super) async fn take(&self, turn: Turn) -> Place {
         loop {
             let arrival = {
@@ -108,7 +108,7 @@ impl Drop for Place {
         }
         while let Some((turn, sender)) = state.next() {
             let place = state.enter(&self.state, turn);
-            // Sent to nobody, it is dropped, which takes the lock again.
+            // Without a receiver it is dropped, which takes the lock again.
             drop(state);
             drop(sender.send(place));
             state = self.state.lock();

@@ -108,7 +108,7 @@ impl Users {
         Err(error.in_other_words("Registration is closed. Ask an administrator for an account."))
     }
 
-    /// The same for an attempt to register, which is counted if it is refused.
+    /// Refuses an attempt to register where registration is closed, and counts it.
     pub(super) fn admit_registration(&self) -> Result<(), ApiError> {
         self.require_registration()
             .or_else(|error| self.counted(Action::Register, Err(error)))

@@ -31,7 +31,7 @@ fn start(database: &Database) -> Server {
     start_with(database, &[])
 }
 
-/// The same with further settings.
+/// Does so with further settings.
 fn start_with(database: &Database, settings: &[(&str, &str)]) -> Server {
     let mut command = program(database.folder());
     let lines = ENVIRONMENT.lines().filter(|line| !line.starts_with('#'));

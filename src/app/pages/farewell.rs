@@ -14,7 +14,7 @@ struct Farewell {
     message: &'static str,
 }
 
-/// What is true for everyone who sees such a page: nobody is signed in.
+/// What is true for everyone who sees such a page: no one is signed in.
 const SIGNED_OUT: (&str, &str) = (
     "You are signed out",
     "You are signed out on this device. Your other devices are not affected.",

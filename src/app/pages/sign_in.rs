@@ -59,7 +59,7 @@ const SENT_TWICE: TimeDelta = TimeDelta::minutes(10);
 
 const TO_GO_ON: &str = "Sign in to continue.";
 
-/// True for whoever opens such an address.
+/// True for everyone who opens such an address.
 const FORM_LOST: &str = "You are not signed in. If you have just sent a form, it was not carried \
                          out: sign in and send it again.";
 

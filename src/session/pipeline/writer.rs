@@ -203,7 +203,7 @@ impl Worker {
     }
 
     fn saved(&self, group: Group, save: SaveSession, committed: &mut Committed) {
-        // Whoever has the answer may look at the metrics.
+        // A caller with the answer may look at the metrics.
         let metrics = &self.shared.monitor.metrics;
         metrics.updated.inc_by(whole(group.len()));
         let record = group.committed(save);
