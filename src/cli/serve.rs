@@ -8,6 +8,7 @@ use clap::Args;
 use rocket::error::ErrorKind;
 use rocket::figment::Figment;
 use rocket::figment::providers::Serialized;
+use rocket::{Ignite, Rocket};
 use rocket_diesel_sessions::SystemClock;
 use rocket_diesel_sessions::app::{self, Settings};
 
@@ -57,7 +58,12 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
     );
     let store = Arc::new(settings.sessions.open_store(&settings.database_url)?);
     let rocket = app::rocket(settings, store, Arc::new(SystemClock));
-    match rocket::execute(rocket.launch()) {
+    let served = async {
+        let rocket = rocket.ignite().await?;
+        stop_on_sigterm(&rocket);
+        rocket.launch().await
+    };
+    match rocket::execute(served) {
         Ok(rocket) => {
             app::log_stopping();
             // Ends the session layer's threads.
@@ -75,3 +81,28 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
         .into()),
     }
 }
+
+/// Has the server end in order from now on. Rocket listens for signals only after it has said that it
+/// serves, and one that comes between would end the process as it stands.
+#[cfg(unix)]
+fn stop_on_sigterm(rocket: &Rocket<Ignite>) {
+    use rocket::config::Sig;
+    use rocket::tokio::signal::unix::{SignalKind, signal};
+
+    if !rocket.config().shutdown.signals.contains(&Sig::Term) {
+        return;
+    }
+    let shutdown = rocket.shutdown();
+    match signal(SignalKind::terminate()) {
+        Ok(mut told) => {
+            rocket::tokio::spawn(async move {
+                told.recv().await;
+                shutdown.notify();
+            });
+        }
+        Err(error) => tracing::warn!("SIGTERM is not listened for: {error}"),
+    }
+}
+
+#[cfg(not(unix))]
+fn stop_on_sigterm(_: &Rocket<Ignite>) {}

@@ -1,10 +1,11 @@
 //! What is specific to PostgreSQL: its hot statements.
 //!
 //! A batch is one statement over arrays, so that its text does not depend on its size and is
-//! prepared once. Rows are sent in the order of their ids, so that two batches over the same
-//! sessions lock them in the same order.
+//! prepared once; a batch of one has statements of its own, which need no planning. Rows are sent in
+//! the order of their ids, so that two batches over the same sessions lock them in the same order.
 
 mod held;
+mod single;
 
 use std::collections::HashSet;
 
@@ -30,6 +31,9 @@ pub(super) fn load(
     connection: &mut PgConnection,
     session_ids: &[Uuid],
 ) -> QueryResult<Vec<SessionRow>> {
+    if let [session_id] = session_ids {
+        return single::load(connection, *session_id);
+    }
     let ids: Vec<String> = session_ids.iter().map(Uuid::to_string).collect();
     sessions::table
         .filter(sessions::session_id.eq_any(ids))
@@ -133,6 +137,9 @@ statement! {
 }
 
 fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Vec<SaveOutcome>> {
+    if let [write] = writes {
+        return single::save(connection, write);
+    }
     let (sent, is_first) = first_of_each_session(writes, |write| write.session_id);
     let written: HashSet<String> = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),

@@ -57,6 +57,7 @@ mod pages;
 mod passwords;
 mod pgbouncer;
 mod pipeline;
+mod plans;
 mod raw_paths;
 mod registration;
 mod request_ids;

@@ -1,5 +1,9 @@
 //! The end of a server: what is under way is finished, what was put off is done, and nothing hangs.
 
+use std::process::Command;
+
+use crate::start::folder;
+use crate::support::server::program;
 use crate::support::{Database, Kind, Server, metric_of, wait_until};
 
 on_each_database! {
@@ -38,5 +42,27 @@ on_each_database! {
         assert_eq!(server.terminate(), Some(0));
         let seen = "SELECT count(*) AS n FROM sessions WHERE last_seen_at > created_at";
         assert_eq!(database.number(seen), 1);
+    }
+}
+
+/// Rocket listens for signals only after it has let the start message out. A shell is fast enough to stop
+/// the server before that.
+#[test]
+fn a_server_that_is_stopped_as_soon_as_it_has_started_ends_in_order() {
+    let folder = folder();
+    let script = r#"
+        { "$1" & echo $!; wait $!; echo "exit code $?"; } |
+        { read -r pid; read -r name; kill "$pid"; tail -n 1; }"#;
+    for _ in 0..10 {
+        let server = program(folder.path());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(server.get_program());
+        shell.current_dir(folder.path()).env_clear();
+        for (name, value) in server.get_envs() {
+            shell.envs(value.map(|value| (name, value)));
+        }
+        let output = shell.output().unwrap();
+        let last = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(last, "exit code 0\n");
     }
 }

@@ -1,0 +1,57 @@
+//! Statements for a batch of one, which most are where visitors are few.
+//!
+//! PostgreSQL keeps a plan that costs no more than one for the very values: here each is one look at
+//! a unique index. A statement over arrays is planned anew each time, which takes longer than to run
+//! it.
+
+use chrono::NaiveDateTime;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Timestamp};
+use uuid::Uuid;
+
+use crate::store::row::SessionRow;
+use crate::store::schema::sessions;
+use crate::store::statement::statement;
+use crate::store::{SaveOutcome, SaveSession};
+
+pub(super) fn load(
+    connection: &mut PgConnection,
+    session_id: Uuid,
+) -> QueryResult<Vec<SessionRow>> {
+    sessions::table
+        .filter(sessions::session_id.eq(session_id.to_string()))
+        .select(SessionRow::as_select())
+        .load(connection)
+}
+
+statement! {
+    /// Compare-and-swap of one session's data.
+    Save on Pg, PgConnection;
+    "UPDATE sessions SET version = version + 1, data = " data: String as Text,
+    ", updated_at = " now: NaiveDateTime as Timestamp,
+    " WHERE session_id = " session_id: String as Text,
+    " AND version = " version: i64 as BigInt,
+    " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
+    ""
+}
+
+pub(super) fn save(
+    connection: &mut PgConnection,
+    write: &SaveSession,
+) -> QueryResult<Vec<SaveOutcome>> {
+    let now = write.now.naive_utc();
+    let written = Save {
+        data: write.data.clone(),
+        now,
+        session_id: write.session_id.to_string(),
+        version: write.version,
+        alive_at: now,
+    }
+    .execute(connection)?;
+    Ok(vec![if written == 1 {
+        SaveOutcome::Saved
+    } else {
+        SaveOutcome::Refused
+    }])
+}
