@@ -74,10 +74,6 @@ impl ApiError {
         self.status
     }
 
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// Whether it is about what was entered: for the form to say, and not for a page of its own.
     pub(super) fn is_for_the_form(&self) -> bool {
         matches!(self.status.code, 401 | 409 | 422 | 429) && self.code != "session_ended"
@@ -111,6 +107,12 @@ impl ApiError {
     pub(super) fn is_about(&self, field: &str) -> bool {
         let rest = self.message.strip_prefix(field);
         rest.is_some_and(|rest| rest.starts_with(':'))
+    }
+
+    /// With a message that tells programs more. People get the usual words.
+    pub(super) fn saying(self, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { message, ..self }
     }
 
     /// With other words for people.
@@ -290,9 +292,7 @@ impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         match error {
             // Speaks of nothing but the caller's own data.
-            SessionError::TooLarge { .. } => {
-                Self::new(error.status(), "too_large", error.to_string())
-            }
+            SessionError::TooLarge { .. } => Self::of(error.status()).saying(error.to_string()),
             SessionError::UserRefused => Self::wrong_credentials(),
             SessionError::TooManySessions => Self::new(
                 error.status(),

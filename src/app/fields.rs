@@ -114,22 +114,18 @@ pub(super) async fn read_body(body: Data<'_>, limit: ByteUnit) -> Result<Vec<u8>
         .map_err(|error| bad_request(format!("the body could not be read: {error}")))?;
     if !body.is_complete() {
         let message = format!("the body is larger than {limit}");
-        return Err(ApiError::new(Status::PayloadTooLarge, "too_large", message));
+        return Err(ApiError::of(Status::PayloadTooLarge).saying(message));
     }
     Ok(body.into_inner())
 }
 
 pub(super) fn bad_request(message: String) -> ApiError {
-    ApiError::new(Status::BadRequest, "bad_request", message)
+    ApiError::of(Status::BadRequest).saying(message)
 }
 
 pub(super) fn unsupported(allowed: &str) -> ApiError {
     let message = format!("the body must be sent as Content-Type: {allowed}");
-    ApiError::new(
-        Status::UnsupportedMediaType,
-        "unsupported_media_type",
-        message,
-    )
+    ApiError::of(Status::UnsupportedMediaType).saying(message)
 }
 
 fn not_utf8() -> ApiError {

@@ -60,6 +60,13 @@ impl Settings {
         let sessions = SessionConfig::from_figment(&figment)?;
         let app = AppConfig::from_figment(&figment)?;
         check_keys(&figment)?;
+        if let Some(sections) = sections_of_others(&figment) {
+            let profile = figment.profile();
+            tracing::warn!(
+                "{sections} is not read: the profile is {profile}, which has no section; \
+                 ROCKET_PROFILE or the section may be mistyped"
+            );
+        }
         let is_debug = figment.profile() == Config::DEBUG_PROFILE;
         Ok(Self {
             sessions,
@@ -99,6 +106,19 @@ fn check_keys(figment: &Figment) -> Result<(), SetupError> {
         tracing::warn!("{key}: unknown key, which is ignored{place}");
     }
     Ok(())
+}
+
+/// The sections of other profiles where the one that was selected has none: of two names, one may be
+/// mistyped. The debug profile often has none.
+fn sections_of_others(figment: &Figment) -> Option<String> {
+    let of_all = [Profile::Default, Profile::Global, Config::DEBUG_PROFILE];
+    let selected = figment.profile();
+    if of_all.contains(selected) || figment.profiles().any(|profile| profile == selected) {
+        return None;
+    }
+    let others = figment.profiles().filter(|other| !of_all.contains(other));
+    let others: Vec<String> = others.map(|other| format!("[{other}]")).collect();
+    (!others.is_empty()).then(|| others.join(", "))
 }
 
 /// Rocket's part of the configuration.
@@ -190,6 +210,29 @@ mod tests {
         let every = "[default]\nport = 1\nproxy_proto_header = 'x'\n[default.limits]\njson = 1\n\
                      [default.sessions]\n[default.app]\n[default.shutdown]\nctrlc = true\n[staging]\nport = 2";
         assert_eq!(check(every), Ok(()));
+    }
+
+    #[test]
+    fn sections_that_a_mistyped_profile_leaves_out_are_found() {
+        let of = |toml: &str, profile: &'static str| {
+            let figment = defaults(&Profile::from(profile)).merge(Toml::string(toml).nested());
+            sections_of_others(&figment.select(profile))
+        };
+        let found = |sections: &str| Some(sections.to_owned());
+        assert_eq!(of("[relase]\nport = 1", "release"), found("[relase]"));
+        assert_eq!(
+            of("[release.app]\nregistration = false", "relase"),
+            found("[release]")
+        );
+        assert_eq!(of("[release]\nport = 1", "production"), found("[release]"));
+        for (toml, profile) in [
+            ("[default]\nport = 1", "production"),
+            ("[staging]\nport = 1\n[release]\nport = 2", "release"),
+            ("[staging]\nport = 1", "debug"),
+            ("[global]\nport = 1\n[debug]\nport = 2", "release"),
+        ] {
+            assert_eq!(of(toml, profile), None, "{toml} {profile}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Pages that say what went wrong, and files that pages load.
 
 use chrono::TimeDelta;
-use rocket::http::{Accept, Header, Method, Status};
+use rocket::http::{Accept, ContentType, Header, Method, Status};
 use rocket::local::blocking::Client;
 
 use crate::accounts::registered;
@@ -68,9 +68,30 @@ fn an_error_keeps_the_theme_and_the_navigation() {
         ada.get("/").body.contains("Your settings are saved."),
         "left for a page"
     );
-    let large = Visitor::with_cookie(&client, cookie.clone().unwrap())
-        .post_form("/settings", &format!("display_name={long}&theme=dark"));
-    assert_eq!(large.status, Status::PayloadTooLarge);
+    for (kind, body, status, words) in [
+        (
+            ContentType::Form,
+            long.as_str(),
+            413,
+            "What you sent is too large.",
+        ),
+        (ContentType::Form, "theme=%ff", 400, "could not be read"),
+        (
+            ContentType::JSON,
+            "{}",
+            415,
+            "sent in a way that this site does not take",
+        ),
+    ] {
+        let request = client.post("/settings").header(Accept::HTML).header(kind);
+        let cookie = Header::new("Cookie", cookie.clone().unwrap());
+        let page: Answer = request.header(cookie).body(body).dispatch().into();
+        assert_eq!(page.status.code, status, "{}", page.body);
+        assert!(page.body.contains(words), "{}", page.body);
+        for api in ["UTF-8", "KiB", "Content-Type", "JSON"] {
+            assert!(!page.body.contains(api), "{api}: {}", page.body);
+        }
+    }
     // Nobody in particular sees nothing of anybody.
     let page = browse(&client, Method::Get, "/nowhere", None);
     assert!(

@@ -85,7 +85,7 @@ async fn show(
         shown: refused.map_or(stored, |(_, _, shown)| shown),
         facts: session.record().map(Into::into),
         themes: Theme::ALL,
-        problem: refused.map(|(error, ..)| error.message()),
+        problem: refused.map(|(error, ..)| error.in_words()),
         storage: storage.0,
     };
     match refused {

@@ -190,7 +190,7 @@ async fn show(
             .into_iter()
             .map(|record| Sweep::of(record, now))
             .collect(),
-        problem: refused.map(ApiError::message),
+        problem: refused.map(ApiError::in_words),
     };
     match refused {
         Some(error) => Page::refused(error, &page),

@@ -188,6 +188,7 @@ async fn session(
     let record = sessions.find(id).await?.ok_or_else(|| {
         let message = "there is no session with this handle; it may have ended";
         ApiError::new(Status::NotFound, "not_found", message)
+            .in_other_words("There is no such session. It may have ended.")
     })?;
     // What is no JSON is shown as it is.
     let data = from_str::<Value>(&record.data).and_then(|value| to_pretty_string(&value));
