@@ -1,15 +1,20 @@
 //! Rows that another transaction holds: what a batch does about the others, and how it reports them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rocket::futures::future::{join, join_all};
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket::tokio;
 use rocket_diesel_sessions::{
-    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionStore, TokenHash,
-    TouchSession, WriteBatch,
+    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionAdmin,
+    SessionConfig, SessionStore, TokenHash, TouchSession, WriteBatch,
 };
 use uuid::Uuid;
 
 use crate::store::new_session;
-use crate::support::{Database, Kind};
+use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::{Database, Kind, metric};
 
 fn four_sessions(store: &dyn SessionStore) -> Vec<NewSession> {
     let made: Vec<NewSession> = (0..4).map(|_| new_session(None)).collect();
@@ -125,4 +130,70 @@ fn i11_a_held_row_keeps_no_others_from_being_rotated_or_deleted() {
         (vec![made[0].id.clone()], vec![])
     );
     assert_eq!(database.sessions(), 2);
+}
+
+/// Writes wait for a lock of the table, as while an index is made. Reads need not.
+#[test]
+fn i11_touches_that_wait_for_a_lock_of_the_table_keep_no_reader_out() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let config = SessionConfig::default();
+        let timeout = config.timeout;
+        let (rocket, clock) = rocket(database.store(), config);
+        let client = &Client::untracked(rocket).await.unwrap();
+        let mut cookies = Vec::new();
+        for _ in 0..256 {
+            cookies.push(new_cookie(client).await);
+        }
+        clock.advance(chrono::TimeDelta::minutes(6));
+        let mut holder = database.connection();
+        holder.run("BEGIN; LOCK TABLE sessions IN SHARE MODE");
+        let start = Instant::now();
+        // Until a worker that waited for the lock would have been given up.
+        while start.elapsed() < 3 * timeout {
+            let all = cookies
+                .iter()
+                .map(|cookie| get(client, "/read", Some(cookie)));
+            for answer in join_all(all).await {
+                assert_eq!(answer.status, Status::Ok);
+            }
+        }
+        holder.run("ROLLBACK");
+        let admin = client.rocket().state::<SessionAdmin>().unwrap();
+        assert_eq!(metric(admin, "sessions_abandoned_total{kind=\"write\"}"), 0);
+        assert_eq!(get(client, "/count", None).await.status, Status::Ok);
+    });
+}
+
+#[test]
+fn i1_a_hot_session_whose_row_is_held_for_a_moment_loses_nothing() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let (rocket, _) = rocket(database.store(), SessionConfig::default());
+        let client = &Client::untracked(rocket).await.unwrap();
+        let cookie = &new_cookie(client).await;
+        let mut holder = database.connection();
+        holder.run("BEGIN; SELECT 1 FROM sessions FOR UPDATE");
+        let all = (0..200).map(|_| get(client, "/count", Some(cookie)));
+        let all = join_all(all);
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            holder.run("ROLLBACK");
+        };
+        let (answers, ()) = join(all, release).await;
+        let mut values: Vec<u64> = answers
+            .iter()
+            .filter(|answer| answer.status.code == 200)
+            .map(|answer| answer.body.parse().unwrap())
+            .collect();
+        values.sort_unstable();
+        let served = values.len();
+        values.dedup();
+        assert_eq!((served, values.len()), (200, 200));
+        assert_eq!(get(client, "/read", Some(cookie)).await.body, "201");
+    });
 }

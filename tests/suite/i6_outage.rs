@@ -1,16 +1,18 @@
 //! I6: an outage is no logout. 503 with Retry-After and no Set-Cookie, and service returns by
 //! itself.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::SessionConfig;
+use rocket_diesel_sessions::{SessionConfig, StoreError};
 
 use crate::support::embedded::{get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
-use crate::support::{Database, Kind, Server, wait_until};
+use crate::support::{Database, Kind, Server, wait_for, wait_until};
 
 on_each_database! {
     fn i6_an_outage_is_a_503_and_no_logout(database: &Database) {
@@ -112,5 +114,52 @@ fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
             assert_eq!(answer.status, expected);
             assert_eq!(answer.header("set-cookie"), None);
         }
+    });
+}
+
+/// Four probes hang on connections that never come back; then the database is back for new ones.
+#[test]
+fn i6_an_outage_ends_by_itself_after_probes_that_hang() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let is_out = Arc::new(AtomicBool::new(false));
+    let (out, probes) = (Arc::clone(&is_out), Arc::new(AtomicUsize::new(0)));
+    let sent = Arc::clone(&probes);
+    let (keep, end) = channel::<()>();
+    let end = Mutex::new(end);
+    let store = HookedStore::new(database.store(), move |call| {
+        match call {
+            Call::Load(_) if out.load(Ordering::SeqCst) => {
+                return Err(StoreError::Connect {
+                    database: String::new(),
+                    reason: "cut".to_owned(),
+                    permanent: false,
+                });
+            }
+            Call::Probe if sent.fetch_add(1, Ordering::SeqCst) < 4 => {
+                let _ = end.lock().unwrap().recv();
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    run(async {
+        let config = SessionConfig {
+            timeout: Duration::from_millis(300),
+            ..SessionConfig::default()
+        };
+        let client = &Client::untracked(rocket(store, config).0).await.unwrap();
+        let cookie = &new_cookie(client).await;
+        is_out.store(true, Ordering::SeqCst);
+        assert_eq!(get(client, "/read", Some(cookie)).await.status.code, 503);
+        wait_for("four probes hang", async || {
+            probes.load(Ordering::SeqCst) >= 4
+        })
+        .await;
+        is_out.store(false, Ordering::SeqCst);
+        wait_for("service is back", async || {
+            get(client, "/read", Some(cookie)).await.status.code == 200
+        })
+        .await;
+        drop(keep);
     });
 }

@@ -1,5 +1,4 @@
-//! Undos that meet each other, other logins, held rows and the end; and other races of rules under
-//! adversity.
+//! Undos that meet each other, other logins, held rows and the end.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -11,13 +10,11 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::tokio::sync::Semaphore;
 use rocket::{State, get, routes};
-use rocket_diesel_sessions::{
-    Session, SessionAdmin, SessionConfig, SessionError, SessionStore, StoreError,
-};
+use rocket_diesel_sessions::{Session, SessionConfig, SessionError, SessionStore, StoreError};
 
 use crate::support::embedded::{Cart, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
-use crate::support::{Database, Kind, metric, wait_for};
+use crate::support::{Database, Kind, wait_for};
 
 /// Where handlers wait: before and after the login.
 struct Gates {
@@ -255,41 +252,6 @@ fn i11_undos_of_held_rows_keep_no_one_waiting() {
     });
 }
 
-/// Writes wait for a lock of the table, as while an index is made. Reads need not.
-#[test]
-fn i11_touches_that_wait_for_a_lock_of_the_table_keep_no_reader_out() {
-    let Some(database) = Database::new(Kind::Postgres) else {
-        return;
-    };
-    run(async {
-        let config = SessionConfig::default();
-        let timeout = config.timeout;
-        let (rocket, clock) = rocket(database.store(), config);
-        let client = &Client::untracked(rocket).await.unwrap();
-        let mut cookies = Vec::new();
-        for _ in 0..256 {
-            cookies.push(new_cookie(client).await);
-        }
-        clock.advance(chrono::TimeDelta::minutes(6));
-        let mut holder = database.connection();
-        holder.run("BEGIN; LOCK TABLE sessions IN SHARE MODE");
-        let start = Instant::now();
-        // Until a worker that waited for the lock would have been given up.
-        while start.elapsed() < 3 * timeout {
-            let all = cookies
-                .iter()
-                .map(|cookie| get(client, "/read", Some(cookie)));
-            for answer in join_all(all).await {
-                assert_eq!(answer.status, Status::Ok);
-            }
-        }
-        holder.run("ROLLBACK");
-        let admin = client.rocket().state::<SessionAdmin>().unwrap();
-        assert_eq!(metric(admin, "sessions_abandoned_total{kind=\"write\"}"), 0);
-        assert_eq!(get(client, "/count", None).await.status, Status::Ok);
-    });
-}
-
 /// A server is stopped while a login is under way whose request was cancelled.
 #[test]
 fn i6_an_end_waits_for_the_undo_of_a_login_that_is_under_way() {
@@ -330,78 +292,5 @@ fn i6_an_end_waits_for_the_undo_of_a_login_that_is_under_way() {
         late.join().unwrap();
         let again = client(database.store(), SessionConfig::default(), &Gates::new()).await;
         assert_eq!(get(&again, "/read", Some(cookie)).await.body, "1");
-    });
-}
-
-#[test]
-fn i1_a_hot_session_whose_row_is_held_for_a_moment_loses_nothing() {
-    let Some(database) = Database::new(Kind::Postgres) else {
-        return;
-    };
-    run(async {
-        let client = &client(database.store(), SessionConfig::default(), &Gates::new()).await;
-        let cookie = &new_cookie(client).await;
-        let mut holder = database.connection();
-        holder.run("BEGIN; SELECT 1 FROM sessions FOR UPDATE");
-        let all = (0..200).map(|_| get(client, "/count", Some(cookie)));
-        let all = join_all(all);
-        let release = async {
-            rocket::tokio::time::sleep(Duration::from_millis(300)).await;
-            holder.run("ROLLBACK");
-        };
-        let (answers, ()) = join(all, release).await;
-        let mut values: Vec<u64> = answers
-            .iter()
-            .filter(|answer| answer.status.code == 200)
-            .map(|answer| answer.body.parse().unwrap())
-            .collect();
-        values.sort_unstable();
-        let served = values.len();
-        values.dedup();
-        assert_eq!((served, values.len()), (200, 200));
-        assert_eq!(get(client, "/read", Some(cookie)).await.body, "201");
-    });
-}
-
-/// Four probes hang on connections that never come back; then the database is back for new ones.
-#[test]
-fn i6_an_outage_ends_by_itself_after_probes_that_hang() {
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let is_out = Arc::new(AtomicBool::new(false));
-    let (out, probes) = (Arc::clone(&is_out), Arc::new(AtomicUsize::new(0)));
-    let sent = Arc::clone(&probes);
-    let (keep, end) = channel::<()>();
-    let end = Mutex::new(end);
-    let store = HookedStore::new(database.store(), move |call| {
-        match call {
-            Call::Load(_) if out.load(Ordering::SeqCst) => {
-                return Err(StoreError::Connect {
-                    database: String::new(),
-                    reason: "cut".to_owned(),
-                    permanent: false,
-                });
-            }
-            Call::Probe if sent.fetch_add(1, Ordering::SeqCst) < 4 => {
-                let _ = end.lock().unwrap().recv();
-            }
-            _ => {}
-        }
-        Ok(())
-    });
-    run(async {
-        let client = &client(store, short(), &Gates::new()).await;
-        let cookie = &new_cookie(client).await;
-        is_out.store(true, Ordering::SeqCst);
-        assert_eq!(get(client, "/read", Some(cookie)).await.status.code, 503);
-        wait_for("four probes hang", async || {
-            probes.load(Ordering::SeqCst) >= 4
-        })
-        .await;
-        is_out.store(false, Ordering::SeqCst);
-        wait_for("service is back", async || {
-            get(client, "/read", Some(cookie)).await.status.code == 200
-        })
-        .await;
-        drop(keep);
     });
 }
