@@ -86,8 +86,10 @@ pub mod app;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod cross_site;
 mod session;
 mod store;
 
+pub use cross_site::{CrossSiteProtection, Origin};
 pub use session::*;
 pub use store::*;

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::batches::clear_all;
+use super::background::batches::clear_all;
+use super::background::recorder::{COUNTED_AT_ONCE, Recorder};
+use super::background::sweeper::{SweepReport, Sweeper};
 use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::{ExpiryPolicy, is_expired};
-use super::monitor::Monitor;
+use super::observe::monitor::Monitor;
+use super::observe::usage::hour;
 use super::pipeline::Pipeline;
-use super::recorder::{COUNTED_AT_ONCE, Recorder};
-use super::sweeper::{SweepReport, Sweeper};
-use super::usage::hour;
 use crate::store::{
     Census, EndReason, HourStats, ListSessions, SessionRecord, SessionStore, StoreError,
     SweepRecord,

@@ -1,15 +1,18 @@
 //! `[default.sessions]` of Rocket.toml, `ROCKET_SESSIONS` and `DATABASE_URL`.
 
+pub(super) mod figment;
+pub(super) mod startup;
+
 use std::time::Duration;
 
 use rocket::data::{ByteUnit, ToByteUnit};
 use rocket::figment::Figment;
 use serde::{Deserialize, Serialize};
 
-use super::cookie::{CookieConfig, CookiePolicy};
+use self::figment::section;
+use super::cookie::policy::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
-use super::figment::section;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
 use crate::store::{OnSessionLimit, SessionLimit, SqliteSynchronous};
 

@@ -14,24 +14,24 @@ use rocket::tokio::time::timeout;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
 use super::admin::SessionAdmin;
-use super::background::Background;
+use super::background::recorder::Recorder;
+use super::background::sweeper::Sweeper;
+use super::background::thread::Background;
 use super::clock::{Clock, SystemClock};
+use super::codec::{self, TypedData};
+use super::config::startup::database_url_from_env;
 use super::config::{SessionConfig, is_debug};
-use super::cookie::CookiePolicy;
-use super::core::{Attached, Core};
-use super::data::{self, TypedData};
+use super::cookie::keys::SessionKeys;
+use super::cookie::policy::CookiePolicy;
 use super::error::SetupError;
-use super::events::{Hook, SessionEvent};
-use super::keys::SessionKeys;
-use super::load::Slot;
-use super::monitor::Monitor;
+use super::observe::events::{Hook, SessionEvent};
+use super::observe::monitor::Monitor;
+use super::observe::seldom::Seldom;
 use super::pipeline::Pipeline;
-use super::recorder::Recorder;
+use super::request::slot::Slot;
 use super::response::{end_replaced, respond, retry_later, undo};
-use super::seldom::Seldom;
-use super::startup::database_url_from_env;
-use super::sweeper::Sweeper;
-use super::users::UserSessions;
+use super::shared::{Attached, Shared};
+use super::user_sessions::UserSessions;
 use crate::store::{DieselStore, SessionStore, StatsStore};
 
 /// How long a shutdown waits for the background threads.
@@ -151,7 +151,7 @@ impl<D: TypedData> Sessions<D> {
         self
     }
 
-    async fn set_up(&self, rocket: &Rocket<Build>) -> Result<(Core, Chores), SetupError> {
+    async fn set_up(&self, rocket: &Rocket<Build>) -> Result<(Shared, Chores), SetupError> {
         if rocket.state::<SessionAdmin>().is_some() {
             return Err(SetupError::AttachedTwice);
         }
@@ -161,7 +161,7 @@ impl<D: TypedData> Sessions<D> {
             None => SessionConfig::from_figment(rocket.figment())?,
         };
         config.check()?;
-        data::encode(&D::default(), config.max_data_size).map_err(|error| {
+        codec::encode(&D::default(), config.max_data_size).map_err(|error| {
             SetupError::DefaultData {
                 type_name: type_name::<D>(),
                 reason: error.to_string(),
@@ -210,7 +210,7 @@ impl<D: TypedData> Sessions<D> {
         };
         let pipeline = Pipeline::start(store, Arc::clone(&monitor), config.pipeline())
             .map_err(SetupError::Threads)?;
-        let core = Core {
+        let shared = Shared {
             pipeline: Arc::new(pipeline),
             keys,
             cookie,
@@ -221,7 +221,7 @@ impl<D: TypedData> Sessions<D> {
             on_undecodable: config.on_undecodable,
             session_limit: config.session_limit(),
         };
-        Ok((core, chores))
+        Ok((shared, chores))
     }
 }
 
@@ -245,23 +245,23 @@ impl<D: TypedData> Fairing for Sessions<D> {
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
         match self.set_up(&rocket).await {
-            Ok((core, chores)) => {
+            Ok((shared, chores)) => {
                 let admin = SessionAdmin::new(
-                    Arc::clone(&core.pipeline),
-                    Arc::clone(&core.clock),
-                    core.expiry,
-                    Arc::clone(&core.monitor),
+                    Arc::clone(&shared.pipeline),
+                    Arc::clone(&shared.clock),
+                    shared.expiry,
+                    Arc::clone(&shared.monitor),
                     Arc::clone(&chores.sweeper),
                     chores.recorder.clone(),
                 );
                 let users = UserSessions::new(
-                    Arc::clone(&core.pipeline),
-                    Arc::clone(&core.clock),
-                    core.expiry,
-                    Arc::clone(&core.monitor),
+                    Arc::clone(&shared.pipeline),
+                    Arc::clone(&shared.clock),
+                    shared.expiry,
+                    Arc::clone(&shared.monitor),
                 );
                 Ok(rocket
-                    .manage(Attached::<D>::new(Arc::new(core)))
+                    .manage(Attached::<D>::new(Arc::new(shared)))
                     .manage(admin)
                     .manage(users)
                     .manage(chores))

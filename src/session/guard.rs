@@ -1,5 +1,9 @@
 //! [`Session`]: the request guard, and what a handler can do with its session.
 
+pub(super) mod login;
+pub(super) mod state;
+pub(super) mod write;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +13,11 @@ use rocket::tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::core::{Core, Visit};
-use super::data::TypedData;
+use self::state::{Phase, State};
+use super::codec::TypedData;
 use super::error::SessionError;
-use super::state::{Phase, State};
+use super::request::RequestContext;
+use super::shared::Shared;
 use crate::store::{EndReason, SessionRecord};
 
 /// The visitor's session, with data of type `D`.
@@ -56,8 +61,8 @@ rocket::tokio::task_local! {
 
 /// A request's session, shared by all of its guards and the fairing.
 pub(crate) struct Inner<D> {
-    pub(super) core: Arc<Core>,
-    pub(super) visit: Visit,
+    pub(super) shared: Arc<Shared>,
+    pub(super) context: RequestContext,
     /// Handles of further sessions whose tokens the request brought, live or expired.
     pub(super) others: Vec<String>,
     /// Why the visitor's data could not be decoded, where that is an error.
@@ -179,9 +184,9 @@ impl<D: TypedData> Session<D> {
             [own, state.undecodable.clone()]
         };
         for id in ids.into_iter().flatten().chain(inner.others.clone()) {
-            inner.core.pipeline.delete(id, EndReason::Logout).await?;
+            inner.shared.pipeline.delete(id, EndReason::Logout).await?;
         }
-        inner.state().ended(inner.visit.has_cookie);
+        inner.state().ended(inner.context.has_cookie);
         Ok(())
     }
 
@@ -234,12 +239,12 @@ impl<D> Inner<D> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    pub(crate) fn visit(&self) -> &Visit {
-        &self.visit
+    pub(crate) fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     /// Waits until no other operation of this request is under way.
@@ -251,7 +256,7 @@ impl<D> Inner<D> {
         if ROTATING.try_with(|session| *session == self.address()) == Ok(true) {
             return Err(SessionError::Rotating);
         }
-        let deadline = self.core.pipeline.deadline();
+        let deadline = self.shared.pipeline.deadline();
         let turn = timeout_at(deadline.into(), self.turn.lock()).await;
         turn.map_err(|_| SessionError::Timeout)
     }

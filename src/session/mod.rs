@@ -2,72 +2,53 @@
 //!
 //! Nothing here knows of routes or pages, nor of SQL.
 
-mod address;
 mod admin;
 mod background;
-mod batches;
 mod clock;
+mod codec;
 mod config;
 mod cookie;
-mod core;
-mod cross_site;
-mod data;
 mod error;
-mod events;
-mod evolution;
 mod expiry;
 mod fairing;
-mod figment;
 mod guard;
-mod keys;
-mod load;
-mod login;
-mod metrics;
-mod monitor;
-mod origin;
+mod observe;
 mod pipeline;
-mod recorder;
+mod request;
 mod response;
-mod seldom;
-mod startup;
-mod state;
-mod sweeper;
-mod token;
-mod usage;
-mod users;
-mod write;
+mod shared;
+mod user_sessions;
 
+pub use self::background::batches::clear_all;
+pub use self::background::sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
+pub use self::codec::TypedData;
 #[cfg(feature = "app")]
-pub(crate) use address::{is_forwarded, visitor_address};
-pub use admin::{SessionAdmin, SessionPage, SessionStats};
-pub use batches::clear_all;
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{OnUndecodable, SessionConfig};
-pub use cookie::{CookieConfig, SameSite};
-pub use cross_site::CrossSiteProtection;
-pub use data::TypedData;
-pub use error::{ConfigError, SessionError, SetupError};
-pub use events::{SessionEvent, SessionEventKind};
-pub use fairing::Sessions;
-#[cfg(feature = "app")]
-pub(crate) use figment::{
+pub(crate) use self::config::figment::{
     describe as describe_figment, is_environment, place as place_in_figment,
     section as figment_section,
 };
-pub use guard::Session;
-pub use keys::SessionKeys;
-pub use login::Login;
+pub use self::config::startup::database_url_from_env;
+pub use self::cookie::keys::SessionKeys;
+pub use self::cookie::policy::{CookieConfig, SameSite};
+pub use self::guard::login::Login;
+pub use self::observe::events::{SessionEvent, SessionEventKind};
 #[cfg(feature = "app")]
-pub(crate) use monitor::AUDIT_LOG;
-pub use origin::Origin;
-pub use startup::database_url_from_env;
-pub use sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
-pub use users::{UserSession, UserSessionPage, UserSessions};
+pub(crate) use self::observe::monitor::AUDIT_LOG;
+#[cfg(feature = "app")]
+pub(crate) use self::request::address::{is_forwarded, visitor_address};
+pub use self::user_sessions::{UserSession, UserSessionPage, UserSessions};
+pub use admin::{SessionAdmin, SessionPage, SessionStats};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::{OnUndecodable, SessionConfig};
+pub use error::{ConfigError, SessionError, SetupError};
+pub use fairing::Sessions;
+pub use guard::Session;
 
 #[cfg(feature = "bench")]
-pub(crate) use {
-    data::{decode, recode, to_json},
-    monitor::Monitor,
-    pipeline::{Change, Pipeline, PipelineOptions},
-    token::Token,
-};
+pub(crate) use self::codec::{decode, recode, to_json};
+#[cfg(feature = "bench")]
+pub(crate) use self::cookie::token::Token;
+#[cfg(feature = "bench")]
+pub(crate) use self::observe::monitor::Monitor;
+#[cfg(feature = "bench")]
+pub(crate) use self::pipeline::{Change, Pipeline, PipelineOptions};

@@ -5,10 +5,10 @@ use rocket::Response;
 use rocket::http::{Header, Status};
 use rocket::tokio::time::timeout_at;
 
-use super::data::TypedData;
+use super::codec::TypedData;
 use super::guard::Inner;
+use super::guard::state::CookieChange;
 use super::pipeline::Untold;
-use super::state::CookieChange;
 use crate::store::EndReason;
 
 /// Seconds after which a client may try again when the store failed.
@@ -17,7 +17,7 @@ const RETRY_AFTER: &str = "1";
 /// Tells the browser what became of its session; returns the changes of its token that it cannot be
 /// told of, newest first.
 pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<Untold> {
-    let (core, visit) = (inner.core(), inner.visit());
+    let (shared, context) = (inner.shared(), inner.context());
     if inner.is_data_missed() {
         refuse_success(response);
     }
@@ -28,13 +28,14 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
         // An outage never touches the cookie (I6).
         _ if is_outage => None,
         (CookieChange::Issue(token), Some(record)) => {
-            let value = core.keys.sign(token);
+            let value = shared.keys.sign(token);
             Some(
-                core.cookie
-                    .issue(value, record.absolute_expires_at, visit.now),
+                shared
+                    .cookie
+                    .issue(value, record.absolute_expires_at, context.now),
             )
         }
-        (CookieChange::Remove, _) => Some(core.cookie.removal()),
+        (CookieChange::Remove, _) => Some(shared.cookie.removal()),
         _ => None,
     };
     // What depends on the session is not for shared caches, nor for the browser's
@@ -62,7 +63,7 @@ pub(super) async fn end_replaced<D: TypedData>(inner: &Inner<D>, response: &mut 
     }
     let replaced = std::mem::take(&mut inner.state().replaced);
     for id in replaced {
-        let pipeline = &inner.core().pipeline;
+        let pipeline = &inner.shared().pipeline;
         if let Err(error) = pipeline.delete(id, EndReason::Replaced).await {
             // Counted, and in an outage the same for many: the request's own line has the status.
             tracing::debug!("a session that a login replaces could not be ended: {error}");
@@ -83,7 +84,7 @@ pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
         "a new token is taken back, because its answer became a 503 ({:?})",
         untold
     );
-    let deadline = inner.core().pipeline.undo_deadline();
+    let deadline = inner.shared().pipeline.undo_deadline();
     for change in untold {
         // It goes on if this does not wait any longer.
         let _ = timeout_at(deadline.into(), change.undo()).await;

@@ -15,7 +15,7 @@ use rocket::tokio::time::timeout_at;
 
 use super::Nudge;
 use crate::session::SessionError;
-use crate::session::seldom::{REMINDER, one_line};
+use crate::session::observe::seldom::{REMINDER, one_line};
 use crate::store::StoreError;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rocket::tokio::time::timeout_at;
 
 use super::{Shared, guarded_call};
 use crate::session::SessionError;
-use crate::session::metrics::Call;
+use crate::session::observe::metrics::Call;
 use crate::store::{SessionStore, StoreError};
 
 /// Most calls that may be stuck while others have their places.

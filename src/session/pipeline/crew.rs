@@ -8,7 +8,7 @@ use super::calls::Calls;
 use super::queue::Stuck;
 use super::worker::Worker;
 use super::{Nudge, Shared};
-use crate::session::metrics::{Abandoned, Call};
+use crate::session::observe::metrics::{Abandoned, Call};
 
 /// How often the watch looks.
 const TICK: Duration = Duration::from_millis(25);

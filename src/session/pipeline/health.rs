@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use crate::session::error::SessionError;
-use crate::session::metrics::{Metrics, signed};
+use crate::session::observe::metrics::{Metrics, signed};
 
 /// How often a wait for what happens in the background looks.
 const SETTLE_LOOK: Duration = Duration::from_millis(2);

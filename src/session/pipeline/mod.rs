@@ -18,7 +18,6 @@ mod health;
 mod job;
 mod login;
 mod queue;
-mod tokens;
 mod untold;
 mod update;
 mod worker;
@@ -45,7 +44,7 @@ use self::crew::Crew;
 use self::job::{Answer, Deletion, Failure, Job, Rotation, Update, WriteJob};
 use self::queue::{Limits, Queue};
 use super::error::SessionError;
-use super::monitor::Monitor;
+use super::observe::monitor::Monitor;
 use crate::store::{
     EndReason, NewSession, RotateSession, SessionRecord, SessionStore, StoreError, TouchSession,
     patience,

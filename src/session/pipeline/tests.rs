@@ -7,7 +7,7 @@ use rocket::tokio::runtime::Runtime;
 use tempfile::TempDir;
 
 use super::*;
-use crate::session::token::Token;
+use crate::session::cookie::token::Token;
 use crate::store::{DieselStore, ListSessions, StoreOptions};
 
 fn store(folder: &TempDir) -> Arc<DieselStore> {

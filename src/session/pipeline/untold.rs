@@ -4,6 +4,8 @@
 //! whatever keeps it from getting there undoes the change: a deadline, a handler that is cancelled,
 //! an answer of 503, a panic. The visitor's old cookie is good again afterwards.
 
+pub(super) mod tokens;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -13,7 +13,7 @@ use super::job::{Job, LoadJob};
 use super::queue::Turn;
 use super::update::Group;
 use crate::session::SessionError;
-use crate::session::metrics::Call;
+use crate::session::observe::metrics::Call;
 use crate::store::{SessionRecord, SessionStore, StoreError};
 
 /// Rows as a turn left them.

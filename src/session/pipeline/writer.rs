@@ -14,7 +14,7 @@ use super::worker::{
     Committed, Worker, by_session, fail_all, fail_groups, fail_jobs, without_late,
 };
 use crate::session::SessionError;
-use crate::session::metrics::{Call, whole};
+use crate::session::observe::metrics::{Call, whole};
 use crate::store::{
     Deleted, SaveOutcome, SaveSession, StoreError, Withdrawal, WriteBatch, Written,
 };

@@ -1,25 +1,20 @@
-//! What a fairing sets up once and every request shares.
+//! On the way in: from a request's cookies to its live session.
+
+pub(super) mod address;
+pub(super) mod slot;
 
 use std::cmp::Reverse;
-use std::marker::PhantomData;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rocket::data::ByteUnit;
 use rocket::futures::future::join_all;
 
-use super::SessionError;
-use super::address::visitor_address;
-use super::clock::Clock;
-use super::config::OnUndecodable;
-use super::cookie::CookiePolicy;
-use super::expiry::{ExpiryPolicy, is_expired};
-use super::keys::SessionKeys;
-use super::metrics::Missed;
-use super::monitor::Monitor;
-use super::pipeline::Pipeline;
-use super::token::Token;
-use crate::store::{SessionLimit, SessionRecord};
+use self::address::visitor_address;
+use super::cookie::token::Token;
+use super::error::SessionError;
+use super::expiry::is_expired;
+use super::observe::metrics::Missed;
+use super::shared::Shared;
+use crate::store::SessionRecord;
 
 /// Verified tokens of one request that are looked up; browsers send a few at most.
 const MAX_TOKENS: usize = 16;
@@ -27,36 +22,9 @@ const MAX_TOKENS: usize = 16;
 /// Longest user agent that is kept, in characters.
 const USER_AGENT_LEN: usize = 512;
 
-pub(crate) struct Core {
-    pub(crate) pipeline: Arc<Pipeline>,
-    pub(crate) keys: SessionKeys,
-    pub(crate) cookie: CookiePolicy,
-    pub(crate) expiry: ExpiryPolicy,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) monitor: Arc<Monitor>,
-    pub(crate) max_data_size: ByteUnit,
-    pub(crate) on_undecodable: OnUndecodable,
-    pub(crate) session_limit: SessionLimit,
-}
-
-/// The managed state, which tells the guard that the type of data is the attached one.
-pub(crate) struct Attached<D> {
-    pub(crate) core: Arc<Core>,
-    marker: PhantomData<fn() -> D>,
-}
-
-impl<D> Attached<D> {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self {
-            core,
-            marker: PhantomData,
-        }
-    }
-}
-
 /// The request's side of a session: who asks, when, and with which cookies.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct RequestContext {
     /// When its session was looked up.
     pub(crate) now: DateTime<Utc>,
     /// Whether the request brought a cookie of our name, of whatever worth.
@@ -78,7 +46,7 @@ fn cut(text: &str, characters: usize) -> &str {
     }
 }
 
-/// What the tokens of a visit lead to.
+/// What the tokens of a request lead to.
 #[derive(Default)]
 pub(crate) struct Found {
     /// Sessions that may be served.
@@ -88,9 +56,19 @@ pub(crate) struct Found {
     pub(crate) expired: Vec<String>,
 }
 
-impl Core {
+impl Shared {
+    /// From a request's cookies to its live sessions.
+    pub(super) async fn open(
+        &self,
+        request: &rocket::Request<'_>,
+    ) -> Result<(RequestContext, Found), SessionError> {
+        let mut context = self.context(request);
+        let found = self.find(&mut context).await?;
+        Ok((context, found))
+    }
+
     /// Reads what a request brings; no database.
-    pub(crate) fn visit(&self, request: &rocket::Request<'_>) -> Visit {
+    fn context(&self, request: &rocket::Request<'_>) -> RequestContext {
         let headers = request.headers();
         let mut values: Vec<&str> = self.cookie.candidates(headers.get("Cookie")).collect();
         if !headers.contains("Cookie") {
@@ -116,7 +94,7 @@ impl Core {
                 Missed::Forged
             });
         }
-        Visit {
+        RequestContext {
             now: self.clock.now(),
             has_cookie: !values.is_empty(),
             tokens,
@@ -127,23 +105,23 @@ impl Core {
         }
     }
 
-    /// The sessions of the visit's tokens, the one with the newest token first.
+    /// The sessions of the request's tokens, the one with the newest token first.
     ///
     /// A browser sends several tokens after the cookie's path or domain was changed, or where
     /// another host of the domain has set one: a dead one must not hide the live one.
-    pub(crate) async fn find(&self, visit: &mut Visit) -> Result<Found, SessionError> {
+    async fn find(&self, context: &mut RequestContext) -> Result<Found, SessionError> {
         let load = |token: &Token| self.pipeline.load(token.session_id());
-        let loaded = match visit.tokens.as_slice() {
+        let loaded = match context.tokens.as_slice() {
             [] => return Ok(Found::default()),
             [token] => vec![load(token).await],
             tokens => join_all(tokens.iter().map(load)).await,
         };
         // The wait is over: a deadline may have passed in the meantime.
-        visit.now = self.clock.now();
+        context.now = self.clock.now();
         let (mut found, mut missed, mut failed) = (Found::default(), None, None);
-        for (token, loaded) in visit.tokens.iter().zip(loaded) {
+        for (token, loaded) in context.tokens.iter().zip(loaded) {
             match loaded.map(|record| self.judge(token, record)) {
-                Ok(Ok(record)) if is_expired(&record, visit.now) => {
+                Ok(Ok(record)) if is_expired(&record, context.now) => {
                     missed = missed.or(Some(Missed::Expired));
                     found.expired.push(record.id);
                 }

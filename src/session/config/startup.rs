@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::config::SessionConfig;
-use super::error::SetupError;
+use super::SessionConfig;
+use crate::session::error::SetupError;
 use crate::store::{DatabaseUrl, DieselStore, StoreError, StoreOptions, bounded};
 
 /// The environment variable that names the database.

@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use self::limits::Limits;
-use super::error::SessionError;
+use crate::session::error::SessionError;
 use crate::store::EndReason;
 
 /// Upper bounds of batch sizes, in operations.

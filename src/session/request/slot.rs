@@ -9,13 +9,14 @@ use rocket::request::{self, FromRequest, Request};
 use rocket::tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use rocket::{Ignite, Rocket, Sentinel};
 
-use super::config::OnUndecodable;
-use super::core::{Attached, Core, Visit};
-use super::data::{self, TypedData};
-use super::error::SessionError;
-use super::guard::{Inner, Session};
-use super::metrics::Missed;
-use super::state::State;
+use super::RequestContext;
+use crate::session::codec::{self, TypedData};
+use crate::session::config::OnUndecodable;
+use crate::session::error::SessionError;
+use crate::session::guard::state::State;
+use crate::session::guard::{Inner, Session};
+use crate::session::observe::metrics::Missed;
+use crate::session::shared::{Attached, Shared};
 use crate::store::{SessionRecord, TouchSession};
 
 /// The place in a request where its session is kept once it was asked for.
@@ -48,29 +49,28 @@ impl<D> Slot<D> {
 
 impl<D: TypedData> Inner<D> {
     async fn load(
-        core: Arc<Core>,
+        shared: Arc<Shared>,
         request: &Request<'_>,
         is_passive: bool,
     ) -> Result<Arc<Self>, SessionError> {
-        let mut visit = core.visit(request);
-        let found = core.find(&mut visit).await?;
+        let (context, found) = shared.open(request).await?;
         let mut live = found.live.into_iter();
         let record = live.next();
         let mut undecodable_error = None;
         let state = match record {
-            Some(mut record) => match data::decode(&record.data) {
+            Some(mut record) => match codec::decode(&record.data) {
                 Ok(data) => {
-                    core.monitor.metrics.loaded.inc();
+                    shared.monitor.metrics.loaded.inc();
                     if !is_passive {
-                        core.served(&visit, &mut record);
+                        shared.served(&context, &mut record);
                     }
                     State::loaded(record, data)
                 }
                 Err(error) => {
-                    core.monitor.metrics.missed(Missed::Undecodable);
+                    shared.monitor.metrics.missed(Missed::Undecodable);
                     let error = undecodable(&record, &error);
                     tracing::warn!("{error}");
-                    if core.on_undecodable == OnUndecodable::Error {
+                    if shared.on_undecodable == OnUndecodable::Error {
                         undecodable_error = Some(error);
                     }
                     let mut state = State::absent(D::default());
@@ -81,8 +81,8 @@ impl<D: TypedData> Inner<D> {
             None => State::absent(D::default()),
         };
         Ok(Arc::new(Self {
-            core,
-            visit,
+            shared,
+            context,
             others: live.map(|record| record.id).chain(found.expired).collect(),
             undecodable: undecodable_error,
             is_data_missed: AtomicBool::new(false),
@@ -92,28 +92,28 @@ impl<D: TypedData> Inner<D> {
     }
 }
 
-impl Core {
+impl Shared {
     /// Counts the user of a session that was served, and records its activity when that is due: now, and not
     /// when the answer goes out, because another request may have been refused by then. The request
     /// goes on with the deadline that follows.
-    fn served(&self, visit: &Visit, record: &mut SessionRecord) {
+    fn served(&self, context: &RequestContext, record: &mut SessionRecord) {
         if let Some(user_id) = &record.user_id {
-            self.monitor.usage.seen(user_id, visit.now);
+            self.monitor.usage.seen(user_id, context.now);
         }
-        if !self.expiry.touch_due(record, visit.now) {
+        if !self.expiry.touch_due(record, context.now) {
             return;
         }
         let (absolute, is_signed_in) = (record.absolute_expires_at, record.user_id.is_some());
         let touch = TouchSession {
             session_id: record.session_id,
-            now: visit.now,
-            expires_at: self.expiry.deadline(visit.now, absolute, is_signed_in),
-            user_agent: visit.user_agent.clone(),
-            ip: visit.ip.clone(),
+            now: context.now,
+            expires_at: self.expiry.deadline(context.now, absolute, is_signed_in),
+            user_agent: context.user_agent.clone(),
+            ip: context.ip.clone(),
         };
         let alive_until = record.expires_at;
         record.expires_at = alive_until.max(touch.expires_at);
-        record.last_seen_at = record.last_seen_at.max(visit.now);
+        record.last_seen_at = record.last_seen_at.max(context.now);
         self.pipeline.touch(touch, alive_until);
     }
 }
@@ -128,7 +128,10 @@ impl<D: TypedData> Session<D> {
     }
 }
 
-pub(super) fn undecodable(record: &SessionRecord, error: &serde_json::Error) -> SessionError {
+pub(in crate::session) fn undecodable(
+    record: &SessionRecord,
+    error: &serde_json::Error,
+) -> SessionError {
     SessionError::Undecodable {
         id: record.id.clone(),
         // Not serde's own text, which quotes the data.
@@ -146,8 +149,8 @@ impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
                 let slot = request.local_cache(Slot::<D>::empty);
                 let load = || async {
                     let is_passive = slot.is_passive.load(Ordering::Acquire);
-                    let core = Arc::clone(&attached.core);
-                    let inner = Inner::load(core, request, is_passive).await?;
+                    let shared = Arc::clone(&attached.shared);
+                    let inner = Inner::load(shared, request, is_passive).await?;
                     if slot.is_answered.load(Ordering::Acquire) {
                         inner.state().answered(true);
                     }

@@ -5,7 +5,7 @@ use rocket::http::{Cookie, SameSite as RocketSameSite};
 use rocket::time::Duration;
 use serde::{Deserialize, Serialize};
 
-use super::error::ConfigError;
+use crate::session::error::ConfigError;
 
 /// What may surround a cookie's name and value.
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -46,7 +46,7 @@ pub enum SameSite {
 
 impl CookieConfig {
     /// Fills in the defaults of the profile.
-    pub(super) fn effective(&self, debug: bool) -> Self {
+    pub(in crate::session) fn effective(&self, debug: bool) -> Self {
         let secure = self.secure.unwrap_or(!debug);
         let default_name = if secure { "__Host-session" } else { "session" };
         Self {

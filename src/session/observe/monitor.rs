@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-use super::clock::Clock;
 use super::events::{Hook, SessionEvent, SessionEventKind};
 use super::metrics::{Metrics, whole};
 use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
+use crate::session::clock::Clock;
 use crate::store::{EndReason, StoreError, Swept};
 
 /// Target of the log lines about what matters for security.

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use super::error::SessionError;
-use super::pipeline::Untold;
-use super::token::Token;
+use crate::session::cookie::token::Token;
+use crate::session::error::SessionError;
+use crate::session::pipeline::Untold;
 use crate::store::{NewSession, SessionRecord};
 
 /// Where the session stands.

@@ -5,7 +5,7 @@ use rocket::figment::value::Value;
 use rocket::figment::{Error, Figment, Metadata};
 use serde::de::DeserializeOwned;
 
-use super::error::SetupError;
+use crate::session::error::SetupError;
 
 /// Reads the section `name` of the figment's selected profile.
 ///

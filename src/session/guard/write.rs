@@ -1,21 +1,21 @@
-//! What changes a session's data: [`Session::update`](super::Session::update) and its kin.
+//! What changes a session's data: [`Session::update`](crate::session::Session::update) and its kin.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::data::{self, TypedData};
-use super::error::SessionError;
-use super::expiry::is_expired;
-use super::guard::Inner;
-use super::load::undecodable;
-use super::pipeline::{Apply, Change};
-use super::token::Token;
+use super::Inner;
+use crate::session::codec::{self, TypedData};
+use crate::session::cookie::token::Token;
+use crate::session::error::SessionError;
+use crate::session::expiry::is_expired;
+use crate::session::pipeline::{Apply, Change};
+use crate::session::request::slot::undecodable;
 use crate::store::{NewSession, SessionRecord};
 
 /// When a visitor without a session gets one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Make {
+pub(in crate::session) enum Make {
     /// When there is something to store that `D::default()` does not have.
     WhenChanged,
     Always,
@@ -23,12 +23,12 @@ pub(super) enum Make {
 
 impl<D: TypedData> Inner<D> {
     /// Stores what `change` makes of the newest data, in the session or in a new one.
-    pub(super) async fn write<R: Send + 'static>(
+    pub(in crate::session) async fn write<R: Send + 'static>(
         &self,
         change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
     ) -> Result<R, SessionError> {
         let _turn = self.turn().await?;
-        let now = self.core().clock.now();
+        let now = self.shared().clock.now();
         match self.writable(now)? {
             Some(record) => self.change(record, now, change).await,
             None => self.create(now, Make::WhenChanged, change).await,
@@ -36,9 +36,9 @@ impl<D: TypedData> Inner<D> {
     }
 
     /// Makes the session if there is none.
-    pub(super) async fn start(&self) -> Result<(), SessionError> {
+    pub(in crate::session) async fn start(&self) -> Result<(), SessionError> {
         let _turn = self.turn().await?;
-        let now = self.core().clock.now();
+        let now = self.shared().clock.now();
         if self.writable(now)?.is_some() {
             return Ok(());
         }
@@ -66,31 +66,31 @@ impl<D: TypedData> Inner<D> {
         make: Make,
         mut change: impl FnMut(D) -> (Arc<D>, R),
     ) -> Result<R, SessionError> {
-        let (core, visit) = (self.core(), self.visit());
+        let (shared, context) = (self.shared(), self.context());
         let default = D::default();
-        let before = data::to_json(&default)?;
+        let before = codec::to_json(&default)?;
         let (data, result) = change(default);
-        let json = data::encode(&*data, core.max_data_size)?;
+        let json = codec::encode(&*data, shared.max_data_size)?;
         if make == Make::WhenChanged && json == before {
             self.state().data = data;
             return Ok(result);
         }
         self.state().check_open()?;
         let token = Token::generate(now)?;
-        let absolute_expires_at = core.expiry.absolute_deadline(now);
+        let absolute_expires_at = shared.expiry.absolute_deadline(now);
         let new = NewSession {
             id: cuid2::create_id(),
             session_id: token.session_id(),
             token_hash: token.hash(),
             user_id: None,
             data: json,
-            expires_at: core.expiry.deadline(now, absolute_expires_at, false),
+            expires_at: shared.expiry.deadline(now, absolute_expires_at, false),
             absolute_expires_at,
-            user_agent: visit.user_agent.clone(),
-            ip: visit.ip.clone(),
+            user_agent: context.user_agent.clone(),
+            ip: context.ip.clone(),
             now,
         };
-        let untold = core.pipeline.create(new.clone()).await?;
+        let untold = shared.pipeline.create(new.clone()).await?;
         let record = new.into_record();
         self.state().created(record, data, token, untold)?;
         Ok(result)
@@ -102,23 +102,23 @@ impl<D: TypedData> Inner<D> {
         now: DateTime<Utc>,
         mut change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
     ) -> Result<R, SessionError> {
-        let core = self.core();
-        let limit = core.max_data_size;
+        let shared = self.shared();
+        let limit = shared.max_data_size;
         // What the last run of the closure made; it is the one that was committed.
         let made = Arc::new(Mutex::new(None));
         let apply: Apply = {
             let made = Arc::clone(&made);
             Box::new(move |current| {
                 let data: D =
-                    data::decode(&current.data).map_err(|error| undecodable(current, &error))?;
-                let before = data::to_json(&data)?;
+                    codec::decode(&current.data).map_err(|error| undecodable(current, &error))?;
+                let before = codec::to_json(&data)?;
                 let (data, result) = change(data);
-                let json = data::recode(&current.data, &before, &*data, limit)?;
+                let json = codec::recode(&current.data, &before, &*data, limit)?;
                 *made.lock().unwrap_or_else(PoisonError::into_inner) = Some((data, result));
                 Ok(json.map_or(Change::Unchanged, Change::Data))
             })
         };
-        let updated = core.pipeline.update(record, now, apply);
+        let updated = shared.pipeline.update(record, now, apply);
         let Some(record) = updated.await? else {
             self.state().found_ended();
             return Err(SessionError::Ended);
@@ -126,7 +126,7 @@ impl<D: TypedData> Inner<D> {
         let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
         // `update` returns a record only after it has applied the closure.
         let (data, result) = made.ok_or(SessionError::Timeout)?;
-        self.state().updated(core.expiry.effective(record), data);
+        self.state().updated(shared.expiry.effective(record), data);
         Ok(result)
     }
 }

@@ -3,6 +3,8 @@
 //! During a rolling deploy, instances with an older type meet rows that a newer one wrote. What
 //! such a type does not know is kept as it is.
 
+mod evolution;
+
 use std::sync::Arc;
 
 use rocket::data::ByteUnit;
@@ -12,7 +14,6 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
 use super::error::SessionError;
-use super::evolution;
 
 /// What a session's data must be able to do: be written and read as JSON, and have a first value.
 ///

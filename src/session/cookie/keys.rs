@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::error::{ConfigError, SetupError};
 use super::token::{TOKEN_LEN, Token};
+use crate::session::error::{ConfigError, SetupError};
 
 /// Length of a cookie value: 48 and 32 bytes in base64url, and the dot between them.
 const VALUE_LEN: usize = 64 + 1 + 43;

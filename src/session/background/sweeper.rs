@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::background::{Background, Schedule, Stop};
 use super::batches::{self, BREATH};
-use super::clock::Clock;
-use super::metrics::{Call, whole};
-use super::monitor::{AUDIT_LOG, Monitor};
-use super::seldom::Seldom;
+use super::thread::{Background, Schedule, Stop};
+use crate::session::clock::Clock;
+use crate::session::observe::metrics::{Call, whole};
+use crate::session::observe::monitor::{AUDIT_LOG, Monitor};
+use crate::session::observe::seldom::Seldom;
 use crate::store::{SessionStore, StatsStore, StoreError, SweepRecord};
 
 /// How much this server's clock and the database's may differ for a pass to be made.

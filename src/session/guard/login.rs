@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-use super::data::{self, TypedData};
-use super::error::SessionError;
-use super::guard::{Inner, Session};
-use super::token::Token;
+use super::{Inner, Session};
+use crate::session::codec::{self, TypedData};
+use crate::session::cookie::token::Token;
+use crate::session::error::SessionError;
 use crate::store::{
     BindSession, EndReason, LoginOutcome, LoginSession, NewSession, RotateSession, SessionRecord,
 };
@@ -75,7 +75,7 @@ fn is_of_another(record: &SessionRecord, login: &Login) -> bool {
 impl<D> Inner<D> {
     /// A new token for this session, and what a store is told of it.
     fn rotation(&self, record: &SessionRecord) -> Result<(Token, RotateSession), SessionError> {
-        let now = self.core().clock.now();
+        let now = self.shared().clock.now();
         let token = Token::generate(now)?;
         let rotation = RotateSession {
             session_id: record.session_id,
@@ -126,23 +126,23 @@ impl<D: TypedData> Session<D> {
             state.check_open()?;
             replaced.extend(state.undecodable.clone());
         }
-        let (core, visit) = (inner.core(), inner.visit());
+        let (shared, context) = (inner.shared(), inner.context());
         // Of its own: what has expired since the request came is not signed in.
-        let now = core.clock.now();
-        let deadline = core.pipeline.deadline();
+        let now = shared.clock.now();
+        let deadline = shared.pipeline.deadline();
         let token = Token::generate(now)?;
-        let absolute = core.expiry.absolute_deadline(now);
+        let absolute = shared.expiry.absolute_deadline(now);
         let data = D::default();
         let fresh = NewSession {
             id: cuid2::create_id(),
             session_id: token.session_id(),
             token_hash: token.hash(),
             user_id: Some(login.user_id.clone()),
-            data: data::encode(&data, core.max_data_size)?,
-            expires_at: core.expiry.deadline(now, absolute, true),
+            data: codec::encode(&data, shared.max_data_size)?,
+            expires_at: shared.expiry.deadline(now, absolute, true),
             absolute_expires_at: absolute,
-            user_agent: visit.user_agent.clone(),
-            ip: visit.ip.clone(),
+            user_agent: context.user_agent.clone(),
+            ip: context.ip.clone(),
             now,
         };
         let bind = record.as_ref().map(|record| BindSession {
@@ -156,14 +156,14 @@ impl<D: TypedData> Session<D> {
             password_hash: login.password_hash,
             session: bind,
             fresh: fresh.clone(),
-            limit: core.session_limit,
-            deadline: Some(core.pipeline.commit_deadline(deadline)),
+            limit: shared.session_limit,
+            deadline: Some(shared.pipeline.commit_deadline(deadline)),
         };
         let (kept, made) = (
             record.as_ref().map(|record| record.id.clone()),
             fresh.id.clone(),
         );
-        let (monitor, user_id) = (Arc::clone(&core.monitor), request.user_id.clone());
+        let (monitor, user_id) = (Arc::clone(&shared.monitor), request.user_id.clone());
         // On the thread of the login, so that it is recorded even if the request has stopped waiting.
         let done = move |outcome: &LoginOutcome| {
             let ended = match outcome {
@@ -183,7 +183,7 @@ impl<D: TypedData> Session<D> {
             monitor.metrics.logins.inc();
             monitor.usage.seen(&user_id, now);
         };
-        let (outcome, untold) = core.pipeline.login(request, deadline, done).await?;
+        let (outcome, untold) = shared.pipeline.login(request, deadline, done).await?;
         let mut state = inner.state();
         match (outcome, record, untold) {
             (LoginOutcome::Bound(_), Some(record), Some(untold)) => {
@@ -219,7 +219,7 @@ impl<D: TypedData> Session<D> {
         };
         inner.state().check_open()?;
         let (token, rotation) = inner.rotation(&record)?;
-        let rotated = inner.core().pipeline.rotate(record, rotation).await?;
+        let rotated = inner.shared().pipeline.rotate(record, rotation).await?;
         let mut state = inner.state();
         let Some(untold) = rotated else {
             state.found_ended();
@@ -246,14 +246,14 @@ impl<D: TypedData> Session<D> {
         let _turn = inner.turn().await?;
         let record = inner.record()?.ok_or(SessionError::Ended)?;
         inner.state().check_open()?;
-        let (pipeline, id) = (&inner.core().pipeline, record.id.clone());
+        let (pipeline, id) = (&inner.shared().pipeline, record.id.clone());
         let deadline = pipeline.commit_deadline(pipeline.deadline());
         let (token, rotation) = inner.rotation(&record)?;
         // Dropped where `commit` fails: it may have committed all the same.
         let attempt = pipeline.attempt(record, &rotation);
         inner.rotating(commit(rotation, deadline)).await?;
         inner.state().rotated(token, attempt.committed())?;
-        inner.core().monitor.rotated(&id);
+        inner.shared().monitor.rotated(&id);
         Ok(())
     }
 

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::background::{Background, Schedule};
-use super::clock::Clock;
-use super::monitor::Monitor;
-use super::seldom::Seldom;
-use super::usage::hour;
+use super::thread::{Background, Schedule};
+use crate::session::clock::Clock;
+use crate::session::observe::monitor::Monitor;
+use crate::session::observe::seldom::Seldom;
+use crate::session::observe::usage::hour;
 use crate::store::{Census, StatsStore, StoreError, UsageDelta};
 
 /// Sessions up to this number are counted whenever somebody asks; that takes milliseconds.

@@ -5,7 +5,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Error, Map, Value};
 
-use super::data::TypedData;
+use super::TypedData;
 
 /// The most times that one row is decoded to find what its type knows; fields not tried by then
 /// count as unknown.
@@ -16,7 +16,7 @@ const DUPLICATE: &str = "duplicate field `";
 
 /// The data of a row that has a field under its present and a former name: the present one counts.
 /// `None` where that is not what is wrong with it.
-pub(super) fn decode_present_names<D: TypedData>(raw: &str) -> Option<D> {
+pub(in crate::session) fn decode_present_names<D: TypedData>(raw: &str) -> Option<D> {
     present_names(raw).map(|(data, _)| data)
 }
 
@@ -86,7 +86,7 @@ fn at<'v>(root: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
 ///
 /// # Errors
 /// When one of the texts is no JSON.
-pub(super) fn keep_unknown<D: TypedData>(
+pub(in crate::session) fn keep_unknown<D: TypedData>(
     raw: &str,
     before: &str,
     after: &str,
@@ -241,7 +241,7 @@ mod tests {
 
     fn kept<D: TypedData>(raw: &Value) -> Value {
         let raw = raw.to_string();
-        let data: D = super::super::data::decode(&raw).unwrap();
+        let data: D = crate::session::codec::decode(&raw).unwrap();
         let before = serde_json::to_string(&data).unwrap();
         let merged = keep_unknown::<D>(&raw, &before, &before).unwrap();
         serde_json::from_str(&merged).unwrap()
@@ -272,7 +272,10 @@ mod tests {
     #[test]
     fn other_faults_are_not_mended() {
         for raw in ["", "{", r#"{"list":1}"#, r#"{"list":1,"kind":0,"was":0}"#] {
-            assert!(super::super::data::decode::<Outer>(raw).is_err(), "{raw}");
+            assert!(
+                crate::session::codec::decode::<Outer>(raw).is_err(),
+                "{raw}"
+            );
         }
         let many: Map<String, Value> = (0..MAX_TRIES + 10)
             .map(|n| (format!("key {n}"), Value::Null))
@@ -282,6 +285,6 @@ mod tests {
             ])
             .collect();
         let raw = Value::Object(many).to_string();
-        assert!(super::super::data::decode::<Outer>(&raw).is_err());
+        assert!(crate::session::codec::decode::<Outer>(&raw).is_err());
     }
 }

@@ -1,5 +1,9 @@
 //! [`CrossSiteProtection`]: keeps other sites from using a visitor's cookie.
 
+mod origin;
+
+pub use origin::Origin;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -10,8 +14,6 @@ use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Build, Request, Rocket, Route};
-
-use super::origin::Origin;
 
 /// The methods that may change something (RFC 9110, section 9.2.1).
 const UNSAFE: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Delete];

@@ -10,7 +10,7 @@ use super::admin::{effective, is_no_text, page};
 use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::ExpiryPolicy;
-use super::monitor::Monitor;
+use super::observe::monitor::Monitor;
 use super::pipeline::Pipeline;
 use crate::store::{
     ActingSession, EndReason, ListSessions, Revocation, RevokeScope, SessionRecord, SessionStore,

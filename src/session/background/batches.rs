@@ -16,7 +16,7 @@ const SMALLEST: u32 = 100;
 const LARGEST: u32 = 20_000;
 
 /// Between two batches, for SQLite's other writers.
-pub(super) const BREATH: Duration = Duration::from_millis(2);
+pub(in crate::session) const BREATH: Duration = Duration::from_millis(2);
 
 /// How far the clocks of other instances may be ahead of this one's.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
@@ -36,7 +36,7 @@ impl Size {
 
 /// A sweep that hands over each batch with the time it took, and ends early when `stop_after`
 /// says so.
-pub(super) fn sweep(
+pub(in crate::session) fn sweep(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
     handles: bool,

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use super::batch::{isolate, report};
-use super::guarded_call;
-use super::job::{RotateJob, WriteJob};
-use super::untold::{Undo, Untold};
-use super::worker::{Worker, fail_jobs, without_late};
-use crate::session::metrics::Call;
+use super::{Undo, Untold};
+use crate::session::observe::metrics::Call;
+use crate::session::pipeline::batch::{isolate, report};
+use crate::session::pipeline::guarded_call;
+use crate::session::pipeline::job::{RotateJob, WriteJob};
+use crate::session::pipeline::worker::{Worker, fail_jobs, without_late};
 use crate::store::{EndReason, RotateOutcome, RotateSession, SessionStore, StoreError, Withdrawal};
 
 impl Worker {
-    pub(super) fn rotate(&self, jobs: Vec<RotateJob>) {
+    pub(in crate::session::pipeline) fn rotate(&self, jobs: Vec<RotateJob>) {
         let mut held = Vec::new();
         let failures = isolate(
             jobs,
@@ -69,12 +69,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn attempt(&self, withdrawal: Withdrawal) -> Untold {
+    pub(in crate::session::pipeline) fn attempt(&self, withdrawal: Withdrawal) -> Untold {
         Untold::attempt(&self.shared.queue, withdrawal)
     }
 
     /// Takes back tokens that never reached their visitors.
-    pub(super) fn undo(&self, undos: Vec<Undo>) {
+    pub(in crate::session::pipeline) fn undo(&self, undos: Vec<Undo>) {
         if undos.is_empty() {
             return;
         }
@@ -134,7 +134,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn put_off(&self, mut undo: Undo) {
+    pub(in crate::session::pipeline) fn put_off(&self, mut undo: Undo) {
         if Instant::now() < undo.gives_up {
             let wait = undo.next_backoff();
             self.shared.queue.put_off_undo(undo, wait);

@@ -1,0 +1,42 @@
+//! What a fairing sets up once and every request shares.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use rocket::data::ByteUnit;
+
+use super::clock::Clock;
+use super::config::OnUndecodable;
+use super::cookie::keys::SessionKeys;
+use super::cookie::policy::CookiePolicy;
+use super::expiry::ExpiryPolicy;
+use super::observe::monitor::Monitor;
+use super::pipeline::Pipeline;
+use crate::store::SessionLimit;
+
+pub(crate) struct Shared {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) keys: SessionKeys,
+    pub(crate) cookie: CookiePolicy,
+    pub(crate) expiry: ExpiryPolicy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) max_data_size: ByteUnit,
+    pub(crate) on_undecodable: OnUndecodable,
+    pub(crate) session_limit: SessionLimit,
+}
+
+/// The managed state, which tells the guard that the type of data is the attached one.
+pub(crate) struct Attached<D> {
+    pub(crate) shared: Arc<Shared>,
+    marker: PhantomData<fn() -> D>,
+}
+
+impl<D> Attached<D> {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            marker: PhantomData,
+        }
+    }
+}
