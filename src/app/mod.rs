@@ -1,36 +1,14 @@
 //! The application: routes and pages over the public API of the session layer.
 
-mod account;
 pub mod accounts;
-mod admin;
-mod api;
-pub mod audit;
-mod auth;
-mod config;
-mod counters;
-mod data;
-pub mod device;
-mod error;
-mod fields;
-mod guesses;
-mod headers;
-mod health;
-pub mod logging;
-mod metrics;
-mod next;
-mod notice;
+pub mod api;
+mod guards;
+mod http;
+pub mod monitoring;
 mod pages;
-mod passwords;
-mod paths;
-mod places;
-mod process;
-mod request_id;
-mod settings;
-mod signed_in;
-mod username;
-mod users;
-pub mod view;
-mod well_known;
+mod session_data;
+pub mod settings;
+pub mod words;
 
 use std::io::Write;
 use std::sync::{Arc, Once};
@@ -38,17 +16,18 @@ use std::sync::{Arc, Once};
 use rocket::fairing::AdHoc;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
-pub use admin::AdminToken;
-pub use config::{AppConfig, MetricsAccess};
-pub use data::{SessionData, Theme};
+pub use guards::admin::AdminToken;
+pub use session_data::{SessionData, Theme};
+pub use settings::config::{AppConfig, MetricsAccess};
 pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
 
-use counters::Counters;
-use logging::LogFormat;
-use notice::Marks;
-use paths::StrictPaths;
-use request_id::{RequestLog, traced};
-use users::Users;
+use accounts::users::Users;
+use guards::admin;
+use http::paths::StrictPaths;
+use http::request_id::{RequestLog, traced};
+use monitoring::counters::Counters;
+use pages::notice::Marks;
+use settings::logging::{self, LogFormat};
 
 use crate::{
     Clock, CrossSiteProtection, DieselStore, SessionAdmin, SessionStore, Sessions, StatsStore,
@@ -107,7 +86,7 @@ pub fn rocket(
         .clock(clock);
     rocket::custom(settings.figment)
         .attach(RequestLog)
-        .attach(headers::shield(is_debug))
+        .attach(http::headers::shield(is_debug))
         .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
         .attach(StrictPaths)
         .attach(AdHoc::try_on_ignite("Users", |rocket| {
@@ -151,13 +130,13 @@ pub fn rocket(
         .manage(pages::CookieNeedsTls(needs_tls))
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
-        .mount("/api/session", traced(api::routes()))
-        .mount("/api/auth", traced(auth::routes()))
-        .mount("/api/account", traced(account::routes()))
+        .mount("/api/session", traced(api::session::routes()))
+        .mount("/api/auth", traced(api::auth::routes()))
+        .mount("/api/account", traced(api::account::routes()))
         .mount("/", traced(pages::routes()))
-        .mount("/", traced(health::routes()))
-        .mount("/", traced(well_known::routes()))
-        .mount("/", traced(metrics::routes(metrics_access)))
+        .mount("/", traced(monitoring::health::routes()))
+        .mount("/", traced(api::well_known::routes()))
+        .mount("/", traced(monitoring::metrics::routes(metrics_access)))
         .register("/", pages::catchers())
 }
 

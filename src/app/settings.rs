@@ -1,5 +1,8 @@
 //! What the application reads from its environment, once, when it starts.
 
+pub(super) mod config;
+pub mod logging;
+
 use std::path::Path;
 
 use rocket::Config;

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rocket_diesel_sessions::SessionKeys;
-use rocket_diesel_sessions::app::logging::{LogFormat, json_error};
+use rocket_diesel_sessions::app::settings::logging::{LogFormat, json_error};
 use rocket_diesel_sessions::app::{self};
 
 use database::{Access, Database};
@@ -122,8 +122,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let environment = config::Environment::now();
     env_file::read()?;
     let figment = app::figment();
-    app::logging::check_filter()?;
-    app::logging::init(
+    app::settings::logging::check_filter()?;
+    app::settings::logging::init(
         app::rocket_config(&figment)?.log_level,
         LogFormat::from_env()?,
     );

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use rocket::serde::Serialize;
-use rocket_diesel_sessions::app::audit::{Entry, Event};
-use rocket_diesel_sessions::app::logging::json_note;
+use rocket_diesel_sessions::app::monitoring::audit::{Entry, Event};
+use rocket_diesel_sessions::app::settings::logging::json_note;
 
 use super::Failure;
 use super::table::is_printable;

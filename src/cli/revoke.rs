@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rocket::serde::json::json;
-use rocket_diesel_sessions::app::audit::Event;
+use rocket_diesel_sessions::app::monitoring::audit::Event;
 use rocket_diesel_sessions::{
     DieselStore, EndReason, Revocation, RevokeScope, SessionStore, StoreError, clear_all,
 };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::json::{Value, from_str, to_pretty_string};
-use rocket_diesel_sessions::app::device;
-use rocket_diesel_sessions::app::view::{SessionDetail, SessionList};
+use rocket_diesel_sessions::app::api::views::{SessionDetail, SessionList};
+use rocket_diesel_sessions::app::words;
 use rocket_diesel_sessions::{
     Clock, DieselStore, ListSessions, SessionFilter, SessionPage, SessionRecord, SessionStore,
     StoreError, SystemClock, UserStore,
@@ -132,7 +132,7 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
         table.row([
             session.id,
             or_dash(session.user_id.as_ref().map(name)),
-            device::name(session.user_agent.as_deref()),
+            words::name(session.user_agent.as_deref()),
             or_dash(session.ip),
             distance(session.last_seen_at, now),
             distance(session.expires_at, now),
@@ -173,7 +173,7 @@ fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Re
         ("id", session.id),
         ("sessionId", session.session_id.to_string()),
         ("user", or_dash(user)),
-        ("device", device::name(session.user_agent.as_deref())),
+        ("device", words::name(session.user_agent.as_deref())),
         ("userAgent", or_dash(session.user_agent)),
         ("ip", or_dash(session.ip)),
         ("createdAt", date(session.created_at, now)),

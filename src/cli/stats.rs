@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use clap::Args;
-use rocket_diesel_sessions::app::view::StatsView;
+use rocket_diesel_sessions::app::api::views::StatsView;
 use rocket_diesel_sessions::{
     Census, Clock, DieselStore, EndReason, SessionStats, StatsStore, StoreError, SystemClock,
     UsageDelta,

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rocket::serde::json::json;
-use rocket_diesel_sessions::app::audit::{Entry, Event};
+use rocket_diesel_sessions::app::monitoring::audit::{Entry, Event};
 use rocket_diesel_sessions::{
     Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, check_clock,
     sweep_with_progress,

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, presets};
 use console::Term;
-use rocket_diesel_sessions::app::device::until;
+use rocket_diesel_sessions::app::words::until;
 
 /// In fewer columns, columns of a table would be a few letters wide; the terminal breaks the lines.
 const NARROWEST: u16 = 60;

@@ -5,8 +5,8 @@ mod changes;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
-use rocket_diesel_sessions::app::accounts::fold_username;
-use rocket_diesel_sessions::app::view::{UserDetail, UserList};
+use rocket_diesel_sessions::app::accounts::new_account::fold_username;
+use rocket_diesel_sessions::app::api::views::{UserDetail, UserList};
 use rocket_diesel_sessions::{Clock, DieselStore, SystemClock, UserRecord, UserStore};
 
 use super::database::{Access, Database};

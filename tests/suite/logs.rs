@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rocket::config::LogLevel;
 use rocket::serde::json::{Value, from_str};
-use rocket_diesel_sessions::app::logging::{LogFormat, init};
+use rocket_diesel_sessions::app::settings::logging::{LogFormat, init};
 
 use crate::start::release;
 use crate::support::local::ADMIN_TOKEN;

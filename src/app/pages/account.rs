@@ -7,15 +7,19 @@ use rocket::{Route, State, get, post, routes};
 use uuid::Uuid;
 
 use super::confirm::{Confirmed, Question, ask, confirm, confirm_now};
-use super::{ApiError, Frame, Marks, Notice, Page, PageResult, Users};
-use crate::app::account::{
+use super::frame::Frame;
+use super::notice::{Marks, Notice};
+use super::page::{Page, PageResult};
+use crate::app::accounts::users::Users;
+use crate::app::api::account::{
     change_password, delete_user, devices, revoke_device, revoke_other_devices,
 };
-use crate::app::api::parse_cursor;
-use crate::app::audit::Trail;
-use crate::app::device;
-use crate::app::fields::Fields;
-use crate::app::signed_in::{SignedIn, sign_in};
+use crate::app::api::session::parse_cursor;
+use crate::app::guards::signed_in::{SignedIn, sign_in};
+use crate::app::http::body::Fields;
+use crate::app::http::error::ApiError;
+use crate::app::monitoring::audit::Trail;
+use crate::app::words;
 use crate::{UserRecord, UserSession, UserSessions};
 
 #[derive(Template)]
@@ -49,12 +53,12 @@ impl Device {
         let is_current = session.id == current;
         Self {
             is_current,
-            name: device::name(session.user_agent.as_deref()),
+            name: words::name(session.user_agent.as_deref()),
             // It is being used to look at the page.
             last_seen: if is_current {
                 "now".to_owned()
             } else {
-                device::ago(session.last_seen_at, now)
+                words::ago(session.last_seen_at, now)
             },
             id: session.id,
             user_agent: session.user_agent,

@@ -3,11 +3,14 @@
 use askama::Template;
 use rocket::http::Status;
 
-use super::{ApiError, Frame, Page, PageResult, Users};
+use super::frame::Frame;
+use super::page::{Page, PageResult};
 use crate::UserRecord;
-use crate::app::audit::Trail;
-use crate::app::fields::Fields;
-use crate::app::signed_in::SignedIn;
+use crate::app::accounts::users::Users;
+use crate::app::guards::signed_in::SignedIn;
+use crate::app::http::body::Fields;
+use crate::app::http::error::ApiError;
+use crate::app::monitoring::audit::Trail;
 
 /// What the password is asked for. The form is sent again with it.
 pub(super) struct Question<'a> {

@@ -3,8 +3,12 @@
 use askama::Template;
 use rocket::{Route, State, get, routes};
 
-use super::{Frame, Marks, Notice, Page, PageResult, Session, Users};
-use crate::app::data::SessionData;
+use super::frame::Frame;
+use super::notice::{Marks, Notice};
+use super::page::{Page, PageResult};
+use crate::Session;
+use crate::app::accounts::users::Users;
+use crate::app::session_data::SessionData;
 
 #[derive(Template)]
 #[template(path = "farewell.html")]

@@ -4,10 +4,15 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::{Route, State, get, post, routes};
 
-use super::{ApiError, DatabaseUrl, Frame, Notice, Page, PageResult, Session, Users};
+use super::frame::Frame;
+use super::notice::Notice;
+use super::page::{Page, PageResult};
 use crate::SessionRecord;
-use crate::app::data::{DataPatch, Entered, SessionData, Theme};
-use crate::app::fields::Fields;
+use crate::app::accounts::users::Users;
+use crate::app::http::body::Fields;
+use crate::app::http::error::ApiError;
+use crate::app::session_data::{DataPatch, Entered, SessionData, Theme};
+use crate::{DatabaseUrl, Session};
 
 #[derive(Template)]
 #[template(path = "home.html")]

@@ -10,13 +10,18 @@ use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, post, routes};
 
 use super::account::Device;
-use super::{ApiError, Frame, Notice, Page, PageResult, Session, Users};
-use crate::app::audit::{Event, Trail};
-use crate::app::counters::Action;
-use crate::app::data::SessionData;
-use crate::app::fields::Fields;
-use crate::app::next::Next;
-use crate::app::signed_in::sign_in;
+use super::frame::Frame;
+use super::notice::Notice;
+use super::page::{Page, PageResult};
+use crate::Session;
+use crate::app::accounts::users::Users;
+use crate::app::guards::signed_in::sign_in;
+use crate::app::http::body::Fields;
+use crate::app::http::error::ApiError;
+use crate::app::http::next::Next;
+use crate::app::monitoring::audit::{Event, Trail};
+use crate::app::monitoring::counters::Action;
+use crate::app::session_data::SessionData;
 use crate::{UserRecord, UserSessions};
 
 #[derive(Template)]

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
-use rocket_diesel_sessions::app::accounts::{fold_username, hash_password, new_user};
-use rocket_diesel_sessions::app::audit::Event;
-use rocket_diesel_sessions::app::view::UserDetail;
+use rocket_diesel_sessions::app::accounts::new_account::{fold_username, hash_password, new_user};
+use rocket_diesel_sessions::app::api::views::UserDetail;
+use rocket_diesel_sessions::app::monitoring::audit::Event;
 use rocket_diesel_sessions::{
     DieselStore, EndReason, LastAdmin, PasswordChange, UserChange, UserRecord, UserStore,
 };

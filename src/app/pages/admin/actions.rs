@@ -4,15 +4,16 @@ use rocket::http::{RawStr, Status};
 use rocket::{Route, State, get, post, routes};
 
 use super::sessions::{Search, address};
-use super::{
-    ApiError, Confirmed, Marks, Notice, PATH, Page, PageResult, Question, Users, Visitor, ask,
-    confirm,
-};
+use super::{Confirmed, PATH, Question, Visitor, ask, confirm};
 use crate::SessionAdmin;
-use crate::app::api::revoke_session;
-use crate::app::audit::{Event, Trail};
-use crate::app::fields::Fields;
-use crate::app::signed_in::sign_in;
+use crate::app::accounts::users::Users;
+use crate::app::api::session::revoke_session;
+use crate::app::guards::signed_in::sign_in;
+use crate::app::http::body::Fields;
+use crate::app::http::error::ApiError;
+use crate::app::monitoring::audit::{Event, Trail};
+use crate::app::pages::notice::{Marks, Notice};
+use crate::app::pages::page::{Page, PageResult};
 
 /// What has to be typed to end all sessions.
 const WORD: &str = "clear";

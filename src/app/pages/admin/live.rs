@@ -13,9 +13,11 @@ use rocket::tokio::sync::{Mutex, Semaphore};
 use rocket::tokio::time::sleep;
 use rocket::{Route, Shutdown, State, get, routes};
 
-use super::{Session, Users, Visitor};
-use crate::app::data::SessionData;
-use crate::app::error::ApiError;
+use super::Visitor;
+use crate::Session;
+use crate::app::accounts::users::Users;
+use crate::app::http::error::ApiError;
+use crate::app::session_data::SessionData;
 use crate::{SessionAdmin, SessionError, SessionStats};
 
 /// How often a stream tells the figures.

@@ -16,11 +16,17 @@ use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 
 use super::confirm::{Confirmed, Question, ask, confirm};
-use super::{ApiError, Frame, Marks, Notice, Page, PageError, PageResult, Session, Users};
-use crate::app::admin::{self, Admin, presented_token};
-use crate::app::data::SessionData;
-use crate::app::device;
-use crate::app::signed_in::SignedIn;
+use crate::Session;
+use crate::app::accounts::users::Users;
+use crate::app::guards::admin::{self, Admin, presented_token};
+use crate::app::guards::signed_in::SignedIn;
+use crate::app::http::error::ApiError;
+use crate::app::pages::error::PageError;
+use crate::app::pages::frame::Frame;
+use crate::app::pages::notice::{Marks, Notice};
+use crate::app::pages::page::{Page, PageResult};
+use crate::app::session_data::SessionData;
+use crate::app::words;
 use crate::{SessionAdmin, SweepRecord};
 
 use chart::Chart;
@@ -141,7 +147,7 @@ impl Sweep {
     fn of(record: SweepRecord, now: DateTime<Utc>) -> Self {
         Self {
             started_at: record.started_at,
-            ago: device::ago(record.started_at, now),
+            ago: words::ago(record.started_at, now),
             deleted: record.deleted,
             elapsed: format!("{:.3} s", record.elapsed.as_secs_f64()),
             error: record.error,

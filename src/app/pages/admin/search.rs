@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Users;
 use super::sessions::Search;
-use crate::app::device;
+use crate::app::words;
 use crate::{SessionAdmin, SessionError, SessionPage, SessionRecord};
 
 /// Sessions of one page.
@@ -107,7 +107,7 @@ fn shows(record: &SessionRecord, names: &HashMap<String, String>, q: &str) -> bo
         Some(id) => names.get(id).map_or(id.as_str(), String::as_str),
         None => "anonymous",
     };
-    let device = device::name(record.user_agent.as_deref()).to_lowercase();
+    let device = words::name(record.user_agent.as_deref()).to_lowercase();
     let ip = record.ip.as_deref().unwrap_or_default();
     record.id.starts_with(q.trim_end_matches('…'))
         || ip.starts_with(q)

@@ -10,9 +10,13 @@ use rocket::{Route, State, get, routes};
 use uuid::Uuid;
 
 use super::search::{Found, find};
-use super::{ApiError, Frame, PATH, Page, PageResult, Users, Visitor};
-use crate::app::api::parse_cursor;
-use crate::app::device;
+use super::{PATH, Visitor};
+use crate::app::accounts::users::Users;
+use crate::app::api::session::parse_cursor;
+use crate::app::http::error::ApiError;
+use crate::app::pages::frame::Frame;
+use crate::app::pages::page::{Page, PageResult};
+use crate::app::words;
 use crate::{SessionAdmin, SessionError, SessionRecord};
 
 /// Characters of a handle that the list shows.
@@ -99,8 +103,8 @@ impl Item {
         let user = record.user_id.as_ref();
         Self {
             username: user.and_then(|id| names.get(id).cloned()),
-            device: device::name(record.user_agent.as_deref()),
-            last_seen: device::ago(record.last_seen_at, now),
+            device: words::name(record.user_agent.as_deref()),
+            last_seen: words::ago(record.last_seen_at, now),
             is_expired: record.expires_at <= now,
             is_own: own == Some(record.id.as_str()),
             record,

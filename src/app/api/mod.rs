@@ -1,0 +1,7 @@
+//! The routes for programs, in JSON.
+
+pub(super) mod account;
+pub(super) mod auth;
+pub(super) mod session;
+pub mod views;
+pub(super) mod well_known;

@@ -1,0 +1,8 @@
+//! What all routes share: bodies, errors, headers, paths and the log of requests.
+
+pub(super) mod body;
+pub(super) mod error;
+pub(super) mod headers;
+pub(super) mod next;
+pub(super) mod paths;
+pub(super) mod request_id;
