@@ -4,40 +4,19 @@
 //! is in the file of its name.
 
 pub mod conformance;
-mod connect;
-mod connection;
-mod contention;
-mod diesel;
 mod error;
-#[cfg(feature = "postgres")]
-mod libpq;
-mod listing;
 mod login;
-mod migrations;
 mod options;
-mod pool;
-#[cfg(feature = "postgres")]
-mod postgres;
 mod record;
-mod row;
-mod run;
-#[allow(missing_docs, unreachable_pub)]
-mod schema;
-#[cfg(feature = "sqlite")]
-mod sqlite;
-mod statement;
+mod sql;
 mod stats;
 mod url;
 mod users;
-mod withdraw;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use self::diesel::DieselStore;
-pub(crate) use connect::bounded;
 pub use error::StoreError;
-pub use listing::SessionFilter;
 pub use login::{
     ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,
     RevokeScope, SessionLimit,
@@ -49,6 +28,9 @@ pub use record::{
     SaveSession, SessionRecord, SweepBatch, Swept, TokenHash, TouchSession, Withdrawal, WriteBatch,
     Written,
 };
+pub(crate) use sql::connect::bounded;
+pub use sql::listing::SessionFilter;
+pub use sql::store::DieselStore;
 pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
 pub use users::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};

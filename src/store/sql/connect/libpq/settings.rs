@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::super::url::decode;
-use super::super::url::postgres::split_credentials;
+use crate::store::url::decode;
+use crate::store::url::postgres::split_credentials;
 
 /// A look-up of environment variables.
 pub(super) type Environment<'e> = dyn Fn(&str) -> Option<String> + 'e;

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 
 use super::row::{self, SessionRow};
 use super::schema::sessions;
-use super::{DieselStore, ListSessions, SessionRecord, StoreError};
+use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError};
 
 /// Which of the sessions of a list to keep. The default keeps all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

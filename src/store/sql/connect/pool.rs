@@ -12,9 +12,9 @@ use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
-use super::connect::{bounded, connect, set_up};
 use super::connection::AnyConnection;
-use super::{DatabaseUrl, PoolState, StoreError, StoreOptions};
+use super::{bounded, connect, set_up};
+use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
 /// Target of the log lines that show each statement (level debug).
 const SQL_LOG: &str = "rocket_diesel_sessions::sql";
@@ -32,7 +32,7 @@ const WAIT_SLICE: Duration = Duration::from_millis(250);
 /// A place in the pool. Its connection is lent out while it is used.
 ///
 /// Diesel's own check sees a broken transaction, but not a lost server.
-pub(super) struct Place {
+pub(in crate::store) struct Place {
     connection: Option<AnyConnection>,
     made: Instant,
     /// Whether it has the settings of this program.
@@ -44,7 +44,7 @@ pub(super) struct Place {
 ///
 /// The pool keeps the connection's place, so that it can fill the place anew when a call is stuck
 /// in the client library, which has no time limit of its own.
-pub(super) struct Lease<'p> {
+pub(in crate::store) struct Lease<'p> {
     connections: &'p Connections,
     number: u64,
     connection: Option<AnyConnection>,
@@ -84,12 +84,12 @@ impl DerefMut for Lease<'_> {
 
 impl Lease<'_> {
     /// Returns whether the connection was made before `moment`.
-    pub(super) fn is_older_than(&self, moment: Instant) -> bool {
+    pub(in crate::store) fn is_older_than(&self, moment: Instant) -> bool {
         self.made < moment
     }
 
     /// Keeps the connection from being used again.
-    pub(super) fn discard(&mut self) {
+    pub(in crate::store) fn discard(&mut self) {
         self.broken = true;
     }
 }
@@ -112,7 +112,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-pub(super) struct Manager {
+pub(in crate::store) struct Manager {
     url: DatabaseUrl,
     options: StoreOptions,
     /// Threads that connect, those that are stuck among them.
@@ -188,7 +188,7 @@ impl ManageConnection for Manager {
 }
 
 /// The pool, which opens its connections when they are first needed.
-pub(super) struct Connections {
+pub(in crate::store) struct Connections {
     url: DatabaseUrl,
     options: StoreOptions,
     pool: Pool<Manager>,
@@ -198,7 +198,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(url: &DatabaseUrl, options: &StoreOptions) -> Self {
+    pub(in crate::store) fn new(url: &DatabaseUrl, options: &StoreOptions) -> Self {
         let manager = Manager {
             url: url.clone(),
             options: options.clone(),
@@ -225,7 +225,7 @@ impl Connections {
 
     /// Waits for a connection until `timeout` has passed. What is older than the last break is not
     /// used: after a restart of the server, all of it is broken.
-    pub(super) fn checkout(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
+    pub(in crate::store) fn checkout(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
         let start = Instant::now();
         let deadline = start + timeout;
         loop {
@@ -328,7 +328,7 @@ impl Connections {
         }
     }
 
-    pub(super) fn state(&self) -> PoolState {
+    pub(in crate::store) fn state(&self) -> PoolState {
         let state = self.pool.state();
         PoolState {
             open: state.connections,
@@ -338,7 +338,7 @@ impl Connections {
     }
 
     /// Keeps a connection, and those that are older than this moment, from being used again.
-    pub(super) fn mark_broken(&self, connection: &mut Lease<'_>) {
+    pub(in crate::store) fn mark_broken(&self, connection: &mut Lease<'_>) {
         connection.discard();
         *self.last_break() = Some(Instant::now());
     }

@@ -7,9 +7,9 @@ use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use super::{Census, HourStats, StatsStore, SweepRecord, UsageDelta};
-use crate::store::connection::AnyConnection;
-use crate::store::schema::{session_stats, session_stats_users, session_sweeps, sessions};
+use super::connect::connection::AnyConnection;
+use super::schema::{session_stats, session_stats_users, session_sweeps, sessions};
+use crate::store::stats::{Census, HourStats, StatsStore, SweepRecord, UsageDelta};
 use crate::store::{DieselStore, StoreError};
 
 /// Users of an hour are kept by name for so long, for instances that are late to tell of them.

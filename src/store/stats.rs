@@ -1,7 +1,5 @@
 //! Usage over time: the [`StatsStore`] trait and what it keeps.
 
-mod diesel;
-
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

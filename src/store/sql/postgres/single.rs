@@ -10,9 +10,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 use uuid::Uuid;
 
-use crate::store::row::SessionRow;
-use crate::store::schema::sessions;
-use crate::store::statement::statement;
+use crate::store::sql::row::SessionRow;
+use crate::store::sql::schema::sessions;
+use crate::store::sql::statement::statement;
 use crate::store::{SaveOutcome, SaveSession};
 
 pub(super) fn load(

@@ -48,4 +48,4 @@ macro_rules! statement {
     };
 }
 
-pub(super) use statement;
+pub(in crate::store) use statement;

@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Text, Timestamp};
 
 use super::first_of_each_session;
-use crate::store::statement::statement;
+use crate::store::sql::statement::statement;
 use crate::store::{Deleted, RotateOutcome, RotateSession, SaveOutcome, SaveSession};
 
 statement! {

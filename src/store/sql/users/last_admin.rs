@@ -3,9 +3,9 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
-use super::{LastAdmin, UserChange};
-use crate::store::connection::AnyConnection;
-use crate::store::schema::users;
+use crate::store::sql::connect::connection::AnyConnection;
+use crate::store::sql::schema::users;
+use crate::store::users::{LastAdmin, UserChange};
 
 diesel::alias!(users as target: Target);
 

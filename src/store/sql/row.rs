@@ -8,14 +8,14 @@ use diesel::sql_types::{Text, Timestamp};
 use uuid::Uuid;
 
 use super::schema::sessions;
-use super::{NewSession, SessionRecord, StoreError, TokenHash};
+use crate::store::{NewSession, SessionRecord, StoreError, TokenHash};
 
 /// A session to insert.
 #[derive(Insertable)]
 #[diesel(table_name = sessions)]
 // Otherwise a batch insert on SQLite is a statement for each row.
 #[diesel(treat_none_as_default_value = false)]
-pub(super) struct NewRow {
+pub(in crate::store) struct NewRow {
     id: String,
     session_id: String,
     token_hash: Vec<u8>,
@@ -34,7 +34,7 @@ pub(super) struct NewRow {
 /// A session as it is stored.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
-pub(super) struct SessionRow {
+pub(in crate::store) struct SessionRow {
     id: StoredText,
     session_id: StoredText,
     token_hash: Vec<u8>,
@@ -111,12 +111,12 @@ impl TryFrom<SessionRow> for SessionRecord {
 }
 
 /// Converts what a query returned.
-pub(super) fn records(rows: Vec<SessionRow>) -> Result<Vec<SessionRecord>, StoreError> {
+pub(in crate::store) fn records(rows: Vec<SessionRow>) -> Result<Vec<SessionRecord>, StoreError> {
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Converts the rows that can be read, and logs the others: in a list, one must not hide the rest.
-pub(super) fn readable(rows: Vec<SessionRow>) -> Vec<SessionRecord> {
+pub(in crate::store) fn readable(rows: Vec<SessionRow>) -> Vec<SessionRecord> {
     let record = |row: SessionRow| {
         SessionRecord::try_from(row)
             .inspect_err(|error| tracing::warn!("left out of a list: {error}"))
@@ -129,7 +129,7 @@ pub(super) fn readable(rows: Vec<SessionRow>) -> Vec<SessionRecord> {
 /// tables, SQLite takes any value in any column, and PostgreSQL has infinite times: one such value
 /// must not make a query fail for all of its rows.
 #[derive(Clone, Copy, Debug, FromSqlRow)]
-pub(super) struct StoredTime(pub(super) Option<NaiveDateTime>);
+pub(in crate::store) struct StoredTime(pub(in crate::store) Option<NaiveDateTime>);
 
 impl<DB: Backend> FromSql<Timestamp, DB> for StoredTime
 where
@@ -142,11 +142,11 @@ where
 
 /// A text, or nothing where the database holds one that is none to Diesel: SQLite takes any bytes.
 #[derive(Clone, Debug, FromSqlRow)]
-pub(super) struct StoredText(pub(super) Option<String>);
+pub(in crate::store) struct StoredText(pub(in crate::store) Option<String>);
 
 impl StoredText {
     /// The text, or the sign for one that cannot be read.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::store) fn shown(&self) -> String {
         self.0.clone().unwrap_or_else(|| "\u{fffd}".to_owned())
     }
 }

@@ -3,7 +3,7 @@
 //! Statements that read the same on both go through [`AnyConnection`]; hot or database-specific
 //! ones match on it and run on the inner connection.
 
-pub(super) use any::AnyConnection;
+pub(in crate::store) use any::AnyConnection;
 
 /// The derive makes a module and items of fixed names, which stay private here.
 mod any {
@@ -13,7 +13,7 @@ mod any {
     /// never calls it and picks the variant by URL scheme.
     #[derive(diesel::MultiConnection)]
     #[allow(missing_debug_implementations)]
-    pub(in super::super) enum AnyConnection {
+    pub(in crate::store) enum AnyConnection {
         #[cfg(feature = "sqlite")]
         Sqlite(diesel::SqliteConnection),
         #[cfg(feature = "postgres")]

@@ -16,18 +16,18 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 use uuid::Uuid;
 
-use super::contention::HeldRows;
 use super::row::SessionRow;
+use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
-use super::{
+use crate::store::{
     NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SweepBatch, Swept,
     TouchSession, WriteBatch, Written,
 };
 
-pub(super) use held::delete as delete_free;
+pub(in crate::store) use held::delete as delete_free;
 
-pub(super) fn load(
+pub(in crate::store) fn load(
     connection: &mut PgConnection,
     session_ids: &[Uuid],
 ) -> QueryResult<Vec<SessionRow>> {
@@ -42,7 +42,7 @@ pub(super) fn load(
 }
 
 /// Runs a batch: one statement per kind, in one transaction if there are several kinds.
-pub(super) fn write(
+pub(in crate::store) fn write(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
     held_rows: HeldRows,
@@ -223,7 +223,7 @@ statement! {
      WHERE s.session_id = r.session_id AND s.expires_at > r.now RETURNING r.session_id"
 }
 
-pub(super) fn rotate(
+pub(in crate::store) fn rotate(
     connection: &mut PgConnection,
     rotations: &[RotateSession],
 ) -> QueryResult<Vec<bool>> {
@@ -247,7 +247,7 @@ pub(super) fn rotate(
 }
 
 /// Rotates sessions; for each, what became of it.
-pub(super) fn try_rotate(
+pub(in crate::store) fn try_rotate(
     connection: &mut PgConnection,
     rotations: &[RotateSession],
     held_rows: HeldRows,
@@ -288,7 +288,10 @@ statement! {
 /// For the fast statement: it holds many rows while it waits for one.
 const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
 
-pub(super) fn sweep(connection: &mut PgConnection, batch: &SweepBatch) -> QueryResult<Swept> {
+pub(in crate::store) fn sweep(
+    connection: &mut PgConnection,
+    batch: &SweepBatch,
+) -> QueryResult<Swept> {
     let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
     let mut contended = batch.contended;
     if !batch.handles && !contended {
@@ -336,7 +339,7 @@ fn is_statements_fault(error: &diesel::result::Error) -> bool {
 
 /// Returns whether the server has closed the connection, as it looks from here: it costs a look at
 /// the socket, and no round trip.
-pub(super) fn is_closed(connection: &mut PgConnection) -> bool {
+pub(in crate::store) fn is_closed(connection: &mut PgConnection) -> bool {
     let mut is_closed = || {
         let notification = connection.notifications_iter().next();
         notification.is_some_and(|notification| notification.is_err())
@@ -346,7 +349,7 @@ pub(super) fn is_closed(connection: &mut PgConnection) -> bool {
 }
 
 /// Returns the server's current time in UTC.
-pub(super) fn clock(connection: &mut PgConnection) -> QueryResult<NaiveDateTime> {
+pub(in crate::store) fn clock(connection: &mut PgConnection) -> QueryResult<NaiveDateTime> {
     diesel::select(diesel::dsl::sql::<Timestamp>(
         "clock_timestamp() AT TIME ZONE 'UTC'",
     ))

@@ -18,7 +18,7 @@ pub(super) fn connecting(url: &DatabaseUrl, error: impl std::fmt::Display) -> St
 }
 
 /// A failed migration, as `error` says it.
-pub(in super::super) fn migrating(
+pub(in crate::store) fn migrating(
     url: &DatabaseUrl,
     error: &(impl std::fmt::Display + ?Sized),
 ) -> StoreError {

@@ -9,17 +9,17 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
-use super::contention::HeldRows;
 use super::row::{NewRow, SessionRow};
+use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
-use super::{
+use crate::store::{
     RotateOutcome, RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreOptions,
     SweepBatch, Swept, TouchSession, WriteBatch, Written,
 };
 
 /// What each connection is told first. The busy timeout comes before anything that may wait.
-pub(super) fn session_setup(options: &StoreOptions) -> String {
+pub(in crate::store) fn session_setup(options: &StoreOptions) -> String {
     let synchronous = match options.sqlite_synchronous {
         SqliteSynchronous::Full => "FULL",
         SqliteSynchronous::Normal => "NORMAL",
@@ -33,7 +33,7 @@ pub(super) fn session_setup(options: &StoreOptions) -> String {
     )
 }
 
-pub(super) fn load(
+pub(in crate::store) fn load(
     connection: &mut SqliteConnection,
     session_ids: &[Uuid],
 ) -> QueryResult<Vec<SessionRow>> {
@@ -59,7 +59,7 @@ pub(super) fn load(
 }
 
 /// Runs a batch in one transaction.
-pub(super) fn write(
+pub(in crate::store) fn write(
     connection: &mut SqliteConnection,
     batch: &WriteBatch<'_>,
     _: HeldRows,
@@ -146,7 +146,7 @@ statement! {
     ""
 }
 
-pub(super) fn rotate(
+pub(in crate::store) fn rotate(
     connection: &mut SqliteConnection,
     rotations: &[RotateSession],
 ) -> QueryResult<Vec<bool>> {
@@ -167,7 +167,7 @@ pub(super) fn rotate(
 }
 
 /// Rotates sessions; for each, what became of it.
-pub(super) fn try_rotate(
+pub(in crate::store) fn try_rotate(
     connection: &mut SqliteConnection,
     rotations: &[RotateSession],
     _: HeldRows,
@@ -185,7 +185,10 @@ statement! {
     ") RETURNING id"
 }
 
-pub(super) fn sweep(connection: &mut SqliteConnection, batch: &SweepBatch) -> QueryResult<Swept> {
+pub(in crate::store) fn sweep(
+    connection: &mut SqliteConnection,
+    batch: &SweepBatch,
+) -> QueryResult<Swept> {
     let handles: Vec<String> = Sweep {
         now: batch.now.naive_utc(),
         limit: batch.limit.into(),

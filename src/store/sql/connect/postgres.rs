@@ -8,7 +8,7 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::{Array, Text};
 
 use super::failure;
-use crate::store::libpq::{self, Limits};
+use super::libpq::{self, Limits};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
 /// Connects with limits, or without where they are refused: a service without them is better than
@@ -40,7 +40,7 @@ pub(super) fn connect(
 }
 
 /// Makes a connection with no settings but those of its start.
-pub(in super::super) fn establish(
+pub(in crate::store) fn establish(
     url: &DatabaseUrl,
     location: &str,
     options: &StoreOptions,

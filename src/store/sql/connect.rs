@@ -1,8 +1,13 @@
 //! How a connection is made, to which database and with which settings.
 
-pub(super) mod failure;
+pub(in crate::store) mod connection;
 #[cfg(feature = "postgres")]
-pub(super) mod postgres;
+pub(in crate::store) mod libpq;
+pub(in crate::store) mod pool;
+
+pub(in crate::store) mod failure;
+#[cfg(feature = "postgres")]
+pub(in crate::store) mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -14,17 +19,17 @@ use diesel::connection::SimpleConnection;
 #[cfg(feature = "sqlite")]
 use diesel::prelude::*;
 
-use super::connection::AnyConnection;
+use self::connection::AnyConnection;
 #[cfg(feature = "sqlite")]
-use super::url::sqlite::Location;
-use super::{DatabaseUrl, StoreError, StoreOptions};
+use crate::store::url::sqlite::Location;
+use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
 /// How long a refusal that is not understood is held to be one that goes away.
 const DOUBT: Duration = Duration::from_secs(1);
 
 /// What a start may do to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+pub(in crate::store) enum Opening {
     /// Make an SQLite file, and turn on its write-ahead log.
     Serve,
     /// Neither: the file may be another program's.
@@ -32,7 +37,7 @@ pub(super) enum Opening {
 }
 
 /// Connects once, to find out whether the database can be used.
-pub(super) fn open(
+pub(in crate::store) fn open(
     url: &DatabaseUrl,
     options: &StoreOptions,
     opening: Opening,
@@ -69,7 +74,7 @@ pub(super) fn open(
     not(feature = "postgres"),
     expect(unused_variables, reason = "a file has no options")
 )]
-pub(super) fn connect(
+pub(in crate::store) fn connect(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<AnyConnection, StoreError> {
@@ -92,7 +97,7 @@ pub(super) fn connect(
 }
 
 /// Gives a new connection the settings of this program. Asks the database, which may hang.
-pub(super) fn set_up(
+pub(in crate::store) fn set_up(
     connection: &mut AnyConnection,
     url: &DatabaseUrl,
     options: &StoreOptions,

@@ -9,9 +9,9 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Timestamp;
 
-use super::connection::AnyConnection;
-use super::schema::sessions;
-use super::{SessionRecord, StoreError, Withdrawal};
+use crate::store::sql::connect::connection::AnyConnection;
+use crate::store::sql::schema::sessions;
+use crate::store::{SessionRecord, StoreError, Withdrawal};
 
 /// A synchronous standby that is away is one of the reasons for a withdrawal, which must not wait for
 /// it in turn. A withdrawal that a failover loses harms no one: it leaves a token in force that no
@@ -24,7 +24,7 @@ const COMMIT_WITHOUT_STANDBY: &str = "SET LOCAL synchronous_commit = local";
 const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 50";
 
 /// Runs in a transaction; returns, for each withdrawal, whether its token was still the session's.
-pub(super) fn withdraw(
+pub(in crate::store) fn withdraw(
     connection: &mut AnyConnection,
     withdrawals: &[Withdrawal],
     now: DateTime<Utc>,

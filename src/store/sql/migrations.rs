@@ -10,10 +10,10 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::connect::connection::AnyConnection;
 use super::connect::failure::migrating;
 use super::connect::{connect, set_up};
-use super::connection::AnyConnection;
-use super::{DatabaseUrl, StoreError, StoreOptions};
+use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,7 +28,7 @@ const LOCK: i64 = 0x7365_7373_696f_6e73;
 
 /// Which way to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(in crate::store) enum Direction {
     /// All that are pending.
     Up,
     /// All that were run, newest first.
@@ -36,7 +36,7 @@ pub(super) enum Direction {
 }
 
 /// Runs migrations; returns the versions it ran, in order.
-pub(super) fn run(
+pub(in crate::store) fn run(
     url: &DatabaseUrl,
     options: &StoreOptions,
     direction: Direction,
@@ -83,7 +83,7 @@ fn postgres(
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
     // No limits: the lock may be long in coming, and so may a migration.
-    let limits = super::libpq::Limits::AsGiven;
+    let limits = super::connect::libpq::Limits::AsGiven;
     let mut connection = super::connect::postgres::establish(url, location, options, limits)?;
     // One connection and one transaction, so that a small pool of PgBouncer will do. Whoever has
     // waited for the lock is to see what was done meanwhile: READ COMMITTED, whatever the default.
@@ -135,7 +135,7 @@ where
 
 /// The migrations of this build that have not been run. Changes nothing, not even to ask: Diesel's
 /// own `pending_migrations` creates its table, which takes a right that a server need not have.
-pub(super) fn pending(
+pub(in crate::store) fn pending(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError> {
@@ -179,7 +179,7 @@ const FIRST: &str = "20261124000000";
 
 /// Refuses a database that has a table of one of our names and none of our migrations: it is another
 /// application's. Nothing is changed.
-pub(super) fn refuse_foreign(
+pub(in crate::store) fn refuse_foreign(
     connection: &mut AnyConnection,
     url: &DatabaseUrl,
 ) -> Result<(), StoreError> {
@@ -224,7 +224,7 @@ pub(super) fn refuse_foreign(
 
 /// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
 /// A database of PostgreSQL is often shared with other applications, and is none of another program.
-pub(super) fn is_of_another_program(
+pub(in crate::store) fn is_of_another_program(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<bool, StoreError> {

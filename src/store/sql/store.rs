@@ -9,22 +9,23 @@ use diesel::r2d2::R2D2Connection;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::connect::connection::AnyConnection;
+use super::connect::pool::Connections;
 use super::connect::{self, Opening};
-use super::connection::AnyConnection;
-use super::contention::{Contention, HeldRows};
+use super::login::{self, withdraw};
 use super::migrations::{self, Direction};
-use super::pool::Connections;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::row::{self, SessionRow};
+use super::run::contention::{Contention, HeldRows};
 use super::schema::sessions;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
-use super::{
+use super::users;
+use crate::store::{
     DatabaseUrl, Deleted, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
     RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionRecord, SessionStore,
-    StoreError, StoreOptions, SweepBatch, Swept, Withdrawal, WriteBatch, Written, login, users,
-    withdraw,
+    StoreError, StoreOptions, SweepBatch, Swept, Withdrawal, WriteBatch, Written,
 };
 
 /// Sessions in SQLite or PostgreSQL, as the URL says.
@@ -42,15 +43,15 @@ use super::{
 /// # }
 /// ```
 pub struct DieselStore {
-    pub(super) url: DatabaseUrl,
-    pub(super) options: StoreOptions,
-    pub(super) connections: Connections,
+    pub(in crate::store) url: DatabaseUrl,
+    pub(in crate::store) options: StoreOptions,
+    pub(in crate::store) connections: Connections,
     /// SQLite has one writer. Who waits here wakes up at once, unlike with its busy timeout, which
     /// is left to order processes.
-    pub(super) writer: Mutex<()>,
-    pub(super) contention: Contention,
+    pub(in crate::store) writer: Mutex<()>,
+    pub(in crate::store) contention: Contention,
     /// When an unknown error was last taken for one of a stale statement.
-    pub(super) looked_for_stale: Mutex<Option<Instant>>,
+    pub(in crate::store) looked_for_stale: Mutex<Option<Instant>>,
 }
 
 impl DieselStore {

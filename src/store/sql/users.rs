@@ -1,15 +1,17 @@
 //! [`UserStore`] over the pool, and the end of sessions by user.
 
+mod last_admin;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
-use super::last_admin::lock;
-use super::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
-use crate::store::connection::AnyConnection;
-use crate::store::login::in_time;
-use crate::store::row::{StoredText, StoredTime};
-use crate::store::schema::{sessions, users};
+use self::last_admin::lock;
+use super::connect::connection::AnyConnection;
+use super::login::in_time;
+use super::row::{StoredText, StoredTime};
+use super::schema::{sessions, users};
+use crate::store::users::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
 use crate::store::{
     ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, StoreError,
 };

@@ -2,17 +2,12 @@
 //!
 //! Passwords come here as hashes; making and checking those is the application's.
 
-mod diesel;
-mod last_admin;
-
 use std::fmt;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
 use super::{ActingSession, RotateSession, StoreError};
-
-pub(super) use self::diesel::revoke;
 
 /// One row of `users`. `Debug` shows no hash.
 #[derive(Clone, PartialEq, Eq)]

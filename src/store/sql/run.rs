@@ -1,23 +1,25 @@
 //! How the store runs a job on a pooled connection: what is run again, and on which connection.
 
+pub(in crate::store) mod contention;
+
 use std::time::{Duration, Instant};
 
 use diesel::connection::CacheSize;
 use diesel::prelude::*;
 
-use super::connection::AnyConnection;
-use super::contention::HeldRows;
-use super::pool::Lease;
+use self::contention::HeldRows;
+use super::connect::connection::AnyConnection;
+use super::connect::pool::Lease;
 #[cfg(feature = "postgres")]
 use super::postgres;
-use super::{DatabaseUrl, DieselStore, StoreError};
+use crate::store::{DatabaseUrl, DieselStore, StoreError};
 
 /// How often a job is run again that lost to another transaction.
 const RETRIES: u32 = 10;
 
 impl DieselStore {
     /// Runs what only reads: it may be run again on another connection when its own broke.
-    pub(super) fn read<T>(
+    pub(in crate::store) fn read<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -29,7 +31,7 @@ impl DieselStore {
 
     /// Runs what writes: once, since after a broken connection it is not known what was committed.
     /// What did nothing because of another transaction is run again, until the timeout.
-    pub(super) fn change<T>(
+    pub(in crate::store) fn change<T>(
         &self,
         job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -38,7 +40,7 @@ impl DieselStore {
 
     /// The same for a batch: one row that is held is not to keep the others waiting. Its caller
     /// is told, and can run them one by one.
-    pub(super) fn change_batch<T>(
+    pub(in crate::store) fn change_batch<T>(
         &self,
         job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -47,7 +49,7 @@ impl DieselStore {
 
     /// Runs a batch that must not wait long for a held row: if the usual statements meet one, or have
     /// met one lately, those run that leave held rows out. `has_held` returns whether they did.
-    pub(super) fn change_around_held<T>(
+    pub(in crate::store) fn change_around_held<T>(
         &self,
         has_held: impl Fn(&T) -> bool,
         mut job: impl FnMut(&mut AnyConnection, HeldRows) -> Result<T, StoreError>,

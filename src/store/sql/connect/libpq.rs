@@ -11,7 +11,7 @@ use settings::{Environment, Found, Settings};
 
 /// How the start of a connection is to limit this program's statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limits {
+pub(in crate::store) enum Limits {
     /// Ends what takes longer than the timeout, and what waits for a lock for a part of it.
     ByTimeout,
     /// What the role, the server, the URL and the environment set.
@@ -26,7 +26,7 @@ const LOCK_SHARE: u32 = 4;
 const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of the server that limit a statement, with their values in milliseconds.
-pub(super) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
+pub(in crate::store) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
     [
         ("statement_timeout", timeout.as_millis()),
         ("lock_timeout", (timeout / LOCK_SHARE).as_millis().max(1)),
@@ -41,7 +41,11 @@ pub(super) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
 ///
 /// # Errors
 /// When `sslrootcert=system` cannot be had; says why.
-pub(super) fn location(url: &str, timeout: Duration, limits: Limits) -> Result<String, String> {
+pub(in crate::store) fn location(
+    url: &str,
+    timeout: Duration,
+    limits: Limits,
+) -> Result<String, String> {
     let variable = |name: &str| std::env::var(name).ok();
     location_in(&variable, url, timeout, limits)
 }
@@ -90,7 +94,7 @@ fn limit_at_the_start(settings: &mut Settings<'_>, timeout: Duration) {
 }
 
 /// Returns whether a server, or a pooler in front of it, refuses connections because of [`Limits`].
-pub(super) fn refuses_limits(reason: &str) -> bool {
+pub(in crate::store) fn refuses_limits(reason: &str) -> bool {
     const TEXTS: [&str; 3] = [
         // PgBouncer.
         "unsupported startup parameter",
