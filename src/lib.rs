@@ -75,14 +75,11 @@
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `sqlite`, `postgres` | yes | the two databases; at least one is needed |
-//! | `bundled` | yes | builds SQLite, libpq and OpenSSL from source; without it, the system's are linked |
-//! | `app` | yes | the application (`cargo run`) and the module `app`; a library user can leave it out |
+//! | `bundled` | no | builds SQLite, libpq and OpenSSL from source; without it, the system's are linked |
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("enable the feature `sqlite` or `postgres`, or both");
 
-#[cfg(feature = "app")]
-pub mod app;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;

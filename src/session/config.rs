@@ -1,6 +1,6 @@
 //! `[default.sessions]` of Rocket.toml, `ROCKET_SESSIONS` and `DATABASE_URL`.
 
-pub(super) mod figment;
+pub mod figment;
 pub(super) mod startup;
 
 use std::time::Duration;

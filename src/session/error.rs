@@ -183,7 +183,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(
+    /// That the setting `key` has this value, and what is allowed: ": is …" or "allowed are …".
+    pub fn new(
         key: impl Into<String>,
         value: impl fmt::Display,
         allowed: impl fmt::Display,
@@ -196,7 +197,7 @@ impl ConfigError {
     }
 
     /// A setting whose value is not to be shown, or that is missing.
-    pub(crate) fn unfit(key: impl Into<String>, problem: impl fmt::Display) -> Self {
+    pub fn unfit(key: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self {
             key: key.into(),
             value: String::new(),

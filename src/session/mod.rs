@@ -19,36 +19,30 @@ mod response;
 mod shared;
 mod user_sessions;
 
-pub use self::background::batches::clear_all;
-pub use self::background::sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
-pub use self::codec::TypedData;
-#[cfg(feature = "app")]
-pub(crate) use self::config::figment::{
-    describe as describe_figment, is_environment, place as place_in_figment,
-    section as figment_section,
-};
-pub use self::config::startup::database_url_from_env;
-pub use self::cookie::keys::SessionKeys;
-pub use self::cookie::policy::{CookieConfig, SameSite};
-pub use self::guard::login::Login;
-pub use self::observe::events::{SessionEvent, SessionEventKind};
-#[cfg(feature = "app")]
-pub(crate) use self::observe::monitor::AUDIT_LOG;
-#[cfg(feature = "app")]
-pub(crate) use self::request::address::{is_forwarded, visitor_address};
-pub use self::user_sessions::{UserSession, UserSessionPage, UserSessions};
 pub use admin::{SessionAdmin, SessionPage, SessionStats};
+pub use background::batches::clear_all;
+pub use background::sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use codec::TypedData;
+pub use config::figment;
+pub use config::startup::database_url_from_env;
 pub use config::{OnUndecodable, SessionConfig};
+pub use cookie::keys::SessionKeys;
+pub use cookie::policy::{CookieConfig, SameSite};
 pub use error::{ConfigError, SessionError, SetupError};
 pub use fairing::Sessions;
 pub use guard::Session;
+pub use guard::login::Login;
+pub use observe::events::{SessionEvent, SessionEventKind};
+pub use observe::monitor::AUDIT_LOG;
+pub use request::address::{is_forwarded, visitor_address};
+pub use user_sessions::{UserSession, UserSessionPage, UserSessions};
 
 #[cfg(feature = "bench")]
-pub(crate) use self::codec::{decode, recode, to_json};
+pub(crate) use codec::{decode, recode, to_json};
 #[cfg(feature = "bench")]
-pub(crate) use self::cookie::token::Token;
+pub(crate) use cookie::token::Token;
 #[cfg(feature = "bench")]
-pub(crate) use self::observe::monitor::Monitor;
+pub(crate) use observe::monitor::Monitor;
 #[cfg(feature = "bench")]
-pub(crate) use self::pipeline::{Change, Pipeline, PipelineOptions};
+pub(crate) use pipeline::{Change, Pipeline, PipelineOptions};

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rocket::config::LogLevel;
 use rocket::serde::json::{Value, from_str};
-use rocket_diesel_sessions::app::settings::logging::{LogFormat, init};
+use rocket_diesel_sessions_app::settings::logging::{LogFormat, init};
 
 use crate::start::release;
 use crate::support::local::ADMIN_TOKEN;
@@ -254,7 +254,7 @@ fn a_process_that_panics() {
     init(LogLevel::Normal, LogFormat::Json);
     rocket::log::private::warn!(target: "a::library", "its words");
     // Two guards of Rocket's, which would have a line for each request.
-    rocket::log::private::warn!(target: "rocket_diesel_sessions::app::api::_", "a guard failed");
+    rocket::log::private::warn!(target: "rocket_diesel_sessions_app::api::_", "a guard failed");
     rocket::log::private::error!(target: "rocket::server::_", "No matching routes for /x?y.");
     let doomed = std::thread::Builder::new().name("doomed".to_owned());
     assert!(

@@ -13,7 +13,7 @@ use crate::support::{Database, Kind};
 
 /// The folder that one of `diesel_cli`'s configuration files names.
 fn migrations_of(config: &str) -> FileBasedMigrations {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let figment = rocket::figment::Figment::from(
         <rocket::figment::providers::Toml as rocket::figment::providers::Format>::file_exact(
             root.join(config),

@@ -2,7 +2,7 @@
 //! profile, and no one who comes through a proxy or tunnel on it.
 
 use rocket::http::{Accept, Header, Status};
-use rocket_diesel_sessions::app::Settings;
+use rocket_diesel_sessions_app::Settings;
 
 use crate::accounts::registered;
 use crate::support::local::{ADMIN_TOKEN, Answer, application_of, figment, settings};

@@ -7,11 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous;
 use rocket::serde::json::Value;
-use rocket_diesel_sessions::app::{MetricsAccess, Stores};
 use rocket_diesel_sessions::{
     Census, Clock, DieselStore, EndReason, HourStats, SessionAdmin, SessionConfig, SessionEvent,
     SessionEventKind, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta, UserSessions,
 };
+use rocket_diesel_sessions_app::{MetricsAccess, Stores};
 
 use crate::accounts::registered;
 use crate::store::new_session;

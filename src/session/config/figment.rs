@@ -12,7 +12,7 @@ use crate::session::error::SetupError;
 /// # Errors
 /// When it is no table or stands beside the profiles, where it would be ignored; when a key is unknown
 /// or a value is of the wrong type.
-pub(crate) fn section<T: DeserializeOwned>(figment: &Figment, name: &str) -> Result<T, SetupError> {
+pub fn section<T: DeserializeOwned>(figment: &Figment, name: &str) -> Result<T, SetupError> {
     if figment.profile() != name && figment.profiles().any(|profile| profile == name) {
         return Err(SetupError::Figment(format!(
             "[{name}]: is not read, since a section belongs to a profile; write [default.{name}], or \
@@ -45,7 +45,7 @@ fn kind(value: &Value) -> &'static str {
 
 /// A configuration error in one line: which key below `section`, what is wrong with it, and where
 /// it was set.
-pub(crate) fn describe(section: &str, error: &Error) -> String {
+pub fn describe(section: &str, error: &Error) -> String {
     let mut key = section.to_owned();
     for part in &error.path {
         if !key.is_empty() {
@@ -77,12 +77,12 @@ fn unknown(what: &str, found: Option<&str>, allowed: &[&str]) -> String {
 }
 
 /// Returns whether these are the variables that begin with `ROCKET_`.
-pub(crate) fn is_environment(metadata: &Metadata) -> bool {
+pub fn is_environment(metadata: &Metadata) -> bool {
     metadata.name.contains("environment variable")
 }
 
 /// Where `key` was set, in brackets.
-pub(crate) fn place(key: &str, metadata: Option<&Metadata>) -> String {
+pub fn place(key: &str, metadata: Option<&Metadata>) -> String {
     let Some(metadata) = metadata else {
         return String::new();
     };

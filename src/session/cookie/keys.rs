@@ -111,8 +111,7 @@ impl SessionKeys {
     ///
     /// # Errors
     /// As for `from_env`.
-    #[cfg(feature = "app")]
-    pub(crate) fn inspect(debug: bool) -> Result<Self, SetupError> {
+    pub fn inspect(debug: bool) -> Result<Self, SetupError> {
         let is_set = std::env::var_os(SESSION_SECRET)
             .is_some_and(|list| list.to_str().is_none_or(|list| !list.trim().is_empty()));
         if !debug || is_set || Path::new(SECRET_FILE).exists() {
@@ -148,8 +147,7 @@ impl SessionKeys {
 
     /// The signature of a text of the application, in base64url. The text must not be mistaken for
     /// a token, and begins with what it is for.
-    #[cfg(feature = "app")]
-    pub(crate) fn sign_text(&self, text: &str) -> String {
+    pub fn sign_text(&self, text: &str) -> String {
         let sign = |key: &Hmac<Sha256>| {
             let signature = key.clone().chain_update(text).finalize().into_bytes();
             URL_SAFE_NO_PAD.encode(signature)
@@ -158,8 +156,7 @@ impl SessionKeys {
     }
 
     /// Returns whether one of the secrets signed this text.
-    #[cfg(feature = "app")]
-    pub(crate) fn verify_text(&self, text: &str, signature: &str) -> bool {
+    pub fn verify_text(&self, text: &str, signature: &str) -> bool {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
             return false;
         };

@@ -16,7 +16,7 @@ use crate::session::clock::Clock;
 use crate::store::{EndReason, StoreError, Swept};
 
 /// Target of the log lines about what matters for security.
-pub(crate) const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
+pub const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
 
 /// Tells the breaker of a failure; returns whether it reports that.
 type Learn = Box<dyn Fn(&StoreError) -> bool + Send + Sync>;

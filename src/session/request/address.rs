@@ -29,7 +29,7 @@ const PASSED_ON: [&str; 12] = [
 ///
 /// It is the one that the header `ip_header` gives, else the peer's. A proxy on this machine that gives
 /// none is not taken for the visitor: all visitors would be one.
-pub(crate) fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
+pub fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
     let ip_header = request.rocket().config().ip_header.as_ref();
     if let Some(name) = ip_header {
         // Each proxy adds itself at the end, be it to the last line of several.
@@ -51,8 +51,7 @@ pub(crate) fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
 }
 
 /// Returns whether a request says that a proxy has passed it on.
-#[cfg(feature = "app")]
-pub(crate) fn is_forwarded(request: &Request<'_>) -> bool {
+pub fn is_forwarded(request: &Request<'_>) -> bool {
     forwarding_header(request).is_some()
 }
 

@@ -21,7 +21,7 @@ static CHROMIUM: LazyLock<Option<Chromium>> = LazyLock::new(|| {
         eprintln!("SKIP_BROWSER=1: the tests in a browser are skipped");
         return None;
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chromedriver");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/chromedriver");
     let mut script = Command::new(path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

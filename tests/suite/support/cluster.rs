@@ -29,7 +29,7 @@ impl Cluster {
         let given = std::env::var("POSTGRES_OPTIONS").unwrap_or_default();
         let mut script = Command::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/tests/postgres-cluster"
+            "/../tests/postgres-cluster"
         ))
         .env("POSTGRES_OPTIONS", format!("{options} {given}"))
         .stdin(Stdio::piped())

@@ -1,0 +1,76 @@
+//! Accounts without a request, as the command line makes and changes them: the same names and
+//! passwords are allowed as in the forms.
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use super::passwords::NewPassword;
+use super::username;
+use rocket_diesel_sessions::UserRecord;
+
+/// Why an account cannot have this name or password.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// It is not allowed; says what is wrong with it, and what is allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// The password cannot be hashed.
+    #[error("the password cannot be hashed: {0}")]
+    Hash(String),
+}
+
+/// The form of a username that is kept and compared: the same for all ways to write the name.
+///
+/// # Errors
+/// When nobody can have such a name.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions_app::accounts::new_account::fold_username;
+///
+/// assert_eq!(fold_username("Ada").unwrap(), "ada");
+/// assert!(fold_username("a b c").unwrap_err().to_string().starts_with("username:"));
+/// ```
+pub fn fold_username(name: &str) -> Result<String, AccountError> {
+    username::fold(name).map_err(AccountError::Refused)
+}
+
+/// The Argon2id hash of a new password, as a PHC string. Takes long, by design: blocks.
+///
+/// # Errors
+/// When the password is not allowed, or the system gives no random bytes.
+pub fn hash_password(password: &str) -> Result<String, AccountError> {
+    let password = NewPassword::new(password).map_err(AccountError::Refused)?;
+    password.hash().map_err(AccountError::Hash)
+}
+
+/// A new user who is no administrator, under a folded name.
+pub fn new_user(username: String, password_hash: String, now: DateTime<Utc>) -> UserRecord {
+    UserRecord {
+        id: cuid2::create_id(),
+        username,
+        password_hash,
+        is_admin: false,
+        disabled_at: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_hashed_if_it_is_allowed() {
+        let hash = hash_password("sesame, open").unwrap();
+        assert!(hash.starts_with("$argon2id$"), "{hash}");
+        for (password, reason) in [("7 chars", "8 to 128"), ("password", "common")] {
+            let refusal = hash_password(password).unwrap_err();
+            assert!(matches!(refusal, AccountError::Refused(_)));
+            assert!(refusal.to_string().contains(reason), "{refusal}");
+        }
+    }
+}

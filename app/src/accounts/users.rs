@@ -1,0 +1,386 @@
+//! Users of the application: registering, recognising, changing and deleting them.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rocket::http::Status;
+
+use super::new_account::new_user;
+use super::passwords::{Hasher, NewPassword};
+use super::places::Turn;
+use super::throttle::{At, Counted, Guess, Guesses};
+use super::username;
+use crate::http::error::{ApiError, USERNAME_TAKEN};
+use crate::monitoring::audit::{Event, Trail};
+use crate::monitoring::counters::{Action, Counters};
+use crate::settings::config::AppConfig;
+use rocket_diesel_sessions::{
+    ActingSession, Clock, LastAdmin, PasswordChange, SessionAdmin, SessionError, StoreError,
+    UserChange, UserRecord, UserStore,
+};
+
+/// What there was too much of.
+const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";
+const TOO_MANY_TRIES: &str = "too many attempts were made from your address";
+const TOO_MANY_ACCOUNTS: &str = "too many accounts were made from your address";
+
+pub(crate) struct Users {
+    store: Arc<dyn UserStore>,
+    hasher: Hasher,
+    guesses: Guesses,
+    clock: Arc<dyn Clock>,
+    reauthenticate_after: Duration,
+    has_registration: bool,
+    counters: Arc<Counters>,
+    /// Runs the calls of the store.
+    sessions: OnceLock<SessionAdmin>,
+}
+
+impl Users {
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(crate) fn new(
+        store: Arc<dyn UserStore>,
+        clock: Arc<dyn Clock>,
+        config: &AppConfig,
+        timeout: Duration,
+        counters: Arc<Counters>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            store,
+            hasher: Hasher::new(config.hashes_at_once.get(), timeout)?,
+            guesses: Guesses::new(config, &clock),
+            clock,
+            reauthenticate_after: config.reauthenticate_after,
+            has_registration: config.registration,
+            counters,
+            sessions: OnceLock::new(),
+        })
+    }
+
+    /// Has the session layer run the calls of the store.
+    pub(crate) fn attach(&self, sessions: SessionAdmin) {
+        // Rocket ignites once.
+        let _ = self.sessions.set(sessions);
+    }
+
+    /// What attempts are counted in.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Counts an attempt by what came of it, which is returned.
+    pub(crate) fn counted<T>(
+        &self,
+        action: Action,
+        attempt: Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        self.counters.attempt(action, &attempt);
+        attempt
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(crate) fn reauthenticate_after(&self) -> Duration {
+        self.reauthenticate_after
+    }
+
+    /// Returns whether visitors may register.
+    pub(crate) fn has_registration(&self) -> bool {
+        self.has_registration
+    }
+
+    /// Refuses those who register where only administrators add users.
+    ///
+    /// # Errors
+    /// 403, where visitors may not.
+    pub(crate) fn require_registration(&self) -> Result<(), ApiError> {
+        if self.has_registration {
+            return Ok(());
+        }
+        let message = "registration is closed; an administrator can add an account for you";
+        let error = ApiError::new(Status::Forbidden, "registration_closed", message);
+        Err(error.in_other_words("Registration is closed. Ask an administrator for an account."))
+    }
+
+    /// Refuses an attempt to register where registration is closed, and counts it.
+    pub(crate) fn admit_registration(&self) -> Result<(), ApiError> {
+        self.require_registration()
+            .or_else(|error| self.counted(Action::Register, Err(error)))
+    }
+
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<UserRecord>, SessionError> {
+        let id = id.to_owned();
+        self.run(move |store| store.user(&id)).await
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// When the name or the password is not allowed (422), the name is taken (409), or its address
+    /// has made too many accounts or asked for too many names that are taken (429).
+    pub(crate) async fn register(
+        &self,
+        username: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        let added = self.add(username, password, trail).await;
+        self.counted(Action::Register, added)
+    }
+
+    async fn add(
+        &self,
+        username: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        let username = username::choose(username).map_err(ApiError::unprocessable)?;
+        refuse_username(&username, password)?;
+        let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
+        let limited = |what| move |wait| limited(trail, None, what, wait);
+        let counted = self.guesses.count_address(trail.ip());
+        let counted = counted.map_err(limited(TOO_MANY_TRIES))?;
+        // Nor can it be the id of another user: where either is asked for, both are looked up.
+        if self.by_name(&username).await?.is_some() || self.find(&username).await?.is_some() {
+            counted.stays();
+            return Err(taken(&username));
+        }
+        let account = self.guesses.count_registration(trail.ip());
+        let account = account.map_err(limited(TOO_MANY_ACCOUNTS))?;
+        let hash = self.hasher.hash(password, Turn::Register).await?;
+        let user = new_user(username, hash, self.now());
+        let new = user.clone();
+        if self.run(move |store| store.add_user(&new)).await? {
+            account.stays();
+            trail
+                .event(Event::Register)
+                .user(&*user.id)
+                .by(&user.id)
+                .write();
+            Ok(user)
+        } else {
+            counted.stays();
+            Err(taken(&user.username))
+        }
+    }
+
+    /// Counts a wrong token of administrators for its address, as a wrong password is.
+    ///
+    /// # Errors
+    /// How long the address must wait, if it must.
+    pub(crate) fn count_wrong_token(&self, from: Option<IpAddr>) -> Result<(), Duration> {
+        self.guesses.count_address(from).map(Counted::stays)
+    }
+
+    /// The user with this name and password. An attempt that fails is counted; one that succeeds is
+    /// when the user is signed in.
+    ///
+    /// # Errors
+    /// 401 when there is none, whatever the reason, and at the same cost; 429 after too many. A right
+    /// password is not refused because of its address.
+    pub(crate) async fn recognise(
+        &self,
+        username: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        // A name that cannot be is looked for too.
+        let username = username::fold(username).unwrap_or_default();
+        let found = self.by_name(&username);
+        let at = At::User(&username);
+        let recognised = self.verify(at, trail, found, password).await;
+        match recognised {
+            Ok(user) => Ok(user),
+            refused => self.counted(Action::Login, refused),
+        }
+    }
+
+    /// A signed-in user again, by password; `session` is the handle of the session that asks.
+    ///
+    /// # Errors
+    /// As for [`recognise`](Self::recognise).
+    pub(crate) async fn confirm(
+        &self,
+        user_id: &str,
+        session: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        let confirmed = self.check(user_id, session, password, trail).await;
+        self.counted(Action::Reauthenticate, confirmed)
+    }
+
+    /// Confirms a user as [`confirm`](Self::confirm) does, in an attempt that the caller counts.
+    ///
+    /// # Errors
+    /// As for [`recognise`](Self::recognise).
+    pub(crate) async fn check(
+        &self,
+        user_id: &str,
+        session: &str,
+        password: &str,
+        trail: Trail,
+    ) -> Result<UserRecord, ApiError> {
+        let found = self.find(user_id);
+        let at = At::Session(session);
+        let verified = self.verify(at, trail, found, password).await;
+        verified.map_err(ApiError::without_username)
+    }
+
+    async fn verify(
+        &self,
+        at: At<'_>,
+        trail: Trail,
+        found: impl Future<Output = Result<Option<UserRecord>, SessionError>>,
+        password: &str,
+    ) -> Result<UserRecord, ApiError> {
+        let session = match at {
+            At::Session(handle) => Some(handle),
+            At::User(_) => None,
+        };
+        let from = trail.ip();
+        let limited = |wait| limited(trail, session, TOO_MANY_PASSWORDS, wait);
+        let counted = self.guesses.count(Guess { at, from }).map_err(limited)?;
+        let address = self.guesses.count_address(from);
+        let found = found.await?;
+        let hash = found.as_ref().map(|user| user.password_hash.as_str());
+        // Others may share an address that is over its limit: their passwords are still looked at,
+        // after everybody else's.
+        let turn = match address {
+            Ok(_) => Turn::SignIn,
+            Err(_) => Turn::OverLimit,
+        };
+        let is_right = self.hasher.verify(password, hash, turn).await?;
+        match found {
+            Some(user) if is_right && user.disabled_at.is_none() => Ok(user),
+            found => {
+                counted.stays();
+                address.map_err(limited)?.stays();
+                // Not the name that was typed: it may be a password.
+                let user_id = found.map(|user| user.id);
+                let failed = trail.event(Event::LoginFailed);
+                failed.user(user_id.as_deref()).session(session).write();
+                Err(ApiError::wrong_credentials())
+            }
+        }
+    }
+
+    /// The hash of a password that is chosen.
+    ///
+    /// # Errors
+    /// 422 when it is not allowed.
+    pub(crate) async fn hash(&self, password: &str) -> Result<String, ApiError> {
+        let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
+        self.hasher.hash(password, Turn::SignIn).await
+    }
+
+    /// Changes the password of a user; returns the handles of the sessions that ended.
+    ///
+    /// # Errors
+    /// When the old password was changed meanwhile (401), or the session that asks has ended (409).
+    pub(crate) async fn change_password(
+        &self,
+        change: PasswordChange,
+    ) -> Result<Vec<String>, ApiError> {
+        done(
+            self.run(move |store| store.change_password(&change))
+                .await?,
+        )
+    }
+
+    /// Deletes a user with all sessions, and returns their handles.
+    ///
+    /// # Errors
+    /// When the session that asks has ended, or the user is the last administrator (409).
+    pub(crate) async fn delete(
+        &self,
+        user_id: &str,
+        by: ActingSession,
+    ) -> Result<Vec<String>, ApiError> {
+        let id = user_id.to_owned();
+        done(
+            self.run(move |store| store.delete_user(&id, Some(by), LastAdmin::Keep))
+                .await?,
+        )
+    }
+
+    /// The user that is called so, however the name is written.
+    pub(crate) async fn named(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
+        match username::fold(username) {
+            Ok(username) => self.by_name(&username).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The names of users, by id.
+    pub(crate) async fn names(
+        &self,
+        ids: HashSet<String>,
+    ) -> Result<HashMap<String, String>, SessionError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids = Vec::from_iter(ids);
+        let users = self.run(move |store| store.users(&ids)).await?;
+        let name = |user: UserRecord| (user.id, user.username);
+        Ok(users.into_iter().map(name).collect())
+    }
+
+    async fn by_name(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
+        let username = username.to_owned();
+        self.run(move |store| store.user_by_name(&username)).await
+    }
+
+    /// Calls the store as the session layer calls its own: with a deadline, and without waiting for a
+    /// database that is known to be down.
+    async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let store = Arc::clone(&self.store);
+        let sessions = self.sessions.get().ok_or(SessionError::NotAttached)?;
+        sessions.call(move || call(&*store)).await
+    }
+}
+
+fn done(change: UserChange) -> Result<Vec<String>, ApiError> {
+    match change {
+        UserChange::Done(ended) => Ok(ended),
+        UserChange::NoUser => Err(ApiError::wrong_credentials()),
+        UserChange::SessionEnded => Err(SessionError::Ended.into()),
+        UserChange::LastAdmin => Err(last_administrator()),
+    }
+}
+
+/// The refusal of an attempt that came after too many.
+fn limited(trail: Trail, session: Option<&str>, what: &str, wait: Duration) -> ApiError {
+    trail.event(Event::LoginLimited).session(session).write();
+    ApiError::too_many(what, wait)
+}
+
+fn last_administrator() -> ApiError {
+    let message = "this is the only administrator's account: make somebody else an administrator \
+                   before you delete it";
+    ApiError::new(Status::Conflict, "last_administrator", message)
+}
+
+/// Refuses a password that anybody would try first.
+pub(crate) fn refuse_username(username: &str, password: &str) -> Result<(), ApiError> {
+    if password.trim().to_lowercase() == username {
+        return Err(ApiError::unprocessable(
+            "password: must not be the username",
+        ));
+    }
+    Ok(())
+}
+
+fn taken(username: &str) -> ApiError {
+    let message = format!("username: {username:?} is taken");
+    ApiError::new(Status::Conflict, USERNAME_TAKEN, message)
+}

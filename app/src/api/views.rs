@@ -1,0 +1,225 @@
+//! The JSON shapes of sessions and users, over HTTP and on the command line.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rocket::serde::{Serialize, json::Value};
+use uuid::Uuid;
+
+use rocket_diesel_sessions::{
+    EndReason, HourStats, SessionPage, SessionRecord, SessionStats, UserRecord,
+};
+
+/// A session as its visitor sees it.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+pub(crate) struct SessionView {
+    id: String,
+    session_id: Uuid,
+    user_id: Option<String>,
+    data: Value,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl From<SessionRecord> for SessionView {
+    fn from(record: SessionRecord) -> Self {
+        Self {
+            id: record.id,
+            session_id: record.session_id,
+            user_id: record.user_id,
+            // What is no JSON is shown as it is.
+            data: rocket::serde::json::from_str(&record.data).unwrap_or(Value::String(record.data)),
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            expires_at: record.expires_at,
+        }
+    }
+}
+
+/// `{"session": …}`, null for a visitor without one.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub(crate) struct CurrentSession {
+    session: Option<SessionView>,
+}
+
+impl From<Option<SessionRecord>> for CurrentSession {
+    fn from(record: Option<SessionRecord>) -> Self {
+        Self {
+            session: record.map(Into::into),
+        }
+    }
+}
+
+/// A session as an administrator sees it.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct AdminSessionView {
+    #[serde(flatten)]
+    session: SessionView,
+    absolute_expires_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    user_agent: Option<String>,
+    ip: Option<String>,
+}
+
+impl From<SessionRecord> for AdminSessionView {
+    fn from(mut record: SessionRecord) -> Self {
+        Self {
+            absolute_expires_at: record.absolute_expires_at,
+            last_seen_at: record.last_seen_at,
+            user_agent: record.user_agent.take(),
+            ip: record.ip.take(),
+            session: record.into(),
+        }
+    }
+}
+
+/// `{"sessions": […], "next": cursor or null}`.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub struct SessionList {
+    sessions: Vec<AdminSessionView>,
+    next: Option<Uuid>,
+}
+
+/// How sessions are used.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+pub struct StatsView {
+    active: u64,
+    anonymous: u64,
+    signed_in: u64,
+    /// Whether the three above were counted now, or are the last sample.
+    exact: bool,
+    /// The hours of which something is known, the oldest first.
+    hours: Vec<HourView>,
+    next_expiries: Vec<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct HourView {
+    hour: DateTime<Utc>,
+    created: u64,
+    /// By reason, in the order of their names.
+    ended: BTreeMap<&'static str, u64>,
+    peak_active: u64,
+    users: u64,
+}
+
+impl From<HourStats> for HourView {
+    fn from(stats: HourStats) -> Self {
+        let ended = EndReason::ALL.map(EndReason::name).into_iter();
+        Self {
+            hour: stats.hour,
+            created: stats.created,
+            ended: ended.zip(stats.ended).collect(),
+            peak_active: stats.peak_active,
+            users: stats.users,
+        }
+    }
+}
+
+impl From<SessionStats> for StatsView {
+    fn from(stats: SessionStats) -> Self {
+        Self {
+            active: stats.active,
+            anonymous: stats.active.saturating_sub(stats.signed_in),
+            signed_in: stats.signed_in,
+            exact: stats.is_exact,
+            hours: stats.hours.into_iter().map(Into::into).collect(),
+            next_expiries: stats.next_expiries,
+        }
+    }
+}
+
+impl From<SessionPage> for SessionList {
+    fn from(page: SessionPage) -> Self {
+        Self {
+            sessions: page.sessions.into_iter().map(Into::into).collect(),
+            next: page.next,
+        }
+    }
+}
+
+/// `{"session": …}` of one session with all that is kept of it but the token's hash.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub struct SessionDetail {
+    session: VersionedView,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+struct VersionedView {
+    #[serde(flatten)]
+    session: AdminSessionView,
+    version: i64,
+}
+
+impl From<SessionRecord> for SessionDetail {
+    fn from(record: SessionRecord) -> Self {
+        Self {
+            session: VersionedView {
+                version: record.version,
+                session: record.into(),
+            },
+        }
+    }
+}
+
+/// `{"users": […]}`.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub struct UserList {
+    users: Vec<AdminUserView>,
+}
+
+/// `{"user": …}`.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde")]
+pub struct UserDetail {
+    user: AdminUserView,
+}
+
+impl From<UserRecord> for UserDetail {
+    fn from(user: UserRecord) -> Self {
+        Self { user: user.into() }
+    }
+}
+
+/// A user as an administrator sees it: all but the password's hash.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct AdminUserView {
+    id: String,
+    username: String,
+    is_admin: bool,
+    disabled_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<UserRecord> for AdminUserView {
+    fn from(user: UserRecord) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            is_admin: user.is_admin,
+            disabled_at: user.disabled_at,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+impl FromIterator<UserRecord> for UserList {
+    fn from_iter<I: IntoIterator<Item = UserRecord>>(users: I) -> Self {
+        Self {
+            users: users.into_iter().map(Into::into).collect(),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: which commands there are, and how each ends.
+//!
+//! Exit code 0 is done, 1 a failure that a line on standard error names, 2 wrong usage.
+
+mod ask;
+mod completions;
+mod config;
+mod database;
+mod env_file;
+mod healthcheck;
+mod help;
+mod output;
+mod parse;
+mod revoke;
+mod serve;
+mod sessions;
+mod stats;
+mod sweep;
+mod table;
+mod users;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use rocket_diesel_sessions::SessionKeys;
+use rocket_diesel_sessions_app as app;
+use rocket_diesel_sessions_app::settings::logging::{LogFormat, json_error};
+
+use database::{Access, Database};
+use output::say;
+use table::printable_lines;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Sessions for the web, kept in SQLite or PostgreSQL.
+///
+/// Settings are read from the environment, a file `.env`, and Rocket.toml.
+#[derive(Parser)]
+#[command(version, after_help = help::TOP)]
+struct Cli {
+    /// How long to wait for the database, such as 10s or 1m [default: 5s, for serve
+    /// `startup_timeout`].
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse::wait)]
+    wait: Option<Duration>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the application (the default).
+    Serve(serve::Arguments),
+    /// Brings the database's schema up to date.
+    Migrate(database::Migrate),
+    /// Deletes expired sessions once, as the server does every hour.
+    Sweep(sweep::Arguments),
+    /// Lists, shows and ends sessions.
+    #[command(subcommand)]
+    Sessions(sessions::Command),
+    /// Lists, adds, changes and deletes users.
+    #[command(subcommand)]
+    Users(users::Command),
+    /// Reports how many sessions there are, and how they were used by the hour.
+    Stats(stats::Arguments),
+    /// Checks the settings.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Asks the server of the settings whether it is ready: exit code 0 or 1, for containers.
+    Healthcheck(healthcheck::Arguments),
+    /// Prints a fresh secret, fit for `SESSION_SECRET` and `SESSION_ADMIN_TOKEN`.
+    Secret,
+    /// Prints completions for a shell.
+    Completions(completions::Arguments),
+}
+
+/// The command line with all of its help.
+fn command() -> clap::Command {
+    help::complete(Cli::command())
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    let parsed = command().try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let said = error.use_stderr().then(|| error.to_string());
+            let line = |text: String| {
+                let text = text.trim_end();
+                json_error(text.strip_prefix("error: ").unwrap_or(text))
+            };
+            let Some(line) = said.and_then(line) else {
+                error.exit();
+            };
+            eprintln!("{line}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough, as `head` does.
+        Err(failure) if output::is_closed(&*failure) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = failure.to_string().replace('\t', "  ");
+            let line =
+                json_error(&text).unwrap_or_else(|| format!("error: {}", printable_lines(&text)));
+            eprintln!("{line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let (wait, command) = (cli.wait, cli.command);
+    let command = command.unwrap_or_else(|| Command::Serve(serve::Arguments::default()));
+    match &command {
+        Command::Secret => return say(SessionKeys::generate_secret()?),
+        Command::Completions(arguments) => return completions::run(arguments),
+        _ => {}
+    }
+    let environment = config::Environment::now();
+    env_file::read()?;
+    let figment = app::figment();
+    app::settings::logging::check_filter()?;
+    app::settings::logging::init(
+        app::rocket_config(&figment)?.log_level,
+        LogFormat::from_env()?,
+    );
+    app::warn_of_missing_file();
+    let open = |access: Access| Database::open(&figment, wait, access);
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments, wait),
+        Command::Migrate(arguments) => database::migrate(&arguments, &figment, wait),
+        Command::Sweep(arguments) => sweep::run(&arguments, &open(arguments.access())?),
+        Command::Sessions(command) => sessions::run(&command, &open(command.access())?),
+        Command::Users(command) => users::run(&command, &open(command.access())?),
+        Command::Stats(arguments) => stats::run(&arguments, &open(Access::Read)?),
+        Command::Config(command) => config::run(&command, &environment),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments, figment),
+        Command::Secret | Command::Completions(_) => Ok(()),
+    }
+}

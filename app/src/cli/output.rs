@@ -1,0 +1,85 @@
+//! What a command prints on standard output.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use rocket::serde::Serialize;
+use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
+use rocket_diesel_sessions_app::settings::logging::json_note;
+
+use super::Failure;
+use super::table::is_printable;
+
+/// Prints a line, or several.
+pub(super) fn say(text: impl Display) -> Result<(), Failure> {
+    Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+/// Says something beside the output, on standard error.
+pub(super) fn note(text: &str) {
+    eprintln!("{}", json_note(text).as_deref().unwrap_or(text));
+}
+
+/// Prints a value as JSON, for programs.
+pub(super) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
+    let json = rocket::serde::json::to_pretty_string(value)?;
+    say(ascii_controls(&json))
+}
+
+/// Writes a line of the audit log: what a command did, to which user, and to which session.
+pub(super) fn audit(event: Event, user_id: Option<&str>, session: Option<&str>) {
+    let entry = Entry::new(event).user(user_id).session(session);
+    entry.by("command_line").write();
+}
+
+/// Whether a failure is that nobody reads our output any more.
+pub(super) fn is_closed(failure: &(dyn Error + 'static)) -> bool {
+    failure
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// JSON leaves controls above ASCII and changes of direction as they are; as escapes they do no
+/// harm to a terminal, and mean the same. Line breaks are JSON's own here.
+fn ascii_controls(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_printable(c) || c == '\n' {
+            safe.push(c);
+        } else {
+            let mut units = [0; 2];
+            let escapes = c.encode_utf16(&mut units).iter();
+            safe.extend(escapes.map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    safe
+}
+
+/// As in "1 session" and "2 sessions".
+pub(super) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rocket::serde::json::{Value, from_str, json};
+
+    #[test]
+    fn json_reaches_a_terminal_without_controls_and_means_the_same() {
+        let value = json!({"a": "\u{1b}[31m\u{9b}31m\u{7f}\u{202e}\u{e0041}\n zoë 👋\u{200d}"});
+        let pretty = rocket::serde::json::to_pretty_string(&value).unwrap();
+        let safe = ascii_controls(&pretty);
+        assert!(safe.chars().all(|c| is_printable(c) || c == '\n'), "{safe}");
+        assert!(safe.contains("zoë 👋"), "{safe}");
+        assert_eq!(from_str::<Value>(&safe).unwrap(), value);
+    }
+
+    #[test]
+    fn one_has_no_plural() {
+        assert_eq!(count(1, "session"), "1 session");
+        assert_eq!(count(0, "session"), "0 sessions");
+    }
+}

@@ -1,0 +1,220 @@
+//! `sessions revoke | clear`.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use rocket::serde::json::json;
+use rocket_diesel_sessions::{
+    DieselStore, EndReason, Revocation, RevokeScope, SessionStore, StoreError, clear_all,
+};
+use rocket_diesel_sessions_app::monitoring::audit::Event;
+
+use super::database::{Access, Database};
+use super::output::{audit, count, note, say_json};
+use super::stats::note_ended;
+use super::table::printable;
+use super::{Failure, ask, say, users};
+
+/// Handles of one statement.
+const BATCH: usize = 1000;
+
+#[derive(Args)]
+#[command(
+    override_usage = "rocket_diesel_sessions sessions revoke [OPTIONS] <HANDLES>...\n       \
+                      rocket_diesel_sessions sessions revoke [OPTIONS] --user <NAME>",
+    after_help = "\
+Examples:
+  rocket_diesel_sessions sessions revoke nd27q0bhx0j4aoj3t1e8pcvf
+  rocket_diesel_sessions sessions revoke --user ada --dry-run"
+)]
+pub(super) struct Revoke {
+    /// Public handles of sessions.
+    #[arg(required_unless_present = "user", conflicts_with = "user")]
+    handles: Vec<String>,
+    /// All sessions of this user, by name or id.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Says what would end, and ends nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// For programs: `deleted` says how many ended; with `--dry-run`, `wouldDelete` how many would.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Revoke {
+    pub(super) fn access(&self) -> Access {
+        access(self.dry_run)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Clear {
+    /// Does not ask first.
+    #[arg(long)]
+    yes: bool,
+    /// Says how many sessions would end, and ends none.
+    #[arg(long)]
+    dry_run: bool,
+    /// For programs: `deleted` says how many ended; with `--dry-run`, `wouldDelete` how many would.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Clear {
+    pub(super) fn access(&self) -> Access {
+        access(self.dry_run)
+    }
+}
+
+fn access(dry_run: bool) -> Access {
+    if dry_run { Access::Read } else { Access::Write }
+}
+
+pub(super) fn revoke(arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
+    match &arguments.user {
+        Some(name) => revoke_all_of(name, arguments, store),
+        None => revoke_some(arguments, store),
+    }
+}
+
+fn revoke_some(arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
+    let Revoke { dry_run, json, .. } = *arguments;
+    let mut seen = HashSet::new();
+    let mut handles = arguments.handles.clone();
+    handles.retain(|handle| seen.insert(handle.clone()));
+    let mut there = HashSet::new();
+    for handles in handles.chunks(BATCH) {
+        let found = found(handles, store)?;
+        if dry_run {
+            there.extend(found.into_iter().map(|(handle, _)| handle));
+            continue;
+        }
+        let ended = store.delete(handles)?;
+        note_ended(store, EndReason::Revoked, ended.len());
+        for handle in &ended {
+            let user = found.iter().find(|(found, _)| found == handle);
+            let user = user.and_then(|(_, user)| user.as_deref());
+            audit(Event::SessionRevoked, user, Some(handle));
+        }
+        there.extend(ended);
+    }
+    let (ended, missing): (Vec<&String>, Vec<&String>) =
+        handles.iter().partition(|handle| there.contains(*handle));
+    let (verb, key) = verb(dry_run);
+    if json {
+        say_json(&json!({
+            "dryRun": dry_run, key: ended.len(), "ids": ended, "notFound": missing
+        }))?;
+    } else {
+        for handle in &ended {
+            say(format_args!("{verb} {}", printable(handle)))?;
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for handle in &missing {
+        note(&format!("not found: {}", printable(handle)));
+    }
+    Err(format!(
+        "{verb} {}, {} not found; `sessions list` shows the sessions that there are",
+        ended.len(),
+        missing.len()
+    )
+    .into())
+}
+
+/// Those of the sessions that are there, each with its user.
+fn found(
+    handles: &[String],
+    store: &DieselStore,
+) -> Result<Vec<(String, Option<String>)>, StoreError> {
+    let mut found = Vec::with_capacity(handles.len());
+    for handle in handles {
+        match store.find(handle) {
+            Ok(session) => found.extend(session.map(|session| (session.id, session.user_id))),
+            // It is there, and can be ended.
+            Err(StoreError::Corrupt { id, .. }) => found.push((id, None)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+fn revoke_all_of(name: &str, arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
+    let Revoke { dry_run, json, .. } = *arguments;
+    let user = users::find(store, name)?;
+    let (verb, key) = verb(dry_run);
+    let ended = if dry_run {
+        store.count_of_user(&user.id, None)?
+    } else {
+        let revocation = Revocation {
+            user_id: user.id.clone(),
+            scope: RevokeScope::All,
+            by: None,
+        };
+        let ended = store.revoke(&revocation)?.unwrap_or_default().len();
+        note_ended(store, EndReason::Revoked, ended);
+        if ended > 0 {
+            audit(Event::SessionRevoked, Some(&user.id), None);
+        }
+        ended as u64
+    };
+    if json {
+        return say_json(&json!({"dryRun": dry_run, key: ended, "userId": user.id}));
+    }
+    say(format_args!(
+        "{verb} {} of {}",
+        count(ended, "session"),
+        printable(&user.username)
+    ))
+}
+
+/// What is said of sessions that end, and the name of their number in JSON.
+fn verb(dry_run: bool) -> (&'static str, &'static str) {
+    if dry_run {
+        ("would end", "wouldDelete")
+    } else {
+        ("ended", "deleted")
+    }
+}
+
+pub(super) fn clear(
+    arguments: &Clear,
+    database: &Database,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let Database { url, store } = database;
+    let Clear { yes, dry_run, json } = *arguments;
+    let (verb, key) = verb(dry_run);
+    let report = |ended: u64| {
+        if json {
+            return say_json(&json!({"dryRun": dry_run, key: ended}));
+        }
+        say(format_args!("{url}: {verb} {}", count(ended, "session")))
+    };
+    if dry_run {
+        return report(store.count_created(now)?);
+    }
+    let question = format!("End all sessions in {url}? Everyone is signed out.");
+    let otherwise = "this ends all sessions and cannot be undone: give --yes to do it";
+    if !yes && !ask::agrees(&question, otherwise)? {
+        return Err("not confirmed; nothing was changed".into());
+    }
+    let mut ended = 0;
+    let cleared = clear_all(store, now, |batch| {
+        ended += batch.len() as u64;
+        note_ended(store, EndReason::Cleared, batch.len());
+    });
+    if ended > 0 || cleared.is_ok() {
+        audit(Event::SessionsCleared, None, None);
+    }
+    match cleared {
+        Ok(()) => report(ended),
+        Err(error) => {
+            Err(format!("{error} ({} ended before that)", count(ended, "session")).into())
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `serve`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use rocket::error::ErrorKind;
+use rocket::figment::Figment;
+use rocket::figment::providers::Serialized;
+use rocket::{Ignite, Rocket};
+use rocket_diesel_sessions::SystemClock;
+use rocket_diesel_sessions_app::{self as app, Settings};
+
+use super::Failure;
+
+#[derive(Args, Default)]
+#[command(after_help = "Example:\n  rocket_diesel_sessions serve --address 0.0.0.0 --port 9000")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    listener: Listener,
+}
+
+/// Where a server listens, in place of what the settings say.
+#[derive(Args, Default)]
+pub(super) struct Listener {
+    /// The address of the server, in place of `ROCKET_ADDRESS`.
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// The port of the server, in place of `ROCKET_PORT`.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+impl Listener {
+    /// The settings with what was given in place of theirs.
+    pub(super) fn over(&self, mut figment: Figment) -> Figment {
+        if let Some(address) = self.address {
+            figment = figment.merge(Serialized::global("address", address));
+        }
+        if let Some(port) = self.port {
+            figment = figment.merge(Serialized::global("port", port));
+        }
+        figment
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), Failure> {
+    let mut settings = Settings::from_env()?;
+    settings.figment = arguments.listener.over(settings.figment);
+    if let Some(wait) = wait {
+        settings.sessions.startup_timeout = wait;
+    }
+    let profile = settings.figment.profile();
+    tracing::info!(
+        "starting version {}, profile {profile}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let store = Arc::new(settings.sessions.open_store(&settings.database_url)?);
+    let rocket = app::rocket(settings, store, Arc::new(SystemClock));
+    let served = async {
+        let rocket = rocket.ignite().await?;
+        stop_on_sigterm(&rocket);
+        rocket.launch().await
+    };
+    match rocket::execute(served) {
+        Ok(rocket) => {
+            app::log_stopping();
+            // Ends the session layer's threads.
+            drop(rocket);
+            tracing::info!("stopped");
+            Ok(())
+        }
+        Err(error) => Err(match error.kind() {
+            ErrorKind::Bind(reason) => format!(
+                "cannot listen on the address and port of the configuration \
+                 (--address, ROCKET_ADDRESS, --port, ROCKET_PORT): {reason}"
+            ),
+            kind => kind.to_string(),
+        }
+        .into()),
+    }
+}
+
+/// Has the server end in order from now on. Rocket listens for signals only after it has said that it
+/// serves, and one that comes between would end the process as it stands.
+#[cfg(unix)]
+fn stop_on_sigterm(rocket: &Rocket<Ignite>) {
+    use rocket::config::Sig;
+    use rocket::tokio::signal::unix::{SignalKind, signal};
+
+    if !rocket.config().shutdown.signals.contains(&Sig::Term) {
+        return;
+    }
+    let shutdown = rocket.shutdown();
+    match signal(SignalKind::terminate()) {
+        Ok(mut told) => {
+            rocket::tokio::spawn(async move {
+                told.recv().await;
+                shutdown.notify();
+            });
+        }
+        Err(error) => tracing::warn!("SIGTERM is not listened for: {error}"),
+    }
+}
+
+#[cfg(not(unix))]
+fn stop_on_sigterm(_: &Rocket<Ignite>) {}

@@ -1,0 +1,193 @@
+//! `sessions list | show`; `revoke` and `clear` have a file of their own.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use rocket::serde::json::{Value, from_str, to_pretty_string};
+use rocket_diesel_sessions::{
+    Clock, DieselStore, ListSessions, SessionFilter, SessionPage, SessionRecord, SessionStore,
+    StoreError, SystemClock, UserStore,
+};
+use rocket_diesel_sessions_app::api::views::{SessionDetail, SessionList};
+use rocket_diesel_sessions_app::words;
+use uuid::Uuid;
+
+use super::database::{Access, Database};
+use super::output::{note, say_json};
+use super::table::{Table, date, distance, or_dash, printable_lines};
+use super::{Failure, parse, revoke, say, users};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Lists live sessions, newest token first.
+    List(List),
+    /// Shows all that is kept of a session, but the hash of its token.
+    Show {
+        /// The session's public handle, the `id` of a list.
+        handle: String,
+        /// For programs: as the HTTP API answers.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ends sessions at once: some by their handles, or all of a user.
+    Revoke(revoke::Revoke),
+    /// Ends every session that there is: everybody is signed out.
+    Clear(revoke::Clear),
+}
+
+impl Command {
+    pub(super) fn access(&self) -> Access {
+        match self {
+            Self::List(_) | Self::Show { .. } => Access::Read,
+            Self::Revoke(arguments) => arguments.access(),
+            Self::Clear(arguments) => arguments.access(),
+        }
+    }
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  rocket_diesel_sessions sessions list --user ada
+  rocket_diesel_sessions sessions list --anonymous --idle 12h
+  rocket_diesel_sessions sessions list --ip 203.0.113.7 --json")]
+pub(super) struct List {
+    /// Only sessions of this user, by name or id.
+    #[arg(long, value_name = "NAME", conflicts_with = "anonymous")]
+    user: Option<String>,
+    /// Only sessions that were last used from this address.
+    #[arg(long)]
+    ip: Option<IpAddr>,
+    /// Only sessions of visitors who are not signed in.
+    #[arg(long)]
+    anonymous: bool,
+    /// Only sessions that have not been used for this long, such as 30m or 12h.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    idle: Option<Duration>,
+    /// How many at most, 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Goes on where an earlier list has ended: its `next`.
+    #[arg(long, value_name = "CURSOR", value_parser = parse::cursor)]
+    after: Option<Uuid>,
+    /// For programs: as the HTTP API answers.
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    fn filter(&self, now: DateTime<Utc>) -> SessionFilter {
+        // Longer than there have been dates: no session was used before that.
+        let ago = |idle| now.checked_sub_signed(chrono::TimeDelta::from_std(idle).ok()?);
+        SessionFilter {
+            ip: self.ip,
+            anonymous: self.anonymous,
+            unused_since: self
+                .idle
+                .map(|idle| ago(idle).unwrap_or(DateTime::UNIX_EPOCH)),
+        }
+    }
+}
+
+pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure> {
+    let (store, now) = (&database.store, SystemClock.now());
+    match command {
+        Command::List(arguments) => list(arguments, store, now),
+        Command::Show { handle, json } => show(handle, *json, store, now),
+        Command::Revoke(arguments) => revoke::revoke(arguments, store),
+        Command::Clear(arguments) => revoke::clear(arguments, database, now),
+    }
+}
+
+fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
+    let user = arguments.user.as_deref();
+    let user = user.map(|name| users::find(store, name)).transpose()?;
+    let query = ListSessions {
+        now,
+        after: arguments.after,
+        user_id: user.map(|user| user.id),
+        // One more, to know whether there is a next page.
+        limit: arguments.limit + 1,
+    };
+    let mut sessions = store.list_filtered(&query, &arguments.filter(now))?;
+    let limit = arguments.limit as usize;
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions.last().filter(|_| more).map(|last| last.session_id);
+    if arguments.json {
+        return say_json(&SessionList::from(SessionPage { sessions, next }));
+    }
+    if sessions.is_empty() {
+        return say("no live sessions");
+    }
+    let names = names(&sessions, store)?;
+    let header = ["SESSION", "USER", "DEVICE", "IP", "LAST SEEN", "EXPIRES"];
+    let mut table = Table::of_rows(&header, 1);
+    for session in sessions {
+        let name = |id: &String| names.get(id).unwrap_or(id).clone();
+        table.row([
+            session.id,
+            or_dash(session.user_id.as_ref().map(name)),
+            words::name(session.user_agent.as_deref()),
+            or_dash(session.ip),
+            distance(session.last_seen_at, now),
+            distance(session.expires_at, now),
+        ]);
+    }
+    say(table)?;
+    if let Some(next) = next {
+        note(&format!("there are more: --after {next}"));
+    }
+    Ok(())
+}
+
+/// The names of the sessions' users, by id.
+fn names(
+    sessions: &[SessionRecord],
+    store: &DieselStore,
+) -> Result<HashMap<String, String>, StoreError> {
+    let mut ids: Vec<String> = sessions.iter().filter_map(|s| s.user_id.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let users = store.users(&ids)?;
+    Ok(users.into_iter().map(|u| (u.id, u.username)).collect())
+}
+
+fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
+    let session = store.find(handle)?.ok_or_else(|| {
+        format!("there is no session with the handle {handle}; `sessions list` shows them")
+    })?;
+    if json {
+        return say_json(&SessionDetail::from(session));
+    }
+    let names = names(std::slice::from_ref(&session), store)?;
+    let user = session.user_id.map(|id| match names.get(&id) {
+        Some(name) => format!("{name} ({id})"),
+        None => id,
+    });
+    say(Table::of_fields([
+        ("id", session.id),
+        ("sessionId", session.session_id.to_string()),
+        ("user", or_dash(user)),
+        ("device", words::name(session.user_agent.as_deref())),
+        ("userAgent", or_dash(session.user_agent)),
+        ("ip", or_dash(session.ip)),
+        ("createdAt", date(session.created_at, now)),
+        ("updatedAt", date(session.updated_at, now)),
+        ("lastSeenAt", date(session.last_seen_at, now)),
+        ("expiresAt", date(session.expires_at, now)),
+        ("absoluteExpiresAt", date(session.absolute_expires_at, now)),
+        ("version", session.version.to_string()),
+    ]))?;
+    say(format_args!("data:\n{}", pretty(&session.data)))
+}
+
+/// Data as JSON on several lines; what is no JSON as it is.
+fn pretty(data: &str) -> String {
+    let json = from_str::<Value>(data).and_then(|value| to_pretty_string(&value));
+    printable_lines(&json.unwrap_or_else(|_| data.to_owned()))
+}

@@ -1,0 +1,116 @@
+//! `sweep`.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use rocket::serde::json::json;
+use rocket_diesel_sessions::{
+    Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, check_clock,
+    sweep_with_progress,
+};
+use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
+
+use super::database::{Access, Database};
+use super::output::say_json;
+use super::stats::note_ended;
+use super::{Failure, say};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Says how many sessions have expired, and deletes none.
+    #[arg(long)]
+    dry_run: bool,
+    /// For programs: `deleted` says how many were deleted, `seconds` how long it took; with
+    /// `--dry-run`, `wouldDelete` how many would be.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn access(&self) -> Access {
+        if self.dry_run {
+            Access::Read
+        } else {
+            Access::Write
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Failure> {
+    let Database { url, store } = database;
+    let now = SystemClock.now();
+    if arguments.dry_run {
+        let expired = store.count_expired(now)?;
+        if arguments.json {
+            return say_json(&json!({"dryRun": true, "wouldDelete": expired}));
+        }
+        return say(format_args!(
+            "{url}: would delete {expired} expired sessions"
+        ));
+    }
+    let (deleted, elapsed) = sweep(store, now)?;
+    if arguments.json {
+        let seconds = elapsed.as_secs_f64();
+        return say_json(&json!({"dryRun": false, "deleted": deleted, "seconds": seconds}));
+    }
+    let seconds = elapsed.as_secs_f64();
+    say(format_args!(
+        "{url}: deleted {deleted} expired sessions in {seconds:.3} s"
+    ))
+}
+
+/// Deletes the expired and records it; returns how many there were, and how long it took.
+fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<(usize, Duration), Failure> {
+    let bar = progress(store, now)?;
+    let (start, mut deleted) = (Instant::now(), 0);
+    let swept = check_clock(store, now).and_then(|()| {
+        sweep_with_progress(store, now, |so_far| {
+            deleted = so_far;
+            bar.set_position(so_far as u64);
+        })
+    });
+    bar.finish_and_clear();
+    // What was deleted before a failure stays deleted.
+    note_ended(store, EndReason::Expired, deleted);
+    if deleted > 0 {
+        Entry::new(Event::Swept)
+            .by("command_line")
+            .deleted(deleted)
+            .write();
+    }
+    let record = SweepRecord {
+        started_at: now,
+        elapsed: start.elapsed(),
+        deleted: deleted as u64,
+        error: swept.as_ref().err().map(ToString::to_string),
+    };
+    if let Err(error) = store.add_sweep(&record) {
+        tracing::warn!("the statistics do not have it: {error}");
+    }
+    let report = swept?;
+    Ok((report.deleted, report.elapsed))
+}
+
+/// A bar on a terminal. Where the expired cannot be counted in the time that a statement has,
+/// there is no end to be seen, but that it goes on.
+fn progress(store: &DieselStore, now: DateTime<Utc>) -> Result<ProgressBar, Failure> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let (bar, style) = match store.count_expired(now) {
+        Ok(expired) => (
+            ProgressBar::new(expired),
+            "{wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left",
+        ),
+        Err(_) => (
+            ProgressBar::new_spinner(),
+            "{spinner} {human_pos} deleted, {per_sec}",
+        ),
+    };
+    bar.set_style(ProgressStyle::with_template(style)?);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Ok(bar)
+}

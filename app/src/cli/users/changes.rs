@@ -1,0 +1,334 @@
+//! `users add | promote | demote | disable | enable | password | delete`.
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use rocket::serde::Serialize;
+use rocket_diesel_sessions::{
+    DieselStore, EndReason, LastAdmin, PasswordChange, UserChange, UserRecord, UserStore,
+};
+use rocket_diesel_sessions_app::accounts::new_account::{fold_username, hash_password, new_user};
+use rocket_diesel_sessions_app::api::views::UserDetail;
+use rocket_diesel_sessions_app::monitoring::audit::Event;
+
+use super::find;
+use crate::cli::output::{audit, count, say_json};
+use crate::cli::stats::note_ended;
+use crate::cli::table::printable;
+use crate::cli::{Failure, ask, say};
+
+#[derive(Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Adds a user. The password is asked for, or is the first line of standard input where that
+    /// is no terminal.
+    #[command(after_help = "\
+Examples:
+  rocket_diesel_sessions users add ada --admin
+  rocket_diesel_sessions users add bob --json < password.txt")]
+    Add {
+        /// The new name.
+        name: String,
+        /// Makes the user an administrator.
+        #[arg(long)]
+        admin: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Makes a user an administrator.
+    Promote {
+        #[command(flatten)]
+        user: User,
+        /// The reverse, as `demote`: how it was called before there was `demote`.
+        #[arg(long, hide = true)]
+        revoke: bool,
+        #[arg(long, hide = true)]
+        force: bool,
+    },
+    /// Makes an administrator a plain user.
+    Demote {
+        #[command(flatten)]
+        user: User,
+        #[command(flatten)]
+        force: Force,
+    },
+    /// Keeps a user from signing in, and ends all of the user's sessions.
+    Disable {
+        #[command(flatten)]
+        user: User,
+        #[command(flatten)]
+        force: Force,
+    },
+    /// Lets a user sign in again who was disabled.
+    Enable {
+        #[command(flatten)]
+        user: User,
+    },
+    /// Gives a user a new password, asked for as by `add`, and ends all of the user's sessions.
+    Password {
+        #[command(flatten)]
+        user: User,
+    },
+    /// Deletes a user with all sessions. At a terminal it asks first.
+    Delete {
+        #[command(flatten)]
+        user: User,
+        /// Does not ask first.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        force: Force,
+    },
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct User {
+    /// The user, by name or id.
+    name: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Args, Clone, Copy)]
+pub(in crate::cli) struct Output {
+    /// For programs: the user, whether anything was changed, and how many sessions ended.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Clone, Copy)]
+pub(in crate::cli) struct Force {
+    /// Does it to the last administrator who may sign in, too.
+    #[arg(long)]
+    force: bool,
+}
+
+impl From<Force> for LastAdmin {
+    fn from(Force { force }: Force) -> Self {
+        if force { Self::MayGo } else { Self::Keep }
+    }
+}
+
+/// A change, as a program reads it.
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct Report {
+    /// The user as it is now; one that was deleted, as it was.
+    #[serde(flatten)]
+    user: UserDetail,
+    changed: bool,
+    sessions_ended: usize,
+}
+
+/// What a change needs: where it is made, when, and how it is reported.
+struct Change<'a> {
+    store: &'a DieselStore,
+    now: DateTime<Utc>,
+    output: Output,
+}
+
+pub(super) fn run(
+    command: &Command,
+    store: &DieselStore,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let change = |output: Output| Change { store, now, output };
+    let of = |user: &User| Ok::<_, Failure>((change(user.output), find(store, &user.name)?));
+    match command {
+        Command::Add {
+            name,
+            admin,
+            output,
+        } => change(*output).add(name, *admin),
+        Command::Promote {
+            user,
+            revoke: false,
+            ..
+        } => {
+            let (change, user) = of(user)?;
+            change.promote(&user)
+        }
+        Command::Promote { user, force, .. } => {
+            let (change, user) = of(user)?;
+            change.demote(&user, Force { force: *force })
+        }
+        Command::Demote { user, force } => {
+            let (change, user) = of(user)?;
+            change.demote(&user, *force)
+        }
+        Command::Disable { user, force } => {
+            let (change, user) = of(user)?;
+            change.disable(&user, *force)
+        }
+        Command::Enable { user } => {
+            let (change, user) = of(user)?;
+            change.enable(&user)
+        }
+        Command::Password { user } => {
+            let (change, user) = of(user)?;
+            change.password(&user)
+        }
+        Command::Delete { user, yes, force } => {
+            let (change, user) = of(user)?;
+            change.delete(&user, *yes, *force)
+        }
+    }
+}
+
+impl Change<'_> {
+    fn add(&self, name: &str, admin: bool) -> Result<(), Failure> {
+        let name = fold_username(name)?;
+        let taken = || Failure::from(format!("username: {name:?} is taken"));
+        // Before a password is asked for in vain.
+        if self.store.user_by_name(&name)?.is_some() {
+            return Err(taken());
+        }
+        let hash = hash_password(&ask::new_password(&name)?)?;
+        let user = UserRecord {
+            is_admin: admin,
+            ..new_user(name.clone(), hash, self.now)
+        };
+        if !self.store.add_user(&user)? {
+            return Err(taken());
+        }
+        audit(Event::Register, Some(&user.id), None);
+        if admin {
+            audit(Event::UserPromoted, Some(&user.id), None);
+        }
+        let role = if admin { "administrator" } else { "user" };
+        let text = format!("added the {role} {name}, id {}", user.id);
+        self.report(&user, true, 0, &text)
+    }
+
+    fn promote(&self, user: &UserRecord) -> Result<(), Failure> {
+        let name = printable(&user.username);
+        if user.is_admin {
+            let text = format!("{name} is an administrator already");
+            return self.report(user, false, 0, &text);
+        }
+        if !self.store.promote_user(&user.id, self.now)? {
+            return Err(gone(user));
+        }
+        audit(Event::UserPromoted, Some(&user.id), None);
+        self.report(user, true, 0, &format!("{name} is an administrator now"))
+    }
+
+    fn demote(&self, user: &UserRecord, force: Force) -> Result<(), Failure> {
+        let name = printable(&user.username);
+        if !user.is_admin {
+            let text = format!("{name} is a plain user already");
+            return self.report(user, false, 0, &text);
+        }
+        let demoted = self.store.demote_user(&user.id, self.now, force.into())?;
+        done(user, demoted)?;
+        audit(Event::UserDemoted, Some(&user.id), None);
+        self.report(user, true, 0, &format!("{name} is a plain user now"))
+    }
+
+    fn disable(&self, user: &UserRecord, force: Force) -> Result<(), Failure> {
+        let disabled = self.store.disable_user(&user.id, self.now, force.into())?;
+        let ended = done(user, disabled)?;
+        note_ended(self.store, EndReason::Revoked, ended);
+        let is_new = user.disabled_at.is_none();
+        if is_new {
+            audit(Event::UserDisabled, Some(&user.id), None);
+        }
+        let text = format!(
+            "{} is disabled; ended {}",
+            printable(&user.username),
+            count(ended as u64, "session")
+        );
+        self.report(user, is_new, ended, &text)
+    }
+
+    fn enable(&self, user: &UserRecord) -> Result<(), Failure> {
+        let name = printable(&user.username);
+        if user.disabled_at.is_none() {
+            return self.report(user, false, 0, &format!("{name} is not disabled"));
+        }
+        if !self.store.enable_user(&user.id, self.now)? {
+            return Err(gone(user));
+        }
+        audit(Event::UserEnabled, Some(&user.id), None);
+        self.report(user, true, 0, &format!("{name} may sign in again"))
+    }
+
+    fn password(&self, user: &UserRecord) -> Result<(), Failure> {
+        let name = printable(&user.username);
+        if user.disabled_at.is_some() {
+            return Err(format!("{name} is disabled: `users enable {name}` first").into());
+        }
+        let hash = hash_password(&ask::new_password(&name)?)?;
+        let change = PasswordChange {
+            user_id: user.id.clone(),
+            old_hash: user.password_hash.clone(),
+            new_hash: hash,
+            rotation: None,
+            now: self.now,
+            deadline: None,
+        };
+        let ended = done(user, self.store.change_password(&change)?)?;
+        note_ended(self.store, EndReason::Revoked, ended);
+        audit(Event::PasswordChanged, Some(&user.id), None);
+        let ended_sessions = count(ended as u64, "session");
+        let text = format!("{name} has a new password; ended {ended_sessions}");
+        self.report(user, true, ended, &text)
+    }
+
+    fn delete(&self, user: &UserRecord, yes: bool, force: Force) -> Result<(), Failure> {
+        let name = printable(&user.username);
+        let question = format!("Delete {name} with all sessions? This cannot be undone.");
+        let otherwise = format!(
+            "this deletes {name} with all sessions and cannot be undone: give --yes to do it"
+        );
+        if !yes && !ask::agrees(&question, &otherwise)? {
+            return Err("not confirmed; nothing was changed".into());
+        }
+        let deleted = self.store.delete_user(&user.id, None, force.into())?;
+        let ended = done(user, deleted)?;
+        note_ended(self.store, EndReason::Revoked, ended);
+        audit(Event::AccountDeleted, Some(&user.id), None);
+        let ended_sessions = count(ended as u64, "session");
+        let text = format!("deleted {name}, id {}; ended {ended_sessions}", user.id);
+        self.report(user, true, ended, &text)
+    }
+
+    /// Prints the text, or for programs the user as it is now.
+    fn report(
+        &self,
+        user: &UserRecord,
+        changed: bool,
+        sessions_ended: usize,
+        text: &str,
+    ) -> Result<(), Failure> {
+        if !self.output.json {
+            return say(text);
+        }
+        let now = self.store.user(&user.id)?;
+        say_json(&Report {
+            user: now.unwrap_or_else(|| user.clone()).into(),
+            changed,
+            sessions_ended,
+        })
+    }
+}
+
+/// How many sessions ended with a change.
+fn done(user: &UserRecord, change: UserChange) -> Result<usize, Failure> {
+    match change {
+        UserChange::Done(ended) => Ok(ended.len()),
+        UserChange::NoUser | UserChange::SessionEnded => Err(gone(user)),
+        UserChange::LastAdmin => Err(format!(
+            "{} is the last administrator who may sign in: promote another user first, or give \
+             --force",
+            user.username
+        )
+        .into()),
+    }
+}
+
+fn gone(user: &UserRecord) -> Failure {
+    format!(
+        "{} was changed by somebody else at the same time; try again",
+        user.username
+    )
+    .into()
+}

@@ -1,0 +1,319 @@
+//! Every error a client can get: JSON for programs, a page for browsers, never a stack trace.
+
+use std::time::Duration;
+
+use rocket::http::{Method, Status};
+use rocket::response::{self, Responder};
+use rocket::serde::{Serialize, json::Json};
+use rocket::{Request, Response};
+use uuid::Uuid;
+
+use super::request_id;
+use rocket_diesel_sessions::SessionError;
+
+/// The code of a wrong name or password.
+const WRONG_CREDENTIALS: &str = "wrong_credentials";
+
+/// The code of a sign-in beyond the limit of devices.
+const TOO_MANY_SESSIONS: &str = "too_many_sessions";
+
+/// The code of a name that belongs to somebody.
+pub(crate) const USERNAME_TAKEN: &str = "username_taken";
+
+/// The code of what is only for signed-in users.
+const SIGNED_OUT: &str = "signed_out";
+
+/// Challenges of a 401: to administrators, and to users, whose scheme is the session cookie.
+const ADMIN_CHALLENGE: &str = "Bearer";
+const USER_CHALLENGE: &str = "Session";
+
+/// An error as `{"error":{"code":"…","message":"…","requestId":"…"}}`.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: Status,
+    code: &'static str,
+    message: String,
+    /// The message for people, where it differs from the one for programs.
+    in_words: Option<&'static str>,
+    /// Methods that the address takes, on 405.
+    allowed: Option<String>,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u64>,
+    /// How to authenticate, on 401 (RFC 9110, section 11.6.1).
+    challenge: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde")]
+struct Body<'a> {
+    error: Detail<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct Detail<'a> {
+    code: &'a str,
+    message: &'a str,
+    request_id: Uuid,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: Status, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            in_words: None,
+            allowed: None,
+            retry_after: (status == Status::ServiceUnavailable).then_some(1),
+            challenge: USER_CHALLENGE,
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Whether it is about what was entered: for the form to say, and not for a page of its own.
+    pub(crate) fn is_for_the_form(&self) -> bool {
+        matches!(self.status.code, 401 | 409 | 422 | 429) && self.code != "session_ended"
+    }
+
+    /// The error once more, for a page about it.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            message: self.message.clone(),
+            allowed: self.allowed.clone(),
+            ..*self
+        }
+    }
+
+    /// Whether it is that the user is signed in on as many devices as allowed.
+    pub(crate) fn is_too_many_sessions(&self) -> bool {
+        self.code == TOO_MANY_SESSIONS
+    }
+
+    /// Whether it is that the name that was chosen belongs to somebody.
+    pub(crate) fn is_username_taken(&self) -> bool {
+        self.code == USERNAME_TAKEN
+    }
+
+    /// Whether it says that no one is signed in.
+    pub(crate) fn is_signed_out(&self) -> bool {
+        self.code == SIGNED_OUT
+    }
+
+    /// Whether it is about this field of a form.
+    pub(crate) fn is_about(&self, field: &str) -> bool {
+        let rest = self.message.strip_prefix(field);
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    }
+
+    /// With a message that tells programs more. People get the usual words.
+    pub(crate) fn saying(self, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { message, ..self }
+    }
+
+    /// With other words for people.
+    pub(crate) fn in_other_words(self, words: &'static str) -> Self {
+        let in_words = Some(words);
+        Self { in_words, ..self }
+    }
+
+    /// The message for a page.
+    pub(crate) fn in_words(&self) -> &str {
+        self.in_words.unwrap_or(&self.message)
+    }
+
+    pub(crate) fn with_headers(&self, mut response: Response<'static>) -> Response<'static> {
+        response.set_status(self.status);
+        if self.status == Status::Unauthorized {
+            response.set_raw_header("WWW-Authenticate", self.challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.set_raw_header("Retry-After", seconds.to_string());
+        }
+        if let Some(allowed) = &self.allowed {
+            response.set_raw_header("Allow", allowed.clone());
+        }
+        response
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
+    /// 422: understood, and not allowed.
+    pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(Status::UnprocessableEntity, "invalid", message)
+    }
+
+    /// 401: whoever it is, or says so, is not told what of the two was wrong
+    /// (OWASP ASVS 5.0, 6.3.8).
+    pub(crate) fn wrong_credentials() -> Self {
+        let message = "the username or the password is wrong";
+        Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
+    }
+
+    /// The same where no username was asked for.
+    pub(crate) fn without_username(mut self) -> Self {
+        if self.code == WRONG_CREDENTIALS {
+            "the password is wrong".clone_into(&mut self.message);
+        }
+        self
+    }
+
+    /// 401: only for signed-in users.
+    pub(crate) fn signed_out() -> Self {
+        Self::new(Status::Unauthorized, SIGNED_OUT, "sign in first")
+    }
+
+    /// 429: `what` was done too often, with the time to wait.
+    pub(crate) fn too_many(what: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        let message = format!("{what}; try again in {seconds} {unit}");
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(Status::TooManyRequests, "too_many_attempts", message)
+        }
+    }
+
+    /// 500, whose cause was logged.
+    pub(crate) fn internal() -> Self {
+        Self::of(Status::InternalServerError)
+    }
+
+    /// 403: of another site, or so it seems.
+    pub(crate) fn cross_site() -> Self {
+        let message = "the request was sent by another site: its Origin is not this Host, and not \
+                       one of the setting `origins`";
+        Self {
+            in_words: Some(
+                "This form seems to have been sent by another site. Open the page here and send it \
+                 again. If that does not help, tell the operator: a proxy may be changing the \
+                 address of this site.",
+            ),
+            ..Self::new(Status::Forbidden, "forbidden", message)
+        }
+    }
+
+    /// 405, with the methods that the address takes.
+    pub(crate) fn wrong_method(method: Method, allowed: &[Method]) -> Self {
+        let allowed: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
+        let allowed = allowed.join(", ");
+        let message = format!("{method} is not possible here; allowed are {allowed}");
+        Self {
+            allowed: Some(allowed),
+            in_words: Some(
+                "This address does not take that kind of request. Go back and try again from the page.",
+            ),
+            ..Self::new(Status::MethodNotAllowed, "method_not_allowed", message)
+        }
+    }
+
+    /// What a bare status means.
+    pub(crate) fn of(status: Status) -> Self {
+        let (code, message, in_words) = match status.code {
+            400 => (
+                "bad_request",
+                "the request could not be understood",
+                Some("The address or the form could not be read."),
+            ),
+            401 => (
+                "unauthorized",
+                "this needs an administrator: sign in as one, or send `Authorization: Bearer` \
+                 with the admin token",
+                Some("This page is only for administrators. Sign in as one."),
+            ),
+            403 => (
+                "forbidden",
+                "this is only for administrators",
+                Some(
+                    "This page is only for administrators, and your account is not one of theirs.",
+                ),
+            ),
+            404 => (
+                "not_found",
+                "there is nothing here",
+                Some("There is no page at this address. It may be mistyped, or the page is gone."),
+            ),
+            409 => (
+                "session_ended",
+                "the session was ended by another request; send the request again",
+                Some(
+                    "Your session was ended or renewed from elsewhere in the meantime, and what you \
+                     sent was not carried out. Go back and send it again.",
+                ),
+            ),
+            413 => (
+                "too_large",
+                "the request or the session's data is too large",
+                Some("What you sent is too large."),
+            ),
+            415 => (
+                "unsupported_media_type",
+                "the body must be application/json",
+                Some("The form was sent in a way that this site does not take."),
+            ),
+            422 => (
+                "invalid",
+                "the request was understood and is not allowed",
+                Some("What you sent cannot be accepted."),
+            ),
+            503 => (
+                "unavailable",
+                "the session store is not available; try again shortly",
+                Some(
+                    "The database does not answer at the moment. You stay signed in: try again in a \
+                     few seconds.",
+                ),
+            ),
+            500..=599 => (
+                "internal",
+                "something went wrong here",
+                Some(
+                    "An error happened on the server. If it happens again, tell the operator the \
+                     number of the request below.",
+                ),
+            ),
+            _ => ("error", status.reason_lossy(), None),
+        };
+        Self {
+            challenge: ADMIN_CHALLENGE,
+            in_words,
+            ..Self::new(status, code, message)
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            // Speaks of nothing but the caller's own data.
+            SessionError::TooLarge { .. } => Self::of(error.status()).saying(error.to_string()),
+            SessionError::UserRefused => Self::wrong_credentials(),
+            SessionError::TooManySessions => Self::new(
+                error.status(),
+                TOO_MANY_SESSIONS,
+                "you are signed in on as many devices as allowed; sign out on one of them first",
+            ),
+            _ => Self::of(error.status()),
+        }
+    }
+}
+
+impl<'r> Responder<'r, 'static> for ApiError {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let body = Body {
+            error: Detail {
+                code: self.code,
+                message: &self.message,
+                request_id: request_id::of(request),
+            },
+        };
+        let response = Json(body).respond_to(request)?;
+        Ok(self.with_headers(response))
+    }
+}

@@ -1,0 +1,168 @@
+//! Where a visitor goes on after signing in: to the page that was asked for, if it is one of ours.
+
+use rocket::http::RawStr;
+use rocket::http::uri::Origin;
+
+/// Longest address to return to, in bytes.
+const MAX: usize = 2048;
+
+/// Pages that no one wants to return to: they would lead back here, or say what is over.
+const NO_RETURN: [&str; 6] = [
+    "/login",
+    "/register",
+    "/logout",
+    "/signed-out",
+    "/account-deleted",
+    "/all-signed-out",
+];
+
+/// Where one goes without another wish.
+const ACCOUNT: &str = "/account";
+
+/// The address of a page of this site: a path and perhaps a query. Never another site's, whatever
+/// a browser or a proxy makes of slashes, backslashes and escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Next(Option<String>);
+
+impl Next {
+    /// The address, or none where it is no page of this site.
+    pub(crate) fn new(address: Option<&str>) -> Self {
+        let is_page = |address: &&str| is_page(address);
+        Self(address.filter(is_page).map(str::to_owned))
+    }
+
+    /// Where to go.
+    pub(crate) fn path(&self) -> &str {
+        self.0.as_deref().unwrap_or(ACCOUNT)
+    }
+
+    /// The address, for a form's hidden field.
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// This page with the address in its query.
+    pub(crate) fn at(&self, page: &str) -> String {
+        match &self.0 {
+            Some(address) => format!("{page}?next={}", escaped(address)),
+            None => page.to_owned(),
+        }
+    }
+}
+
+/// Escaped for a query; slashes are left alone.
+fn escaped(address: &str) -> String {
+    let escaped = RawStr::new(address).percent_encode().to_string();
+    escaped.replace("%2F", "/")
+}
+
+fn is_page(address: &str) -> bool {
+    let is_plain = |address: &str| {
+        address.starts_with('/')
+            && !address.contains("//")
+            && !address.contains('\\')
+            && !address.chars().any(|c| c.is_control() || c.is_whitespace())
+    };
+    let path = address.split('?').next().unwrap_or_default();
+    if address.len() > MAX || !is_plain(path) || Origin::parse(address).is_err() {
+        return false;
+    }
+    // Escapes are not to hide what a server or a proxy that undoes them would see.
+    let Ok(decoded) = RawStr::new(path).percent_decode() else {
+        return false;
+    };
+    is_plain(&decoded) && !NO_RETURN.contains(&decoded.as_ref())
+}
+
+/// The page that a form is on, by the path that it is sent to.
+pub(crate) fn page_of_form(path: &str) -> &str {
+    match path {
+        "/account/delete" => path,
+        _ if path == "/admin" || path.starts_with("/admin/") => "/admin",
+        _ => ACCOUNT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_this_site_are_returned_to() {
+        for page in [
+            "/",
+            "/account",
+            "/admin?q=ad%26a&after=x",
+            "/admin/sessions/abc",
+            "/admin?q=a//b",
+            "/admin?q=https://example.com",
+            "/caf%C3%A9",
+        ] {
+            assert_eq!(Next::new(Some(page)).path(), page);
+        }
+        let next = Next::new(Some("/admin?q=a&after=b"));
+        assert_eq!(next.at("/login"), "/login?next=/admin%3Fq%3Da%26after%3Db");
+    }
+
+    #[test]
+    fn nothing_else_is() {
+        for address in [
+            "",
+            "account",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "/ /evil.example",
+            " //evil.example",
+            "/a\r\nSet-Cookie: x",
+            "https://evil.example",
+            "https:/evil.example",
+            "HTTPS:evil.example",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/%2Fevil.example",
+            "/%2f%2fevil.example",
+            "/%5Cevil.example",
+            "/%09/evil.example",
+            "/%0d%0aSet-Cookie:x",
+            "/%00",
+            "/%ff",
+            "/.//evil.example",
+            "/..//evil.example",
+            "/a//evil.example",
+            "@evil.example",
+            "?next=/",
+            "#x",
+            "/login",
+            "/login?next=/login",
+            "/%6cogin",
+            "/register?next=/x",
+            "/logout",
+            "/signed-out",
+            "/account-deleted",
+            "/all-signed-out?done=x",
+        ] {
+            assert_eq!(Next::new(Some(address)).field(), None, "{address:?}");
+        }
+        let long = format!("/{}", "x".repeat(MAX));
+        assert_eq!(Next::new(Some(&long)).path(), "/account");
+        assert_eq!(Next::new(None).at("/login"), "/login");
+    }
+
+    #[test]
+    fn a_form_belongs_to_a_page() {
+        for (form, page) in [
+            ("/account/password", "/account"),
+            ("/account/sessions/x/end", "/account"),
+            ("/account/delete", "/account/delete"),
+            ("/admin/sessions/x/revoke", "/admin"),
+            ("/admin/clear", "/admin"),
+            ("/administrator", "/account"),
+        ] {
+            assert_eq!(page_of_form(form), page);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Paths as they were sent: what is refused before a route is looked for, and which methods an
+//! address takes.
+
+use rocket::data::Data;
+use rocket::fairing::{self, Fairing, Info, Kind};
+use rocket::http::{Method, Status};
+use rocket::outcome::Outcome as GuardOutcome;
+use rocket::request::{self, FromRequest};
+use rocket::route::{Handler, Outcome};
+use rocket::{Build, Request, Rocket, Route};
+
+use super::error::ApiError;
+
+/// The methods that some route takes.
+const METHODS: [Method; 5] = [
+    Method::Get,
+    Method::Put,
+    Method::Post,
+    Method::Delete,
+    Method::Patch,
+];
+
+/// Before every route of the application, and after the check for other sites.
+const EARLY: isize = isize::MIN + 1;
+
+/// Answers 404 where a path has an empty segment or ends in a slash. Rocket leaves empty segments
+/// out, so that `DELETE /api/session/sessions/$ID` would end all sessions where `ID` is not set.
+#[derive(Clone)]
+pub(crate) struct StrictPaths;
+
+/// Returns whether a path has an empty segment, the last one included.
+fn has_empty_segment(path: &str) -> bool {
+    path != "/" && (path.contains("//") || path.ends_with('/'))
+}
+
+#[rocket::async_trait]
+impl Fairing for StrictPaths {
+    fn info(&self) -> Info {
+        Info {
+            name: "Strict paths",
+            kind: Kind::Ignite | Kind::Singleton,
+        }
+    }
+
+    /// Puts a route in front of all others, because a request fairing could not answer.
+    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
+        let route = |method| Route::ranked(EARLY, method, "/<_..>", self.clone());
+        let routes: Vec<Route> = METHODS.into_iter().map(route).collect();
+        Ok(rocket.mount("/", routes))
+    }
+}
+
+#[rocket::async_trait]
+impl Handler for StrictPaths {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        if has_empty_segment(request.uri().path().as_str()) {
+            return Outcome::Error(Status::NotFound);
+        }
+        Outcome::forward(data, Status::NotFound)
+    }
+}
+
+/// Returns whether a route takes every path, as those of fairings do.
+pub(crate) fn is_for_every_path(route: &Route) -> bool {
+    route.uri.path() == "/<_..>"
+}
+
+/// The methods that routes take at this path, `HEAD` beside `GET`; none where there is no route.
+pub(crate) fn allowed_methods(request: &Request<'_>) -> Vec<Method> {
+    let path = request.uri().path();
+    let fits = |route: &&Route| fits(route.uri.path(), path.as_str());
+    let mut methods: Vec<Method> = Vec::new();
+    for route in request.rocket().routes().filter(fits) {
+        if is_for_every_path(route) || methods.contains(&route.method) {
+            continue;
+        }
+        methods.push(route.method);
+        if route.method == Method::Get {
+            methods.push(Method::Head);
+        }
+    }
+    methods.sort_by_key(|method| method.as_str());
+    methods
+}
+
+/// Returns whether a path is one of a route's.
+fn fits(route: &str, path: &str) -> bool {
+    let is_variable = |segment: &str| segment.starts_with('<') && segment.ends_with('>');
+    let (mut segments, mut sent) = (route.split('/'), path.split('/'));
+    loop {
+        match (segments.next(), sent.next()) {
+            (None, None) => return true,
+            (Some(segment), Some(sent)) if is_variable(segment) => {
+                if sent.is_empty() {
+                    return false;
+                }
+            }
+            (Some(segment), Some(sent)) if segment == sent => {}
+            _ => return false,
+        }
+    }
+}
+
+/// A request without a query, for what would be done to more than the query names.
+///
+/// # Errors
+/// 422, as `Result<NoQuery, ApiError>` in a handler.
+pub(crate) struct NoQuery;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for NoQuery {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+        if request.uri().query().is_none() {
+            return GuardOutcome::Success(Self);
+        }
+        let error = ApiError::unprocessable("nothing was done: this address takes no query");
+        GuardOutcome::Error((error.status(), error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_root_ends_in_a_slash() {
+        for path in ["/", "/a", "/a/b", "/a/%2F", "/a/."] {
+            assert!(!has_empty_segment(path), "{path}");
+        }
+        for path in ["//", "/a/", "//a", "/a//b", "/a/b//", "/a/%20/"] {
+            assert!(has_empty_segment(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_one_segment_that_is_not_empty() {
+        assert!(fits("/a/<id>/b", "/a/1/b"));
+        assert!(fits("/", "/"));
+        for path in ["/a//b", "/a/1", "/a/1/b/", "/a/1/2/b", "/b/1/b"] {
+            assert!(!fits("/a/<id>/b", path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The application: routes and pages over the public API of the session layer.
+
+pub mod accounts;
+pub mod api;
+mod guards;
+mod http;
+pub mod monitoring;
+mod pages;
+mod session_data;
+pub mod settings;
+pub mod words;
+
+use std::io::Write;
+use std::sync::{Arc, Once};
+
+use rocket::fairing::AdHoc;
+use rocket::{Build, Orbit, Request, Response, Rocket};
+
+pub use guards::admin::AdminToken;
+pub use session_data::{SessionData, Theme};
+pub use settings::config::{AppConfig, MetricsAccess};
+pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
+
+use accounts::users::Users;
+use guards::admin;
+use http::paths::StrictPaths;
+use http::request_id::{RequestLog, traced};
+use monitoring::counters::Counters;
+use pages::notice::Marks;
+use settings::logging::{self, LogFormat};
+
+use rocket_diesel_sessions::{
+    Clock, CrossSiteProtection, DieselStore, SessionAdmin, SessionStore, Sessions, StatsStore,
+    UserStore,
+};
+
+/// Where the application keeps what it keeps.
+#[derive(Clone)]
+#[allow(missing_debug_implementations)]
+pub struct Stores {
+    /// Sessions.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Users, whom the sessions' rows refer to.
+    pub users: Arc<dyn UserStore>,
+    /// Usage over time.
+    pub stats: Arc<dyn StatsStore>,
+}
+
+/// One database for all of it.
+impl From<Arc<DieselStore>> for Stores {
+    fn from(store: Arc<DieselStore>) -> Self {
+        Self {
+            sessions: store.clone(),
+            users: store.clone(),
+            stats: store,
+        }
+    }
+}
+
+/// The application over stores whose schema must be up to date.
+pub fn rocket(
+    settings: Settings,
+    stores: impl Into<Stores>,
+    clock: Arc<dyn Clock>,
+) -> Rocket<Build> {
+    let stores = stores.into();
+    let database = settings.database_url.to_string();
+    let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
+    let metrics_access = settings.app.metrics_access(is_debug);
+    let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
+    let marks = Marks::new(settings.keys.clone(), Arc::clone(&clock));
+    let users = Counters::new().and_then(|counters| {
+        Users::new(
+            stores.users,
+            Arc::clone(&clock),
+            &settings.app,
+            settings.sessions.timeout,
+            counters,
+        )
+    });
+    let sessions = Sessions::<SessionData>::fairing()
+        .config(settings.sessions)
+        .keys(settings.keys)
+        .store(stores.sessions)
+        .statistics(stores.stats)
+        .clock(clock);
+    rocket::custom(settings.figment)
+        .attach(RequestLog)
+        .attach(http::headers::shield(is_debug))
+        .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
+        .attach(StrictPaths)
+        .attach(AdHoc::try_on_ignite("Users", |rocket| {
+            Box::pin(async move {
+                match users {
+                    Ok(users) => Ok(rocket.manage(users.counters()).manage(users)),
+                    Err(error) => {
+                        tracing::error!("users: {error}");
+                        Err(rocket)
+                    }
+                }
+            })
+        }))
+        .attach(sessions)
+        .attach(AdHoc::on_response(
+            "No caching of API answers",
+            |request, response| Box::pin(async move { forbid_caching(request, response) }),
+        ))
+        .attach(AdHoc::on_liftoff("Users watch for outages", |rocket| {
+            Box::pin(async move {
+                if let (Some(users), Some(sessions)) = (rocket.state::<Users>(), rocket.state()) {
+                    users.attach(SessionAdmin::clone(sessions));
+                }
+            })
+        }))
+        .attach(AdHoc::on_liftoff("Start message", move |rocket| {
+            Box::pin(async move {
+                if needs_tls {
+                    warn_of_plain_http(rocket.config());
+                }
+                // Last: a program that waits for it finds every other line before it.
+                print_start(rocket, &database);
+            })
+        }))
+        .attach(AdHoc::on_shutdown("Stop message", |_| {
+            Box::pin(async { log_stopping() })
+        }))
+        .manage(settings.admin_token)
+        .manage(metrics_access)
+        .manage(marks)
+        .manage(pages::CookieNeedsTls(needs_tls))
+        .manage(pages::Live::new())
+        .manage(pages::StorageName::from(&settings.database_url))
+        .mount("/api/session", traced(api::session::routes()))
+        .mount("/api/auth", traced(api::auth::routes()))
+        .mount("/api/account", traced(api::account::routes()))
+        .mount("/", traced(pages::routes()))
+        .mount("/", traced(monitoring::health::routes()))
+        .mount("/", traced(api::well_known::routes()))
+        .mount("/", traced(monitoring::metrics::routes(metrics_access)))
+        .register("/", pages::catchers())
+}
+
+/// Says that the server stops, once. A server that has nothing to do may have ended before Rocket runs
+/// its shutdown fairings, so that the launching code says it, too.
+pub fn log_stopping() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tracing::info!("stopping; requests under way are answered"));
+}
+
+fn forbid_caching(request: &Request<'_>, response: &mut Response<'_>) {
+    if request.uri().path().starts_with("/api/") && !response.headers().contains("Cache-Control") {
+        response.set_raw_header("Cache-Control", "no-store");
+    }
+}
+
+fn print_start(rocket: &Rocket<Orbit>, database: &str) {
+    let config = rocket.config();
+    let host = match config.address {
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let (version, profile) = (env!("CARGO_PKG_VERSION"), config.profile.as_str().as_str());
+    let address = format!("http://{host}:{}", config.port);
+    tracing::info!("listening on {address}");
+    if logging::format() == LogFormat::Json {
+        let mut fields = vec![
+            ("version", version),
+            ("address", &*address),
+            ("database", database),
+            ("profile", profile),
+        ];
+        fields.extend(admin::is_open(config).then_some(("administration", admin::OPEN)));
+        return logging::write_start(&fields);
+    }
+    let open = if admin::is_open(config) {
+        format!("  {}\n", admin::OPEN)
+    } else {
+        String::new()
+    };
+    // Whoever closed our output does not want to know; that is no reason to stop.
+    let _ = writeln!(
+        std::io::stdout(),
+        "rocket_diesel_sessions {version}\n  address   {address}\n  database  {database}\n{open}  \
+         profile   {profile}",
+    );
+}
+
+/// Warns where no browser will send the cookie back. Where `ip_header` is set, there is a proxy.
+fn warn_of_plain_http(config: &rocket::Config) {
+    if config.address.is_loopback() || config.ip_header.is_some() {
+        return;
+    }
+    tracing::warn!(
+        "browsers send the session cookie over https only, and this server speaks plain http on {}: \
+         no one can sign in at that address; put a proxy that ends TLS in front, and set `ip_header` \
+         (see docs/operating.md)",
+        std::net::SocketAddr::from((config.address, config.port)),
+    );
+}

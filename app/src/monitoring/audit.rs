@@ -1,0 +1,184 @@
+//! The audit log: one line for each event that matters for security, with who, whose and from where.
+//!
+//! The lines have a target of their own, so that they can be kept apart, and are written in release
+//! too. No token and no password is ever in one.
+
+use std::net::IpAddr;
+
+use rocket::request::{self, FromRequest, Request};
+use uuid::Uuid;
+
+use crate::http::request_id;
+use rocket_diesel_sessions::visitor_address;
+
+/// The target of the lines.
+pub const TARGET: &str = rocket_diesel_sessions::AUDIT_LOG;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A user was added, by registering or by an administrator.
+    Register,
+    /// A user signed in, or gave the password again.
+    Login,
+    /// A user signed out.
+    Logout,
+    /// A password was wrong, or its user is unknown or disabled.
+    LoginFailed,
+    /// An attempt was refused because there had been too many.
+    LoginLimited,
+    /// A password was changed.
+    PasswordChanged,
+    /// An account was deleted.
+    AccountDeleted,
+    /// A session was ended by somebody else than its visitor, or from another device.
+    SessionRevoked,
+    /// All sessions were ended.
+    SessionsCleared,
+    /// A user was kept from signing in.
+    UserDisabled,
+    /// A user may sign in again.
+    UserEnabled,
+    /// A user became an administrator.
+    UserPromoted,
+    /// A user is no administrator any more.
+    UserDemoted,
+    /// Expired sessions were deleted. The server's own sweep writes this too, and neither does when
+    /// there were none.
+    Swept,
+}
+
+impl Event {
+    /// The name in the field `event`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::LoginFailed => "login_failed",
+            Self::LoginLimited => "login_limited",
+            Self::PasswordChanged => "password_changed",
+            Self::AccountDeleted => "account_deleted",
+            Self::SessionRevoked => "session_revoked",
+            Self::SessionsCleared => "sessions_cleared",
+            Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
+            Self::UserPromoted => "user_promoted",
+            Self::UserDemoted => "user_demoted",
+            Self::Swept => "swept",
+        }
+    }
+}
+
+/// A line of the audit log. What is not known is left out.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    event: Event,
+    user_id: Option<String>,
+    by: Option<String>,
+    session: Option<String>,
+    deleted: Option<u64>,
+    trail: Trail,
+}
+
+impl Entry {
+    /// An event that no request caused.
+    pub fn new(event: Event) -> Self {
+        Self {
+            event,
+            user_id: None,
+            by: None,
+            session: None,
+            deleted: None,
+            trail: Trail::default(),
+        }
+    }
+
+    /// The user whom it concerns, by id.
+    #[must_use]
+    pub fn user<'a>(mut self, id: impl Into<Option<&'a str>>) -> Self {
+        self.user_id = id.into().map(str::to_owned);
+        self
+    }
+
+    /// Who did it: a user's id, or what stands for one.
+    #[must_use]
+    pub fn by(mut self, by: impl Into<String>) -> Self {
+        self.by = Some(by.into());
+        self
+    }
+
+    /// The public handle of the session that it concerns.
+    #[must_use]
+    pub fn session<'a>(mut self, handle: impl Into<Option<&'a str>>) -> Self {
+        self.session = handle.into().map(str::to_owned);
+        self
+    }
+
+    /// How many sessions were deleted.
+    #[must_use]
+    pub fn deleted(mut self, number: usize) -> Self {
+        self.deleted = u64::try_from(number).ok();
+        self
+    }
+
+    /// Writes the line.
+    pub fn write(self) {
+        let event = self.event.name();
+        let (user_id, by) = (self.user_id.as_deref(), self.by.as_deref());
+        let session = self.session.as_deref();
+        let deleted = self.deleted;
+        let ip = self.trail.ip.map(tracing::field::display);
+        let request_id = self.trail.request_id.map(tracing::field::display);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: TARGET, parent: None, event, user_id, by, ip, session, request_id, deleted
+                )
+            };
+        }
+        match self.event {
+            Event::LoginFailed | Event::LoginLimited => line!(warn),
+            _ => line!(info),
+        }
+    }
+}
+
+/// Where a request came from, and what it is called in the logs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trail {
+    ip: Option<IpAddr>,
+    request_id: Option<Uuid>,
+}
+
+impl Trail {
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        Self {
+            ip: visitor_address(request),
+            request_id: Some(request_id::of(request)),
+        }
+    }
+
+    /// The visitor's address.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
+    /// Begins the line of an event that the request caused.
+    pub(crate) fn event(self, event: Event) -> Entry {
+        Entry {
+            trail: self,
+            ..Entry::new(event)
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Trail {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, Self::Error> {
+        request::Outcome::Success(Self::of(request))
+    }
+}

@@ -1,0 +1,173 @@
+//! What the application counts, beside the session layer's own metrics: requests and attempts to give
+//! a password.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
+use rocket::http::Status;
+
+use super::process::Process;
+use crate::http::error::ApiError;
+
+/// Upper bounds of the time in which a request is answered, in seconds.
+const SECONDS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Classes of an answer's status.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What a password is given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// To sign in.
+    Login,
+    /// To add an account.
+    Register,
+    /// To replace it by another one.
+    Password,
+    /// To be allowed what needs it again.
+    Reauthenticate,
+}
+
+const ACTIONS: [&str; 4] = ["login", "register", "password", "reauthenticate"];
+
+/// What came of an attempt: `ok`, wrong, one too many, or not allowed for another reason.
+const RESULTS: [&str; 4] = ["ok", "failed", "limited", "refused"];
+
+const ATTEMPTS: &str = "Attempts to give a password: ok; failed, where it was wrong; limited, after too \
+                        many; refused, where something else is not allowed, such as a name that is \
+                        taken";
+
+/// The application's metrics, as Prometheus reads them.
+pub(crate) struct Counters {
+    registry: Registry,
+    attempts: [[IntCounter; 4]; 4],
+    requests: [IntCounter; 5],
+    request_seconds: Histogram,
+}
+
+impl Counters {
+    /// # Errors
+    /// When two metrics have one name, which is a mistake in this file.
+    pub(crate) fn new() -> Result<Arc<Self>, String> {
+        Self::build()
+            .map(Arc::new)
+            .map_err(|error| error.to_string())
+    }
+
+    fn build() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let attempts = Opts::new("sessions_auth_attempts_total", ATTEMPTS);
+        let attempts = IntCounterVec::new(attempts, &["action", "result"])?;
+        let requests = Opts::new(
+            "sessions_http_requests_total",
+            "Requests that were answered, by class of status",
+        );
+        let requests = IntCounterVec::new(requests, &["status"])?;
+        let request_seconds = HistogramOpts::new(
+            "sessions_http_request_duration_seconds",
+            "Time from a request's headers to those of its answer",
+        );
+        let request_seconds = Histogram::with_opts(request_seconds.buckets(SECONDS.to_vec()))?;
+        let collectors: [Box<dyn Collector>; 3] = [
+            Box::new(attempts.clone()),
+            Box::new(requests.clone()),
+            Box::new(request_seconds.clone()),
+        ];
+        for collector in collectors {
+            registry.register(collector)?;
+        }
+        registry.register(Box::new(Process::new()?))?;
+        Ok(Self {
+            registry,
+            attempts: ACTIONS
+                .map(|action| RESULTS.map(|result| attempts.with_label_values(&[action, result]))),
+            requests: CLASSES.map(|class| requests.with_label_values(&[class])),
+            request_seconds,
+        })
+    }
+
+    /// Counts an attempt by what it came to. A failure of the server is none.
+    pub(crate) fn attempt<T>(&self, action: Action, attempt: &Result<T, ApiError>) {
+        let result = match attempt {
+            Ok(_) => 0,
+            Err(error) => match error.status().code {
+                401 => 1,
+                429 => 2,
+                500.. => return,
+                _ => 3,
+            },
+        };
+        self.attempts[action as usize][result].inc();
+    }
+
+    /// Counts a request that is answered.
+    pub(crate) fn answered(&self, status: Status, took: Duration) {
+        let class = usize::from(status.code / 100);
+        if let Some(counter) = class
+            .checked_sub(1)
+            .and_then(|class| self.requests.get(class))
+        {
+            counter.inc();
+        }
+        self.request_seconds.observe(took.as_secs_f64());
+    }
+
+    /// All of it in Prometheus' text format, version 0.0.4.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!("metrics cannot be written: {error}");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(counters: &Counters, line: &str) -> bool {
+        counters.to_text().lines().any(|have| have == line)
+    }
+
+    #[test]
+    fn an_attempt_is_counted_by_what_it_came_to() {
+        let counters = Counters::new().unwrap();
+        let attempt = |status| {
+            let result: Result<(), _> = Err(ApiError::of(status));
+            counters.attempt(Action::Reauthenticate, &result);
+        };
+        counters.attempt(Action::Reauthenticate, &Ok(()));
+        for status in [401, 429, 403, 409, 422, 500, 503].map(Status::new) {
+            attempt(status);
+        }
+        for (result, number) in [("ok", 1), ("failed", 1), ("limited", 1), ("refused", 3)] {
+            let labels = format!("action=\"reauthenticate\",result=\"{result}\"");
+            let line = format!("sessions_auth_attempts_total{{{labels}}} {number}");
+            assert!(has(&counters, &line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_status_of_no_class_is_timed_only() {
+        let counters = Counters::new().unwrap();
+        for status in [204, 404, 503, 999, 42].map(Status::new) {
+            counters.answered(status, Duration::from_millis(30));
+        }
+        for line in [
+            "sessions_http_requests_total{status=\"2xx\"} 1",
+            "sessions_http_requests_total{status=\"4xx\"} 1",
+            "sessions_http_requests_total{status=\"5xx\"} 1",
+            "sessions_http_request_duration_seconds_bucket{le=\"0.025\"} 0",
+            "sessions_http_request_duration_seconds_bucket{le=\"0.05\"} 5",
+        ] {
+            assert!(has(&counters, line), "{line}\n{}", counters.to_text());
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Whether this instance lives, and whether it can serve.
+
+use rocket::serde::json::{Json, Value, json};
+use rocket::{Route, State, get, routes};
+
+use crate::http::error::ApiError;
+use rocket_diesel_sessions::SessionAdmin;
+
+/// Alive: costs no statement.
+#[get("/healthz")]
+fn healthz() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// Ready: the database answers.
+#[get("/readyz")]
+async fn readyz(sessions: &State<SessionAdmin>) -> Result<Json<Value>, ApiError> {
+    sessions.ping().await?;
+    Ok(Json(json!({"status": "ok"})))
+}
+
+pub(crate) fn routes() -> Vec<Route> {
+    routes![healthz, readyz]
+}

@@ -1,0 +1,53 @@
+//! `/metrics`: what Prometheus reads.
+
+use std::sync::Arc;
+
+use rocket::http::{ContentType, Status};
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
+use rocket::{Route, State, get, routes};
+
+use super::counters::Counters;
+use crate::guards::admin::{Admin, is_from_this_machine, presented_token};
+use crate::settings::config::MetricsAccess;
+use rocket_diesel_sessions::SessionAdmin;
+
+/// A client that may read the metrics.
+struct Scraper;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Scraper {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        let is_open = request.rocket().state() == Some(&MetricsAccess::Loopback);
+        if is_open && presented_token(request).is_none() && is_from_this_machine(request) {
+            return Outcome::Success(Self);
+        }
+        match request.guard::<Admin>().await {
+            // Open administration does not open what the setting closes.
+            Outcome::Success(Admin::Local) => Outcome::Error((Status::Unauthorized, ())),
+            admitted => admitted.map(|_| Self),
+        }
+    }
+}
+
+/// Costs no statement.
+#[get("/metrics")]
+fn metrics(
+    _scraper: Scraper,
+    sessions: &State<SessionAdmin>,
+    counters: &State<Arc<Counters>>,
+) -> (ContentType, String) {
+    let parameters = [("version", "0.0.4"), ("charset", "utf-8")];
+    let kind = ContentType::new("text", "plain").with_params(parameters);
+    (kind, sessions.metrics() + &counters.to_text())
+}
+
+/// The route, if there is one; the guard finds `access` in the managed state.
+pub(crate) fn routes(access: MetricsAccess) -> Vec<Route> {
+    match access {
+        MetricsAccess::Off => Vec::new(),
+        MetricsAccess::Token | MetricsAccess::Loopback => routes![metrics],
+    }
+}

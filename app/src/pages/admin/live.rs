@@ -1,0 +1,151 @@
+//! Figures that change while one looks, as server-sent events.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rocket::http::Status;
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
+use rocket::response::stream::{Event, EventStream};
+use rocket::serde::Serialize;
+use rocket::tokio::select;
+use rocket::tokio::sync::{Mutex, Semaphore};
+use rocket::tokio::time::sleep;
+use rocket::{Route, Shutdown, State, get, routes};
+
+use super::Visitor;
+use crate::accounts::users::Users;
+use crate::http::error::ApiError;
+use crate::session_data::SessionData;
+use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionStats};
+
+/// How often a stream tells the figures.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// How old the figures may be.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a stream lasts. The browser asks for the next one, and whoever is no administrator any
+/// more does not get it.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// Streams at a time.
+const STREAMS: usize = 20;
+
+/// What a stream tells.
+#[derive(Clone, Copy, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+pub(super) struct Figures {
+    pub(super) active: u64,
+    pub(super) signed_in: u64,
+    pub(super) anonymous: u64,
+    /// In this hour.
+    pub(super) created: u64,
+    pub(super) ended: u64,
+}
+
+impl Figures {
+    pub(super) fn of(stats: &SessionStats) -> Self {
+        let this = stats.hours.last();
+        Self {
+            active: stats.active,
+            signed_in: stats.signed_in,
+            anonymous: stats.active.saturating_sub(stats.signed_in),
+            created: this.map_or(0, |hour| hour.created),
+            ended: this.map_or(0, |hour| hour.ended.iter().sum()),
+        }
+    }
+}
+
+/// All streams share one reading, so that the database is asked once a second at most, however
+/// many look.
+pub(crate) struct Live {
+    places: Arc<Semaphore>,
+    last: Arc<Mutex<Option<(Instant, Figures)>>>,
+}
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(STREAMS)),
+            last: Arc::default(),
+        }
+    }
+}
+
+async fn read(
+    last: &Mutex<Option<(Instant, Figures)>>,
+    sessions: &SessionAdmin,
+) -> Result<Figures, SessionError> {
+    let mut last = last.lock().await;
+    match *last {
+        Some((at, figures)) if at.elapsed() < FRESH => Ok(figures),
+        _ => {
+            let stats = sessions.stats(1).await?;
+            let figures = Figures::of(&stats);
+            *last = Some((Instant::now(), figures));
+            Ok(figures)
+        }
+    }
+}
+
+/// An administrator whose page asks by itself: that keeps no session from ending.
+struct Watcher(Visitor);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Watcher {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+        Session::<SessionData>::without_activity(request);
+        match Visitor::of(request).await {
+            Ok(visitor) => Outcome::Success(Self(visitor)),
+            Err(error) => Outcome::Error((error.status(), error)),
+        }
+    }
+}
+
+impl Watcher {
+    /// How long a stream may last: no longer than the session, unless that is used elsewhere.
+    fn lifetime(&self, users: &Users) -> Duration {
+        let session = self.0.session.as_ref();
+        let ends_at = session.and_then(Session::expires_at);
+        let left = ends_at.map(|end| (end - users.now()).to_std().unwrap_or_default());
+        left.map_or(LIFE, |left| left.min(LIFE))
+    }
+}
+
+#[get("/admin/live")]
+fn live(
+    watcher: Result<Watcher, ApiError>,
+    users: &State<Users>,
+    live: &State<Live>,
+    sessions: &State<SessionAdmin>,
+    mut shutdown: Shutdown,
+) -> Result<EventStream![], ApiError> {
+    let end = Instant::now() + watcher?.lifetime(users);
+    let place = Arc::clone(&live.places).try_acquire_owned();
+    let place = place.map_err(|_| {
+        let message = "too many administrators watch; the page shows the figures as they were";
+        ApiError::new(Status::ServiceUnavailable, "too_many_streams", message)
+    })?;
+    let (last, sessions) = (Arc::clone(&live.last), sessions.inner().clone());
+    Ok(EventStream! {
+        let _place = place;
+        while Instant::now() < end {
+            // During an outage there is nothing to tell.
+            if let Ok(figures) = read(&last, &sessions).await {
+                yield Event::json(&figures).with_retry(PERIOD);
+            }
+            select! {
+                () = sleep(PERIOD) => {}
+                () = &mut shutdown => break,
+            }
+        }
+    })
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![live]
+}

@@ -1,0 +1,246 @@
+//! `/admin`: what administrators see of everybody's sessions. `sessions` lists and shows single
+//! ones, `actions` is what can be done.
+
+mod actions;
+mod chart;
+mod hours;
+mod live;
+mod search;
+mod sessions;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use rocket::http::Status;
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
+use rocket::{Route, State, get, routes};
+
+use super::confirm::{Confirmed, Question, ask, confirm};
+use crate::accounts::users::Users;
+use crate::guards::admin::{self, Admin, presented_token};
+use crate::guards::signed_in::SignedIn;
+use crate::http::error::ApiError;
+use crate::pages::error::PageError;
+use crate::pages::frame::Frame;
+use crate::pages::notice::{Marks, Notice};
+use crate::pages::page::{Page, PageResult};
+use crate::session_data::SessionData;
+use crate::words;
+use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::{SessionAdmin, SweepRecord};
+
+use chart::Chart;
+use live::Figures;
+use sessions::{List, Search};
+
+pub(crate) use live::Live;
+
+const PATH: &str = "/admin";
+
+/// Hours of the longer chart.
+const WEEK: u16 = 7 * 24;
+
+/// Passes of the sweep that are shown.
+const SWEEPS: u32 = 10;
+
+/// An administrator at a page, which does not create a session for those who have none: such come
+/// with the token, or to a server under development.
+pub(super) struct Visitor {
+    admin: Admin,
+    session: Option<Session<SessionData>>,
+    /// The user, where it is as one that the visitor may be here.
+    signed_in: Option<SignedIn>,
+    has_token: bool,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Visitor {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+        match Self::of(request).await {
+            Ok(visitor) => Outcome::Success(visitor),
+            Err(error) => Outcome::Error((error.status(), error)),
+        }
+    }
+}
+
+impl Visitor {
+    async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
+        let has_token = presented_token(request).is_some();
+        let admin = match request.guard::<Admin>().await {
+            Outcome::Success(admin) => admin,
+            Outcome::Error((Status::Unauthorized, ())) if !has_token => {
+                return Err(ApiError::signed_out());
+            }
+            Outcome::Error((status, ())) | Outcome::Forward(status) => {
+                return Err(admin::refusal(request, status));
+            }
+        };
+        let (mut session, mut signed_in) = (None, None);
+        if !has_token {
+            session = match request.guard::<Session<SessionData>>().await {
+                Outcome::Success(session) => Some(session).filter(|session| session.id().is_some()),
+                Outcome::Error((_, error)) => return Err(error.into()),
+                Outcome::Forward(status) => return Err(ApiError::of(status)),
+            };
+        }
+        if let Admin::User(_) = &admin {
+            signed_in = match request.guard::<SignedIn>().await {
+                Outcome::Success(signed_in) => Some(signed_in),
+                Outcome::Error((_, error)) => return Err(error),
+                Outcome::Forward(status) => return Err(ApiError::of(status)),
+            };
+        }
+        Ok(Self {
+            admin,
+            session,
+            signed_in,
+            has_token,
+        })
+    }
+
+    /// What is around a page. For those without a session, the notice is in the address.
+    async fn frame(&self, users: &Users, done: Option<Notice>) -> Result<Frame, PageError> {
+        match &self.session {
+            Some(session) => Frame::of(session, users).await,
+            None => Ok(Frame {
+                notice: done.map(Notice::text),
+                is_known: !self.has_token,
+                can_register: users.has_registration(),
+                ..Frame::of_nobody()
+            }),
+        }
+    }
+
+    /// The handle of the visitor's own session.
+    fn session_id(&self) -> Option<String> {
+        self.session.as_ref()?.id()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin.html")]
+struct Dashboard<'a> {
+    frame: Frame,
+    figures: Figures,
+    is_exact: bool,
+    charts: [Chart; 2],
+    sweeps: Vec<Sweep>,
+    list: List,
+    /// Whether everybody on this machine may be here.
+    is_open: bool,
+    /// What was wrong with the word that clears.
+    problem: Option<&'a str>,
+}
+
+/// A pass of the sweep.
+struct Sweep {
+    started_at: DateTime<Utc>,
+    ago: String,
+    deleted: u64,
+    elapsed: String,
+    error: Option<String>,
+}
+
+impl Sweep {
+    fn of(record: SweepRecord, now: DateTime<Utc>) -> Self {
+        Self {
+            started_at: record.started_at,
+            ago: words::ago(record.started_at, now),
+            deleted: record.deleted,
+            elapsed: format!("{:.3} s", record.elapsed.as_secs_f64()),
+            error: record.error,
+        }
+    }
+}
+
+/// 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The page; with `refused`, what was wrong with the form.
+async fn show(
+    visitor: &Visitor,
+    users: &Users,
+    sessions: &SessionAdmin,
+    search: Search<'_>,
+    done: Option<Notice>,
+    refused: Option<&ApiError>,
+) -> PageResult {
+    let now = users.now();
+    let stats = sessions.stats(WEEK.into()).await?;
+    let rows = hours::rows(&stats.hours, now, WEEK);
+    let (Ok(day), Ok(week)) = (Chart::of_day(&rows), Chart::of_week(&rows)) else {
+        tracing::error!("a chart cannot be drawn");
+        return Err(ApiError::internal().into());
+    };
+    let sweeps = sessions.sweeps(SWEEPS).await?;
+    let page = Dashboard {
+        list: sessions::list(visitor, users, sessions, search).await?,
+        frame: visitor.frame(users, done).await?,
+        figures: Figures::of(&stats),
+        is_open: matches!(visitor.admin, Admin::Local),
+        is_exact: stats.is_exact,
+        charts: [day, week],
+        sweeps: sweeps
+            .into_iter()
+            .map(|record| Sweep::of(record, now))
+            .collect(),
+        problem: refused.map(ApiError::in_words),
+    };
+    match refused {
+        Some(error) => Page::refused(error, &page),
+        None => Page::show(&page),
+    }
+}
+
+#[get("/admin?<q>&<after>&<done>")]
+async fn dashboard(
+    visitor: Result<Visitor, ApiError>,
+    users: &State<Users>,
+    sessions: &State<SessionAdmin>,
+    marks: &State<Marks>,
+    q: Option<&str>,
+    after: Option<&str>,
+    done: Option<&str>,
+) -> PageResult {
+    let visitor = visitor?;
+    let done = done.and_then(|mark| marks.read(mark));
+    let search = Search::new(q, after)?;
+    show(&visitor, users, sessions, search, done, None).await
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = routes![dashboard];
+    routes.extend(sessions::routes());
+    routes.extend(actions::routes());
+    routes.extend(live::routes());
+    routes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_in_groups_of_three() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Sessions as a list that can be searched, and one by one.
+
+use std::collections::{HashMap, HashSet};
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use rocket::http::{RawStr, Status};
+use rocket::serde::json::{Value, from_str, to_pretty_string};
+use rocket::{Route, State, get, routes};
+use uuid::Uuid;
+
+use super::search::{Found, find};
+use super::{PATH, Visitor};
+use crate::accounts::users::Users;
+use crate::api::session::parse_cursor;
+use crate::http::error::ApiError;
+use crate::pages::frame::Frame;
+use crate::pages::page::{Page, PageResult};
+use crate::words;
+use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionRecord};
+
+/// Characters of a handle that the list shows.
+const SHORT: usize = 8;
+
+/// Which sessions to list.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Search<'a> {
+    /// A handle, a lookup id, a user's id or name, or a part of what the list shows.
+    pub(super) q: Option<&'a str>,
+    pub(super) after: Option<Uuid>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(q: Option<&'a str>, after: Option<&str>) -> Result<Self, ApiError> {
+        let after = after.map(parse_cursor).transpose()?;
+        let q = q.map(str::trim).filter(|q| !q.is_empty());
+        Ok(Self { q, after })
+    }
+
+    /// The part of an address that searches for this, and goes on after the cursor.
+    pub(super) fn query_of<'q>(
+        q: Option<&'q str>,
+        after: Option<&'q str>,
+    ) -> Vec<(&'static str, &'q str)> {
+        let pairs = [("q", q), ("after", after)];
+        let given = |(name, value): (&'static str, Option<&'q str>)| Some((name, value?));
+        let pairs = pairs.into_iter().filter_map(given);
+        pairs.filter(|(_, value)| !value.is_empty()).collect()
+    }
+}
+
+/// The address of the dashboard with a query.
+pub(super) fn address(query: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| {
+        let value = RawStr::new(value).percent_encode();
+        format!("{name}={value}")
+    };
+    let pairs: Vec<String> = query.iter().map(pair).collect();
+    if pairs.is_empty() {
+        return PATH.to_owned();
+    }
+    format!("{PATH}?{}", pairs.join("&"))
+}
+
+/// A page of the list.
+pub(super) struct List {
+    pub(super) q: String,
+    /// The cursor of this page, empty on the first.
+    pub(super) after: String,
+    pub(super) items: Vec<Item>,
+    pub(super) is_first: bool,
+    /// Whether only the newest sessions were looked through.
+    pub(super) is_part: bool,
+    /// The address of the next page.
+    pub(super) next: Option<String>,
+}
+
+impl List {
+    /// The address of the first page.
+    pub(super) fn first(&self) -> String {
+        address(&Search::query_of(Some(&self.q), None))
+    }
+}
+
+/// A session in words.
+pub(super) struct Item {
+    pub(super) record: SessionRecord,
+    pub(super) username: Option<String>,
+    pub(super) device: String,
+    pub(super) last_seen: String,
+    pub(super) is_expired: bool,
+    /// Whether it is the one the page is looked at with.
+    pub(super) is_own: bool,
+}
+
+impl Item {
+    fn of(
+        record: SessionRecord,
+        own: Option<&str>,
+        names: &HashMap<String, String>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let user = record.user_id.as_ref();
+        Self {
+            username: user.and_then(|id| names.get(id).cloned()),
+            device: words::name(record.user_agent.as_deref()),
+            last_seen: words::ago(record.last_seen_at, now),
+            is_expired: record.expires_at <= now,
+            is_own: own == Some(record.id.as_str()),
+            record,
+        }
+    }
+
+    /// The beginning of the handle, enough for people to tell sessions apart.
+    pub(super) fn short_id(&self) -> String {
+        let mut characters = self.record.id.chars();
+        let short: String = characters.by_ref().take(SHORT).collect();
+        if characters.next().is_some() {
+            format!("{short}…")
+        } else {
+            short
+        }
+    }
+
+    pub(super) fn user_id(&self) -> &str {
+        self.record.user_id.as_deref().unwrap_or_default()
+    }
+
+    /// The user as a person would say, the id if the user was deleted a moment ago.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.username.as_deref().or(self.record.user_id.as_deref())
+    }
+}
+
+async fn items(
+    visitor: &Visitor,
+    users: &Users,
+    records: Vec<SessionRecord>,
+) -> Result<Vec<Item>, SessionError> {
+    let ids: HashSet<String> = records
+        .iter()
+        .filter_map(|record| record.user_id.clone())
+        .collect();
+    let names = users.names(ids).await?;
+    let (own, now) = (visitor.session_id(), users.now());
+    Ok(records
+        .into_iter()
+        .map(|record| Item::of(record, own.as_deref(), &names, now))
+        .collect())
+}
+
+pub(super) async fn list(
+    visitor: &Visitor,
+    users: &Users,
+    sessions: &SessionAdmin,
+    search: Search<'_>,
+) -> Result<List, SessionError> {
+    let Found { page, is_part } = find(users, sessions, search).await?;
+    let next = page.next.map(|next| {
+        let next = next.to_string();
+        address(&Search::query_of(search.q, Some(&next)))
+    });
+    Ok(List {
+        q: search.q.unwrap_or_default().to_owned(),
+        after: search
+            .after
+            .map_or_else(String::new, |after| after.to_string()),
+        items: items(visitor, users, page.sessions).await?,
+        is_first: search.after.is_none(),
+        is_part,
+        next,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "admin_session.html")]
+struct Detail {
+    frame: Frame,
+    session: Item,
+    /// The JSON, for people.
+    data: String,
+}
+
+#[get("/admin/sessions/<id>")]
+async fn session(
+    visitor: Result<Visitor, ApiError>,
+    users: &State<Users>,
+    sessions: &State<SessionAdmin>,
+    id: &str,
+) -> PageResult {
+    let visitor = visitor?;
+    let record = sessions.find(id).await?.ok_or_else(|| {
+        let message = "there is no session with this handle; it may have ended";
+        ApiError::new(Status::NotFound, "not_found", message)
+            .in_other_words("There is no such session. It may have ended.")
+    })?;
+    // What is no JSON is shown as it is.
+    let data = from_str::<Value>(&record.data).and_then(|value| to_pretty_string(&value));
+    let data = data.unwrap_or_else(|_| record.data.clone());
+    let mut items = items(&visitor, users, vec![record]).await?;
+    let session = items.pop().ok_or_else(ApiError::internal)?;
+    Page::show(&Detail {
+        frame: visitor.frame(users, None).await?,
+        session,
+        data,
+    })
+}
+
+/// The address of a form's target, typed or reloaded: the session may be gone.
+#[get("/admin/sessions/<_>/revoke")]
+fn revoke_page() -> Page {
+    Page::Next(PATH)
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![session, revoke_page]
+}

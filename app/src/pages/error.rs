@@ -1,0 +1,178 @@
+//! Errors as a browser gets them: a page that says what happened and what can be done.
+
+use std::sync::OnceLock;
+
+use askama::Template;
+use rocket::http::{Accept, Method, Status};
+use rocket::outcome::Outcome;
+use rocket::response::content::RawHtml;
+use rocket::response::{self, Redirect, Responder};
+use rocket::{Catcher, Request, catch, catchers};
+use uuid::Uuid;
+
+use super::frame::Frame;
+use crate::accounts::users::Users;
+use crate::guards::admin::{self, presented_token};
+use crate::http::error::ApiError;
+use crate::http::next::{Next, page_of_form};
+use crate::http::paths::{allowed_methods, is_for_every_path};
+use crate::http::request_id;
+use crate::session_data::SessionData;
+use rocket_diesel_sessions::Session;
+
+/// An error of a page's route: a page for browsers, JSON for others. A browser whose session has
+/// ended meanwhile is sent to sign in.
+pub(crate) struct PageError(ApiError);
+
+impl<T: Into<ApiError>> From<T> for PageError {
+    fn from(error: T) -> Self {
+        Self(error.into())
+    }
+}
+
+/// The error of a request, on its way to the catcher: that one can await what the page needs.
+#[derive(Default)]
+struct Failed(OnceLock<ApiError>);
+
+impl<'r> Responder<'r, 'static> for PageError {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        if !wants_page(request) {
+            return self.0.respond_to(request);
+        }
+        let status = self.0.status();
+        // A request fails once.
+        let _ = request.local_cache(Failed::default).0.set(self.0);
+        Err(status)
+    }
+}
+
+/// What a catcher answers.
+enum Failure {
+    Json(ApiError),
+    SignIn(String),
+    Page(ApiError, String),
+}
+
+impl<'r> Responder<'r, 'static> for Failure {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        match self {
+            Self::Json(error) => error.respond_to(request),
+            Self::SignIn(address) => Redirect::to(address).respond_to(request),
+            Self::Page(error, html) => {
+                let response = RawHtml(html).respond_to(request)?;
+                Ok(error.with_headers(response))
+            }
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    frame: Frame,
+    title: &'static str,
+    message: &'a str,
+    /// Where to try again.
+    again: Option<&'a str>,
+    request_id: Uuid,
+}
+
+/// The heading of a page about this status.
+fn title(status: Status) -> &'static str {
+    match status.code {
+        401 => "You are not signed in",
+        403 => "Not allowed",
+        404 => "Page not found",
+        405 => "Not possible here",
+        409 => "Not done",
+        413 => "Too large",
+        429 => "Too many attempts",
+        503 => "Not available at the moment",
+        400..=499 => "This could not be accepted",
+        _ => "Something went wrong",
+    }
+}
+
+#[catch(default)]
+async fn any(status: Status, request: &Request<'_>) -> Failure {
+    let failed = request.local_cache(Failed::default).0.get();
+    let error = failed.map_or_else(|| uncaught(status, request), ApiError::again);
+    if !wants_page(request) {
+        return Failure::Json(error);
+    }
+    if error.is_signed_out() {
+        return Failure::SignIn(sign_in_address(request));
+    }
+    let address = request.uri().to_string();
+    let can_repeat = status == Status::ServiceUnavailable && request.method() == Method::Get;
+    let page = ErrorPage {
+        frame: frame(status, request).await,
+        title: title(error.status()),
+        message: error.in_words(),
+        again: can_repeat.then_some(address.as_str()),
+        request_id: request_id::of(request),
+    };
+    match page.render() {
+        Ok(html) => Failure::Page(error, html),
+        Err(_) => Failure::Json(error),
+    }
+}
+
+/// What Rocket found itself.
+fn uncaught(status: Status, request: &Request<'_>) -> ApiError {
+    if status == Status::NotFound {
+        let allowed = allowed_methods(request);
+        if !allowed.is_empty() && !allowed.contains(&request.method()) {
+            return ApiError::wrong_method(request.method(), &allowed);
+        }
+    }
+    // Of the routes that look at every request, the one for other sites refuses with this.
+    if status == Status::Forbidden && request.route().is_some_and(is_for_every_path) {
+        return ApiError::cross_site();
+    }
+    admin::refusal(request, status)
+}
+
+/// The page to sign in, with the way back. Where a form was sent, it says so.
+fn sign_in_address(request: &Request<'_>) -> String {
+    if request.method() == Method::Get {
+        let address = request.uri().to_string();
+        return Next::new(Some(&address)).at("/login");
+    }
+    let page = page_of_form(request.uri().path().as_str());
+    format!("{}&form=1", Next::new(Some(page)).at("/login"))
+}
+
+/// The visitor's own frame, unless there is trouble enough.
+async fn frame(status: Status, request: &Request<'_>) -> Frame {
+    if status.code >= 500 || presented_token(request).is_some() {
+        return Frame::of_nobody();
+    }
+    let Outcome::Success(session) = request.guard::<Session<SessionData>>().await else {
+        return Frame::of_nobody();
+    };
+    let Some(users) = request.rocket().state::<Users>() else {
+        return Frame::of_nobody();
+    };
+    let user = match session.user_id() {
+        Some(id) => match users.find(&id).await {
+            Ok(user) => user,
+            Err(_) => return Frame::of_nobody(),
+        },
+        None => None,
+    };
+    Frame {
+        can_register: users.has_registration(),
+        ..Frame::without_notice(&session, user.as_ref())
+    }
+}
+
+/// Whether a person is looking: a browser outside the API.
+fn wants_page(request: &Request<'_>) -> bool {
+    let accepts_html = |accept: &Accept| accept.iter().any(|media| media.media_type().is_html());
+    !request.uri().path().starts_with("/api/") && request.accept().is_some_and(accepts_html)
+}
+
+pub(crate) fn catchers() -> Vec<Catcher> {
+    catchers![any]
+}

@@ -1,0 +1,84 @@
+//! The pages of those who have signed out.
+
+use askama::Template;
+use rocket::{Route, State, get, routes};
+
+use super::frame::Frame;
+use super::notice::{Marks, Notice};
+use super::page::{Page, PageResult};
+use crate::accounts::users::Users;
+use crate::session_data::SessionData;
+use rocket_diesel_sessions::Session;
+
+#[derive(Template)]
+#[template(path = "farewell.html")]
+struct Farewell {
+    frame: Frame,
+    title: &'static str,
+    message: &'static str,
+}
+
+/// What is true for everyone who sees such a page: no one is signed in.
+const SIGNED_OUT: (&str, &str) = (
+    "You are signed out",
+    "You are signed out on this device. Your other devices are not affected.",
+);
+
+const DELETED: (&str, &str) = (
+    "Your account is deleted",
+    "Nothing is left of it, and every device is signed out.",
+);
+
+const ALL_ENDED: (&str, &str) = (
+    "Everyone is signed out",
+    "All sessions have ended, yours among them.",
+);
+
+#[get("/signed-out")]
+async fn signed_out(session: Session<SessionData>, users: &State<Users>) -> PageResult {
+    farewell(&session, users, SIGNED_OUT).await
+}
+
+#[get("/account-deleted?<done>")]
+async fn account_deleted(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    marks: &State<Marks>,
+    done: Option<&str>,
+) -> PageResult {
+    let is_so = done.and_then(|mark| marks.read(mark)) == Some(Notice::AccountDeleted);
+    let words = if is_so { DELETED } else { SIGNED_OUT };
+    farewell(&session, users, words).await
+}
+
+#[get("/all-signed-out?<done>")]
+async fn all_signed_out(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    marks: &State<Marks>,
+    done: Option<&str>,
+) -> PageResult {
+    let is_so = done.and_then(|mark| marks.read(mark)) == Some(Notice::AllEnded);
+    let words = if is_so { ALL_ENDED } else { SIGNED_OUT };
+    farewell(&session, users, words).await
+}
+
+/// A page for those who are gone; others are sent on.
+async fn farewell(
+    session: &Session<SessionData>,
+    users: &Users,
+    (title, message): (&'static str, &'static str),
+) -> PageResult {
+    if session.user_id().is_some() {
+        return Ok(Page::Next("/account"));
+    }
+    Page::show(&Farewell {
+        frame: Frame::of(session, users).await?,
+        title,
+        message,
+    })
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![signed_out, account_deleted, all_signed_out]
+}

@@ -1,0 +1,76 @@
+//! What is around every page: theme, navigation, notice.
+
+use super::error::PageError;
+use super::notice::Notice;
+use crate::accounts::users::Users;
+use crate::session_data::SessionData;
+use rocket_diesel_sessions::{Session, UserRecord};
+
+/// What is around every page.
+pub(super) struct Frame {
+    pub(super) theme: &'static str,
+    /// Whether it is known who looks; if not, nothing is said of it.
+    pub(super) is_known: bool,
+    pub(super) username: Option<String>,
+    pub(super) is_admin: bool,
+    /// Whether visitors may register.
+    pub(super) can_register: bool,
+    pub(super) notice: Option<&'static str>,
+}
+
+impl Frame {
+    /// Around a page that must not ask for the session.
+    pub(super) fn of_nobody() -> Self {
+        Self {
+            theme: "system",
+            is_known: false,
+            username: None,
+            is_admin: false,
+            can_register: false,
+            notice: None,
+        }
+    }
+
+    /// Around a page of this visitor; takes the notice that waits for the next page.
+    pub(super) async fn of(
+        session: &Session<SessionData>,
+        users: &Users,
+    ) -> Result<Self, PageError> {
+        let user = match session.user_id() {
+            Some(id) => users.find(&id).await?,
+            None => None,
+        };
+        let frame = Self::of_user(session, user.as_ref()).await?;
+        let can_register = users.has_registration();
+        Ok(Self {
+            can_register,
+            ..frame
+        })
+    }
+
+    pub(super) async fn of_user(
+        session: &Session<SessionData>,
+        user: Option<&UserRecord>,
+    ) -> Result<Self, PageError> {
+        let notice = Notice::take(session).await?;
+        Ok(Self {
+            notice: notice.map(Notice::text),
+            ..Self::without_notice(session, user)
+        })
+    }
+
+    /// Around a page that leaves the notice to the next one.
+    pub(super) fn without_notice(
+        session: &Session<SessionData>,
+        user: Option<&UserRecord>,
+    ) -> Self {
+        Self {
+            theme: session.try_data().unwrap_or_default().theme.name(),
+            is_known: true,
+            username: user.map(|user| user.username.clone()),
+            is_admin: user.is_some_and(|user| user.is_admin),
+            can_register: false,
+            notice: None,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The home page: the visit count, settings, and what is stored.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use rocket::{Route, State, get, post, routes};
+
+use super::frame::Frame;
+use super::notice::Notice;
+use super::page::{Page, PageResult};
+use crate::accounts::users::Users;
+use crate::http::body::Fields;
+use crate::http::error::ApiError;
+use crate::session_data::{DataPatch, Entered, SessionData, Theme};
+use rocket_diesel_sessions::SessionRecord;
+use rocket_diesel_sessions::{DatabaseUrl, Session};
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    frame: Frame,
+    data: &'a SessionData,
+    /// What the form has in its fields, and had when it was shown first.
+    entered: Form<'a>,
+    shown: Form<'a>,
+    facts: Option<Facts>,
+    themes: [Theme; 3],
+    problem: Option<&'a str>,
+    storage: &'static str,
+}
+
+/// The fields of the form.
+#[derive(Clone, Copy)]
+struct Form<'a> {
+    display_name: &'a str,
+    theme: &'a str,
+}
+
+/// What the page tells of the session.
+struct Facts {
+    id: String,
+    session_id: String,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl From<SessionRecord> for Facts {
+    fn from(record: SessionRecord) -> Self {
+        Self {
+            id: record.id,
+            session_id: record.session_id.to_string(),
+            version: record.version,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            expires_at: record.expires_at,
+        }
+    }
+}
+
+/// What the page's footer calls the database.
+pub(crate) struct StorageName(&'static str);
+
+impl From<&DatabaseUrl> for StorageName {
+    fn from(url: &DatabaseUrl) -> Self {
+        Self(match url {
+            DatabaseUrl::Sqlite(_) => "SQLite",
+            DatabaseUrl::Postgres(_) => "PostgreSQL",
+        })
+    }
+}
+
+/// The page; with `refused`, the problem, what was entered and what the form had shown.
+async fn show(
+    session: &Session<SessionData>,
+    users: &Users,
+    storage: &StorageName,
+    refused: Option<(&ApiError, Form<'_>, Form<'_>)>,
+) -> PageResult {
+    let frame = Frame::of(session, users).await?;
+    let data = session.try_data()?;
+    let stored = Form {
+        display_name: data.display_name.as_deref().unwrap_or_default(),
+        theme: data.theme.name(),
+    };
+    let page = Home {
+        frame,
+        data: &data,
+        entered: refused.map_or(stored, |(_, entered, _)| entered),
+        shown: refused.map_or(stored, |(_, _, shown)| shown),
+        facts: session.record().map(Into::into),
+        themes: Theme::ALL,
+        problem: refused.map(|(error, ..)| error.in_words()),
+        storage: storage.0,
+    };
+    match refused {
+        Some((error, ..)) => Page::refused(error, &page),
+        None => Page::show(&page),
+    }
+}
+
+/// Reads only, unless a notice waits.
+#[get("/")]
+async fn home(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    storage: &State<StorageName>,
+) -> PageResult {
+    show(&session, users, storage, None).await
+}
+
+/// Counts a visit, as `/api/session/test-session` does.
+#[post("/visit")]
+async fn visit(session: Session<SessionData>) -> PageResult {
+    session.update(SessionData::visit).await?;
+    Ok(Page::Next("/"))
+}
+
+/// Changes the typed fields.
+#[post("/settings", data = "<fields>")]
+async fn change_settings(
+    session: Session<SessionData>,
+    users: &State<Users>,
+    storage: &State<StorageName>,
+    fields: Result<Fields, ApiError>,
+) -> PageResult {
+    let fields = fields?.of_form()?;
+    let (display_name, theme) = (fields.required("display_name")?, fields.required("theme")?);
+    let entered = Entered {
+        display_name: Some(display_name),
+        theme: Some(theme),
+    };
+    let shown = Entered {
+        display_name: fields.optional("shown_display_name"),
+        theme: fields.optional("shown_theme"),
+    };
+    match DataPatch::from_form(entered, shown) {
+        Ok(patch) => {
+            let change = move |data: &mut SessionData| {
+                patch.apply(data);
+                Notice::SettingsSaved.leave(data);
+            };
+            session.update(change).await?;
+            Ok(Page::Next("/"))
+        }
+        Err(problem) => {
+            let error = ApiError::unprocessable(problem);
+            let entered = Form {
+                display_name,
+                theme,
+            };
+            let shown = Form {
+                display_name: shown.display_name.unwrap_or_default(),
+                theme: shown.theme.unwrap_or_default(),
+            };
+            show(&session, users, storage, Some((&error, entered, shown))).await
+        }
+    }
+}
+
+/// The address of a form's target, typed or reloaded: the page of the form.
+#[get("/visit")]
+fn visit_page() -> Page {
+    Page::Next("/")
+}
+
+#[get("/settings")]
+fn settings_page() -> Page {
+    Page::Next("/")
+}
+
+#[get("/end")]
+fn end_page() -> Page {
+    Page::Next("/")
+}
+
+/// Ends the session.
+#[post("/end")]
+async fn end(session: Session<SessionData>) -> PageResult {
+    session.destroy().await?;
+    Ok(Page::Next("/"))
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![
+        home,
+        visit,
+        change_settings,
+        end,
+        visit_page,
+        settings_page,
+        end_page
+    ]
+}

@@ -1,0 +1,176 @@
+//! A message that a page shows once, after the redirect that follows a form.
+//!
+//! It waits in the session's data as a code, not as a text, and the first page to be shown takes
+//! it out. An instance that does not know a code shows nothing. Where there is no session to keep
+//! it in, the address has the code, signed and for a minute ([`Marks`]).
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::session_data::SessionData;
+use rocket_diesel_sessions::{Clock, Session, SessionError, SessionKeys};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Welcome,
+    SettingsSaved,
+    PasswordChanged,
+    DeviceSignedOut,
+    DeviceWasGone,
+    OthersSignedOut,
+    SessionEnded,
+    SessionWasGone,
+    Swept,
+    AllEnded,
+    AccountDeleted,
+}
+
+impl Notice {
+    const ALL: [Self; 11] = [
+        Self::Welcome,
+        Self::SettingsSaved,
+        Self::PasswordChanged,
+        Self::DeviceSignedOut,
+        Self::DeviceWasGone,
+        Self::OthersSignedOut,
+        Self::SessionEnded,
+        Self::SessionWasGone,
+        Self::Swept,
+        Self::AllEnded,
+        Self::AccountDeleted,
+    ];
+
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Welcome => "welcome",
+            Self::SettingsSaved => "settings_saved",
+            Self::PasswordChanged => "password_changed",
+            Self::DeviceSignedOut => "device_signed_out",
+            Self::DeviceWasGone => "device_was_gone",
+            Self::OthersSignedOut => "others_signed_out",
+            Self::SessionEnded => "session_ended",
+            Self::SessionWasGone => "session_was_gone",
+            Self::Swept => "swept",
+            Self::AllEnded => "all_ended",
+            Self::AccountDeleted => "account_deleted",
+        }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Welcome => "Welcome! Your account is ready.",
+            Self::SettingsSaved => "Your settings are saved.",
+            Self::PasswordChanged => {
+                "Your password is changed, and all your other devices are signed out."
+            }
+            Self::DeviceSignedOut => "That device is signed out.",
+            Self::DeviceWasGone => "That device was signed out already.",
+            Self::OthersSignedOut => "All your other devices are signed out.",
+            Self::SessionEnded => "That session has ended.",
+            Self::SessionWasGone => "That session had ended already.",
+            Self::Swept => "Expired sessions are deleted.",
+            Self::AllEnded => "All sessions have ended.",
+            Self::AccountDeleted => "Your account is deleted.",
+        }
+    }
+
+    /// Leaves the notice for the next page.
+    pub(crate) fn leave(self, data: &mut SessionData) {
+        data.notice = Some(self.code().to_owned());
+    }
+
+    /// The notice that this page is to show; no other page will.
+    pub(crate) async fn take(session: &Session<SessionData>) -> Result<Option<Self>, SessionError> {
+        // Data that cannot be decoded leaves the visitor the pages for signing in and out.
+        if session
+            .try_data()
+            .map_or(true, |data| data.notice.is_none())
+        {
+            return Ok(None);
+        }
+        let code = match session.update(|data| data.notice.take()).await {
+            Ok(code) => code,
+            // By another request: the page says what it saw.
+            Err(SessionError::Ended) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(code.as_deref().and_then(Self::from_code))
+    }
+
+    fn from_code(code: &str) -> Option<Self> {
+        let is_meant = |notice: &Self| notice.code() == code;
+        Self::ALL.into_iter().find(is_meant)
+    }
+}
+
+/// How long a mark holds: for a redirect, and a reload.
+const MARK_LIFE: TimeDelta = TimeDelta::minutes(1);
+
+/// Signs notices that travel in an address, so that no link makes a page say what did not happen.
+pub(crate) struct Marks {
+    keys: SessionKeys,
+    clock: Arc<dyn Clock>,
+}
+
+impl Marks {
+    pub(crate) fn new(keys: SessionKeys, clock: Arc<dyn Clock>) -> Self {
+        Self { keys, clock }
+    }
+
+    /// The notice for a query: its code, the time and a signature.
+    pub(crate) fn mark(&self, notice: Notice) -> String {
+        let text = format!("{}.{}", notice.code(), self.clock.now().timestamp());
+        let signature = self.keys.sign_text(&signed(&text));
+        format!("{text}.{signature}")
+    }
+
+    /// The notice of a mark that was made here within the last minute.
+    pub(crate) fn read(&self, mark: &str) -> Option<Notice> {
+        let (text, signature) = mark.rsplit_once('.')?;
+        let (code, seconds) = text.rsplit_once('.')?;
+        let age = self.clock.now().timestamp() - seconds.parse::<i64>().ok()?;
+        let is_fresh = (-MARK_LIFE.num_seconds()..=MARK_LIFE.num_seconds()).contains(&age);
+        let is_ours = is_fresh && self.keys.verify_text(&signed(text), signature);
+        is_ours.then(|| Notice::from_code(code)).flatten()
+    }
+}
+
+/// What is signed: nothing else that the secret signs begins so.
+fn signed(text: &str) -> String {
+    format!("notice:{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rocket_diesel_sessions::ManualClock;
+
+    #[test]
+    fn a_mark_holds_for_a_minute_and_only_as_it_was_made() {
+        let clock = Arc::new(ManualClock::starting_now());
+        let keys = |secret: &str| SessionKeys::parse(&secret.repeat(8)).unwrap();
+        let marks = Marks::new(keys("one secret"), clock.clone());
+        let mark = marks.mark(Notice::AllEnded);
+        assert_eq!(marks.read(&mark), Some(Notice::AllEnded));
+        let later = mark.replace("all_ended.1", "all_ended.2");
+        let other = mark.replace("all_ended", "swept");
+        for forged in [
+            "",
+            "all_ended",
+            "all_ended.",
+            "..",
+            &later,
+            &other,
+            &mark[1..],
+        ] {
+            assert_eq!(marks.read(forged), None, "{forged}");
+        }
+        let foreign = Marks::new(keys("another one"), clock.clone());
+        assert_eq!(foreign.read(&mark), None);
+        clock.advance(TimeDelta::seconds(59));
+        assert_eq!(marks.read(&mark), Some(Notice::AllEnded));
+        clock.advance(TimeDelta::seconds(2));
+        assert_eq!(marks.read(&mark), None);
+    }
+}

@@ -1,0 +1,250 @@
+//! What the application reads from its environment, once, when it starts.
+
+pub(super) mod config;
+pub mod logging;
+
+use std::path::Path;
+
+use rocket::Config;
+use rocket::figment::providers::{Env, Format, Toml};
+use rocket::figment::{Figment, Profile, Provider};
+
+use super::{AdminToken, AppConfig};
+use rocket_diesel_sessions::figment as sections;
+use rocket_diesel_sessions::{
+    DatabaseUrl, SessionConfig, SessionKeys, SetupError, database_url_from_env,
+};
+
+/// The variable that names a file to read in place of Rocket.toml.
+const ROCKET_CONFIG: &str = "ROCKET_CONFIG";
+
+/// What Rocket reads beside [`Config::PARAMETERS`], what this program reads, and what the figment has of
+/// its own.
+const OTHER_KEYS: [&str; 5] = ["proxy_proto_header", "sessions", "app", "profile", "config"];
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Rocket's configuration, with the profile selected.
+    pub figment: Figment,
+    /// The section `sessions` of it.
+    pub sessions: SessionConfig,
+    /// The section `app` of it.
+    pub app: AppConfig,
+    /// `DATABASE_URL`.
+    pub database_url: DatabaseUrl,
+    /// `SESSION_SECRET`.
+    pub keys: SessionKeys,
+    /// `SESSION_ADMIN_TOKEN`.
+    pub admin_token: AdminToken,
+}
+
+impl Settings {
+    /// Reads and checks all settings of the environment, Rocket.toml among them.
+    ///
+    /// # Errors
+    /// When one of them cannot be used: says which, and what is allowed.
+    pub fn from_env() -> Result<Self, SetupError> {
+        Self::read(SessionKeys::from_env)
+    }
+
+    /// Reads and checks all settings as [`from_env`](Self::from_env) does, and makes no file. Where
+    /// a start would make a secret, `keys` is one that is kept nowhere.
+    ///
+    /// # Errors
+    /// As for `from_env`.
+    pub fn inspect() -> Result<Self, SetupError> {
+        Self::read(SessionKeys::inspect)
+    }
+
+    fn read(keys: fn(bool) -> Result<SessionKeys, SetupError>) -> Result<Self, SetupError> {
+        let figment = figment();
+        rocket_config(&figment)?;
+        let sessions = SessionConfig::from_figment(&figment)?;
+        let app = AppConfig::from_figment(&figment)?;
+        check_keys(&figment)?;
+        if let Some(sections) = sections_of_others(&figment) {
+            let profile = figment.profile();
+            tracing::warn!(
+                "{sections} is not read: the profile is {profile}, which has no section; \
+                 ROCKET_PROFILE or the section may be mistyped"
+            );
+        }
+        let is_debug = figment.profile() == Config::DEBUG_PROFILE;
+        Ok(Self {
+            sessions,
+            app,
+            database_url: database_url_from_env()?,
+            admin_token: AdminToken::from_env(is_debug)?,
+            keys: keys(is_debug)?,
+            figment,
+        })
+    }
+}
+
+/// Refuses what would be ignored: TLS, which Rocket is built without here, and unknown keys of the file.
+/// Variables are only warned of, since other programs may set some that begin with ROCKET_.
+fn check_keys(figment: &Figment) -> Result<(), SetupError> {
+    let profiles = figment.data();
+    let profiles = profiles.map_err(|error| SetupError::Figment(sections::describe("", &error)))?;
+    for (key, value) in profiles.values().flatten() {
+        let metadata = figment.get_metadata(value.tag());
+        let place = sections::place(key, metadata);
+        if key.eq_ignore_ascii_case(Config::TLS) {
+            return Err(SetupError::Figment(format!(
+                "tls: this program serves plain http only; let a proxy in front of it end TLS{place}"
+            )));
+        }
+        if Config::PARAMETERS.contains(&key.as_str()) || OTHER_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        if !metadata.is_some_and(sections::is_environment) {
+            let others = Config::PARAMETERS.iter().filter(|key| **key != Config::TLS);
+            let others: Vec<&str> = others.copied().collect();
+            return Err(SetupError::Figment(format!(
+                "{key}: unknown key; allowed are sessions, app, and Rocket's {}{place}",
+                others.join(", ")
+            )));
+        }
+        tracing::warn!("{key}: unknown key, which is ignored{place}");
+    }
+    Ok(())
+}
+
+/// The sections of other profiles where the one that was selected has none: of two names, one may be
+/// mistyped. The debug profile often has none.
+fn sections_of_others(figment: &Figment) -> Option<String> {
+    let of_all = [Profile::Default, Profile::Global, Config::DEBUG_PROFILE];
+    let selected = figment.profile();
+    if of_all.contains(selected) || figment.profiles().any(|profile| profile == selected) {
+        return None;
+    }
+    let others = figment.profiles().filter(|other| !of_all.contains(other));
+    let others: Vec<String> = others.map(|other| format!("[{other}]")).collect();
+    (!others.is_empty()).then(|| others.join(", "))
+}
+
+/// Rocket's part of the configuration.
+///
+/// # Errors
+/// When a value is of the wrong type or out of its range.
+pub fn rocket_config(figment: &Figment) -> Result<Config, SetupError> {
+    let refused = |error| SetupError::Figment(sections::describe("", &error));
+    let config = Config::try_from(figment).map_err(refused)?;
+    for (key, value) in [
+        ("workers", config.workers),
+        ("max_blocking", config.max_blocking),
+    ] {
+        if value == 0 {
+            let problem = format!("{key} = 0: must be at least 1");
+            return Err(SetupError::Figment(problem));
+        }
+    }
+    Ok(config)
+}
+
+/// Rocket's usual sources. The profile is `ROCKET_PROFILE`; where that is not set,
+/// `NODE_ENV=production` means `release`, and otherwise the build decides.
+pub fn figment() -> Figment {
+    let production = std::env::var("NODE_ENV").is_ok_and(|kind| kind == "production");
+    let default = if production {
+        Config::RELEASE_PROFILE
+    } else {
+        Config::DEFAULT_PROFILE
+    };
+    let profile = Env::var("ROCKET_PROFILE").filter(|profile| !profile.trim().is_empty());
+    let profile = profile.map_or(default, |profile| Profile::from(profile.trim()));
+    let file = Env::var_or(ROCKET_CONFIG, "Rocket.toml");
+    let mut figment = defaults(&profile);
+    // Only in the working directory: a folder above it may be somebody else's.
+    if Path::new(&file).exists() {
+        figment = figment.merge(Toml::file_exact(file).nested());
+    }
+    figment
+        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
+        .select(profile)
+}
+
+/// Warns where `ROCKET_CONFIG` names a file that is not there.
+pub fn warn_of_missing_file() {
+    if let Some(file) = Env::var(ROCKET_CONFIG).filter(|file| !Path::new(file).exists()) {
+        tracing::warn!("{ROCKET_CONFIG} = {file:?}: there is no such file, so none is read");
+    }
+}
+
+/// What counts where nothing is set.
+fn defaults(profile: &Profile) -> Figment {
+    let base = if *profile == Config::DEBUG_PROFILE {
+        Config::debug_default()
+    } else {
+        Config::release_default()
+    };
+    // Rocket's own default is a header that any client can send.
+    Figment::from(base)
+        .merge((Config::IP_HEADER, false))
+        .merge((Config::IDENT, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        let check = |toml: &str| {
+            let toml = Toml::string(toml).nested();
+            let figment = defaults(&Profile::Default).merge(toml);
+            check_keys(&figment).map_err(|error| error.to_string())
+        };
+        for (toml, words) in [
+            ("[default.tls]\ncerts = 'a.pem'", ["tls: ", "plain http"]),
+            ("[release]\ntls = true", ["tls: ", "proxy"]),
+            (
+                "[default.session]\nidle_timeout = '1h'",
+                ["session: ", "sessions, app"],
+            ),
+            ("[staging]\nadress = '::1'", ["adress: ", "address"]),
+        ] {
+            let message = check(toml).unwrap_err();
+            for word in words {
+                assert!(message.contains(word), "{toml}: {message}");
+            }
+        }
+        let every = "[default]\nport = 1\nproxy_proto_header = 'x'\n[default.limits]\njson = 1\n\
+                     [default.sessions]\n[default.app]\n[default.shutdown]\nctrlc = true\n[staging]\nport = 2";
+        assert_eq!(check(every), Ok(()));
+    }
+
+    #[test]
+    fn sections_that_a_mistyped_profile_leaves_out_are_found() {
+        let of = |toml: &str, profile: &'static str| {
+            let figment = defaults(&Profile::from(profile)).merge(Toml::string(toml).nested());
+            sections_of_others(&figment.select(profile))
+        };
+        let found = |sections: &str| Some(sections.to_owned());
+        assert_eq!(of("[relase]\nport = 1", "release"), found("[relase]"));
+        assert_eq!(
+            of("[release.app]\nregistration = false", "relase"),
+            found("[release]")
+        );
+        assert_eq!(of("[release]\nport = 1", "production"), found("[release]"));
+        for (toml, profile) in [
+            ("[default]\nport = 1", "production"),
+            ("[staging]\nport = 1\n[release]\nport = 2", "release"),
+            ("[staging]\nport = 1", "debug"),
+            ("[global]\nport = 1\n[debug]\nport = 2", "release"),
+        ] {
+            assert_eq!(of(toml, profile), None, "{toml} {profile}");
+        }
+    }
+
+    #[test]
+    fn no_client_chooses_its_address_unless_a_header_is_set() {
+        for profile in [Config::DEBUG_PROFILE, Config::RELEASE_PROFILE] {
+            let figment = defaults(&profile).select(profile);
+            let config = rocket_config(&figment).unwrap();
+            assert_eq!(config.ip_header, None);
+            assert!(config.ident.as_str().is_none());
+        }
+    }
+}

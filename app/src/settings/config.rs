@@ -1,0 +1,228 @@
+//! `[default.app]` of Rocket.toml: what the application adds to the session layer's settings.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use rocket::figment::Figment;
+use rocket::serde::{Deserialize, Serialize};
+
+use rocket_diesel_sessions::{Origin, SetupError, figment};
+
+/// The section's name in Rocket's configuration.
+const SECTION: &str = "app";
+
+/// More would be no limit, and its time could not be counted.
+const MAX_GUESSES: u32 = 10_000;
+
+/// Settings of the application. Durations are written as in `"30s"` or `"10m"`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(crate = "rocket::serde", deny_unknown_fields, default)]
+pub struct AppConfig {
+    /// Origins that may send unsafe requests, beside the request's own host. Default none.
+    pub origins: Vec<Origin>,
+    /// How long a password that was given lasts for what needs it. Default 10 min
+    /// (OWASP ASVS 5.0, 7.5.2). With `0s`, pages ask for it each time, and the API always refuses.
+    #[serde(with = "humantime_serde")]
+    pub reauthenticate_after: Duration,
+    /// Password hashes that are made at a time; each takes 19 MiB. Default: half the cores, so that
+    /// requests have the others.
+    pub hashes_at_once: NonZeroU32,
+    /// Wrong passwords that may be given for one user at once, from one network; ten times as many
+    /// from everywhere (OWASP ASVS 5.0, 6.1.1 and 6.3.1). Default 10.
+    pub guesses_per_user: NonZeroU32,
+    /// After those, one in this time. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub user_guess_interval: Duration,
+    /// Wrong passwords that one address may give at once. Default 50.
+    pub guesses_per_address: NonZeroU32,
+    /// After those, one in this time. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub address_guess_interval: Duration,
+    /// Whether visitors may register. If not, only administrators add users. Default `true`.
+    pub registration: bool,
+    /// Accounts that may be made from one address within an hour (IPv6: a /64). Default 20.
+    pub registrations_per_address: NonZeroU32,
+    /// Who may read `/metrics`. Default [`MetricsAccess::Token`], in the debug profile
+    /// [`MetricsAccess::Loopback`].
+    pub metrics: Option<MetricsAccess>,
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    crate = "rocket::serde",
+    rename_all = "lowercase",
+    expecting = "token, loopback or off"
+)]
+pub enum MetricsAccess {
+    /// Administrators, by token or signed in.
+    Token,
+    /// Those, and direct connections from this machine.
+    Loopback,
+    /// No one.
+    Off,
+}
+
+impl Default for AppConfig {
+    fn default() -> Self {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            origins: Vec::new(),
+            reauthenticate_after: Duration::from_secs(10 * 60),
+            hashes_at_once: number(u32::try_from(cores.div_ceil(2)).unwrap_or(u32::MAX)),
+            guesses_per_user: number(10),
+            user_guess_interval: Duration::from_secs(30),
+            guesses_per_address: number(50),
+            address_guess_interval: Duration::from_secs(5),
+            registration: true,
+            registrations_per_address: number(20),
+            metrics: None,
+        }
+    }
+}
+
+impl AppConfig {
+    /// Reads the section `app` of the figment's selected profile and checks it.
+    ///
+    /// # Errors
+    /// When a key is unknown, or a value is of the wrong type or out of its range.
+    pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
+        let config: Self = figment::section(figment, SECTION)?;
+        let day = Duration::from_secs(24 * 3600);
+        for (key, value) in [
+            ("user_guess_interval", config.user_guess_interval),
+            ("address_guess_interval", config.address_guess_interval),
+        ] {
+            if value.is_zero() || value > day {
+                let value = humantime::format_duration(value);
+                let problem = format!("{SECTION}.{key} = \"{value}\": must be from 1ns to 1day");
+                return Err(SetupError::Figment(problem));
+            }
+        }
+        for (key, value) in [
+            ("guesses_per_user", config.guesses_per_user),
+            ("guesses_per_address", config.guesses_per_address),
+            (
+                "registrations_per_address",
+                config.registrations_per_address,
+            ),
+        ] {
+            if value.get() > MAX_GUESSES {
+                let problem = format!("{SECTION}.{key} = {value}: must be from 1 to {MAX_GUESSES}");
+                return Err(SetupError::Figment(problem));
+            }
+        }
+        Ok(config)
+    }
+
+    /// The settings with what the profile decides where they say nothing.
+    #[must_use]
+    pub fn effective(&self, is_debug: bool) -> Self {
+        Self {
+            metrics: Some(self.metrics_access(is_debug)),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn metrics_access(&self, is_debug: bool) -> MetricsAccess {
+        self.metrics.unwrap_or(if is_debug {
+            MetricsAccess::Loopback
+        } else {
+            MetricsAccess::Token
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rocket::figment::providers::{Format, Toml};
+
+    fn read(toml: &str) -> Result<AppConfig, String> {
+        let toml = Toml::string(&format!("[default.app]\n{toml}")).nested();
+        let figment = rocket::Config::figment().merge(toml);
+        AppConfig::from_figment(&figment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let config = read("origins = ['https://app.example.com']").unwrap();
+        assert_eq!(config.origins, ["https://app.example.com".parse().unwrap()]);
+        assert_eq!(config.reauthenticate_after, Duration::from_secs(600));
+        assert_eq!(config.guesses_per_user.get(), 10);
+    }
+
+    #[test]
+    fn a_section_that_would_be_ignored_is_refused() {
+        for (toml, words) in [
+            ("[app]\nregistration = false", ["[app]", "[default.app]"]),
+            ("[App]\nregistration = false", ["[app]", "[default.app]"]),
+            (
+                "[default]\napp = 'x'",
+                ["app: is a text", "must be a table"],
+            ),
+            (
+                "[default]\napp = 5",
+                ["app: is a number", "must be a table"],
+            ),
+            ("[default]\napp = []", ["app: is a list", "must be a table"]),
+            (
+                "[global]\napp = true",
+                ["app: is a boolean", "must be a table"],
+            ),
+        ] {
+            let figment = rocket::Config::figment().merge(Toml::string(toml).nested());
+            let message = AppConfig::from_figment(&figment).unwrap_err().to_string();
+            for word in words {
+                assert!(message.contains(word), "{toml}: {message}");
+            }
+        }
+        // A profile may have that name, and there may be others.
+        for (toml, profile) in [
+            ("[app.app]\nregistration = false", "app"),
+            (
+                "[default.app]\nregistration = false\n[staging]\nport = 1",
+                "debug",
+            ),
+        ] {
+            let figment = rocket::Config::figment().merge(Toml::string(toml).nested());
+            let config = AppConfig::from_figment(&figment.select(profile)).unwrap();
+            assert!(!config.registration, "{toml}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_what_can() {
+        for (toml, key, allowed) in [
+            ("origin = []", "origin", "origins"),
+            ("origins = ['app.example']", "app.origins", "https://"),
+            ("guesses_per_user = 0", "app.guesses_per_user", "nonzero"),
+            (
+                "user_guess_interval = '0s'",
+                "app.user_guess_interval",
+                "1day",
+            ),
+            (
+                "reauthenticate_after = 5",
+                "app.reauthenticate_after",
+                "24h",
+            ),
+            ("guesses_per_user = 10001", "app.guesses_per_user", "10000"),
+            ("metrics = 'all'", "app.metrics", "token, loopback, off"),
+            ("metrics = true", "app.metrics", "token, loopback or off"),
+            ("registration = 'no'", "app.registration", "boolean"),
+            (
+                "registrations_per_address = 0",
+                "app.registrations_per_address",
+                "nonzero",
+            ),
+        ] {
+            let message = read(toml).unwrap_err();
+            assert!(
+                message.contains(key) && message.contains(allowed),
+                "{toml}: {message}"
+            );
+        }
+    }
+}

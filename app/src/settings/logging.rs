@@ -1,0 +1,228 @@
+//! Log lines to standard error: text for people, or JSON for programs.
+
+mod json;
+
+use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use rocket::config::LogLevel;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use rocket_diesel_sessions::{ConfigError, SetupError};
+
+/// The environment variable that names the format.
+const LOG_FORMAT: &str = "LOG_FORMAT";
+
+/// The target of lines that are about the program as a whole.
+const PROGRAM: &str = "rocket_diesel_sessions";
+
+/// The format that [`init`] was given.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line, on standard output too: `timestamp`, `level`, `target`, `message`, the
+    /// fields of the event, and in `span` the `request_id`, if it is about a request.
+    Json,
+}
+
+impl LogFormat {
+    /// `LOG_FORMAT`: `text`, the default, or `json`.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_env() -> Result<Self, SetupError> {
+        match std::env::var_os(LOG_FORMAT) {
+            None => Ok(Self::default()),
+            Some(format) => Ok(format.to_string_lossy().parse()?),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = ConfigError;
+
+    fn from_str(format: &str) -> Result<Self, ConfigError> {
+        match format.trim() {
+            "" | "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(ConfigError::new(
+                LOG_FORMAT,
+                format_args!("{other:?}"),
+                "must be text or json",
+            )),
+        }
+    }
+}
+
+/// Checks `RUST_LOG`.
+///
+/// # Errors
+/// When a part of it cannot be parsed: names it, and what is allowed.
+pub fn check_filter() -> Result<(), SetupError> {
+    const ALLOWED: &str = "must be a level (off, error, warn, info, debug, trace) or target=level, several with commas";
+    let Some(filter) = std::env::var_os(EnvFilter::DEFAULT_ENV) else {
+        return Ok(());
+    };
+    let Some(filter) = filter.to_str() else {
+        return Err(ConfigError::unfit(EnvFilter::DEFAULT_ENV, "must be UTF-8").into());
+    };
+    let wrong = filter.split(',').find(|part| is_mistaken(part));
+    let wrong = wrong.or_else(|| EnvFilter::try_new(filter).is_err().then_some(filter));
+    let Some(wrong) = wrong else {
+        return Ok(());
+    };
+    Err(ConfigError::new(EnvFilter::DEFAULT_ENV, format_args!("{wrong:?}"), ALLOWED).into())
+}
+
+/// Returns whether a part of `RUST_LOG` cannot be meant. What is no level is taken for a target, with all of
+/// its levels; a mistyped level would show nothing but a target that there is not.
+fn is_mistaken(part: &str) -> bool {
+    let part = part.trim();
+    let target = part.split(['=', '[']).next().unwrap_or_default();
+    let is_level = part.is_empty() || part.parse::<LevelFilter>().is_ok();
+    let is_bare =
+        !part.contains(['=', '[']) && !target.contains("::") && !OUR_TARGETS.contains(&target);
+    let has_single_colon = target.replace("::", "").contains(':');
+    EnvFilter::try_new(part).is_err() || !is_level && (is_bare || has_single_colon)
+}
+
+/// Targets that may stand without a level.
+const OUR_TARGETS: [&str; 5] = [
+    "rocket",
+    "rocket_diesel_sessions",
+    "diesel",
+    "hyper",
+    "r2d2",
+];
+
+/// What is logged where `RUST_LOG` is not set. The audit log always is; what this program says at level
+/// info is rare (its start and end, migrations, sweeps) and is logged in release too.
+fn default_filter(level: LogLevel) -> &'static str {
+    // A directive counts for every target that begins with it: ours begins with `rocket` too.
+    match level {
+        LogLevel::Off => "off,rocket_diesel_sessions::audit=info",
+        LogLevel::Critical => {
+            "warn,rocket::server=off,rocket::launch=off,rocket_diesel_sessions=info"
+        }
+        LogLevel::Normal => {
+            "info,rocket=warn,rocket::server=off,rocket::launch=off,rocket_diesel_sessions=info"
+        }
+        LogLevel::Debug => "debug,rocket=info,rocket_diesel_sessions=debug",
+    }
+}
+
+/// Starts logging at Rocket's `log_level`, or as `RUST_LOG` says. A second call does nothing.
+pub fn init(level: LogLevel, format: LogFormat) {
+    let default = default_filter(level);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = lines(format).with_filter(filter.and(filter_fn(shows_no_request)));
+    // Fails only if a test has set up logging before.
+    let _ = tracing_subscriber::registry().with(lines).try_init();
+    if *FORMAT.get_or_init(|| format) == LogFormat::Json {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+/// Returns the format of what is written to standard output, too.
+pub(crate) fn format() -> LogFormat {
+    FORMAT.get().copied().unwrap_or_default()
+}
+
+/// Writes to standard output that the program serves.
+pub(crate) fn write_start(fields: &[(&str, &str)]) {
+    let line = json::line(Level::INFO, PROGRAM, "started", fields);
+    // Whoever closed our output does not want to know; that is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Returns `message` as a JSON line, where the environment asks for that: why the program ends is said
+/// whether logging has started or not.
+pub fn json_error(message: &str) -> Option<String> {
+    json_line(Level::ERROR, message)
+}
+
+/// Returns what a command says beside its output as a JSON line, where the environment asks for that.
+pub fn json_note(message: &str) -> Option<String> {
+    json_line(Level::INFO, message)
+}
+
+fn json_line(level: Level, message: &str) -> Option<String> {
+    let is_json = LogFormat::from_env().is_ok_and(|format| format == LogFormat::Json);
+    is_json.then(|| json::line(level, PROGRAM, message, &[]))
+}
+
+/// Logs a panic, which is text on several lines otherwise.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let thread = std::thread::current();
+    tracing::error!(
+        target: PROGRAM,
+        thread = thread.name(),
+        location = panic.location().map(tracing::field::display),
+        "panicked: {}", text.unwrap_or("a value that is no text")
+    );
+}
+
+fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
+    format: LogFormat,
+) -> Box<dyn Layer<S> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines
+            .compact()
+            .with_ansi(std::io::stderr().is_terminal())
+            .boxed(),
+        LogFormat::Json => lines
+            .fmt_fields(JsonFields::new())
+            .event_format(json::Json)
+            .boxed(),
+    }
+}
+
+/// Returns whether an event may be shown at all, whatever `RUST_LOG` says.
+///
+/// Rocket logs URIs with their queries, and a line for each guard that refuses a request. Below the
+/// level info, the libraries for HTTP log whole requests, cookies among their headers (I8). Our own
+/// line for each request has none of that.
+fn shows_no_request(metadata: &Metadata<'_>) -> bool {
+    /// The end of targets that Rocket gives to what belongs to a line before.
+    const CONTINUED: &str = "::_";
+    const MOST_VERBOSE: [(&str, Level); 3] = [
+        ("rocket::server", Level::WARN),
+        ("hyper", Level::INFO),
+        ("h2", Level::INFO),
+    ];
+    let target = metadata.target();
+    let is_too_verbose = MOST_VERBOSE
+        .iter()
+        .any(|(library, most)| target.starts_with(library) && metadata.level() > most);
+    let is_of_request = target.ends_with(CONTINUED) && !target.starts_with("rocket::launch");
+    !is_too_verbose && !is_of_request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_that_there_is_not_is_named_with_those_there_are() {
+        assert_eq!("json".parse::<LogFormat>().ok(), Some(LogFormat::Json));
+        assert_eq!("".parse::<LogFormat>().ok(), Some(LogFormat::Text));
+        let refusal = "xml".parse::<LogFormat>().unwrap_err().to_string();
+        assert_eq!(refusal, "LOG_FORMAT = \"xml\": must be text or json");
+    }
+}
