@@ -251,6 +251,13 @@ fn secret_prints_a_fresh_secret_that_can_be_used() {
 }
 
 #[test]
+fn the_program_says_its_name_and_version() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let expected = concat!("rocket_diesel_sessions ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(run(&database, &["--version"]), expected);
+}
+
+#[test]
 fn wrong_usage_is_told_from_failure() {
     let database = Database::new(Kind::Sqlite).unwrap();
     for (arguments, word) in [

@@ -37,7 +37,7 @@ type Failure = Box<dyn std::error::Error>;
 ///
 /// Settings are read from the environment, a file `.env`, and Rocket.toml.
 #[derive(Parser)]
-#[command(version, after_help = help::TOP)]
+#[command(name = "rocket_diesel_sessions", version, after_help = help::TOP)]
 struct Cli {
     /// How long to wait for the database, such as 10s or 1m [default: 5s, for serve
     /// `startup_timeout`].
