@@ -9,7 +9,8 @@ use rocket::futures::future::join_all;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::tokio::runtime::Runtime;
 use rocket_diesel_sessions::bench::{Way, change, signed_token, verify};
-use rocket_diesel_sessions::{DieselStore, SessionKeys, StoreOptions};
+use rocket_diesel_sessions::store::StoreOptions;
+use rocket_diesel_sessions::{DieselStore, SessionKeys};
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", default)]

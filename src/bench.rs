@@ -12,11 +12,12 @@ use chrono::TimeDelta;
 use rocket::data::ToByteUnit;
 use uuid::Uuid;
 
+use crate::SessionError;
 use crate::session::{
     Change, Clock, Monitor, Pipeline, PipelineOptions, SessionKeys, SystemClock, Token, TypedData,
     decode, recode, to_json,
 };
-use crate::{NewSession, SessionError, SessionRecord, SessionStore, TokenHash};
+use crate::store::{NewSession, SessionRecord, SessionStore, TokenHash};
 
 /// A fresh token and its cookie value.
 pub fn signed_token(keys: &SessionKeys) -> Result<String, SessionError> {

@@ -58,7 +58,7 @@
 //!    writes to it, whenever it was loaded; what is still under way gets
 //!    [`SessionError::Ended`].
 //! 9. **The row goes.** Ended sessions are deleted at once, expired ones by a background thread,
-//!    every hour ([`sweep_once`] is one pass of it).
+//!    every hour ([`admin::sweep_once`] is one pass of it).
 //!
 //! When the database fails, none of this turns into a logout: the guard answers 503 with
 //! `Retry-After`, and the cookie stays.
@@ -68,7 +68,7 @@
 //! [`Sessions::fairing`] takes what it needs from the environment: `DATABASE_URL`,
 //! `SESSION_SECRET`, and the section `[default.sessions]` of Rocket.toml, which is
 //! [`SessionConfig`]. Each can be given in code instead. Other databases can be served by another
-//! [`SessionStore`]; [`conformance`] checks what one must do.
+//! [`SessionStore`](store::SessionStore); [`testing::conformance`] checks what one must do.
 //!
 //! # Features
 //!
@@ -85,8 +85,33 @@ compile_error!("enable the feature `sqlite` or `postgres`, or both");
 pub mod bench;
 mod cross_site;
 mod session;
-mod store;
+pub mod store;
+pub mod testing;
 
+// For handlers.
 pub use cross_site::{CrossSiteProtection, Origin};
-pub use session::*;
-pub use store::*;
+pub use session::{
+    Login, Session, SessionError, Sessions, TypedData, UserSession, UserSessionPage, UserSessions,
+    is_forwarded, visitor_address,
+};
+
+// To set up and configure.
+pub use session::{
+    ConfigError, CookieConfig, OnUndecodable, SameSite, SessionConfig, SessionKeys, SetupError,
+    database_url_from_env, figment,
+};
+#[doc(inline)]
+pub use store::{DatabaseUrl, DieselStore, OnSessionLimit, SqliteSynchronous};
+
+// To see what happens.
+pub use session::{Clock, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};
+#[doc(inline)]
+pub use store::EndReason;
+
+/// For pages and programs of administrators: lists, statistics, sweeps and the audit log.
+pub mod admin {
+    pub use crate::session::{
+        AUDIT_LOG, SessionPage, SessionStats, SweepReport, check_clock, clear_all, sweep_once,
+        sweep_with_progress,
+    };
+}

@@ -29,10 +29,8 @@ use monitoring::counters::Counters;
 use pages::notice::Marks;
 use settings::logging::{self, LogFormat};
 
-use rocket_diesel_sessions::{
-    Clock, CrossSiteProtection, DieselStore, SessionAdmin, SessionStore, Sessions, StatsStore,
-    UserStore,
-};
+use rocket_diesel_sessions::store::{SessionStore, StatsStore, UserStore};
+use rocket_diesel_sessions::{Clock, CrossSiteProtection, DieselStore, SessionAdmin, Sessions};
 
 /// Where the application keeps what it keeps.
 #[derive(Clone)]

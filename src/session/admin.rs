@@ -253,7 +253,7 @@ impl SessionAdmin {
 
     /// Waits until what this instance does in the background for requests so far is done: activity
     /// is written, tokens that did not reach their visitors are taken back. For tests that then move
-    /// a [`ManualClock`](crate::ManualClock), or look at another instance or at the database.
+    /// a [`ManualClock`](crate::testing::ManualClock), or look at another instance or at the database.
     ///
     /// # Errors
     /// [`SessionError::Timeout`] when that takes longer than `timeout`.

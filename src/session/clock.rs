@@ -44,7 +44,8 @@ impl Clock for SystemClock {
 ///
 /// ```
 /// use chrono::TimeDelta;
-/// use rocket_diesel_sessions::{Clock, ManualClock};
+/// use rocket_diesel_sessions::Clock;
+/// use rocket_diesel_sessions::testing::ManualClock;
 ///
 /// let clock = ManualClock::starting_now();
 /// let before = clock.now();

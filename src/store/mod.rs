@@ -3,7 +3,6 @@
 //! Nothing here knows of HTTP, cookies or the type of the data. What is specific to one database
 //! is in the file of its name.
 
-pub mod conformance;
 mod error;
 mod login;
 mod options;

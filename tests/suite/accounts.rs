@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use rocket::http::Status;
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
-use rocket_diesel_sessions::SessionStore;
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::store::new_session;
 use crate::support::local::{application, application_of, figment, settings};

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use rocket::http::{Accept, ContentType, Header, Method, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
-use rocket_diesel_sessions::{NewSession, SessionStore};
+use rocket_diesel_sessions::store::{NewSession, SessionStore};
 
 use crate::accounts::{registered, signed_in};
 use crate::store::new_session;

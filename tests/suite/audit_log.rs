@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use chrono::TimeDelta;
 use rocket::serde::json::{Value, json};
-use rocket_diesel_sessions::SessionStore;
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::command_line::on;
 use crate::logs::{json_lines, released};

@@ -5,7 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use chrono::TimeDelta;
 use rocket::serde::json::{Value, from_str};
-use rocket_diesel_sessions::{DatabaseUrl, NewSession, SessionKeys, SessionStore};
+use rocket_diesel_sessions::store::{NewSession, SessionStore};
+use rocket_diesel_sessions::{DatabaseUrl, SessionKeys};
 
 use crate::store::new_session;
 use crate::support::server::{program, run_to_end};
@@ -350,7 +351,7 @@ on_each_database! {
     fn stats_tell_the_usage_and_what_commands_have_ended(database: &Database) {
         let store = database.store();
         store.create(&[new_session(None), new_session(None)]).unwrap();
-        let first = store.list(&rocket_diesel_sessions::ListSessions {
+        let first = store.list(&rocket_diesel_sessions::store::ListSessions {
             now: chrono::Utc::now(),
             after: None,
             user_id: None,

@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use rocket::serde::json::{Value, from_str, json};
-use rocket_diesel_sessions::{NewSession, SessionStore, UserStore};
+use rocket_diesel_sessions::store::{NewSession, SessionStore, UserStore};
 
 use crate::command_line::{on, run, run_json, run_with_input, stdout};
 use crate::store::new_session;

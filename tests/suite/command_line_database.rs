@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rocket_diesel_sessions::SessionStore;
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::command_line::{assert_fails, on, run, run_with_input, stdout};
 use crate::start::{folder, refusal, release};
@@ -79,9 +79,9 @@ on_each_database! {
         database.store().create(&[new_session(None)]).unwrap();
         let reader = rocket_diesel_sessions::DieselStore::open_read_only(
             &database.url(),
-            rocket_diesel_sessions::StoreOptions {
+            rocket_diesel_sessions::store::StoreOptions {
                 prepared_statements: database.direct_url() == database.raw_url(),
-                ..rocket_diesel_sessions::StoreOptions::default()
+                ..rocket_diesel_sessions::store::StoreOptions::default()
             },
         )
         .unwrap();

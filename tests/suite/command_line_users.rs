@@ -1,7 +1,7 @@
 //! `users …`: accounts that an operator makes and changes.
 
 use rocket::serde::json::{Value, from_str};
-use rocket_diesel_sessions::{LastAdmin, SessionStore, UserRecord, UserStore};
+use rocket_diesel_sessions::store::{LastAdmin, SessionStore, UserRecord, UserStore};
 
 use crate::command_line::{assert_fails, on, run, run_json, run_with_input, stdout};
 use crate::store::new_session;

@@ -1,7 +1,8 @@
 //! What a connection to PostgreSQL is told, and by whom: the URL, libpq's environment, a service
 //! file, this program, the role.
 
-use rocket_diesel_sessions::{DieselStore, SessionStore, StoreOptions};
+use rocket_diesel_sessions::DieselStore;
+use rocket_diesel_sessions::store::{SessionStore, StoreOptions};
 
 use crate::start::release;
 use crate::store::new_session;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{DieselStore, SessionConfig, SessionStore, StoreError, StoreOptions};
+use rocket_diesel_sessions::store::{SessionStore, StoreError, StoreOptions};
+use rocket_diesel_sessions::{DieselStore, SessionConfig};
 
 use crate::store::new_session;
 use crate::support::embedded::{get, new_cookie, rocket, run};

@@ -6,10 +6,11 @@ use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::tokio;
-use rocket_diesel_sessions::{
-    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionAdmin,
-    SessionConfig, SessionStore, TokenHash, TouchSession, WriteBatch,
+use rocket_diesel_sessions::store::{
+    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionStore, TokenHash,
+    TouchSession, WriteBatch,
 };
+use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 use uuid::Uuid;
 
 use crate::store::new_session;

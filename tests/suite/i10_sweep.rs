@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{
-    SessionAdmin, SessionConfig, SessionStore, Sessions, StoreError, SweepBatch, SystemClock,
-    check_clock, clear_all, sweep_once,
-};
+use rocket_diesel_sessions::admin::{check_clock, clear_all, sweep_once};
+use rocket_diesel_sessions::store::{SessionStore, StoreError, SweepBatch};
+use rocket_diesel_sessions::{SessionAdmin, SessionConfig, Sessions, SystemClock};
 
 use crate::store::new_session;
 use crate::support::embedded::{Cart, rocket_with, run};

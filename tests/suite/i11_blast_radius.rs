@@ -10,7 +10,8 @@ use rocket::futures::future::{join, join_all};
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous::Client;
 use rocket::tokio;
-use rocket_diesel_sessions::{SessionConfig, SessionStore};
+use rocket_diesel_sessions::SessionConfig;
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};

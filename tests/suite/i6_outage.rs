@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{SessionConfig, StoreError};
+use rocket_diesel_sessions::SessionConfig;
+use rocket_diesel_sessions::store::StoreError;
 
 use crate::support::embedded::{get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};

@@ -9,9 +9,8 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::tokio::runtime::Builder;
 use rocket::{get, routes};
-use rocket_diesel_sessions::{
-    DieselStore, Session, SessionAdmin, SessionConfig, SessionError, StoreOptions,
-};
+use rocket_diesel_sessions::store::StoreOptions;
+use rocket_diesel_sessions::{DieselStore, Session, SessionAdmin, SessionConfig, SessionError};
 
 use crate::support::embedded::{Cart, Gate, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};

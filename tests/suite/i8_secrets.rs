@@ -7,7 +7,7 @@ use std::process::Stdio;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rocket::serde::json::{Value, from_str, json};
-use rocket_diesel_sessions::{ListSessions, SessionStore, UserStore};
+use rocket_diesel_sessions::store::{ListSessions, SessionStore, UserStore};
 use uuid::Uuid;
 
 use crate::command_line::on;

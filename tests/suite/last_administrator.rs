@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use chrono::Utc;
 use rocket::http::Status;
-use rocket_diesel_sessions::{LastAdmin, StoreError, UserChange, UserStore};
+use rocket_diesel_sessions::store::{LastAdmin, StoreError, UserChange, UserStore};
 
 use crate::command_line::{assert_fails, run};
 use crate::support::Database;

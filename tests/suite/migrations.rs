@@ -6,7 +6,7 @@ use std::sync::Barrier;
 
 use diesel::prelude::*;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use rocket_diesel_sessions::SessionStore;
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::store::new_session;
 use crate::support::{Database, Kind};

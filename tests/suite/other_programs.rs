@@ -3,9 +3,9 @@
 use chrono::Utc;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use rocket_diesel_sessions::{
-    BindSession, DieselStore, ListSessions, LoginOutcome, LoginSession, SessionLimit, SessionStore,
-    UserStore,
+use rocket_diesel_sessions::DieselStore;
+use rocket_diesel_sessions::store::{
+    BindSession, ListSessions, LoginOutcome, LoginSession, SessionLimit, SessionStore, UserStore,
 };
 
 use crate::store::new_session;
@@ -70,7 +70,7 @@ fn disabling_a_user_works_whatever_the_search_path() {
     };
     database.execute("CREATE SCHEMA app");
     let url = format!("{}?options=-csearch_path%3Dapp", database.direct_url());
-    let options = rocket_diesel_sessions::StoreOptions::default();
+    let options = rocket_diesel_sessions::store::StoreOptions::default();
     let store = DieselStore::open(&url.parse().unwrap(), options).unwrap();
     store.migrate().unwrap();
     database.execute(

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use rocket_diesel_sessions::SessionStore;
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::store::new_session;
 use crate::support::{Cluster, Database, Kind, Load, Server, metric_of, wait_until};

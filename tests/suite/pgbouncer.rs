@@ -1,7 +1,7 @@
 //! PgBouncer in transaction mode. The suite's tests of stores and servers run through one with
 //! `TEST_PGBOUNCER=1` (see tests/run); here is what they do not show.
 
-use rocket_diesel_sessions::conformance;
+use rocket_diesel_sessions::testing::conformance;
 
 use crate::support::{Cluster, Database, Load, Server};
 

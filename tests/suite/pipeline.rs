@@ -7,7 +7,8 @@ use std::time::Duration;
 use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{SessionAdmin, SessionConfig, SessionStore};
+use rocket_diesel_sessions::store::SessionStore;
+use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 
 use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};

@@ -2,7 +2,9 @@
 //! table.
 
 use chrono::Utc;
-use rocket_diesel_sessions::{SaveOutcome, SaveSession, SessionStore, SweepBatch, WriteBatch};
+use rocket_diesel_sessions::store::{
+    SaveOutcome, SaveSession, SessionStore, SweepBatch, WriteBatch,
+};
 
 use crate::i10_sweep::{create_expired, create_live};
 use crate::store::new_session;

@@ -163,14 +163,14 @@ pub(crate) fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
 }
 
 pub(crate) fn stored(database: &Database) -> Value {
-    let query = rocket_diesel_sessions::ListSessions {
+    let query = rocket_diesel_sessions::store::ListSessions {
         now: chrono::Utc::now(),
         after: None,
         user_id: None,
         limit: 10,
     };
     let store: Arc<_> = database.store();
-    let mut records = rocket_diesel_sessions::SessionStore::list(&*store, &query).unwrap();
+    let mut records = rocket_diesel_sessions::store::SessionStore::list(&*store, &query).unwrap();
     assert_eq!(records.len(), 1);
     rocket::serde::json::from_str(&records.remove(0).data).unwrap()
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Barrier;
 
-use rocket_diesel_sessions::{
+use rocket_diesel_sessions::store::{
     SaveOutcome, SaveSession, SessionStore, TouchSession, UserStore, WriteBatch,
 };
 

@@ -7,9 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous;
 use rocket::serde::json::Value;
+use rocket_diesel_sessions::store::{
+    Census, HourStats, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta,
+};
 use rocket_diesel_sessions::{
-    Census, Clock, DieselStore, EndReason, HourStats, SessionAdmin, SessionConfig, SessionEvent,
-    SessionEventKind, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta, UserSessions,
+    Clock, DieselStore, EndReason, SessionAdmin, SessionConfig, SessionEvent, SessionEventKind,
+    UserSessions,
 };
 use rocket_diesel_sessions_app::{MetricsAccess, Stores};
 

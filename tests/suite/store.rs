@@ -1,10 +1,12 @@
 //! What a store must do, on each database, and what the database does for it.
 
 use chrono::{SubsecRound, TimeDelta, Utc};
-use rocket_diesel_sessions::{
-    DieselStore, LastAdmin, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError,
-    StoreOptions, TokenHash, TouchSession, UserChange, UserStore, conformance,
+use rocket_diesel_sessions::DieselStore;
+use rocket_diesel_sessions::store::{
+    LastAdmin, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions,
+    TokenHash, TouchSession, UserChange, UserStore,
 };
+use rocket_diesel_sessions::testing::conformance;
 use uuid::Uuid;
 
 use crate::support::{Database, Kind};

@@ -1,7 +1,7 @@
 //! The command line at a terminal: what is asked, what is not shown, and how wide it gets.
 
 use chrono::TimeDelta;
-use rocket_diesel_sessions::{SessionStore, UserStore};
+use rocket_diesel_sessions::store::{SessionStore, UserStore};
 
 use crate::store::new_session;
 use crate::support::local::{Visitor, application};

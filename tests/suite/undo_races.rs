@@ -10,7 +10,8 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::tokio::sync::Semaphore;
 use rocket::{State, get, routes};
-use rocket_diesel_sessions::{Session, SessionConfig, SessionError, SessionStore, StoreError};
+use rocket_diesel_sessions::store::{SessionStore, StoreError};
+use rocket_diesel_sessions::{Session, SessionConfig, SessionError};
 
 use crate::support::embedded::{Cart, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};

@@ -5,11 +5,11 @@ use std::sync::{Arc, Barrier};
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{
-    ActingSession, Clock, DieselStore, LastAdmin, LoginOutcome, PasswordChange, Revocation,
-    RevokeScope, RotateSession, SessionAdmin, SessionConfig, SessionError, SessionRecord,
-    SessionStore, StoreOptions, UserChange, UserStore,
+use rocket_diesel_sessions::store::{
+    ActingSession, LastAdmin, LoginOutcome, PasswordChange, Revocation, RevokeScope, RotateSession,
+    SessionRecord, SessionStore, StoreOptions, UserChange, UserStore,
 };
+use rocket_diesel_sessions::{Clock, DieselStore, SessionAdmin, SessionConfig, SessionError};
 
 use crate::store::new_session;
 use crate::support::embedded::{Gate, get, new_cookie, rocket, run};

@@ -3,9 +3,8 @@
 use chrono::TimeDelta;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::{
-    LoginSession, OnSessionLimit, SessionConfig, SessionLimit, SessionStore, UserSessions,
-};
+use rocket_diesel_sessions::store::{LoginSession, SessionLimit, SessionStore};
+use rocket_diesel_sessions::{OnSessionLimit, SessionConfig, UserSessions};
 
 use crate::store::new_session;
 use crate::support::Database;

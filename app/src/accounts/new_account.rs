@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::passwords::NewPassword;
 use super::username;
-use rocket_diesel_sessions::UserRecord;
+use rocket_diesel_sessions::store::UserRecord;
 
 /// Why an account cannot have this name or password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -170,7 +170,7 @@ impl fmt::Debug for Guesses {
 mod tests {
     use super::*;
     use chrono::TimeDelta;
-    use rocket_diesel_sessions::ManualClock;
+    use rocket_diesel_sessions::testing::ManualClock;
 
     fn guesses() -> (Guesses, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::starting_now());

@@ -17,10 +17,10 @@ use crate::http::error::{ApiError, USERNAME_TAKEN};
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::{Action, Counters};
 use crate::settings::config::AppConfig;
-use rocket_diesel_sessions::{
-    ActingSession, Clock, LastAdmin, PasswordChange, SessionAdmin, SessionError, StoreError,
-    UserChange, UserRecord, UserStore,
+use rocket_diesel_sessions::store::{
+    ActingSession, LastAdmin, PasswordChange, StoreError, UserChange, UserRecord, UserStore,
 };
+use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError};
 
 /// What there was too much of.
 const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";

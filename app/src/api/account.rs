@@ -15,7 +15,8 @@ use crate::http::error::ApiError;
 use crate::http::paths::NoQuery;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::Action;
-use rocket_diesel_sessions::{PasswordChange, UserSession, UserSessionPage, UserSessions};
+use rocket_diesel_sessions::store::PasswordChange;
+use rocket_diesel_sessions::{UserSession, UserSessionPage, UserSessions};
 
 /// Devices on a page of the API at most, and by default.
 const MAX_LIMIT: u32 = 1000;

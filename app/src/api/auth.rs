@@ -14,7 +14,8 @@ use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::{Session, UserRecord};
+use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::store::UserRecord;
 
 /// `{"user":{"id","username"}}`.
 #[derive(Serialize)]

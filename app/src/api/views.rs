@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use rocket::serde::{Serialize, json::Value};
 use uuid::Uuid;
 
-use rocket_diesel_sessions::{
-    EndReason, HourStats, SessionPage, SessionRecord, SessionStats, UserRecord,
-};
+use rocket_diesel_sessions::EndReason;
+use rocket_diesel_sessions::admin::{SessionPage, SessionStats};
+use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
 
 /// A session as its visitor sees it.
 #[derive(Debug, Serialize)]

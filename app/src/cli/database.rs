@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use rocket::figment::Figment;
 use rocket::serde::json::json;
+use rocket_diesel_sessions::store::StoreError;
 use rocket_diesel_sessions::{
-    DatabaseUrl, DieselStore, SessionConfig, SetupError, StoreError, database_url_from_env,
+    DatabaseUrl, DieselStore, SessionConfig, SetupError, database_url_from_env,
 };
 
 use super::output::say_json;

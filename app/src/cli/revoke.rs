@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rocket::serde::json::json;
-use rocket_diesel_sessions::{
-    DieselStore, EndReason, Revocation, RevokeScope, SessionStore, StoreError, clear_all,
-};
+use rocket_diesel_sessions::admin::clear_all;
+use rocket_diesel_sessions::store::{Revocation, RevokeScope, SessionStore, StoreError};
+use rocket_diesel_sessions::{DieselStore, EndReason};
 use rocket_diesel_sessions_app::monitoring::audit::Event;
 
 use super::database::{Access, Database};

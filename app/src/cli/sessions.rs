@@ -7,10 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::json::{Value, from_str, to_pretty_string};
-use rocket_diesel_sessions::{
-    Clock, DieselStore, ListSessions, SessionFilter, SessionPage, SessionRecord, SessionStore,
-    StoreError, SystemClock, UserStore,
+use rocket_diesel_sessions::admin::SessionPage;
+use rocket_diesel_sessions::store::{
+    ListSessions, SessionFilter, SessionRecord, SessionStore, StoreError, UserStore,
 };
+use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
 use rocket_diesel_sessions_app::api::views::{SessionDetail, SessionList};
 use rocket_diesel_sessions_app::words;
 use uuid::Uuid;

@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use clap::Args;
-use rocket_diesel_sessions::{
-    Census, Clock, DieselStore, EndReason, SessionStats, StatsStore, StoreError, SystemClock,
-    UsageDelta,
-};
+use rocket_diesel_sessions::admin::SessionStats;
+use rocket_diesel_sessions::store::{Census, StatsStore, StoreError, UsageDelta};
+use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
 use rocket_diesel_sessions_app::api::views::StatsView;
 
 use super::Failure;

@@ -7,10 +7,9 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rocket::serde::json::json;
-use rocket_diesel_sessions::{
-    Clock, DieselStore, EndReason, StatsStore, SweepRecord, SystemClock, check_clock,
-    sweep_with_progress,
-};
+use rocket_diesel_sessions::admin::{check_clock, sweep_with_progress};
+use rocket_diesel_sessions::store::{StatsStore, SweepRecord};
+use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 
 use super::database::{Access, Database};

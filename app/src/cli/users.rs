@@ -5,7 +5,8 @@ mod changes;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
-use rocket_diesel_sessions::{Clock, DieselStore, SystemClock, UserRecord, UserStore};
+use rocket_diesel_sessions::store::{UserRecord, UserStore};
+use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
 use rocket_diesel_sessions_app::accounts::new_account::fold_username;
 use rocket_diesel_sessions_app::api::views::{UserDetail, UserList};
 

@@ -9,7 +9,8 @@ use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::{Event, Trail};
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::{ActingSession, Login, Session, SessionRecord, UserRecord};
+use rocket_diesel_sessions::store::{ActingSession, SessionRecord, UserRecord};
+use rocket_diesel_sessions::{Login, Session};
 
 /// How far the clocks of two instances may be apart: a token that seems to have been issued later
 /// than that is not a fresh one.

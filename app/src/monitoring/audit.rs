@@ -12,7 +12,7 @@ use crate::http::request_id;
 use rocket_diesel_sessions::visitor_address;
 
 /// The target of the lines.
-pub const TARGET: &str = rocket_diesel_sessions::AUDIT_LOG;
+pub const TARGET: &str = rocket_diesel_sessions::admin::AUDIT_LOG;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

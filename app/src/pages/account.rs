@@ -20,7 +20,8 @@ use crate::http::body::Fields;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
 use crate::words;
-use rocket_diesel_sessions::{UserRecord, UserSession, UserSessions};
+use rocket_diesel_sessions::store::UserRecord;
+use rocket_diesel_sessions::{UserSession, UserSessions};
 
 #[derive(Template)]
 #[template(path = "account.html")]

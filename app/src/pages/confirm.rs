@@ -10,7 +10,7 @@ use crate::guards::signed_in::SignedIn;
 use crate::http::body::Fields;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
-use rocket_diesel_sessions::UserRecord;
+use rocket_diesel_sessions::store::UserRecord;
 
 /// What the password is asked for. The form is sent again with it.
 pub(super) struct Question<'a> {

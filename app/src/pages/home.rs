@@ -11,7 +11,7 @@ use crate::accounts::users::Users;
 use crate::http::body::Fields;
 use crate::http::error::ApiError;
 use crate::session_data::{DataPatch, Entered, SessionData, Theme};
-use rocket_diesel_sessions::SessionRecord;
+use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{DatabaseUrl, Session};
 
 #[derive(Template)]

@@ -144,7 +144,7 @@ fn signed(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rocket_diesel_sessions::ManualClock;
+    use rocket_diesel_sessions::testing::ManualClock;
 
     #[test]
     fn a_mark_holds_for_a_minute_and_only_as_it_was_made() {

@@ -22,7 +22,8 @@ use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
 use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::{UserRecord, UserSessions};
+use rocket_diesel_sessions::UserSessions;
+use rocket_diesel_sessions::store::UserRecord;
 
 #[derive(Template)]
 #[template(path = "login.html")]

@@ -73,9 +73,11 @@ pub(in crate::session) fn sweep(
 /// # Example
 ///
 /// ```no_run
-/// use rocket_diesel_sessions::{Clock, DieselStore, StoreOptions, SystemClock, clear_all};
+/// use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
+/// use rocket_diesel_sessions::admin::clear_all;
+/// use rocket_diesel_sessions::store::StoreOptions;
 ///
-/// # fn main() -> Result<(), rocket_diesel_sessions::StoreError> {
+/// # fn main() -> Result<(), rocket_diesel_sessions::store::StoreError> {
 /// let store = DieselStore::open(&"sqlite://sessions.db".parse()?, StoreOptions::default())?;
 /// clear_all(&store, SystemClock.now(), |ended| println!("{} ended", ended.len()))?;
 /// # Ok(())

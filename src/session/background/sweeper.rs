@@ -41,9 +41,11 @@ pub struct SweepReport {
 /// # Example
 ///
 /// ```no_run
-/// use rocket_diesel_sessions::{Clock, DieselStore, StoreOptions, SystemClock, sweep_once};
+/// use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
+/// use rocket_diesel_sessions::admin::sweep_once;
+/// use rocket_diesel_sessions::store::StoreOptions;
 ///
-/// # fn main() -> Result<(), rocket_diesel_sessions::StoreError> {
+/// # fn main() -> Result<(), rocket_diesel_sessions::store::StoreError> {
 /// let store = DieselStore::open(&"sqlite://sessions.db".parse()?, StoreOptions::default())?;
 /// println!("{} sessions deleted", sweep_once(&store, SystemClock.now())?.deleted);
 /// # Ok(())

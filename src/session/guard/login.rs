@@ -19,7 +19,8 @@ use crate::store::{
 /// # Example
 ///
 /// ```no_run
-/// # use rocket_diesel_sessions::{Login, Session, SessionError, UserRecord};
+/// # use rocket_diesel_sessions::{Login, Session, SessionError};
+/// # use rocket_diesel_sessions::store::UserRecord;
 /// # async fn sign_in(session: Session<u64>, user: UserRecord) -> Result<(), SessionError> {
 /// // However the user was recognised:
 /// session.login(&user.id).await?;

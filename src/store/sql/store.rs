@@ -33,9 +33,10 @@ use crate::store::{
 /// # Example
 ///
 /// ```no_run
-/// use rocket_diesel_sessions::{DieselStore, SessionStore, StoreOptions};
+/// use rocket_diesel_sessions::DieselStore;
+/// use rocket_diesel_sessions::store::{SessionStore, StoreOptions};
 ///
-/// # fn main() -> Result<(), rocket_diesel_sessions::StoreError> {
+/// # fn main() -> Result<(), rocket_diesel_sessions::store::StoreError> {
 /// let store = DieselStore::open(&"sqlite://sessions.db".parse()?, StoreOptions::default())?;
 /// store.migrate()?;
 /// store.ping()?;

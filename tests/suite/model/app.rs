@@ -7,10 +7,9 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket::tokio::sync::Semaphore;
 use rocket::{State, get, routes, tokio};
-use rocket_diesel_sessions::{
-    ManualClock, Session, SessionAdmin, SessionConfig, SessionError, SessionStore, UserSessions,
-    UserStore,
-};
+use rocket_diesel_sessions::store::{SessionStore, UserStore};
+use rocket_diesel_sessions::testing::ManualClock;
+use rocket_diesel_sessions::{Session, SessionAdmin, SessionConfig, SessionError, UserSessions};
 use uuid::Uuid;
 
 use crate::support::embedded::{self, Answered, Cart};

@@ -20,7 +20,7 @@ use chrono::DateTime;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use rocket::tokio::runtime::Builder;
-use rocket_diesel_sessions::UserRecord;
+use rocket_diesel_sessions::store::UserRecord;
 
 use self::app::{Ground, Instances};
 use self::op::Step;

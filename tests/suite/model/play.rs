@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use rocket::tokio;
-use rocket_diesel_sessions::{Clock, LastAdmin};
+use rocket_diesel_sessions::Clock;
+use rocket_diesel_sessions::store::LastAdmin;
 use uuid::Uuid;
 
 use super::app::{Instances, Reply};

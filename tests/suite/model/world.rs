@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rocket_diesel_sessions::SessionRecord;
+use rocket_diesel_sessions::store::SessionRecord;
 use uuid::Uuid;
 
 use super::app::config;

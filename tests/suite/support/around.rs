@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
-use rocket_diesel_sessions::{
+use rocket_diesel_sessions::store::{
     Deleted, ListSessions, LoginOutcome, LoginSession, Revocation, RotateOutcome, RotateSession,
     SessionRecord, SessionStore, StoreError, SweepBatch, Swept, Withdrawal, WriteBatch, Written,
 };

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use rocket_diesel_sessions::{DatabaseUrl, DieselStore, StoreOptions};
+use rocket_diesel_sessions::store::StoreOptions;
+use rocket_diesel_sessions::{DatabaseUrl, DieselStore};
 use tempfile::TempDir;
 
 use super::cluster;

@@ -7,9 +7,9 @@ use rocket::local::asynchronous::Client;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::tokio::sync::Semaphore;
 use rocket::{Build, Rocket, Route, State, get, routes};
-use rocket_diesel_sessions::{
-    Login, ManualClock, Session, SessionConfig, SessionError, SessionKeys, SessionStore, Sessions,
-};
+use rocket_diesel_sessions::store::SessionStore;
+use rocket_diesel_sessions::testing::ManualClock;
+use rocket_diesel_sessions::{Login, Session, SessionConfig, SessionError, SessionKeys, Sessions};
 
 use super::local::{Answer, SECRET, figment};
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use rocket_diesel_sessions::{Clock, ManualClock, SessionStore, StoreError};
+use rocket_diesel_sessions::Clock;
+use rocket_diesel_sessions::store::{SessionStore, StoreError};
+use rocket_diesel_sessions::testing::ManualClock;
 
 use super::around::{Around, Call, Wrapped};
 use super::wait_until;

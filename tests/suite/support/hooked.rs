@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rocket_diesel_sessions::{DieselStore, SessionStore, StoreError};
+use rocket_diesel_sessions::DieselStore;
+use rocket_diesel_sessions::store::{SessionStore, StoreError};
 
 use super::around::{Around, Wrapped};
 

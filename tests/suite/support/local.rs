@@ -8,7 +8,8 @@ use rocket::http::{Header, HeaderMap, Method, Status};
 use rocket::local::asynchronous;
 use rocket::local::blocking::{Client, LocalResponse};
 use rocket::serde::json::{Value, json};
-use rocket_diesel_sessions::{ManualClock, SessionConfig, SessionKeys};
+use rocket_diesel_sessions::testing::ManualClock;
+use rocket_diesel_sessions::{SessionConfig, SessionKeys};
 use rocket_diesel_sessions_app::{self as app, AdminToken, AppConfig, Settings, Stores};
 
 use super::Database;

@@ -9,11 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use rocket_diesel_sessions::{
+use rocket_diesel_sessions::store::{
     ListSessions, LoginOutcome, LoginSession, NewSession, Revocation, RevokeScope, RotateSession,
     SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError, SweepBatch, Swept,
-    TouchSession, UserRecord, Withdrawal, WriteBatch, Written, conformance,
+    TouchSession, UserRecord, Withdrawal, WriteBatch, Written,
 };
+use rocket_diesel_sessions::testing::conformance;
 use uuid::Uuid;
 
 /// Sessions and users in this process.

@@ -3,9 +3,8 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
-use rocket_diesel_sessions::{
-    DieselStore, EndReason, LastAdmin, PasswordChange, UserChange, UserRecord, UserStore,
-};
+use rocket_diesel_sessions::store::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
+use rocket_diesel_sessions::{DieselStore, EndReason};
 use rocket_diesel_sessions_app::accounts::new_account::{fold_username, hash_password, new_user};
 use rocket_diesel_sessions_app::api::views::UserDetail;
 use rocket_diesel_sessions_app::monitoring::audit::Event;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, DurationRound, TimeDelta, Utc};
 
 use super::grouped;
-use rocket_diesel_sessions::HourStats;
+use rocket_diesel_sessions::store::HourStats;
 
 /// An hour.
 #[derive(Clone, Copy)]

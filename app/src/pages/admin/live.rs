@@ -18,7 +18,8 @@ use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::session_data::SessionData;
 use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionStats};
+use rocket_diesel_sessions::admin::SessionStats;
+use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 /// How often a stream tells the figures.
 const PERIOD: Duration = Duration::from_secs(2);

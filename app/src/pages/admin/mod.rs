@@ -27,7 +27,8 @@ use crate::pages::page::{Page, PageResult};
 use crate::session_data::SessionData;
 use crate::words;
 use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::{SessionAdmin, SweepRecord};
+use rocket_diesel_sessions::SessionAdmin;
+use rocket_diesel_sessions::store::SweepRecord;
 
 use chart::Chart;
 use live::Figures;

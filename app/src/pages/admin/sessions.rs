@@ -17,7 +17,8 @@ use crate::http::error::ApiError;
 use crate::pages::frame::Frame;
 use crate::pages::page::{Page, PageResult};
 use crate::words;
-use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionRecord};
+use rocket_diesel_sessions::store::SessionRecord;
+use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 /// Characters of a handle that the list shows.
 const SHORT: usize = 8;

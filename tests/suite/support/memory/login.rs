@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use rocket_diesel_sessions::{
-    LoginOutcome, LoginSession, OnSessionLimit, SessionRecord, StoreError,
-};
+use rocket_diesel_sessions::OnSessionLimit;
+use rocket_diesel_sessions::store::{LoginOutcome, LoginSession, SessionRecord, StoreError};
 
 use super::Tables;
 

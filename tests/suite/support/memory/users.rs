@@ -1,7 +1,7 @@
 //! The users of the store in memory.
 
 use chrono::{DateTime, Utc};
-use rocket_diesel_sessions::{
+use rocket_diesel_sessions::store::{
     ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, StoreError, UserChange,
     UserRecord, UserStore,
 };

@@ -5,7 +5,9 @@
 //! # Example
 //!
 //! ```no_run
-//! use rocket_diesel_sessions::{DieselStore, StoreOptions, conformance};
+//! use rocket_diesel_sessions::DieselStore;
+//! use rocket_diesel_sessions::store::StoreOptions;
+//! use rocket_diesel_sessions::testing::conformance;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = DieselStore::open(&"sqlite://scratch.db".parse()?, StoreOptions::default())?;
@@ -25,7 +27,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{
+use crate::store::{
     NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError,
     TokenHash, TouchSession, WriteBatch, Written,
 };
