@@ -22,7 +22,7 @@ use crate::store::{
 };
 
 /// How long an operation on all sessions may take.
-const BULK_TIMEOUT: Duration = Duration::from_secs(60);
+const BULK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Sessions that a page of the list has at most.
 const MAX_PAGE: u32 = 10_000;

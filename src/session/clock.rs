@@ -1,10 +1,11 @@
 //! The application's clock: the one source of `now`, read once a request.
 
 use std::fmt::Debug;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use parking_lot::{Mutex, MutexGuard};
 
 /// A moment of this process, from which its monotonic time counts.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -83,7 +84,7 @@ impl ManualClock {
     }
 
     fn lock(&self) -> MutexGuard<'_, Manual> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::store::{OnSessionLimit, SessionLimit, SqliteSynchronous};
 const SECTION: &str = "sessions";
 
 /// Ten years: longer durations are mistakes, and could leave the range of dates.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(87600);
 
 /// Connections of the sweeper and the recorder.
 const BACKGROUND_CONNECTIONS: u32 = 2;
@@ -126,20 +126,20 @@ pub enum OnUndecodable {
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        const HOUR: Duration = Duration::from_secs(3600);
+        const HOUR: Duration = Duration::from_hours(1);
         Self {
             cookie: CookieConfig::default(),
             idle_timeout: 24 * HOUR,
             anonymous_idle_timeout: None,
             absolute_timeout: 30 * 24 * HOUR,
-            touch_interval: Duration::from_secs(5 * 60),
+            touch_interval: Duration::from_mins(5),
             cleanup_interval: HOUR,
             timeout: Duration::from_secs(2),
             startup_timeout: Duration::from_secs(30),
             max_data_size: 64.kibibytes(),
             max_sessions_per_user: 0,
             on_session_limit: OnSessionLimit::EndOldest,
-            stats_interval: Duration::from_secs(60),
+            stats_interval: Duration::from_mins(1),
             stats_retention: 90 * 24 * HOUR,
             on_undecodable: OnUndecodable::Fresh,
             auto_migrate: true,

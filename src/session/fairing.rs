@@ -4,9 +4,10 @@
 use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::tokio::sync::oneshot;
 use rocket::tokio::task::spawn_blocking;
@@ -140,7 +141,7 @@ impl<D: TypedData> Sessions<D> {
     /// ```
     #[must_use]
     pub fn on_event(self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
-        lock(&self.hooks).push(Box::new(hook));
+        self.hooks.lock().push(Box::new(hook));
         self
     }
 
@@ -182,7 +183,7 @@ impl<D: TypedData> Sessions<D> {
             let stats = self.stats.clone().unwrap_or_else(|| store.clone());
             (store, Some(stats))
         };
-        let hooks = std::mem::take(&mut *lock(&self.hooks)).into();
+        let hooks = std::mem::take(&mut *self.hooks.lock()).into();
         let monitor = Monitor::new(hooks, Arc::clone(&self.clock))
             .map_err(|error| SetupError::Metrics(error.to_string()))?;
         let monitor = Arc::new(monitor);
@@ -278,7 +279,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
             return;
         };
         match chores.start() {
-            Ok(threads) => *lock(&self.background) = threads,
+            Ok(threads) => *self.background.lock() = threads,
             Err(error) => {
                 tracing::error!("no background threads, stopping: {error}");
                 rocket.shutdown().notify();
@@ -302,7 +303,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_shutdown(&self, _: &Rocket<Orbit>) {
-        let threads = std::mem::take(&mut *lock(&self.background));
+        let threads = std::mem::take(&mut *self.background.lock());
         // Not one of the runtime's threads, which the runtime waits for at its end: one may be stuck.
         let (done, stopped) = oneshot::channel();
         std::thread::spawn(move || {
@@ -313,10 +314,6 @@ impl<D: TypedData> Fairing for Sessions<D> {
             tracing::warn!("the background threads of sessions did not stop in time");
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<D> fmt::Debug for Sessions<D> {

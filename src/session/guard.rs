@@ -5,10 +5,11 @@ pub(super) mod state;
 pub(super) mod write;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use rocket::tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
@@ -236,7 +237,7 @@ impl<D: TypedData> Session<D> {
 
 impl<D> Inner<D> {
     pub(crate) fn state(&self) -> MutexGuard<'_, State<D>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

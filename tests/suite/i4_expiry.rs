@@ -110,7 +110,7 @@ on_each_database! {
     fn i4_a_write_after_the_deadline_is_refused(database: &Database) {
         for path in ["/slow/count", "/slow/set"] {
             run(async {
-                let day = std::time::Duration::from_secs(24 * 3600);
+                let day = std::time::Duration::from_hours(24);
                 let config = SessionConfig { absolute_timeout: day, ..SessionConfig::default() };
                 let (rocket, clock) = rocket(database.store(), config);
                 let gate = Arc::clone(rocket.state::<Arc<Gate>>().unwrap());

@@ -168,7 +168,7 @@ fn a_stream_of_figures_ends_with_its_session() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let mut settings = settings(&database, "");
     settings.figment = figment("release", "");
-    settings.sessions.idle_timeout = std::time::Duration::from_secs(3600);
+    settings.sessions.idle_timeout = std::time::Duration::from_hours(1);
     let (client, clock) = application_of(settings, database.store());
     let ruth = registered(&client, "ruth");
     database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'ruth'");

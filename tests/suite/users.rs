@@ -167,7 +167,7 @@ on_each_database! {
 
     fn i4_an_anonymous_session_may_end_sooner_and_a_login_prolongs_it(database: &Database) {
         let config = SessionConfig {
-            anonymous_idle_timeout: Some(std::time::Duration::from_secs(3600)),
+            anonymous_idle_timeout: Some(std::time::Duration::from_hours(1)),
             ..SessionConfig::default()
         };
         run(async {

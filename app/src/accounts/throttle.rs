@@ -29,7 +29,7 @@ use limit::Limit;
 const PLACES: usize = 1 << 16;
 
 /// The time within which an address may make `registrations_per_address` accounts.
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// How many times wider the limit for a user is over all networks.
 const EVERYWHERE: u32 = 10;

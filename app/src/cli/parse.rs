@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The longest wait for the database.
-const MAX_WAIT: Duration = Duration::from_secs(3600);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 
 /// A duration such as `30s` or `1h 30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_duration_has_a_unit_and_a_range() {
-        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
         assert!(duration("5").unwrap_err().contains("as in 30s"));
         assert_eq!(wait("0s"), Ok(Duration::ZERO));
         assert!(wait("61m").unwrap_err().contains("1h"));

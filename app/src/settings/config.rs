@@ -69,7 +69,7 @@ impl Default for AppConfig {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             origins: Vec::new(),
-            reauthenticate_after: Duration::from_secs(10 * 60),
+            reauthenticate_after: Duration::from_mins(10),
             hashes_at_once: number(u32::try_from(cores.div_ceil(2)).unwrap_or(u32::MAX)),
             guesses_per_user: number(10),
             user_guess_interval: Duration::from_secs(30),
@@ -89,7 +89,7 @@ impl AppConfig {
     /// When a key is unknown, or a value is of the wrong type or out of its range.
     pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
         let config: Self = figment::section(figment, SECTION)?;
-        let day = Duration::from_secs(24 * 3600);
+        let day = Duration::from_hours(24);
         for (key, value) in [
             ("user_guess_interval", config.user_guess_interval),
             ("address_guess_interval", config.address_guess_interval),
@@ -149,7 +149,7 @@ mod tests {
     fn what_is_not_given_has_its_default() {
         let config = read("origins = ['https://app.example.com']").unwrap();
         assert_eq!(config.origins, ["https://app.example.com".parse().unwrap()]);
-        assert_eq!(config.reauthenticate_after, Duration::from_secs(600));
+        assert_eq!(config.reauthenticate_after, Duration::from_mins(10));
         assert_eq!(config.guesses_per_user.get(), 10);
     }
 

@@ -1,9 +1,10 @@
 //! Writes usage to the statistics, every minute, and samples how many sessions are live.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::thread::{Background, Schedule};
 use crate::session::clock::Clock;
@@ -168,7 +169,7 @@ impl Recorder {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn keep(&self, census: Census) {

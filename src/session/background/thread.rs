@@ -1,11 +1,13 @@
 //! A thread of its own for what is done again and again, until it is stopped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// The wait after a first failure; it doubles up to the interval.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -67,8 +69,8 @@ impl Stop {
         let mut state = self.state();
         state.beat = Instant::now();
         let is_running = |state: &mut State| !state.is_stopped;
-        let wait = self.0.changed.wait_timeout_while(state, wait, is_running);
-        wait.unwrap_or_else(PoisonError::into_inner).0.is_stopped
+        self.0.changed.wait_while_for(&mut state, is_running, wait);
+        state.is_stopped
     }
 
     fn stop(&self) {
@@ -77,7 +79,7 @@ impl Stop {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }
 

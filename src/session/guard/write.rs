@@ -1,8 +1,9 @@
 //! What changes a session's data: [`Session::update`](crate::session::Session::update) and its kin.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 
 use super::Inner;
 use crate::session::codec::{self, TypedData};
@@ -114,7 +115,7 @@ impl<D: TypedData> Inner<D> {
                 let before = codec::to_json(&data)?;
                 let (data, result) = change(data);
                 let json = codec::recode(&current.data, &before, &*data, limit)?;
-                *made.lock().unwrap_or_else(PoisonError::into_inner) = Some((data, result));
+                *made.lock() = Some((data, result));
                 Ok(json.map_or(Change::Unchanged, Change::Data))
             })
         };
@@ -123,7 +124,7 @@ impl<D: TypedData> Inner<D> {
             self.state().found_ended();
             return Err(SessionError::Ended);
         };
-        let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let made = made.lock().take();
         // `update` returns a record only after it has applied the closure.
         let (data, result) = made.ok_or(SessionError::Timeout)?;
         self.state().updated(shared.expiry.effective(record), data);

@@ -1,11 +1,12 @@
 //! How often a message that repeats itself is logged, and how.
 
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 /// The least time between two log lines about one trouble that goes on.
-pub(crate) const REMINDER: Duration = Duration::from_secs(60);
+pub(crate) const REMINDER: Duration = Duration::from_mins(1);
 
 /// Lets a message through at most once a minute.
 #[derive(Default)]
@@ -14,7 +15,7 @@ pub(crate) struct Seldom(Mutex<Option<Instant>>);
 impl Seldom {
     /// Returns whether the message is due at `now`; it counts as logged then.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         let is_due = last.is_none_or(|last| now.duration_since(last) >= REMINDER);
         if is_due {
             *last = Some(now);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use parking_lot::Mutex;
 
 use super::metrics::whole;
 use crate::store::{EndReason, UsageDelta};
@@ -75,13 +75,13 @@ impl Usage {
     }
 
     fn add(&self, now: DateTime<Utc>, add: impl FnOnce(&mut Pending)) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         add(pending.entry(hour(now)).or_default());
     }
 
     /// Takes what is there, to be written.
     pub(crate) fn take(&self) -> Vec<UsageDelta> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         let delta = |(hour, pending): (_, Pending)| UsageDelta {
             hour,
             created: pending.created,

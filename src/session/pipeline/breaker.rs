@@ -5,11 +5,12 @@
 //! operations that come while it looks wait for what it finds. Only an answer of the database ends
 //! an outage.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rocket::tokio::sync::Notify;
 use rocket::tokio::time::timeout_at;
 
@@ -136,8 +137,7 @@ impl Breaker {
                     return Err(outage.error());
                 }
                 Some(_) => {
-                    let wait = self.changed.wait_timeout(state, deadline - now);
-                    state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                    self.changed.wait_until(&mut state, deadline);
                 }
             }
         }
@@ -271,7 +271,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Outage>> {
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outage.lock()
     }
 }
 

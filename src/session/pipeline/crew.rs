@@ -1,8 +1,10 @@
 //! The pipeline's threads: the workers, and the thread that watches over them.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::calls::Calls;
 use super::queue::Stuck;
@@ -91,11 +93,13 @@ impl Crew {
 
     /// Waits until no worker works any more; returns whether that was within `timeout`.
     pub(super) fn wait(&self, timeout: Duration) -> bool {
-        self.state().wanted = 0;
-        let wait = self
+        let mut state = self.state();
+        state.wanted = 0;
+        let is_working = |state: &mut State| state.working > 0;
+        !self
             .changed
-            .wait_timeout_while(self.state(), timeout, |state| state.working > 0);
-        !wait.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+            .wait_while_for(&mut state, is_working, timeout)
+            .timed_out()
     }
 
     /// Watches over workers and calls until it is told to stop.
@@ -189,6 +193,6 @@ impl Crew {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

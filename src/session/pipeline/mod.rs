@@ -28,12 +28,13 @@ mod writer;
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use rocket::tokio::sync::Semaphore;
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
@@ -171,7 +172,7 @@ impl Pipeline {
         let watch = std::thread::Builder::new()
             .name("session-store-watch".to_owned())
             .spawn(move || crew.watch(&shared, &calls, &nudged))?;
-        *lock(&pipeline.watch) = Some((nudge, watch));
+        *pipeline.watch.lock() = Some((nudge, watch));
         Ok(pipeline)
     }
 
@@ -362,17 +363,13 @@ fn guarded_call<T>(call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, St
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Drop for Pipeline {
     fn drop(&mut self) {
         self.shared.queue.close();
         if !self.crew.wait(self.timeout + GRACE) {
             tracing::warn!("the session store's workers did not end in time");
         }
-        if let Some((nudge, watch)) = lock(&self.watch).take() {
+        if let Some((nudge, watch)) = self.watch.lock().take() {
             // It ends at the next look, if it has not ended.
             let _ = nudge.send(Nudge::Stop);
             let _ = watch.join();

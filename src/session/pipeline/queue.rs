@@ -15,10 +15,10 @@ mod tests;
 mod turn;
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use uuid::Uuid;
 
 use self::state::State;
@@ -209,17 +209,13 @@ impl Queue {
                 return None;
             }
             state.idle += 1;
-            state = if state.has_waiting(now) && !state.is_watched {
+            if state.has_waiting(now) && !state.is_watched {
                 state.is_watched = true;
-                let wait = self.work.wait_timeout(state, LONG);
-                let mut state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                self.work.wait_for(&mut state, LONG);
                 state.is_watched = false;
-                state
             } else {
-                self.work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner)
-            };
+                self.work.wait(&mut state);
+            }
             state.idle -= 1;
             drop(state);
             step_back();
@@ -290,7 +286,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

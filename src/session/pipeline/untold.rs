@@ -16,7 +16,7 @@ use super::queue::Queue;
 use crate::store::{SessionRecord, StoreError, Withdrawal};
 
 /// How long an undo is tried while the database fails.
-const TRY_FOR: Duration = Duration::from_secs(600);
+const TRY_FOR: Duration = Duration::from_mins(10);
 
 /// Between two tries: while the database fails, or while it is not known whether the token was
 /// committed.

@@ -1,9 +1,9 @@
 //! How a request comes by its session: once, however many guards ask for it.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::tokio::sync::{Mutex as AsyncMutex, OnceCell};

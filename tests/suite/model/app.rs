@@ -27,7 +27,7 @@ const LATE: Duration = Duration::from_millis(120);
 
 /// The settings of the instances. Times are short, so that few steps reach each deadline.
 pub(super) fn config(has_faults: bool) -> SessionConfig {
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
     SessionConfig {
         idle_timeout: 60 * MINUTE,
         anonymous_idle_timeout: Some(30 * MINUTE),

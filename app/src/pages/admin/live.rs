@@ -29,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// How long a stream lasts. The browser asks for the next one, and whoever is no administrator any
 /// more does not get it.
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_mins(1);
 
 /// Streams at a time.
 const STREAMS: usize = 20;

@@ -21,7 +21,7 @@ const MAX_UNDOS: usize = 32;
 /// Most undos that are kept in mind because their tokens were replaced, and how long they are kept
 /// when there are many.
 const MAX_SUPERSEDED: usize = 10_000;
-const SUPERSEDED_FOR: Duration = Duration::from_secs(60);
+const SUPERSEDED_FOR: Duration = Duration::from_mins(1);
 
 /// Touches wait for loads no longer than this.
 const TOUCH_WAIT: Duration = Duration::from_millis(100);

@@ -22,7 +22,7 @@ fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
 }
 
 fn later() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_mins(1)
 }
 
 fn load() -> LoadJob {

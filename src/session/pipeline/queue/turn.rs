@@ -1,8 +1,9 @@
 //! Turns: what a worker has taken to do at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::session::pipeline::job::{CreateJob, DeleteJob, LoadJob, RotateJob, UpdateJob};
@@ -143,7 +144,7 @@ impl Bench {
     }
 
     fn lock(&self) -> MutexGuard<'_, BenchState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::InstrumentationEvent;
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
+use parking_lot::{Mutex, MutexGuard};
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
 use super::connection::AnyConnection;
@@ -344,13 +345,11 @@ impl Connections {
     }
 
     fn loans(&self) -> MutexGuard<'_, Loans> {
-        self.loans.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loans.lock()
     }
 
     fn last_break(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.last_break
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.last_break.lock()
     }
 }
 
