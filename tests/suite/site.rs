@@ -85,7 +85,7 @@ fn no_page_has_a_script_or_a_style_of_its_own() {
         let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
         // The one file of scripts.
         let text = text.replace(
-            "<script src=\"{{ crate::app::pages::assets::script.url() }}\" type=\"module\"></script>",
+            "<script src=\"{{ crate::pages::assets::script.url() }}\" type=\"module\"></script>",
             "",
         );
         for inline in [
