@@ -115,3 +115,9 @@ pub mod admin {
         sweep_with_progress,
     };
 }
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[allow(missing_debug_implementations)]
+pub struct Readme;
