@@ -115,7 +115,7 @@ impl<D: TypedData> Session<D> {
     /// #[post("/uploads")]
     /// async fn begin(session: Session<Vec<String>>) -> Result<String, SessionError> {
     ///     session.start().await?;
-    ///     Ok(session.id().unwrap_or_default())
+    ///     Ok(session.handle().unwrap_or_default())
     /// }
     /// ```
     ///
@@ -196,12 +196,12 @@ impl<D: TypedData> Session<D> {
         self.inner.state().record().cloned()
     }
 
-    /// The public handle, stable for the session's whole life.
-    pub fn id(&self) -> Option<String> {
+    /// The public handle, stable for the session's whole life: the column `id`.
+    pub fn handle(&self) -> Option<String> {
         self.field(|record| record.id.clone())
     }
 
-    /// The lookup half of the token. Showing it gives nothing away.
+    /// The lookup half of the token: the column `session_id`. Showing it gives nothing away.
     pub fn session_id(&self) -> Option<Uuid> {
         self.field(|record| record.session_id)
     }

@@ -85,7 +85,7 @@ async fn replace(session: Session<Mixed>, nothing: bool) -> Result<(), SessionEr
 #[get("/start")]
 async fn start(session: Session<Mixed>) -> Result<String, SessionError> {
     session.start().await?;
-    Ok(session.id().unwrap_or_default())
+    Ok(session.handle().unwrap_or_default())
 }
 
 /// A type whose first value cannot be read: a field is left out, and has no default.

@@ -114,7 +114,7 @@ pub(crate) async fn sign_in(
     let login = Login::new(&user.id).verified_against(&user.password_hash);
     session.login(login).await?;
     let entry = trail.event(Event::Login).user(&*user.id).by(&user.id);
-    entry.session(session.id().as_deref()).write();
+    entry.session(session.handle().as_deref()).write();
     Ok(())
 }
 

@@ -294,7 +294,7 @@ async fn just_registered(
 
 #[post("/logout")]
 async fn logout(session: Session<SessionData>, trail: Trail) -> PageResult {
-    let (user_id, id) = (session.user_id(), session.id());
+    let (user_id, id) = (session.user_id(), session.handle());
     session.logout().await?;
     if let Some(user_id) = user_id {
         let entry = trail.event(Event::Logout).user(&*user_id);

@@ -112,7 +112,7 @@ async fn login(session: Session<Cart>, user: &str, hash: Option<&str>) -> Answer
             None => login,
         })
         .await?;
-    Ok(session.id().unwrap_or_default())
+    Ok(session.handle().unwrap_or_default())
 }
 
 #[get("/logout")]
@@ -123,7 +123,7 @@ async fn logout(session: Session<Cart>) -> Answered {
 
 #[get("/id")]
 fn id(session: Session<Cart>) -> String {
-    session.id().unwrap_or_default()
+    session.handle().unwrap_or_default()
 }
 
 /// The user, `-` for none.

@@ -4,7 +4,7 @@ use rocket::http::{RawStr, Status};
 use rocket::{Route, State, get, post, routes};
 
 use super::sessions::{Search, address};
-use super::{Confirmed, PATH, Question, Visitor, ask, confirm};
+use super::{AdminViewer, Confirmed, PATH, Question, ask, confirm};
 use crate::accounts::users::Users;
 use crate::api::session::revoke_session;
 use crate::guards::signed_in::sign_in;
@@ -18,7 +18,7 @@ use rocket_diesel_sessions::SessionAdmin;
 /// What has to be typed to end all sessions.
 const WORD: &str = "clear";
 
-impl Visitor {
+impl AdminViewer {
     /// Sends the visitor on to a page of the dashboard, which says what was done: once, if there is
     /// a session to remember it in. None is made for that.
     async fn go_on(&self, query: &[(&str, &str)], notice: Notice, marks: &Marks) -> String {
@@ -63,7 +63,7 @@ impl Visitor {
 /// Ends a session; one's own as if by signing out.
 #[post("/admin/sessions/<id>/revoke", data = "<fields>")]
 async fn revoke(
-    visitor: Result<Visitor, ApiError>,
+    visitor: Result<AdminViewer, ApiError>,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
@@ -73,7 +73,7 @@ async fn revoke(
 ) -> PageResult {
     let (visitor, fields) = (visitor?, fields?.of_form()?);
     if let Some(own) = &visitor.session
-        && own.id().as_deref() == Some(id)
+        && own.handle().as_deref() == Some(id)
     {
         let was_signed_in = own.user_id().is_some();
         own.logout().await?;
@@ -120,7 +120,7 @@ async fn revoke(
 /// Deletes what has expired.
 #[post("/admin/sweep", data = "<fields>")]
 async fn sweep(
-    visitor: Result<Visitor, ApiError>,
+    visitor: Result<AdminViewer, ApiError>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
     trail: Trail,
@@ -140,7 +140,7 @@ async fn sweep(
 /// Ends all sessions, if the word was typed.
 #[post("/admin/clear", data = "<fields>")]
 async fn clear(
-    visitor: Result<Visitor, ApiError>,
+    visitor: Result<AdminViewer, ApiError>,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,

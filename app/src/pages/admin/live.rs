@@ -13,7 +13,7 @@ use rocket::tokio::sync::{Mutex, Semaphore};
 use rocket::tokio::time::sleep;
 use rocket::{Route, Shutdown, State, get, routes};
 
-use super::Visitor;
+use super::AdminViewer;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::session_data::SessionData;
@@ -92,7 +92,7 @@ async fn read(
 }
 
 /// An administrator whose page asks by itself: that keeps no session from ending.
-struct Watcher(Visitor);
+struct Watcher(AdminViewer);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Watcher {
@@ -100,7 +100,7 @@ impl<'r> FromRequest<'r> for Watcher {
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
         Session::<SessionData>::without_activity(request);
-        match Visitor::of(request).await {
+        match AdminViewer::of(request).await {
             Ok(visitor) => Outcome::Success(Self(visitor)),
             Err(error) => Outcome::Error((error.status(), error)),
         }

@@ -46,7 +46,7 @@ const SWEEPS: u32 = 10;
 
 /// An administrator at a page, which does not create a session for those who have none: such come
 /// with the token, or to a server under development.
-pub(super) struct Visitor {
+pub(super) struct AdminViewer {
     admin: Admin,
     session: Option<Session<SessionData>>,
     /// The user, where it is as one that the visitor may be here.
@@ -55,7 +55,7 @@ pub(super) struct Visitor {
 }
 
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for Visitor {
+impl<'r> FromRequest<'r> for AdminViewer {
     type Error = ApiError;
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
@@ -66,7 +66,7 @@ impl<'r> FromRequest<'r> for Visitor {
     }
 }
 
-impl Visitor {
+impl AdminViewer {
     async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
         let has_token = presented_token(request).is_some();
         let admin = match request.guard::<Admin>().await {
@@ -81,7 +81,9 @@ impl Visitor {
         let (mut session, mut signed_in) = (None, None);
         if !has_token {
             session = match request.guard::<Session<SessionData>>().await {
-                Outcome::Success(session) => Some(session).filter(|session| session.id().is_some()),
+                Outcome::Success(session) => {
+                    Some(session).filter(|session| session.handle().is_some())
+                }
                 Outcome::Error((_, error)) => return Err(error.into()),
                 Outcome::Forward(status) => return Err(ApiError::of(status)),
             };
@@ -115,8 +117,8 @@ impl Visitor {
     }
 
     /// The handle of the visitor's own session.
-    fn session_id(&self) -> Option<String> {
-        self.session.as_ref()?.id()
+    fn handle(&self) -> Option<String> {
+        self.session.as_ref()?.handle()
     }
 }
 
@@ -171,7 +173,7 @@ fn grouped(number: u64) -> String {
 
 /// The page; with `refused`, what was wrong with the form.
 async fn show(
-    visitor: &Visitor,
+    visitor: &AdminViewer,
     users: &Users,
     sessions: &SessionAdmin,
     search: Search<'_>,
@@ -207,7 +209,7 @@ async fn show(
 
 #[get("/admin?<q>&<after>&<done>")]
 async fn dashboard(
-    visitor: Result<Visitor, ApiError>,
+    visitor: Result<AdminViewer, ApiError>,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,

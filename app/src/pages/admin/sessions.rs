@@ -10,7 +10,7 @@ use rocket::{Route, State, get, routes};
 use uuid::Uuid;
 
 use super::search::{Found, find};
-use super::{PATH, Visitor};
+use super::{AdminViewer, PATH};
 use crate::accounts::users::Users;
 use crate::api::session::parse_cursor;
 use crate::http::error::ApiError;
@@ -134,7 +134,7 @@ impl Item {
 }
 
 async fn items(
-    visitor: &Visitor,
+    visitor: &AdminViewer,
     users: &Users,
     records: Vec<SessionRecord>,
 ) -> Result<Vec<Item>, SessionError> {
@@ -143,7 +143,7 @@ async fn items(
         .filter_map(|record| record.user_id.clone())
         .collect();
     let names = users.names(ids).await?;
-    let (own, now) = (visitor.session_id(), users.now());
+    let (own, now) = (visitor.handle(), users.now());
     Ok(records
         .into_iter()
         .map(|record| Item::of(record, own.as_deref(), &names, now))
@@ -151,7 +151,7 @@ async fn items(
 }
 
 pub(super) async fn list(
-    visitor: &Visitor,
+    visitor: &AdminViewer,
     users: &Users,
     sessions: &SessionAdmin,
     search: Search<'_>,
@@ -184,7 +184,7 @@ struct Detail {
 
 #[get("/admin/sessions/<id>")]
 async fn session(
-    visitor: Result<Visitor, ApiError>,
+    visitor: Result<AdminViewer, ApiError>,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     id: &str,
