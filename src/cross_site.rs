@@ -3,12 +3,10 @@
 mod origin;
 
 pub use origin::Origin;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-
 use rocket::data::Data;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Method, Status};

@@ -2,18 +2,17 @@
 
 pub(super) mod config;
 pub mod logging;
-
 use std::path::Path;
 
 use rocket::Config;
 use rocket::figment::providers::{Env, Format, Toml};
 use rocket::figment::{Figment, Profile, Provider};
-
-use super::{AdminToken, AppConfig};
 use rocket_diesel_sessions::figment as sections;
 use rocket_diesel_sessions::{
     DatabaseUrl, SessionConfig, SessionKeys, SetupError, database_url_from_env,
 };
+
+use super::{AdminToken, AppConfig};
 
 /// The variable that names a file to read in place of Rocket.toml.
 const ROCKET_CONFIG: &str = "ROCKET_CONFIG";

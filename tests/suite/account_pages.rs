@@ -5,7 +5,7 @@ use rocket::http::{Accept, ContentType, Method, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
 
-use crate::accounts::{PASSWORD, registered, signed_in};
+use crate::support::accounts::{PASSWORD, registered, signed_in};
 use crate::support::local::{Answer, application};
 use crate::support::{Database, Kind, Visitor};
 

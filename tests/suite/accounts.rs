@@ -6,32 +6,15 @@ use std::net::TcpStream;
 
 use chrono::TimeDelta;
 use rocket::http::Status;
-use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
 use rocket_diesel_sessions::store::SessionStore;
 
-use crate::store::new_session;
+use crate::support::accounts::{PASSWORD, registered, signed_in};
 use crate::support::local::{application, application_of, figment, settings};
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, Server, Visitor, wait_until};
 
-pub(crate) const PASSWORD: &str = "correct horse battery";
 const DEVICES: &str = "/api/account/sessions";
-
-/// A visitor who has registered.
-pub(crate) fn registered<'c>(client: &'c Client, username: &str) -> Visitor<'c> {
-    let mut visitor = Visitor::new(client);
-    let answer = visitor.enter("register", username, PASSWORD);
-    assert_eq!(answer.status, Status::Created, "{}", answer.body);
-    visitor
-}
-
-/// The same user on another device.
-pub(crate) fn signed_in<'c>(client: &'c Client, username: &str) -> Visitor<'c> {
-    let mut visitor = Visitor::new(client);
-    let answer = visitor.enter("login", username, PASSWORD);
-    assert_eq!(answer.status, Status::Ok, "{}", answer.body);
-    visitor
-}
 
 fn devices(visitor: &mut Visitor<'_>) -> Vec<Value> {
     let answer = visitor.get(DEVICES);

@@ -6,9 +6,9 @@ use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
 use rocket_diesel_sessions::store::{NewSession, SessionStore};
 
-use crate::accounts::{registered, signed_in};
-use crate::store::new_session;
+use crate::support::accounts::{registered, signed_in};
 use crate::support::local::{ADMIN_TOKEN, Answer, application, application_of, figment, settings};
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, Visitor};
 
 const PAGES: [(Method, &str); 6] = [

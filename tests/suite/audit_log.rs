@@ -6,11 +6,11 @@ use chrono::TimeDelta;
 use rocket::serde::json::{Value, json};
 use rocket_diesel_sessions::store::SessionStore;
 
-use crate::command_line::on;
 use crate::logs::{json_lines, released};
-use crate::store::new_session;
+use crate::support::command_line::on;
 use crate::support::local::{ADMIN_TOKEN, SECRET};
 use crate::support::server::Browser;
+use crate::support::sessions::new_session;
 use crate::support::{Database, Server, wait_until};
 
 const PASSWORD: &str = "sesame-open-PASSWORD";

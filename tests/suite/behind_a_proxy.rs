@@ -5,7 +5,7 @@ use rocket::http::{Header, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::json;
 
-use crate::accounts::{PASSWORD, registered};
+use crate::support::accounts::{PASSWORD, registered};
 use crate::support::local::{ADMIN_TOKEN, Answer, application_of, settings};
 use crate::support::{Database, Kind, Server, Visitor};
 

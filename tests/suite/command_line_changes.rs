@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 use rocket::serde::json::{Value, from_str, json};
 use rocket_diesel_sessions::store::{NewSession, SessionStore, UserStore};
 
-use crate::command_line::{on, run, run_json, run_with_input, stdout};
-use crate::store::new_session;
 use crate::support::Database;
+use crate::support::command_line::{on, run, run_json, run_with_input, stdout};
 use crate::support::server::run_to_end;
+use crate::support::sessions::new_session;
 
 const PASSWORD: &str = "sesame, open";
 

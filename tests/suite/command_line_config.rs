@@ -7,9 +7,9 @@ use std::process::{Command, Output};
 
 use rocket::serde::json::{Value, from_str, json};
 
-use crate::command_line::{run, stdout};
-use crate::start::{SECRET, assert_refused, folder, release};
+use crate::support::command_line::{run, stdout};
 use crate::support::server::{program, run_to_end};
+use crate::support::start::{SECRET, assert_refused, folder, release};
 use crate::support::{Database, Kind, Server};
 
 fn check(mut command: Command) -> Vec<Value> {

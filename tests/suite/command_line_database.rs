@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rocket_diesel_sessions::store::SessionStore;
 
-use crate::command_line::{assert_fails, on, run, run_with_input, stdout};
-use crate::start::{folder, refusal, release};
-use crate::store::new_session;
+use crate::support::command_line::{assert_fails, on, run, run_with_input, stdout};
 use crate::support::fake_postgres::{self, Behaviour};
 use crate::support::server::run_to_end;
+use crate::support::sessions::new_session;
+use crate::support::start::{folder, refusal, release};
 use crate::support::{Database, Kind};
 
 /// Commands that only read, and so neither make nor change a database.

@@ -3,11 +3,11 @@
 use rocket::serde::json::{Value, from_str};
 use rocket_diesel_sessions::store::{LastAdmin, SessionStore, UserRecord, UserStore};
 
-use crate::command_line::{assert_fails, on, run, run_json, run_with_input, stdout};
-use crate::store::new_session;
 use crate::support::Database;
+use crate::support::command_line::{assert_fails, on, run, run_json, run_with_input, stdout};
 use crate::support::local::{Visitor, application};
 use crate::support::server::run_to_end;
+use crate::support::sessions::new_session;
 
 const PASSWORD: &str = "sesame, open";
 

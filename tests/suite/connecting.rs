@@ -4,9 +4,9 @@
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{SessionStore, StoreOptions};
 
-use crate::start::release;
-use crate::store::new_session;
 use crate::support::server::run_to_end;
+use crate::support::sessions::new_session;
+use crate::support::start::release;
 use crate::support::{Database, Kind, Server};
 
 /// Settings of the program with and without prepared statements.

@@ -10,9 +10,9 @@ use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::store::{SessionStore, StoreError, StoreOptions};
 use rocket_diesel_sessions::{DieselStore, SessionConfig};
 
-use crate::store::new_session;
 use crate::support::embedded::{get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_for};
 
 fn open(url: &str) -> DieselStore {

@@ -1,6 +1,6 @@
 //! Fail-over: a primary that dies, and a standby that takes its place, under a steady load.
 
-use crate::outages::{SETTINGS, assert_back};
+use crate::support::outages::{SETTINGS, assert_back};
 use crate::support::{Cluster, Database, Load, Server};
 
 /// The same database on both servers, as libpq takes it.

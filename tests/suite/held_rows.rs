@@ -13,8 +13,8 @@ use rocket_diesel_sessions::store::{
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 use uuid::Uuid;
 
-use crate::store::new_session;
 use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, metric};
 
 fn four_sessions(store: &dyn SessionStore) -> Vec<NewSession> {

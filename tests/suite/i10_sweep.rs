@@ -9,32 +9,12 @@ use rocket_diesel_sessions::admin::{check_clock, clear_all, sweep_once};
 use rocket_diesel_sessions::store::{SessionStore, StoreError, SweepBatch};
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig, Sessions, SystemClock};
 
-use crate::store::new_session;
 use crate::support::embedded::{Cart, rocket_with, run};
 use crate::support::hooked::HookedStore;
 use crate::support::local::application;
+use crate::support::sessions::new_session;
+use crate::support::sessions::{create_expired, create_live};
 use crate::support::{Database, Kind, Server, Visitor, metric, wait_until};
-
-/// Makes `count` sessions that expired yesterday.
-pub(crate) fn create_expired(store: &dyn SessionStore, count: usize) {
-    for _ in 0..count / 1000 {
-        let expired: Vec<_> = (0..1000)
-            .map(|_| {
-                let mut new = new_session(None);
-                new.expires_at -= TimeDelta::days(2);
-                new
-            })
-            .collect();
-        store.create(&expired).unwrap();
-    }
-}
-
-pub(crate) fn create_live(store: &dyn SessionStore, count: usize) {
-    for _ in 0..count / 1000 {
-        let live: Vec<_> = (0..1000).map(|_| new_session(None)).collect();
-        store.create(&live).unwrap();
-    }
-}
 
 on_each_database! {
     fn i10_ten_thousand_expired_go_and_ten_thousand_live_stay(database: &Database) {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::start::{folder, refusal, release};
 use crate::support::fake_postgres::{self, Behaviour};
 use crate::support::server::run_to_end;
+use crate::support::start::{folder, refusal, release};
 use crate::support::{Cluster, Database, Kind};
 
 /// Longer than a refusal takes on a busy machine, and much shorter than `startup_timeout`.

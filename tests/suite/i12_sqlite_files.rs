@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use crate::start::{assert_refused, folder, refusal, release};
 use crate::support::server::run_to_end;
+use crate::support::start::{assert_refused, folder, refusal, release};
 use crate::support::{Database, Kind, Server};
 
 #[test]

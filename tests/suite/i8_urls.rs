@@ -1,7 +1,7 @@
 //! I8: a database's password is in no message, whatever else is wrong with the URL.
 
-use crate::start::{folder, release};
 use crate::support::server::run_to_end;
+use crate::support::start::{folder, release};
 
 /// All start with the password hunter2, which has a character that is not encoded.
 #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::Stdio;
 
-use crate::i10_sweep::create_expired;
-use crate::outages::SETTINGS;
+use crate::support::outages::SETTINGS;
 use crate::support::server::{Browser, program};
+use crate::support::sessions::create_expired;
 use crate::support::{Database, Kind, Load, Server};
 
 /// Three servers on one database.

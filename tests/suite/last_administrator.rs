@@ -6,8 +6,8 @@ use chrono::Utc;
 use rocket::http::Status;
 use rocket_diesel_sessions::store::{LastAdmin, StoreError, UserChange, UserStore};
 
-use crate::command_line::{assert_fails, run};
 use crate::support::Database;
+use crate::support::command_line::{assert_fails, run};
 use crate::support::local::{Visitor, application};
 
 /// How many administrators may sign in.

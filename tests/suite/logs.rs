@@ -8,9 +8,9 @@ use rocket::config::LogLevel;
 use rocket::serde::json::{Value, from_str};
 use rocket_diesel_sessions_app::settings::logging::{LogFormat, init};
 
-use crate::start::release;
 use crate::support::local::ADMIN_TOKEN;
 use crate::support::server::{program, run_to_end};
+use crate::support::start::release;
 use crate::support::{Cluster, Database, Kind, Server, wait_until};
 
 /// A server in the release profile that logs what it does by default.

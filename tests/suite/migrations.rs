@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use rocket_diesel_sessions::store::SessionStore;
 
-use crate::store::new_session;
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind};
 
 /// The folder that one of `diesel_cli`'s configuration files names.

@@ -4,7 +4,7 @@
 use rocket::http::{Accept, Header, Status};
 use rocket_diesel_sessions_app::Settings;
 
-use crate::accounts::registered;
+use crate::support::accounts::registered;
 use crate::support::local::{ADMIN_TOKEN, Answer, application_of, figment, settings};
 use crate::support::{Database, Kind};
 

@@ -8,7 +8,7 @@ use rocket_diesel_sessions::store::{
     BindSession, ListSessions, LoginOutcome, LoginSession, SessionLimit, SessionStore, UserStore,
 };
 
-use crate::store::new_session;
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind};
 
 /// Ada has a session, Bob too; `sql` is run as the sqlite3 shell does, without foreign keys. Returns

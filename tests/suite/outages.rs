@@ -2,32 +2,12 @@
 //! acknowledged is lost, what is in between is a 503 that leaves the cookie alone, and service
 //! returns by itself. The load checks each answer.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use rocket_diesel_sessions::store::SessionStore;
 
-use crate::store::new_session;
+use crate::support::outages::{SETTINGS, assert_back};
+use crate::support::sessions::new_session;
 use crate::support::{Cluster, Database, Kind, Load, Server, metric_of, wait_until};
-
-/// Service is back within 2 s of the database; other tests run meanwhile.
-const BACK_WITHIN: Duration = Duration::from_secs(4);
-
-/// Settings as they are by default, but for a sweep that is soon.
-pub(crate) const SETTINGS: [(&str, &str); 2] = [
-    ("ROCKET_SESSIONS", r#"{cleanup_interval="1s"}"#),
-    ("RUST_LOG", "warn,rocket::launch=off"),
-];
-
-/// From now on, when the database is back, all clients are served soon, and stay so.
-pub(crate) fn assert_back(load: &Load, what: &str) {
-    let took = load.wait_until_served();
-    eprintln!("{what}: service is back after {took:.1?}");
-    assert!(took < BACK_WITHIN, "{what}: {took:.1?}");
-    let refused = load.refused();
-    load.wait_for_counts(100);
-    assert_eq!(load.refused(), refused, "{what}: refused again");
-}
 
 /// A server and its load on a database of the server that tests share.
 fn with_load(test: impl FnOnce(&Database, Server, Load)) {

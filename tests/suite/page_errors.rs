@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use rocket::http::{Accept, ContentType, Header, Method, Status};
 use rocket::local::blocking::Client;
 
-use crate::accounts::registered;
+use crate::support::accounts::registered;
 use crate::support::local::{Answer, application, application_of, figment, settings};
 use crate::support::{Database, Kind, Visitor};
 

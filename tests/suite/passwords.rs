@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use rocket::http::{Method, Status};
 use rocket::serde::json::{Value, json};
 
-use crate::accounts::{PASSWORD, registered, signed_in};
+use crate::support::accounts::{PASSWORD, registered, signed_in};
 use crate::support::local::application;
 use crate::support::{Database, Kind, Visitor};
 

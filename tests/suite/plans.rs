@@ -6,8 +6,8 @@ use rocket_diesel_sessions::store::{
     SaveOutcome, SaveSession, SessionStore, SweepBatch, WriteBatch,
 };
 
-use crate::i10_sweep::{create_expired, create_live};
-use crate::store::new_session;
+use crate::support::sessions::new_session;
+use crate::support::sessions::{create_expired, create_live};
 use crate::support::{Database, Kind, wait_until};
 
 /// Asks what the server has counted of the table.

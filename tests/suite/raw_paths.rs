@@ -7,7 +7,7 @@ use rocket::http::{Accept, Header, Method, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::{Value, json};
 
-use crate::accounts::{registered, signed_in};
+use crate::support::accounts::{registered, signed_in};
 use crate::support::local::{ADMIN_TOKEN, Answer, application, application_of, figment, settings};
 use crate::support::{Database, Kind, Server, Visitor};
 

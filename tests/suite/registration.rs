@@ -5,7 +5,7 @@ use rocket::http::{Accept, Header, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::json;
 
-use crate::accounts::{PASSWORD, registered};
+use crate::support::accounts::{PASSWORD, registered};
 use crate::support::local::{Answer, application_of, settings};
 use crate::support::{Database, Kind, Visitor};
 

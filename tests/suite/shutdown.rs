@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::start::folder;
 use crate::support::server::program;
+use crate::support::start::folder;
 use crate::support::{Database, Kind, Server, metric_of, wait_until};
 
 on_each_database! {

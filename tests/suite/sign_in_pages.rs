@@ -4,7 +4,7 @@ use rocket::http::{Accept, Header, Method, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
 
-use crate::accounts::{PASSWORD, registered, signed_in};
+use crate::support::accounts::{PASSWORD, registered, signed_in};
 use crate::support::local::{Answer, application, application_of, figment, settings};
 use crate::support::{Database, Kind, Visitor};
 

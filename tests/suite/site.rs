@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use rocket::http::{Header, Method, Status};
 use rocket::local::blocking::Client;
 
-use crate::accounts::registered;
+use crate::support::accounts::registered;
 use crate::support::local::{application, application_of, figment, settings};
 use crate::support::{Database, Kind, Server};
 

@@ -7,7 +7,7 @@ use rocket_diesel_sessions::store::{
     SaveOutcome, SaveSession, SessionStore, TouchSession, UserStore, WriteBatch,
 };
 
-use crate::store::new_session;
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_until};
 
 #[test]

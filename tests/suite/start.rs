@@ -1,49 +1,8 @@
 //! How the program starts, and how it refuses to: with one clear line, and nothing broken.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
 use crate::support::server::{Browser, program, run_to_end};
+use crate::support::start::{SECRET, assert_refused, folder, refusal, release};
 use crate::support::{Database, Kind, Server};
-
-pub(crate) const SECRET: &str = "a-secret-for-these-tests-of-more-than-32-bytes";
-
-pub(crate) fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-/// A release server's command in an empty folder.
-pub(crate) fn release(folder: &Path) -> Command {
-    let mut command = program(folder);
-    command
-        .env("ROCKET_PROFILE", "release")
-        .env("SESSION_SECRET", SECRET);
-    command
-}
-
-/// What the program printed when it refused to run: one line, exit code not 0, no panic.
-pub(crate) fn refusal(output: &Output) -> String {
-    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(!output.status.success(), "it ran: {stderr}");
-    assert!(output.status.code().is_some(), "it was killed: {stderr}");
-    assert!(
-        !stderr.contains("panicked") && !stderr.contains("backtrace"),
-        "{stderr}"
-    );
-    let errors = stderr
-        .lines()
-        .filter(|line| line.starts_with("error: "))
-        .count();
-    assert_eq!(errors, 1, "{stderr}");
-    stderr
-}
-
-pub(crate) fn assert_refused(command: Command, words: &[&str]) {
-    let message = refusal(&run_to_end(command));
-    for word in words {
-        assert!(message.contains(word), "{word:?} is missing: {message}");
-    }
-}
 
 #[test]
 fn from_nothing_it_serves_and_remembers() {

@@ -1,7 +1,7 @@
 //! A start needs no more rights than its requests do, where nothing is to be migrated.
 
-use crate::start::{assert_refused, release};
 use crate::support::server::run_to_end;
+use crate::support::start::{assert_refused, release};
 use crate::support::{Database, Kind, Server};
 
 /// A URL with a role that may read and write all tables, and nothing else.

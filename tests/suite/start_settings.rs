@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::start::{SECRET, assert_refused, folder, refusal, release};
 use crate::support::Server;
 use crate::support::server::{program, run_to_end};
+use crate::support::start::{SECRET, assert_refused, folder, refusal, release};
 
 fn with(folder: &Path, key: &str, value: &str) -> Command {
     let mut command = release(folder);

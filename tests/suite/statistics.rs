@@ -16,10 +16,10 @@ use rocket_diesel_sessions::{
 };
 use rocket_diesel_sessions_app::{MetricsAccess, Stores};
 
-use crate::accounts::registered;
-use crate::store::new_session;
+use crate::support::accounts::registered;
 use crate::support::embedded::{get, new_cookie, rocket_with, run};
 use crate::support::local::{ADMIN_TOKEN, application, application_of, figment, settings};
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, Server, Visitor, metric, metric_of, wait_until};
 
 const STATS: &str = "/api/session/stats";

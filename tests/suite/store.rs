@@ -4,30 +4,13 @@ use chrono::{SubsecRound, TimeDelta, Utc};
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{
     LastAdmin, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions,
-    TokenHash, TouchSession, UserChange, UserStore,
+    TouchSession, UserChange, UserStore,
 };
 use rocket_diesel_sessions::testing::conformance;
 use uuid::Uuid;
 
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind};
-
-/// A session of a day, for `user_id`.
-pub(crate) fn new_session(user_id: Option<&str>) -> NewSession {
-    let now = Utc::now().trunc_subsecs(6);
-    let session_id = Uuid::now_v7();
-    NewSession {
-        id: cuid2::create_id(),
-        session_id,
-        token_hash: TokenHash::of(session_id.as_bytes()),
-        user_id: user_id.map(str::to_owned),
-        data: "{}".to_owned(),
-        expires_at: now + TimeDelta::days(1),
-        absolute_expires_at: now + TimeDelta::days(30),
-        user_agent: None,
-        ip: None,
-        now,
-    }
-}
 
 on_each_database! {
     fn the_store_conforms(database: &Database) {

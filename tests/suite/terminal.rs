@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use rocket_diesel_sessions::store::{SessionStore, UserStore};
 
-use crate::store::new_session;
 use crate::support::local::{Visitor, application};
+use crate::support::sessions::new_session;
 use crate::support::terminal::{SETTINGS, Terminal};
 use crate::support::{Database, Kind};
 

@@ -11,8 +11,8 @@ use rocket_diesel_sessions::store::{
 };
 use rocket_diesel_sessions::{Clock, DieselStore, SessionAdmin, SessionConfig, SessionError};
 
-use crate::store::new_session;
 use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_for};
 use crate::users::{client, login_for, login_of_ada, signed_in, user, user_sessions};
 

@@ -6,9 +6,9 @@ use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::store::{LoginSession, SessionLimit, SessionStore};
 use rocket_diesel_sessions::{OnSessionLimit, SessionConfig, UserSessions};
 
-use crate::store::new_session;
 use crate::support::Database;
 use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::sessions::new_session;
 
 /// An application over a database with the users ada and bob.
 pub(crate) async fn client(database: &Database, config: SessionConfig) -> Client {

@@ -1,12 +1,11 @@
 //! Accounts without a request, as the command line makes and changes them: the same names and
 //! passwords are allowed as in the forms.
-
 use chrono::{DateTime, Utc};
+use rocket_diesel_sessions::store::UserRecord;
 use thiserror::Error;
 
 use super::passwords::NewPassword;
 use super::username;
-use rocket_diesel_sessions::store::UserRecord;
 
 /// Why an account cannot have this name or password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

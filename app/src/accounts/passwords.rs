@@ -1,5 +1,4 @@
 //! Passwords: which are accepted, and their Argon2id hashes.
-
 use std::time::Duration;
 
 use argon2::Argon2;
@@ -8,10 +7,10 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use passwords::analyzer::is_common_password;
 use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout;
+use rocket_diesel_sessions::SessionError;
 
 use super::places::{Place, Places, Turn};
 use crate::http::error::ApiError;
-use rocket_diesel_sessions::SessionError;
 
 /// Characters (Unicode code points) of a password, counted as they came
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).

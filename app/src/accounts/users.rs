@@ -1,5 +1,4 @@
 //! Users of the application: registering, recognising, changing and deleting them.
-
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -7,6 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
+use rocket_diesel_sessions::store::{
+    ActingSession, LastAdmin, PasswordChange, StoreError, UserChange, UserRecord, UserStore,
+};
+use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError};
 
 use super::new_account::new_user;
 use super::passwords::{Hasher, NewPassword};
@@ -17,10 +20,6 @@ use crate::http::error::{ApiError, USERNAME_TAKEN};
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::{Action, Counters};
 use crate::settings::config::AppConfig;
-use rocket_diesel_sessions::store::{
-    ActingSession, LastAdmin, PasswordChange, StoreError, UserChange, UserRecord, UserStore,
-};
-use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError};
 
 /// What there was too much of.
 const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";

@@ -1,10 +1,11 @@
 //! `/api/account`: what signed-in users do about their devices, password and account.
-
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Route, State, delete, get, post, routes};
+use rocket_diesel_sessions::store::PasswordChange;
+use rocket_diesel_sessions::{UserSession, UserSessionPage, UserSessions};
 use uuid::Uuid;
 
 use super::session::{Answer, Deleted, parse_cursor, parse_number};
@@ -15,8 +16,6 @@ use crate::http::error::ApiError;
 use crate::http::paths::NoQuery;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::Action;
-use rocket_diesel_sessions::store::PasswordChange;
-use rocket_diesel_sessions::{UserSession, UserSessionPage, UserSessions};
 
 /// Devices on a page of the API at most, and by default.
 const MAX_LIMIT: u32 = 1000;

@@ -1,10 +1,11 @@
 //! `/api/auth`: registering, signing in and out.
-
 use rocket::http::Status;
 use rocket::response::status::Custom;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Route, State, post, routes};
+use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::store::UserRecord;
 
 use super::session::Answer;
 use crate::accounts::users::Users;
@@ -14,8 +15,6 @@ use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::store::UserRecord;
 
 /// `{"user":{"id","username"}}`.
 #[derive(Serialize)]

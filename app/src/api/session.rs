@@ -1,5 +1,4 @@
 //! `/api/session`: the visitor's own session, and everybody's for administrators.
-
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
 use rocket::http::{RawStr, Status};
 use rocket::outcome::Outcome;
@@ -7,6 +6,7 @@ use rocket::request::{self, FromRequest};
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
+use rocket_diesel_sessions::{Session, SessionAdmin, UserSessions};
 use uuid::Uuid;
 
 use super::views::{CurrentSession, SessionList, StatsView};
@@ -18,7 +18,6 @@ use crate::http::error::ApiError;
 use crate::http::paths::NoQuery;
 use crate::monitoring::audit::{Event, Trail};
 use crate::session_data::{DataPatch, SessionData};
-use rocket_diesel_sessions::{Session, SessionAdmin, UserSessions};
 
 /// Sessions of one page.
 const DEFAULT_LIMIT: u32 = 100;

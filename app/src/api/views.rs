@@ -1,14 +1,12 @@
 //! The JSON shapes of sessions and users, over HTTP and on the command line.
-
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rocket::serde::{Serialize, json::Value};
-use uuid::Uuid;
-
 use rocket_diesel_sessions::EndReason;
 use rocket_diesel_sessions::admin::{SessionPage, SessionStats};
 use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
+use uuid::Uuid;
 
 /// A session as its visitor sees it.
 #[derive(Debug, Serialize)]

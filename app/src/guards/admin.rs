@@ -1,5 +1,4 @@
 //! Who may see and end other people's sessions.
-
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -10,6 +9,7 @@ use rocket::http::Status;
 use rocket::http::uri::Host;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
+use rocket_diesel_sessions::{ConfigError, SetupError, is_forwarded};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -17,7 +17,6 @@ use super::signed_in::SignedIn;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::{Event, Trail};
-use rocket_diesel_sessions::{ConfigError, SetupError, is_forwarded};
 
 /// The environment variable that holds the token.
 const SESSION_ADMIN_TOKEN: &str = "SESSION_ADMIN_TOKEN";

@@ -1,16 +1,15 @@
 //! The guard of what is for signed-in users, and how one becomes one.
-
 use chrono::TimeDelta;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
+use rocket_diesel_sessions::store::{ActingSession, SessionRecord, UserRecord};
+use rocket_diesel_sessions::{Login, Session};
 use uuid::Uuid;
 
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::{Event, Trail};
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::store::{ActingSession, SessionRecord, UserRecord};
-use rocket_diesel_sessions::{Login, Session};
 
 /// How far the clocks of two instances may be apart: a token that seems to have been issued later
 /// than that is not a fresh one.

@@ -1,15 +1,14 @@
 //! Every error a client can get: JSON for programs, a page for browsers, never a stack trace.
-
 use std::time::Duration;
 
 use rocket::http::{Method, Status};
 use rocket::response::{self, Responder};
 use rocket::serde::{Serialize, json::Json};
 use rocket::{Request, Response};
+use rocket_diesel_sessions::SessionError;
 use uuid::Uuid;
 
 use super::request_id;
-use rocket_diesel_sessions::SessionError;
 
 /// The code of a wrong name or password.
 const WRONG_CREDENTIALS: &str = "wrong_credentials";

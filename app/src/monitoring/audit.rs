@@ -2,14 +2,13 @@
 //!
 //! The lines have a target of their own, so that they can be kept apart, and are written in release
 //! too. No token and no password is ever in one.
-
 use std::net::IpAddr;
 
 use rocket::request::{self, FromRequest, Request};
+use rocket_diesel_sessions::visitor_address;
 use uuid::Uuid;
 
 use crate::http::request_id;
-use rocket_diesel_sessions::visitor_address;
 
 /// The target of the lines.
 pub const TARGET: &str = rocket_diesel_sessions::admin::AUDIT_LOG;

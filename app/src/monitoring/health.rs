@@ -1,10 +1,9 @@
 //! Whether this instance lives, and whether it can serve.
-
 use rocket::serde::json::{Json, Value, json};
 use rocket::{Route, State, get, routes};
+use rocket_diesel_sessions::SessionAdmin;
 
 use crate::http::error::ApiError;
-use rocket_diesel_sessions::SessionAdmin;
 
 /// Alive: costs no statement.
 #[get("/healthz")]

@@ -1,16 +1,15 @@
 //! `/metrics`: what Prometheus reads.
-
 use std::sync::Arc;
 
 use rocket::http::{ContentType, Status};
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
+use rocket_diesel_sessions::SessionAdmin;
 
 use super::counters::Counters;
 use crate::guards::admin::{Admin, is_from_this_machine, presented_token};
 use crate::settings::config::MetricsAccess;
-use rocket_diesel_sessions::SessionAdmin;
 
 /// A client that may read the metrics.
 struct Scraper;

@@ -1,9 +1,10 @@
 //! The page of a user's devices, password and account.
-
 use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
 use rocket::{Route, State, get, post, routes};
+use rocket_diesel_sessions::store::UserRecord;
+use rocket_diesel_sessions::{UserSession, UserSessions};
 use uuid::Uuid;
 
 use super::confirm::{Confirmed, Question, ask, confirm, confirm_now};
@@ -20,8 +21,6 @@ use crate::http::body::Fields;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
 use crate::words;
-use rocket_diesel_sessions::store::UserRecord;
-use rocket_diesel_sessions::{UserSession, UserSessions};
 
 #[derive(Template)]
 #[template(path = "account.html")]

@@ -1,7 +1,7 @@
 //! The page that asks for the password before a form is carried out.
-
 use askama::Template;
 use rocket::http::Status;
+use rocket_diesel_sessions::store::UserRecord;
 
 use super::frame::Frame;
 use super::page::{Page, PageResult};
@@ -10,7 +10,6 @@ use crate::guards::signed_in::SignedIn;
 use crate::http::body::Fields;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
-use rocket_diesel_sessions::store::UserRecord;
 
 /// What the password is asked for. The form is sent again with it.
 pub(super) struct Question<'a> {

@@ -1,5 +1,4 @@
 //! Errors as a browser gets them: a page that says what happened and what can be done.
-
 use std::sync::OnceLock;
 
 use askama::Template;
@@ -8,6 +7,7 @@ use rocket::outcome::Outcome;
 use rocket::response::content::RawHtml;
 use rocket::response::{self, Redirect, Responder};
 use rocket::{Catcher, Request, catch, catchers};
+use rocket_diesel_sessions::Session;
 use uuid::Uuid;
 
 use super::frame::Frame;
@@ -18,7 +18,6 @@ use crate::http::next::{Next, page_of_form};
 use crate::http::paths::{allowed_methods, is_for_every_path};
 use crate::http::request_id;
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::Session;
 
 /// An error of a page's route: a page for browsers, JSON for others. A browser whose session has
 /// ended meanwhile is sent to sign in.

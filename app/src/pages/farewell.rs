@@ -1,14 +1,13 @@
 //! The pages of those who have signed out.
-
 use askama::Template;
 use rocket::{Route, State, get, routes};
+use rocket_diesel_sessions::Session;
 
 use super::frame::Frame;
 use super::notice::{Marks, Notice};
 use super::page::{Page, PageResult};
 use crate::accounts::users::Users;
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::Session;
 
 #[derive(Template)]
 #[template(path = "farewell.html")]

@@ -1,11 +1,11 @@
 //! What is around every page: theme, navigation, notice.
+use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::store::UserRecord;
 
 use super::error::PageError;
 use super::notice::Notice;
 use crate::accounts::users::Users;
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::store::UserRecord;
 
 /// What is around every page.
 pub(super) struct Frame {

@@ -1,8 +1,9 @@
 //! The home page: the visit count, settings, and what is stored.
-
 use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::{Route, State, get, post, routes};
+use rocket_diesel_sessions::store::SessionRecord;
+use rocket_diesel_sessions::{DatabaseUrl, Session};
 
 use super::frame::Frame;
 use super::notice::Notice;
@@ -11,8 +12,6 @@ use crate::accounts::users::Users;
 use crate::http::body::Fields;
 use crate::http::error::ApiError;
 use crate::session_data::{DataPatch, Entered, SessionData, Theme};
-use rocket_diesel_sessions::store::SessionRecord;
-use rocket_diesel_sessions::{DatabaseUrl, Session};
 
 #[derive(Template)]
 #[template(path = "home.html")]

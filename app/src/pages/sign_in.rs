@@ -1,5 +1,4 @@
 //! The pages to register, to sign in and to sign out.
-
 use std::cmp::Reverse;
 use std::convert::Infallible;
 
@@ -8,6 +7,9 @@ use chrono::TimeDelta;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, post, routes};
+use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::UserSessions;
+use rocket_diesel_sessions::store::UserRecord;
 
 use super::account::Device;
 use super::frame::Frame;
@@ -21,9 +23,6 @@ use crate::http::next::Next;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::UserSessions;
-use rocket_diesel_sessions::store::UserRecord;
 
 #[derive(Template)]
 #[template(path = "login.html")]

@@ -1,11 +1,9 @@
 //! `[default.app]` of Rocket.toml: what the application adds to the session layer's settings.
-
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rocket::figment::Figment;
 use rocket::serde::{Deserialize, Serialize};
-
 use rocket_diesel_sessions::{Origin, SetupError, figment};
 
 /// The section's name in Rocket's configuration.

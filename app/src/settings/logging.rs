@@ -1,21 +1,19 @@
 //! Log lines to standard error: text for people, or JSON for programs.
 
 mod json;
-
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 use rocket::config::LogLevel;
+use rocket_diesel_sessions::{ConfigError, SetupError};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-
-use rocket_diesel_sessions::{ConfigError, SetupError};
 
 /// The environment variable that names the format.
 const LOG_FORMAT: &str = "LOG_FORMAT";

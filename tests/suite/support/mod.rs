@@ -1,8 +1,11 @@
 //! What the tests stand on: real databases, real servers, and visitors with a cookie jar.
 
+pub(crate) mod accounts;
 mod around;
+pub(crate) mod certificates;
 pub(crate) mod chromium;
 mod cluster;
+pub(crate) mod command_line;
 pub(crate) mod database;
 pub(crate) mod embedded;
 pub(crate) mod fake_postgres;
@@ -12,8 +15,11 @@ pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod memory;
 pub(crate) mod nginx;
+pub(crate) mod outages;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod sessions;
+pub(crate) mod start;
 mod tab;
 pub(crate) mod terminal;
 

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 use super::{Server, wait_until};
-use crate::tls::certificates;
+use crate::support::certificates::certificates;
 
 /// The site as it is shipped.
 const SITE: &str = include_str!("../../../deploy/nginx.conf");

@@ -1,5 +1,4 @@
 //! One limit over a fixed number of places.
-
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,9 +8,9 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
+use rocket_diesel_sessions::Clock;
 
 use super::PLACES;
-use rocket_diesel_sessions::Clock;
 
 /// One limit over its places.
 pub(super) struct Limit {

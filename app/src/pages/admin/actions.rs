@@ -1,7 +1,7 @@
 //! What administrators can do: end one session or all of them, and sweep.
-
 use rocket::http::{RawStr, Status};
 use rocket::{Route, State, get, post, routes};
+use rocket_diesel_sessions::SessionAdmin;
 
 use super::sessions::{Search, address};
 use super::{AdminViewer, Confirmed, PATH, Question, ask, confirm};
@@ -13,7 +13,6 @@ use crate::http::error::ApiError;
 use crate::monitoring::audit::{Event, Trail};
 use crate::pages::notice::{Marks, Notice};
 use crate::pages::page::{Page, PageResult};
-use rocket_diesel_sessions::SessionAdmin;
 
 /// What has to be typed to end all sessions.
 const WORD: &str = "clear";

@@ -1,9 +1,8 @@
 //! Sessions created and ended by the hour, as numbers.
-
 use chrono::{DateTime, Duration, DurationRound, TimeDelta, Utc};
+use rocket_diesel_sessions::store::HourStats;
 
 use super::grouped;
-use rocket_diesel_sessions::store::HourStats;
 
 /// An hour.
 #[derive(Clone, Copy)]

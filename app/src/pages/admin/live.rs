@@ -1,5 +1,4 @@
 //! Figures that change while one looks, as server-sent events.
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,14 +11,14 @@ use rocket::tokio::select;
 use rocket::tokio::sync::{Mutex, Semaphore};
 use rocket::tokio::time::sleep;
 use rocket::{Route, Shutdown, State, get, routes};
+use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::admin::SessionStats;
+use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 use super::AdminViewer;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::session_data::SessionData;
-use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::admin::SessionStats;
-use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 /// How often a stream tells the figures.
 const PERIOD: Duration = Duration::from_secs(2);

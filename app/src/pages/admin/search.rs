@@ -1,15 +1,14 @@
 //! Which sessions a search means.
-
 use std::collections::{HashMap, HashSet};
 
+use rocket_diesel_sessions::admin::SessionPage;
+use rocket_diesel_sessions::store::SessionRecord;
+use rocket_diesel_sessions::{SessionAdmin, SessionError};
 use uuid::Uuid;
 
 use super::Users;
 use super::sessions::Search;
 use crate::words;
-use rocket_diesel_sessions::admin::SessionPage;
-use rocket_diesel_sessions::store::SessionRecord;
-use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 /// Sessions of one page.
 const PAGE: u32 = 50;

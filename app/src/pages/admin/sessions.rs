@@ -1,5 +1,4 @@
 //! Sessions as a list that can be searched, and one by one.
-
 use std::collections::{HashMap, HashSet};
 
 use askama::Template;
@@ -7,6 +6,8 @@ use chrono::{DateTime, Utc};
 use rocket::http::{RawStr, Status};
 use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket::{Route, State, get, routes};
+use rocket_diesel_sessions::store::SessionRecord;
+use rocket_diesel_sessions::{SessionAdmin, SessionError};
 use uuid::Uuid;
 
 use super::search::{Found, find};
@@ -17,8 +18,6 @@ use crate::http::error::ApiError;
 use crate::pages::frame::Frame;
 use crate::pages::page::{Page, PageResult};
 use crate::words;
-use rocket_diesel_sessions::store::SessionRecord;
-use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 /// Characters of a handle that the list shows.
 const SHORT: usize = 8;
