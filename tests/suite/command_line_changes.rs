@@ -99,12 +99,14 @@ on_each_database! {
         database.add_users(&["ada"]);
         let made = [None, Some("ada"), Some("ada")].map(new_session);
         store.create(&made).unwrap();
-        store.create(&[expired()]).unwrap();
+        let mut old = expired();
+        old.user_id = Some("ada".to_owned());
+        store.create(&[old]).unwrap();
         let handle = &made[0].id;
         for (arguments, said, number) in [
             (&["sweep"][..], "would delete 1 expired sessions", 1),
             (&["sessions", "clear"], "would end 4 sessions", 4),
-            (&["sessions", "revoke", "--user", "ada"], "would end 2 sessions of ada", 2),
+            (&["sessions", "revoke", "--user", "ada"], "would end 3 sessions of ada", 3),
             (&["sessions", "revoke", handle], &format!("would end {handle}"), 1),
         ] {
             let arguments = [arguments, &["--dry-run"]].concat();
@@ -113,6 +115,7 @@ on_each_database! {
             let report = run_json(database, &[&*arguments, &["--json"]].concat());
             assert_eq!(report["wouldDelete"], number, "{arguments:?}: {report}");
             assert_eq!(report["dryRun"], true);
+            assert_eq!(events(database, &arguments), Vec::<[Value; 3]>::new(), "{arguments:?}");
             assert_eq!(database.sessions(), 4, "{arguments:?}");
         }
     }

@@ -1,9 +1,10 @@
 //! `config check`, `healthcheck`, `serve --port`, `completions`, and what the help says.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use rocket::serde::json::{Value, from_str, json};
 
@@ -46,7 +47,8 @@ fn config_check_shows_each_setting_with_its_source_and_no_secret() {
         .env("ROCKET_PROFILE", "release")
         .env("SESSION_SECRET", SECRET)
         .env("DATABASE_URL", "postgres://app:hunter2@db.example/app")
-        .env("ROCKET_APP", "{guesses_per_user=7}");
+        .env("ROCKET_APP", "{guesses_per_user=7}")
+        .env("LOG_FORMAT", " ");
     let settings = check(command);
     for (key, value, source) in [
         (
@@ -82,6 +84,8 @@ fn config_check_shows_each_setting_with_its_source_and_no_secret() {
             json!(7),
             "environment variable ROCKET_APP",
         ),
+        ("app.metrics", json!("token"), "default"),
+        // It is blank, as if it were not set.
         ("LOG_FORMAT", json!("text"), "default"),
     ] {
         assert_eq!(setting(&settings, key), (value, source.to_owned()), "{key}");
@@ -89,6 +93,25 @@ fn config_check_shows_each_setting_with_its_source_and_no_secret() {
     let all = Value::Array(settings).to_string();
     for secret in [SECRET, "hunter2", "an-admin-token-that-nobody-may-see-1"] {
         assert!(!all.contains(secret), "{secret} is shown: {all}");
+    }
+}
+
+#[test]
+fn config_check_says_that_node_env_has_chosen_the_profile() {
+    let folder = folder();
+    for (kind, profile, source) in [
+        ("production", "release", "environment variable NODE_ENV"),
+        ("test", "debug", "default"),
+    ] {
+        let mut command = program(folder.path());
+        command
+            .env_remove("ROCKET_PROFILE")
+            .envs([("NODE_ENV", kind), ("SESSION_SECRET", SECRET)]);
+        let settings = check(command);
+        assert_eq!(
+            setting(&settings, "profile"),
+            (json!(profile), source.to_owned())
+        );
     }
 }
 
@@ -165,7 +188,7 @@ on_each_database! {
         // It listens on one of all addresses.
         let mut command = program(database.folder());
         command.args(["healthcheck", "--port", port]).env("ROCKET_ADDRESS", "0.0.0.0");
-        assert!(stdout(&run_to_end(command)).starts_with("ready: "));
+        assert_eq!(stdout(&run_to_end(command)), said);
         let was = port.to_owned();
         server.terminate();
         let output = healthcheck(database.folder(), &was, &[]);
@@ -176,16 +199,21 @@ on_each_database! {
     }
 }
 
-/// A server that gives each connection this answer, and then says nothing more.
-fn answering(answer: &'static str) -> String {
+/// A server that gives each connection this answer, a byte each `pause`, and then says nothing more.
+fn answering(answer: &'static str, pause: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     std::thread::spawn(move || {
         let mut open = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 1024]);
-            let _ = stream.write_all(answer.as_bytes());
+            let mut request = BufReader::new(&stream).lines().map_while(Result::ok);
+            assert_eq!(request.next().as_deref(), Some("GET /readyz HTTP/1.1"));
+            request.find(String::is_empty);
+            for byte in answer.as_bytes() {
+                let _ = stream.write_all(&[*byte]);
+                std::thread::sleep(pause);
+            }
             open.push(stream);
         }
     });
@@ -195,18 +223,30 @@ fn answering(answer: &'static str) -> String {
 #[test]
 fn a_health_check_fails_where_the_server_is_not_ready_or_says_nothing() {
     let folder = folder();
-    for (answer, word) in [
-        ("HTTP/1.1 503 Service Unavailable\r\n", "answered 503"),
-        ("SSH-2.0-OpenSSH\r\n", "not one of HTTP/1.1"),
-        ("", "no answer within 200ms"),
-        ("HTTP/1.1", "no answer within 200ms"),
+    let (at_once, slowly) = (Duration::ZERO, Duration::from_millis(50));
+    for (answer, pause, word) in [
+        (
+            "HTTP/1.1 503 Service Unavailable\r\n",
+            at_once,
+            "answered 503",
+        ),
+        ("SSH-2.0-OpenSSH 200 OK\r\n", at_once, "not one of HTTP/1.1"),
+        ("", at_once, "no answer within 200ms"),
+        ("HTTP/1.1", at_once, "no answer within 200ms"),
+        ("HTTP/1.1 200 OK\r\n", slowly, "no answer within 200ms"),
     ] {
-        let port = answering(answer);
+        let port = answering(answer, pause);
+        let start = Instant::now();
         let output = healthcheck(folder.path(), &port, &["--timeout", "200ms"]);
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(message.contains(word), "{answer:?}: {message}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{answer:?}");
     }
+    let mut command = program(folder.path());
+    command.args(["healthcheck", "--port", "1"]);
+    command.env("ROCKET_TLS", r#"{certs="a.pem",key="b.pem"}"#);
+    assert_refused(command, &["tls", "http only"]);
     let mut command = program(folder.path());
     command.arg("healthcheck");
     assert_refused(command, &["port = 0", "--port"]);

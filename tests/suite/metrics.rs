@@ -353,16 +353,51 @@ fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
 
 #[test]
 fn each_alert_says_what_it_is_about() {
-    let mut keys: HashMap<&str, usize> = HashMap::new();
-    for line in ALERTS.lines() {
-        if let Some((key, value)) = line.trim().trim_start_matches("- ").split_once(": ")
-            && !line.starts_with('#')
-        {
-            assert!(!value.trim().is_empty(), "{line}");
-            *keys.entry(key).or_default() += 1;
+    let alerts: Vec<&str> = ALERTS.split("- alert: ").skip(1).collect();
+    let mut names = HashSet::new();
+    for alert in &alerts {
+        let (name, rest) = alert.split_once('\n').unwrap();
+        assert!(names.insert(name), "{name} is there twice");
+        let mut values = HashMap::new();
+        let mut keys = Vec::new();
+        for line in rest.lines().filter(|line| !line.trim().is_empty()) {
+            let (key, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.trim();
+            let is_quoted = value.len() > 2 && value.starts_with('"') && value.ends_with('"');
+            // What YAML would read as something else.
+            let is_plain = !value.starts_with(['"', '\'', '{', '[', '>', '|', '&', '*', '%', '@'])
+                && !value.contains(": ")
+                && !value.contains(" #");
+            assert!(is_quoted || is_plain, "{name}: {line}");
+            keys.push(key);
+            values.insert(key.trim(), value);
+        }
+        keys.retain(|key| *key != "        for");
+        let expected = [
+            "        expr",
+            "        labels",
+            "          severity",
+            "        annotations",
+            "          summary",
+            "          description",
+        ];
+        assert_eq!(keys, expected, "{name}");
+        assert!(
+            ["critical", "warning"].contains(&values["severity"]),
+            "{name}"
+        );
+        for key in ["expr", "summary", "description"] {
+            assert!(values[key].trim_matches('"').len() > 10, "{name}: {key}");
+            for label in values[key].split("$labels.").skip(1) {
+                let (label, _) = label.split_once(' ').unwrap();
+                let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let mut words = values["expr"].split(|c| !is_word(c));
+                assert!(
+                    words.any(|word| word == label),
+                    "{name}: {label} is not in expr"
+                );
+            }
         }
     }
-    for key in ["expr", "severity", "summary", "description"] {
-        assert_eq!(keys[key], keys["alert"], "{key}: {keys:?}");
-    }
+    assert!(alerts.len() > 10, "{}", alerts.len());
 }

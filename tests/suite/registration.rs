@@ -22,6 +22,8 @@ on_each_database! {
     fn an_address_makes_so_many_accounts_an_hour(database: &Database) {
         let mut settings = settings(database, "");
         settings.app.registrations_per_address = 3.try_into().unwrap();
+        // An account that is made is no attempt that failed.
+        settings.app.guesses_per_address = 1.try_into().unwrap();
         let (client, clock) = application_of(settings, database.store());
         let (here, there) = ("192.0.2.1:1", "192.0.2.2:1");
         for number in 0..3 {

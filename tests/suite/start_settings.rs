@@ -250,6 +250,13 @@ fn a_start_says_to_whom_administration_is_open() {
     let mut everywhere = program(folder.path());
     everywhere.env("ROCKET_ADDRESS", "0.0.0.0");
     assert!(!said(everywhere).contains(open));
+    for (mut command, is_open) in [
+        (program(folder.path()), true),
+        (release(folder.path()), false),
+    ] {
+        command.env("LOG_FORMAT", "json");
+        assert_eq!(said(command).contains(open), is_open);
+    }
 }
 
 #[test]
