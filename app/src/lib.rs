@@ -24,7 +24,7 @@ pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
 use accounts::users::Users;
 use guards::admin;
 use http::paths::StrictPaths;
-use http::request_id::{RequestLog, traced};
+use http::request_log::{RequestLog, traced};
 use monitoring::counters::Counters;
 use pages::notice::Marks;
 use settings::logging::{self, LogFormat};

@@ -1,5 +1,6 @@
 //! Accounts without a request, as the command line makes and changes them: the same names and
 //! passwords are allowed as in the forms.
+
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::UserRecord;
 use thiserror::Error;

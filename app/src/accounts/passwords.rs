@@ -1,4 +1,5 @@
 //! Passwords: which are accepted, and their Argon2id hashes.
+
 use std::time::Duration;
 
 use argon2::Argon2;

@@ -1,4 +1,5 @@
 //! Users of the application: registering, recognising, changing and deleting them.
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};

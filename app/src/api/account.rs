@@ -1,4 +1,5 @@
 //! `/api/account`: what signed-in users do about their devices, password and account.
+
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
 use rocket::serde::Serialize;

@@ -1,4 +1,5 @@
 //! `/api/auth`: registering, signing in and out.
+
 use rocket::http::Status;
 use rocket::response::status::Custom;
 use rocket::serde::Serialize;

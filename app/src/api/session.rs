@@ -1,4 +1,5 @@
 //! `/api/session`: the visitor's own session, and everybody's for administrators.
+
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
 use rocket::http::{RawStr, Status};
 use rocket::outcome::Outcome;

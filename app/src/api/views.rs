@@ -1,4 +1,5 @@
 //! The JSON shapes of sessions and users, over HTTP and on the command line.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};

@@ -1,4 +1,5 @@
 //! Who may see and end other people's sessions.
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::OnceLock;

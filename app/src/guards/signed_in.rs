@@ -1,4 +1,5 @@
 //! The guard of what is for signed-in users, and how one becomes one.
+
 use chrono::TimeDelta;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};

@@ -1,4 +1,5 @@
 //! Every error a client can get: JSON for programs, a page for browsers, never a stack trace.
+
 use std::time::Duration;
 
 use rocket::http::{Method, Status};

@@ -6,3 +6,4 @@ pub(super) mod headers;
 pub(super) mod next;
 pub(super) mod paths;
 pub(super) mod request_id;
+pub(super) mod request_log;

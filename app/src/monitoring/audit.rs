@@ -2,6 +2,7 @@
 //!
 //! The lines have a target of their own, so that they can be kept apart, and are written in release
 //! too. No token and no password is ever in one.
+
 use std::net::IpAddr;
 
 use rocket::request::{self, FromRequest, Request};

@@ -1,4 +1,5 @@
 //! Whether this instance lives, and whether it can serve.
+
 use rocket::serde::json::{Json, Value, json};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::SessionAdmin;

@@ -1,4 +1,5 @@
 //! `/metrics`: what Prometheus reads.
+
 use std::sync::Arc;
 
 use rocket::http::{ContentType, Status};

@@ -1,4 +1,5 @@
 //! The page of a user's devices, password and account.
+
 use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::http::Status;

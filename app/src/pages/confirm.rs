@@ -1,4 +1,5 @@
 //! The page that asks for the password before a form is carried out.
+
 use askama::Template;
 use rocket::http::Status;
 use rocket_diesel_sessions::store::UserRecord;

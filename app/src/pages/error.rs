@@ -1,4 +1,5 @@
 //! Errors as a browser gets them: a page that says what happened and what can be done.
+
 use std::sync::OnceLock;
 
 use askama::Template;

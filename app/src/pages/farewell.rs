@@ -1,4 +1,5 @@
 //! The pages of those who have signed out.
+
 use askama::Template;
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::Session;

@@ -1,10 +1,11 @@
 //! What is around every page: theme, navigation, notice.
+
 use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::store::UserRecord;
 
-use super::error::PageError;
 use super::notice::Notice;
 use crate::accounts::users::Users;
+use crate::http::error::ApiError;
 use crate::session_data::SessionData;
 
 /// What is around every page.
@@ -36,7 +37,7 @@ impl Frame {
     pub(super) async fn of(
         session: &Session<SessionData>,
         users: &Users,
-    ) -> Result<Self, PageError> {
+    ) -> Result<Self, ApiError> {
         let user = match session.user_id() {
             Some(id) => users.find(&id).await?,
             None => None,
@@ -52,7 +53,7 @@ impl Frame {
     pub(super) async fn of_user(
         session: &Session<SessionData>,
         user: Option<&UserRecord>,
-    ) -> Result<Self, PageError> {
+    ) -> Result<Self, ApiError> {
         let notice = Notice::take(session).await?;
         Ok(Self {
             notice: notice.map(Notice::text),

@@ -1,4 +1,5 @@
 //! The home page: the visit count, settings, and what is stored.
+
 use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::{Route, State, get, post, routes};

@@ -3,6 +3,7 @@
 //! It waits in the session's data as a code, not as a text, and the first page to be shown takes
 //! it out. An instance that does not know a code shows nothing. Where there is no session to keep
 //! it in, the address has the code, signed and for a minute ([`Marks`]).
+
 use std::sync::Arc;
 
 use chrono::TimeDelta;

@@ -1,4 +1,5 @@
 //! The pages to register, to sign in and to sign out.
+
 use std::cmp::Reverse;
 use std::convert::Infallible;
 

@@ -1,4 +1,5 @@
 //! `[default.app]` of Rocket.toml: what the application adds to the session layer's settings.
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Accounts that tests register and sign in to.
+
 use rocket::http::Status;
 use rocket::local::blocking::Client;
 

@@ -1,4 +1,5 @@
 //! The program as a command, and what it prints.
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

@@ -1,4 +1,5 @@
 //! What holds after an outage.
+
 use std::time::Duration;
 
 use super::Load;

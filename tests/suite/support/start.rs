@@ -1,4 +1,5 @@
 //! Starts of the program, and how it refuses to.
+
 use std::path::Path;
 use std::process::{Command, Output};
 

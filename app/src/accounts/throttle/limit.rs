@@ -1,4 +1,5 @@
 //! One limit over a fixed number of places.
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

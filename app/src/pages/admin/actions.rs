@@ -1,9 +1,11 @@
 //! What administrators can do: end one session or all of them, and sweep.
+
 use rocket::http::{RawStr, Status};
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::SessionAdmin;
 
-use super::sessions::{Search, address};
+use super::search::Search;
+use super::sessions::address;
 use super::{AdminViewer, Confirmed, PATH, Question, ask, confirm};
 use crate::accounts::users::Users;
 use crate::api::session::revoke_session;

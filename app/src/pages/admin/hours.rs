@@ -1,4 +1,5 @@
 //! Sessions created and ended by the hour, as numbers.
+
 use chrono::{DateTime, Duration, DurationRound, TimeDelta, Utc};
 use rocket_diesel_sessions::store::HourStats;
 

@@ -1,4 +1,5 @@
 //! Figures that change while one looks, as server-sent events.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

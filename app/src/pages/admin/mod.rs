@@ -20,7 +20,6 @@ use crate::accounts::users::Users;
 use crate::guards::admin::{self, Admin, presented_token};
 use crate::guards::signed_in::SignedIn;
 use crate::http::error::ApiError;
-use crate::pages::error::PageError;
 use crate::pages::frame::Frame;
 use crate::pages::notice::{Marks, Notice};
 use crate::pages::page::{Page, PageResult};
@@ -32,7 +31,8 @@ use rocket_diesel_sessions::store::SweepRecord;
 
 use chart::Chart;
 use live::Figures;
-use sessions::{List, Search};
+use search::Search;
+use sessions::List;
 
 pub(crate) use live::Live;
 
@@ -104,7 +104,7 @@ impl AdminViewer {
     }
 
     /// What is around a page. For those without a session, the notice is in the address.
-    async fn frame(&self, users: &Users, done: Option<Notice>) -> Result<Frame, PageError> {
+    async fn frame(&self, users: &Users, done: Option<Notice>) -> Result<Frame, ApiError> {
         match &self.session {
             Some(session) => Frame::of(session, users).await,
             None => Ok(Frame {

@@ -1,4 +1,5 @@
 //! Which sessions a search means.
+
 use std::collections::{HashMap, HashSet};
 
 use rocket_diesel_sessions::admin::SessionPage;
@@ -7,8 +8,36 @@ use rocket_diesel_sessions::{SessionAdmin, SessionError};
 use uuid::Uuid;
 
 use super::Users;
-use super::sessions::Search;
+use crate::api::session::parse_cursor;
+use crate::http::error::ApiError;
 use crate::words;
+
+/// Which sessions to list.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Search<'a> {
+    /// A handle, a lookup id, a user's id or name, or a part of what the list shows.
+    pub(super) q: Option<&'a str>,
+    pub(super) after: Option<Uuid>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(q: Option<&'a str>, after: Option<&str>) -> Result<Self, ApiError> {
+        let after = after.map(parse_cursor).transpose()?;
+        let q = q.map(str::trim).filter(|q| !q.is_empty());
+        Ok(Self { q, after })
+    }
+
+    /// The part of an address that searches for this, and goes on after the cursor.
+    pub(super) fn query_of<'q>(
+        q: Option<&'q str>,
+        after: Option<&'q str>,
+    ) -> Vec<(&'static str, &'q str)> {
+        let pairs = [("q", q), ("after", after)];
+        let given = |(name, value): (&'static str, Option<&'q str>)| Some((name, value?));
+        let pairs = pairs.into_iter().filter_map(given);
+        pairs.filter(|(_, value)| !value.is_empty()).collect()
+    }
+}
 
 /// Sessions of one page.
 const PAGE: u32 = 50;

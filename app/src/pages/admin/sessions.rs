@@ -1,4 +1,5 @@
 //! Sessions as a list that can be searched, and one by one.
+
 use std::collections::{HashMap, HashSet};
 
 use askama::Template;
@@ -8,12 +9,11 @@ use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{SessionAdmin, SessionError};
-use uuid::Uuid;
 
+use super::search::Search;
 use super::search::{Found, find};
 use super::{AdminViewer, PATH};
 use crate::accounts::users::Users;
-use crate::api::session::parse_cursor;
 use crate::http::error::ApiError;
 use crate::pages::frame::Frame;
 use crate::pages::page::{Page, PageResult};
@@ -21,33 +21,6 @@ use crate::words;
 
 /// Characters of a handle that the list shows.
 const SHORT: usize = 8;
-
-/// Which sessions to list.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Search<'a> {
-    /// A handle, a lookup id, a user's id or name, or a part of what the list shows.
-    pub(super) q: Option<&'a str>,
-    pub(super) after: Option<Uuid>,
-}
-
-impl<'a> Search<'a> {
-    pub(super) fn new(q: Option<&'a str>, after: Option<&str>) -> Result<Self, ApiError> {
-        let after = after.map(parse_cursor).transpose()?;
-        let q = q.map(str::trim).filter(|q| !q.is_empty());
-        Ok(Self { q, after })
-    }
-
-    /// The part of an address that searches for this, and goes on after the cursor.
-    pub(super) fn query_of<'q>(
-        q: Option<&'q str>,
-        after: Option<&'q str>,
-    ) -> Vec<(&'static str, &'q str)> {
-        let pairs = [("q", q), ("after", after)];
-        let given = |(name, value): (&'static str, Option<&'q str>)| Some((name, value?));
-        let pairs = pairs.into_iter().filter_map(given);
-        pairs.filter(|(_, value)| !value.is_empty()).collect()
-    }
-}
 
 /// The address of the dashboard with a query.
 pub(super) fn address(query: &[(&str, &str)]) -> String {
