@@ -175,7 +175,7 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
     } else {
         String::new()
     };
-    // Whoever closed our output does not want to know; that is no reason to stop.
+    // A closed output is no reason to stop.
     let _ = writeln!(
         std::io::stdout(),
         "rocket_diesel_sessions {version}\n  address   {address}\n  database  {database}\n{open}  \

@@ -110,7 +110,7 @@ impl DataPatch {
     }
 
     /// The change that a form makes: of the fields that were not left as the form showed them, so
-    /// that it takes back nothing that another page has changed meanwhile. An empty name is none.
+    /// that it takes back nothing that another page has changed in the meantime. An empty name is none.
     pub(super) fn from_form(entered: Entered<'_>, shown: Entered<'_>) -> Result<Self, String> {
         let (Some(name), Some(theme)) = (entered.display_name, entered.theme) else {
             return Err("display_name and theme: both are needed".to_owned());

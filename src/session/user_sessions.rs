@@ -107,7 +107,7 @@ impl UserSessions {
     }
 
     /// The same, asked for by the user's session with this lookup half of a token: nothing ends,
-    /// and the answer is [`SessionError::Ended`], if that one has ended meanwhile. Without it, a
+    /// and the answer is [`SessionError::Ended`], if that one has ended in the meantime. Without it, a
     /// request that is slow to come in could act for a session that was signed out.
     #[must_use]
     pub fn by(&self, session_id: Uuid) -> Self {

@@ -26,7 +26,7 @@ pub struct LoginSession {
     pub fresh: NewSession,
     /// How many sessions the user may have, this one among them.
     pub limit: SessionLimit,
-    /// Until when it may be committed: past that, nobody waits for the new token any more.
+    /// The latest moment at which it may commit. After that, no one waits for the new token.
     pub deadline: Option<Instant>,
 }
 
@@ -87,7 +87,7 @@ pub enum LoginOutcome {
     LimitReached,
 }
 
-/// Sessions of one user that are to end. Nobody else's ever do.
+/// Sessions of one user that are to end. Those of others are never affected.
 #[derive(Clone, Debug)]
 pub struct Revocation {
     /// The user.

@@ -37,9 +37,9 @@ pub use users::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
 /// Keeps sessions: what the `Store` interface is to express-session.
 ///
 /// The verbs are synchronous, because Diesel is, and take batches, because a batch costs one
-/// statement and one commit; whoever calls them decides how many threads do. A call is atomic: an
+/// statement and one commit; the caller decides how many threads do. A call is atomic: an
 /// error means that none of it was written, unless the error is [`StoreError::Broken`], after
-/// which nobody knows.
+/// which it is unknown.
 ///
 /// Only the `creates` of a batch insert. All else leaves a session alone that is gone: this is
 /// what keeps a session that was ended from coming back.
@@ -98,7 +98,7 @@ pub trait SessionStore: Send + Sync + 'static {
         Ok((self.login(login)?, before))
     }
 
-    /// Deletes sessions of one user, and of nobody else; returns the public handles of those that
+    /// Deletes sessions of one user only; returns the public handles of those that
     /// were there, `None` when the session that asks for it has ended.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ pub struct PasswordChange {
     pub rotation: Option<RotateSession>,
     /// The time of the change.
     pub now: DateTime<Utc>,
-    /// Until when it may be committed: past that, nobody waits for the new token any more.
+    /// The latest moment at which it may commit. After that, no one waits for the new token.
     pub deadline: Option<Instant>,
 }
 

@@ -23,7 +23,7 @@ pub enum AccountError {
 /// The form of a username that is kept and compared: the same for all ways to write the name.
 ///
 /// # Errors
-/// When nobody can have such a name.
+/// When no one can have such a name.
 ///
 /// # Example
 ///

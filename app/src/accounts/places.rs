@@ -14,7 +14,7 @@ pub(crate) enum Turn {
     /// Somebody who registers.
     Register,
     /// Somebody whose address has given too many wrong passwords. All of those share one place, and have
-    /// it only while nobody else waits: they cannot take the places of others.
+    /// it only while no one else waits: they cannot take the places of others.
     OverLimit,
 }
 

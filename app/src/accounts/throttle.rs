@@ -9,7 +9,7 @@
 //! accounts that it makes. Where the address is not known, those two do not hold.
 //!
 //! Memory is bounded: each limit has a fixed number of places, and what it counts is put in one by a
-//! hash that nobody outside can predict.
+//! hash that no one outside can predict.
 
 mod limit;
 

@@ -11,7 +11,7 @@ use unicode_security::confusable_detection::skeleton;
 const MIN: usize = 3;
 const MAX: usize = 64;
 
-/// Names that would be taken for somebody who speaks for the site, or for nobody. Those who run it
+/// Names that would be taken for someone who speaks for the site, or for no one. Those who run it
 /// can still give them on the command line.
 const RESERVED: [&str; 20] = [
     "abuse",

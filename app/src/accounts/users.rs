@@ -283,7 +283,7 @@ impl Users {
     /// Changes the password of a user; returns the handles of the sessions that ended.
     ///
     /// # Errors
-    /// When the old password was changed meanwhile (401), or the session that asks has ended (409).
+    /// When the old password was changed in the meantime (401), or the session that asks has ended (409).
     pub(crate) async fn change_password(
         &self,
         change: PasswordChange,

@@ -56,7 +56,7 @@ fn first_line(input: impl Read) -> Result<String, Failure> {
 /// Whether a person agrees.
 ///
 /// # Errors
-/// When there is nobody to ask.
+/// When there is no one to ask.
 pub(super) fn agrees(question: &str, otherwise: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(otherwise.into());

@@ -99,7 +99,7 @@ pub(crate) fn main() -> ExitCode {
     };
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads our output has seen enough, as `head` does.
+        // The reader of the output has seen enough, as `head` has.
         Err(failure) if output::is_closed(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = failure.to_string().replace('\t', "  ");

@@ -33,7 +33,7 @@ pub(super) fn audit(event: Event, user_id: Option<&str>, session: Option<&str>) 
     entry.by("command_line").write();
 }
 
-/// Whether a failure is that nobody reads our output any more.
+/// Returns whether a failure means that the output was closed.
 pub(super) fn is_closed(failure: &(dyn Error + 'static)) -> bool {
     failure
         .downcast_ref::<io::Error>()

@@ -149,7 +149,7 @@ impl ApiError {
         Self::new(Status::UnprocessableEntity, "invalid", message)
     }
 
-    /// 401: whoever it is, or says so, is not told what of the two was wrong
+    /// 401 that does not reveal whether the username or the password was wrong
     /// (OWASP ASVS 5.0, 6.3.8).
     pub(crate) fn wrong_credentials() -> Self {
         let message = "the username or the password is wrong";

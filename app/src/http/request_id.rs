@@ -1,8 +1,8 @@
 //! An id for each request: in the header `X-Request-Id`, in the bodies of errors, and in the log
 //! lines that are written while a handler runs.
 //!
-//! It is made here, as a `UUIDv7`. One that a client sends is not looked at: whoever could choose
-//! it could make two requests look like one.
+//! It is made here, as a `UUIDv7`. One that a client sends is ignored: a client that could
+//! choose it could make two requests look like one.
 
 use std::time::Instant;
 

@@ -21,7 +21,7 @@ use crate::http::request_id;
 use crate::session_data::SessionData;
 
 /// An error of a page's route: a page for browsers, JSON for others. A browser whose session has
-/// ended meanwhile is sent to sign in.
+/// ended in the meantime is sent to sign in.
 pub(crate) struct PageError(ApiError);
 
 impl<T: Into<ApiError>> From<T> for PageError {

@@ -141,7 +141,7 @@ pub(crate) fn format() -> LogFormat {
 /// Writes to standard output that the program serves.
 pub(crate) fn write_start(fields: &[(&str, &str)]) {
     let line = json::line(Level::INFO, PROGRAM, "started", fields);
-    // Whoever closed our output does not want to know; that is no reason to stop.
+    // A closed output is no reason to stop.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 

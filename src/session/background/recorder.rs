@@ -200,7 +200,7 @@ impl Recorder {
             return Ok(());
         }
         let written = self.stats.add_usage(&deltas);
-        // After a broken connection nobody knows whether it was written: rather not twice.
+        // After a broken connection it is unknown whether it was written. It is not written again.
         if written.is_err() && !matches!(written, Err(StoreError::Broken(_))) {
             self.monitor.usage.put_back(deltas);
         }

@@ -217,7 +217,7 @@ mod tests {
                     times.fetch_add(1, Ordering::SeqCst) > 0,
                     "a first time that panics"
                 );
-                // Whoever waits may be gone already.
+                // The one who waits may be gone already.
                 let _ = done.send(());
                 true
             }

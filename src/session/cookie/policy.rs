@@ -19,7 +19,7 @@ pub struct CookieConfig {
     pub name: Option<String>,
     /// Whether it is sent over https only. Default `true`, in the debug profile `false`.
     ///
-    /// Without it, whoever listens to one plain request has the session (ASVS 5.0, 3.3.1).
+    /// Without it, anyone who listens to one plain request has the session (ASVS 5.0, 3.3.1).
     pub secure: Option<bool>,
     /// Which requests from other sites carry it. Default [`SameSite::Lax`].
     pub same_site: SameSite,

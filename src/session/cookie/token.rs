@@ -19,7 +19,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// A token that nobody has seen. Its lookup half sorts by the millisecond of `now`.
+    /// A token that no one has seen. Its lookup half sorts by the millisecond of `now`.
     pub(crate) fn generate(now: DateTime<Utc>) -> Result<Self, getrandom::Error> {
         let mut random = [0; 42];
         getrandom::fill(&mut random)?;

@@ -231,7 +231,7 @@ impl<D: TypedData> Session<D> {
 
     /// Gives the session a new token in a transaction of the caller's: `commit` gets the old and
     /// the new one, and the time until when it may be committed, and says whether it was. Past that
-    /// time, nobody would learn of the new token.
+    /// time, no one would learn of the new token.
     ///
     /// # Errors
     /// What `commit` returns; [`SessionError::Ended`] without a session.

@@ -119,7 +119,7 @@ impl Shared {
 }
 
 impl<D: TypedData> Session<D> {
-    /// Keeps this request from counting as activity, for what a page asks by itself while nobody may
+    /// Keeps this request from counting as activity, for what a page asks by itself while no one may
     /// be there. It must be called before anything in the request asks for the session, in a guard
     /// of one's own. Changes of the data and of the token are made as always.
     pub fn without_activity(request: &Request<'_>) {

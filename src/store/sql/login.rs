@@ -67,7 +67,7 @@ pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
     }
 }
 
-/// Whether the user may sign in. Until the transaction ends, nobody changes that.
+/// Returns whether the user may sign in. That stays so until the transaction ends.
 fn lock_user(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<bool> {
     let user = users::table
         .filter(users::id.eq(&login.user_id))

@@ -85,8 +85,8 @@ fn postgres(
     // No limits: the lock may be long in coming, and so may a migration.
     let limits = super::connect::libpq::Limits::AsGiven;
     let mut connection = super::connect::postgres::establish(url, location, options, limits)?;
-    // One connection and one transaction, so that a small pool of PgBouncer will do. Whoever has
-    // waited for the lock is to see what was done meanwhile: READ COMMITTED, whatever the default.
+    // One connection and one transaction, so that a small pool of PgBouncer will do. A process
+    // that has waited for the lock must see what was done in the meantime, hence READ COMMITTED.
     let mut transaction = connection.build_transaction().read_committed();
     transaction.run(|connection| {
         // The role may have limits.

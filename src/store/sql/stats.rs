@@ -187,7 +187,7 @@ impl StatsStore for DieselStore {
     fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
         for delta in deltas {
             // In one order, so that instances that tell of the same users do not deadlock, and in
-            // pieces, so that nobody waits long for them.
+            // pieces, so that no one waits long for them.
             let mut users: Vec<&str> = delta.users.iter().map(String::as_str).collect();
             users.sort_unstable();
             for users in users.chunks(CHUNK) {

@@ -309,7 +309,7 @@ impl SessionStore for DieselStore {
 
     fn max_writers(&self) -> usize {
         match self.url {
-            // One writes, another makes its batch ready meanwhile.
+            // While one writes, another prepares its batch.
             DatabaseUrl::Sqlite(_) => 2,
             DatabaseUrl::Postgres(_) => usize::MAX,
         }

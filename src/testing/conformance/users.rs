@@ -1,4 +1,4 @@
-//! What a store must do about users: sign them in, and end their sessions and nobody else's.
+//! What a store must do about users: sign them in, and end their sessions and no others.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;

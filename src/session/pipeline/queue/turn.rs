@@ -104,7 +104,7 @@ impl Bench {
     }
 
     /// Ends what [`begin`](Self::begin) began, and puts away what came of it. Gives it back if all
-    /// else was taken away meanwhile.
+    /// else was taken away in the meantime.
     pub(in crate::session::pipeline) fn end<T>(
         &self,
         made: T,
