@@ -334,7 +334,7 @@ fn an_empty_database_has_a_page_too() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let page = Visitor::new(&client).get("/admin").body;
-    assert!(page.contains("Nobody has a session."), "{page}");
+    assert!(page.contains("There are no sessions."), "{page}");
     assert!(page.contains("0 sessions created and 0 ended."), "{page}");
 }
 
