@@ -28,8 +28,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::store::{
-    NewSession, RotateSession, SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError,
-    TokenHash, TouchSession, WriteBatch, Written,
+    BindSession, LoginSession, NewSession, RotateSession, SaveOutcome, SaveSession, SessionLimit,
+    SessionRecord, SessionStore, StoreError, TokenHash, TouchSession, WriteBatch, Written,
 };
 
 pub use users::run_with_users;
@@ -142,6 +142,23 @@ fn rotation(record: &SessionRecord, now: DateTime<Utc>) -> RotateSession {
         new_session_id,
         new_token_hash: TokenHash::of(new_session_id.as_bytes()),
         now,
+    }
+}
+
+/// A login of `user` in this session, or in a new one.
+fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> LoginSession {
+    LoginSession {
+        user_id: user.to_owned(),
+        password_hash: None,
+        session: session.map(|record| BindSession {
+            id: record.id.clone(),
+            session_id: record.session_id,
+            expires_at: record.expires_at,
+            absolute_expires_at: record.absolute_expires_at,
+        }),
+        fresh: new_session(now),
+        limit: SessionLimit::default(),
+        deadline: None,
     }
 }
 

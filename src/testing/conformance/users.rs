@@ -1,12 +1,12 @@
 //! What a store must do about users: sign them in, and end their sessions and no others.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::{Checked, created, load, new_session, now, same, withdrawals, write};
+use super::{Checked, created, load, login, now, same, withdrawals, write};
 use crate::store::{
-    BindSession, ListSessions, LoginOutcome, LoginSession, OnSessionLimit, Revocation, RevokeScope,
-    SaveOutcome, SessionLimit, SessionRecord, SessionStore, StoreError,
+    ListSessions, LoginOutcome, OnSessionLimit, Revocation, RevokeScope, SaveOutcome, SessionLimit,
+    SessionRecord, SessionStore, StoreError,
 };
 
 type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
@@ -32,26 +32,6 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
         }
         check(store, users)
     })
-}
-
-pub(super) fn login(
-    user: &str,
-    session: Option<&SessionRecord>,
-    now: DateTime<Utc>,
-) -> LoginSession {
-    LoginSession {
-        user_id: user.to_owned(),
-        password_hash: None,
-        session: session.map(|record| BindSession {
-            id: record.id.clone(),
-            session_id: record.session_id,
-            expires_at: record.expires_at,
-            absolute_expires_at: record.absolute_expires_at,
-        }),
-        fresh: new_session(now),
-        limit: SessionLimit::default(),
-        deadline: None,
-    }
 }
 
 fn revocation(user: &str, scope: RevokeScope) -> Revocation {

@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::users::login;
-use super::{Checked, created, load, now, rotation, same};
+use super::{Checked, created, load, login, now, rotation, same};
 use crate::store::{Deleted, RotateOutcome, SessionRecord, SessionStore, Withdrawal};
 
 /// Takes back the token of `new`, which had been `previous`.
