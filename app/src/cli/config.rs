@@ -11,8 +11,8 @@ use rocket::serde::Serialize;
 use rocket::serde::json::{Value, json, to_value};
 use rocket_diesel_sessions_app::{self as app, Settings};
 
-use super::output::say_json;
-use super::table::Table;
+use super::terminal::output::say_json;
+use super::terminal::table::Table;
 use super::{Failure, say};
 
 /// Where a setting comes from that nothing gives.

@@ -10,7 +10,7 @@ use rocket_diesel_sessions::{
     DatabaseUrl, DieselStore, SessionConfig, SetupError, database_url_from_env,
 };
 
-use super::output::say_json;
+use super::terminal::output::say_json;
 use super::{Failure, say};
 
 /// How long a command waits for the database where `--wait` is not given.

@@ -2,21 +2,19 @@
 //!
 //! Exit code 0 is done, 1 a failure that a line on standard error names, 2 wrong usage.
 
-mod ask;
 mod completions;
 mod config;
 mod database;
 mod env_file;
 mod healthcheck;
 mod help;
-mod output;
 mod parse;
 mod revoke;
 mod serve;
 mod sessions;
 mod stats;
 mod sweep;
-mod table;
+mod terminal;
 mod users;
 
 use std::process::ExitCode;
@@ -28,8 +26,8 @@ use rocket_diesel_sessions_app as app;
 use rocket_diesel_sessions_app::settings::logging::{LogFormat, json_error};
 
 use database::{Access, Database};
-use output::say;
-use table::printable_lines;
+use terminal::output::say;
+use terminal::table::printable_lines;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -100,7 +98,7 @@ pub(crate) fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of the output has seen enough, as `head` has.
-        Err(failure) if output::is_closed(&*failure) => ExitCode::SUCCESS,
+        Err(failure) if terminal::output::is_closed(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = failure.to_string().replace('\t', "  ");
             let line =

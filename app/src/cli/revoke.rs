@@ -11,10 +11,11 @@ use rocket_diesel_sessions::{DieselStore, EndReason};
 use rocket_diesel_sessions_app::monitoring::audit::Event;
 
 use super::database::{Access, Database};
-use super::output::{audit, count, note, say_json};
 use super::stats::note_ended;
-use super::table::printable;
-use super::{Failure, ask, say, users};
+use super::terminal::ask;
+use super::terminal::output::{audit, count, note, say_json};
+use super::terminal::table::printable;
+use super::{Failure, say, users};
 
 /// Handles of one statement.
 const BATCH: usize = 1000;

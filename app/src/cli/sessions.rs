@@ -17,8 +17,8 @@ use rocket_diesel_sessions_app::words;
 use uuid::Uuid;
 
 use super::database::{Access, Database};
-use super::output::{note, say_json};
-use super::table::{Table, date, distance, or_dash, printable_lines};
+use super::terminal::output::{note, say_json};
+use super::terminal::table::{Table, date, distance, or_dash, printable_lines};
 use super::{Failure, parse, revoke, say, users};
 
 #[derive(Subcommand)]

@@ -9,8 +9,8 @@ use rocket_diesel_sessions_app::api::views::StatsView;
 
 use super::Failure;
 use super::database::Database;
-use super::output::{say, say_json};
-use super::table::Table;
+use super::terminal::output::{say, say_json};
+use super::terminal::table::Table;
 
 /// How many of the next expiries are reported.
 const NEXT_EXPIRIES: u32 = 10;

@@ -13,8 +13,8 @@ use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 
 use super::database::{Access, Database};
-use super::output::say_json;
 use super::stats::note_ended;
+use super::terminal::output::say_json;
 use super::{Failure, say};
 
 #[derive(Args)]

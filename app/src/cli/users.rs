@@ -11,8 +11,8 @@ use rocket_diesel_sessions_app::accounts::new_account::fold_username;
 use rocket_diesel_sessions_app::api::views::{UserDetail, UserList};
 
 use super::database::{Access, Database};
-use super::output::say_json;
-use super::table::{Table, date, or_dash};
+use super::terminal::output::say_json;
+use super::terminal::table::{Table, date, or_dash};
 use super::{Failure, say};
 
 /// Users of one query of a list.

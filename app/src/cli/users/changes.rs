@@ -10,10 +10,11 @@ use rocket_diesel_sessions_app::api::views::UserDetail;
 use rocket_diesel_sessions_app::monitoring::audit::Event;
 
 use super::find;
-use crate::cli::output::{audit, count, say_json};
 use crate::cli::stats::note_ended;
-use crate::cli::table::printable;
-use crate::cli::{Failure, ask, say};
+use crate::cli::terminal::ask;
+use crate::cli::terminal::output::{audit, count, say_json};
+use crate::cli::terminal::table::printable;
+use crate::cli::{Failure, say};
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum Command {

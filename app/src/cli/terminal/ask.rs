@@ -2,14 +2,14 @@
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 
-use super::Failure;
+use crate::cli::Failure;
 
 /// More than any password that is allowed.
 const MAX_LINE: u64 = 4096;
 
 /// A new password for `name`: typed twice at a terminal, without showing it; otherwise the first
 /// line of standard input.
-pub(super) fn new_password(name: &str) -> Result<String, Failure> {
+pub(in crate::cli) fn new_password(name: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         return first_line(io::stdin().lock());
     }
@@ -57,7 +57,7 @@ fn first_line(input: impl Read) -> Result<String, Failure> {
 ///
 /// # Errors
 /// When there is no one to ask.
-pub(super) fn agrees(question: &str, otherwise: &str) -> Result<bool, Failure> {
+pub(in crate::cli) fn agrees(question: &str, otherwise: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(otherwise.into());
     }

@@ -8,33 +8,33 @@ use rocket::serde::Serialize;
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 use rocket_diesel_sessions_app::settings::logging::json_note;
 
-use super::Failure;
 use super::table::is_printable;
+use crate::cli::Failure;
 
 /// Prints a line, or several.
-pub(super) fn say(text: impl Display) -> Result<(), Failure> {
+pub(in crate::cli) fn say(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
 /// Says something beside the output, on standard error.
-pub(super) fn note(text: &str) {
+pub(in crate::cli) fn note(text: &str) {
     eprintln!("{}", json_note(text).as_deref().unwrap_or(text));
 }
 
 /// Prints a value as JSON, for programs.
-pub(super) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(in crate::cli) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
     let json = rocket::serde::json::to_pretty_string(value)?;
     say(ascii_controls(&json))
 }
 
 /// Writes a line of the audit log: what a command did, to which user, and to which session.
-pub(super) fn audit(event: Event, user_id: Option<&str>, session: Option<&str>) {
+pub(in crate::cli) fn audit(event: Event, user_id: Option<&str>, session: Option<&str>) {
     let entry = Entry::new(event).user(user_id).session(session);
     entry.by("command_line").write();
 }
 
 /// Returns whether a failure means that the output was closed.
-pub(super) fn is_closed(failure: &(dyn Error + 'static)) -> bool {
+pub(in crate::cli) fn is_closed(failure: &(dyn Error + 'static)) -> bool {
     failure
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -57,7 +57,7 @@ fn ascii_controls(json: &str) -> String {
 }
 
 /// As in "1 session" and "2 sessions".
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub(in crate::cli) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

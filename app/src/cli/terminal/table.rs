@@ -10,12 +10,12 @@ use rocket_diesel_sessions_app::words::until;
 const NARROWEST: u16 = 60;
 
 /// A table without lines, as wide as the terminal at most; where there is none, as wide as it gets.
-pub(super) struct Table(comfy_table::Table);
+pub(in crate::cli) struct Table(comfy_table::Table);
 
 impl Table {
     /// Of a row for each thing. The first `fixed` columns are never broken, so that what is in
     /// them can be copied.
-    pub(super) fn of_rows(header: &[&str], fixed: usize) -> Self {
+    pub(in crate::cli) fn of_rows(header: &[&str], fixed: usize) -> Self {
         let mut table = Self::empty();
         table.0.set_header(header.iter().map(Cell::new));
         for index in 0..fixed {
@@ -25,7 +25,9 @@ impl Table {
     }
 
     /// Of a line for each field of one thing.
-    pub(super) fn of_fields<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+    pub(in crate::cli) fn of_fields<'a>(
+        fields: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Self {
         let mut table = Self::empty();
         for (name, value) in fields {
             table.0.add_row([name, &printable_lines(&value)]);
@@ -34,7 +36,7 @@ impl Table {
         table
     }
 
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(in crate::cli) fn row<const N: usize>(&mut self, cells: [String; N]) {
         let cells = cells.iter().map(|cell| Cell::new(printable(cell)));
         self.0.add_row(Row::from(cells));
     }
@@ -71,18 +73,18 @@ impl std::fmt::Display for Table {
 }
 
 /// The value, or a dash.
-pub(super) fn or_dash(value: Option<String>) -> String {
+pub(in crate::cli) fn or_dash(value: Option<String>) -> String {
     value.unwrap_or_else(|| "-".to_owned())
 }
 
 /// As in "2026-11-24 19:43:06 UTC (3 minutes ago)".
-pub(super) fn date(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(in crate::cli) fn date(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let distance = until(time, now);
     format!("{} ({distance})", time.format("%Y-%m-%d %H:%M:%S UTC"))
 }
 
 /// As in "3m ago" and "in 23h", for columns.
-pub(super) fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(in crate::cli) fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let distance = time - now;
     let seconds = distance.num_seconds().unsigned_abs();
     let short = match seconds {
@@ -100,7 +102,7 @@ pub(super) fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
 
 /// Whether a character only shows something: no control, and none that changes the direction of
 /// the text or cannot be seen.
-pub(super) fn is_printable(c: char) -> bool {
+pub(in crate::cli) fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -109,7 +111,7 @@ pub(super) fn is_printable(c: char) -> bool {
 }
 
 /// The text in one line, with escapes such as `\n` and `\u{1b}` for what does not print.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::cli) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if is_printable(c) {
@@ -122,7 +124,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// The same, with its own line breaks.
-pub(super) fn printable_lines(text: &str) -> String {
+pub(in crate::cli) fn printable_lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     lines.join("\n")
 }
