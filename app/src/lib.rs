@@ -34,7 +34,7 @@ use rocket_diesel_sessions::{Clock, CrossSiteProtection, DieselStore, SessionAdm
 
 /// Where the application keeps what it keeps.
 #[derive(Clone)]
-#[allow(missing_debug_implementations)]
+#[expect(missing_debug_implementations, reason = "stores have none")]
 pub struct Stores {
     /// Sessions.
     pub sessions: Arc<dyn SessionStore>,

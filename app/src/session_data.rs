@@ -67,7 +67,7 @@ impl SessionData {
 /// A change of some fields, as JSON Merge Patch (RFC 7396) has it: what is absent stays, and
 /// `null` (the inner `None`) takes a field back to its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::option_option)] // absent and null are two things here
+#[expect(clippy::option_option, reason = "absent and null are two things here")]
 pub(super) struct DataPatch {
     visit_count: Option<Option<u64>>,
     display_name: Option<Option<String>>,

@@ -63,7 +63,7 @@ fn sqlite(
 ) -> Result<Vec<String>, StoreError> {
     let mut connection = connect(url, options)?;
     set_up(&mut connection, url, options)?;
-    #[allow(irrefutable_let_patterns)]
+    #[allow(irrefutable_let_patterns, reason = "the only database of some builds")]
     let AnyConnection::Sqlite(mut connection) = connection else {
         return Err(StoreError::Url("not SQLite".to_owned()));
     };

@@ -9,7 +9,11 @@ mod migrations;
 mod postgres;
 mod row;
 mod run;
-#[allow(missing_docs, unreachable_pub)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "written by diesel print-schema"
+)]
 mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;

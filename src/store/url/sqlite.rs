@@ -80,7 +80,10 @@ impl<'u> Location<'u> {
 }
 
 #[cfg(unix)]
-#[allow(clippy::unnecessary_wraps)]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the path may be unfit on other systems"
+)]
 fn path(decoded: Vec<u8>) -> Result<PathBuf, String> {
     Ok(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(decoded).into())
 }
