@@ -183,7 +183,16 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// That the setting `key` has this value, and what is allowed: ": is …" or "allowed are …".
+    /// Says that the setting `key` has a value that is not allowed, and what is.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::ConfigError;
+    ///
+    /// let error = ConfigError::new("SHOP_COLOR", "blu", "allowed are red, blue");
+    /// assert_eq!(error.to_string(), "SHOP_COLOR = blu: allowed are red, blue");
+    /// ```
     pub fn new(
         key: impl Into<String>,
         value: impl fmt::Display,

@@ -9,6 +9,27 @@ use crate::session::error::SetupError;
 
 /// Reads the section `name` of the figment's selected profile.
 ///
+/// # Example
+///
+/// ```
+/// use rocket::figment::Figment;
+/// use rocket::figment::providers::{Format, Toml};
+/// use rocket::serde::Deserialize;
+/// use rocket_diesel_sessions::figment::section;
+///
+/// #[derive(Deserialize)]
+/// #[serde(crate = "rocket::serde", deny_unknown_fields)]
+/// struct Shop {
+///     currency: String,
+/// }
+///
+/// let of = |toml: &str| Figment::from(Toml::string(toml).nested());
+/// let shop: Shop = section(&of("[default.shop]\ncurrency = 'EUR'"), "shop").unwrap();
+/// assert_eq!(shop.currency, "EUR");
+/// let error = section::<Shop>(&of("[default.shop]\ncurency = 'EUR'"), "shop").err().unwrap();
+/// assert!(error.to_string().contains("allowed are currency"));
+/// ```
+///
 /// # Errors
 /// When it is no table or stands beside the profiles, where it would be ignored; when a key is unknown
 /// or a value is of the wrong type.

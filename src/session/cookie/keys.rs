@@ -147,6 +147,17 @@ impl SessionKeys {
 
     /// The signature of a text of the application, in base64url. The text must not be mistaken for
     /// a token, and begins with what it is for.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionKeys;
+    ///
+    /// let keys = SessionKeys::parse("a secret of at least thirty-two bytes").unwrap();
+    /// let signature = keys.sign_text("unsubscribe:ada");
+    /// assert!(keys.verify_text("unsubscribe:ada", &signature));
+    /// assert!(!keys.verify_text("unsubscribe:eve", &signature));
+    /// ```
     pub fn sign_text(&self, text: &str) -> String {
         let sign = |key: &Hmac<Sha256>| {
             let signature = key.clone().chain_update(text).finalize().into_bytes();

@@ -29,6 +29,25 @@ const PASSED_ON: [&str; 12] = [
 ///
 /// It is the one that the header `ip_header` gives, else the peer's. A proxy on this machine that gives
 /// none is not taken for the visitor: all visitors would be one.
+///
+/// # Example
+///
+/// ```
+/// use std::net::IpAddr;
+///
+/// use rocket::request::{FromRequest, Outcome, Request};
+///
+/// struct Address(Option<IpAddr>);
+///
+/// #[rocket::async_trait]
+/// impl<'r> FromRequest<'r> for Address {
+///     type Error = std::convert::Infallible;
+///
+///     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+///         Outcome::Success(Self(rocket_diesel_sessions::visitor_address(request)))
+///     }
+/// }
+/// ```
 pub fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
     let ip_header = request.rocket().config().ip_header.as_ref();
     if let Some(name) = ip_header {
@@ -50,7 +69,8 @@ pub fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
     Some(peer)
 }
 
-/// Returns whether a request says that a proxy has passed it on.
+/// Returns whether a request says that a proxy has passed it on. What is open to this machine only must
+/// refuse such a request, because its sender may be anywhere.
 pub fn is_forwarded(request: &Request<'_>) -> bool {
     forwarding_header(request).is_some()
 }
