@@ -1,5 +1,6 @@
 //! Accounts: who may have one, under which name and password, and who may try how often.
 
+pub mod error;
 pub mod new_account;
 pub(super) mod passwords;
 pub(super) mod places;

@@ -3,22 +3,10 @@
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::UserRecord;
-use thiserror::Error;
 
+use super::error::AccountError;
 use super::passwords::NewPassword;
 use super::username;
-
-/// Why an account cannot have this name or password.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum AccountError {
-    /// It is not allowed; says what is wrong with it, and what is allowed.
-    #[error("{0}")]
-    Refused(String),
-    /// The password cannot be hashed.
-    #[error("the password cannot be hashed: {0}")]
-    Hash(String),
-}
 
 /// The form of a username that is kept and compared: the same for all ways to write the name.
 ///

@@ -10,8 +10,8 @@ use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout;
 use rocket_diesel_sessions::SessionError;
 
+use super::error::AccountError;
 use super::places::{Place, Places, Turn};
-use crate::http::error::ApiError;
 
 /// Characters (Unicode code points) of a password, counted as they came
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
@@ -69,7 +69,11 @@ impl Hasher {
     }
 
     /// The hash of a new password, as a PHC string.
-    pub(crate) async fn hash(&self, password: NewPassword, turn: Turn) -> Result<String, ApiError> {
+    pub(crate) async fn hash(
+        &self,
+        password: NewPassword,
+        turn: Turn,
+    ) -> Result<String, AccountError> {
         let place = self.place(turn).await?;
         let hashed = spawn_blocking(move || {
             let _place = place;
@@ -79,7 +83,7 @@ impl Hasher {
             Ok(Ok(hash)) => Ok(hash),
             Ok(Err(error)) => {
                 tracing::error!("a password cannot be hashed: {error}");
-                Err(ApiError::internal())
+                Err(AccountError::Hash(error))
             }
             Err(_) => Err(SessionError::Aborted.into()),
         }
@@ -91,7 +95,7 @@ impl Hasher {
         password: &str,
         hash: Option<&str>,
         turn: Turn,
-    ) -> Result<bool, ApiError> {
+    ) -> Result<bool, AccountError> {
         let place = self.place(turn).await?;
         let (password, exists) = (password.to_owned(), hash.is_some());
         let hash = hash.unwrap_or(&self.nobody).to_owned();
@@ -106,7 +110,7 @@ impl Hasher {
     }
 
     /// Waits for its turn to hash.
-    async fn place(&self, turn: Turn) -> Result<Place, ApiError> {
+    async fn place(&self, turn: Turn) -> Result<Place, AccountError> {
         let place = timeout(self.timeout, self.places.take(turn)).await;
         place.map_err(|_| SessionError::Overloaded.into())
     }

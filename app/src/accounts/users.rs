@@ -6,20 +6,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rocket::http::Status;
 use rocket_diesel_sessions::store::{
     ActingSession, LastAdmin, PasswordChange, StoreError, UserChange, UserRecord, UserStore,
 };
 use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError};
 
+use super::error::AccountError;
 use super::new_account::new_user;
 use super::passwords::{Hasher, NewPassword};
 use super::places::Turn;
 use super::throttle::{At, Counted, Guess, Guesses};
 use super::username;
-use crate::http::error::{ApiError, USERNAME_TAKEN};
 use crate::monitoring::audit::{Event, Trail};
-use crate::monitoring::counters::{Action, Counters};
+use crate::monitoring::counters::{Action, Attempt, Counters};
 use crate::settings::config::AppConfig;
 
 /// What there was too much of.
@@ -73,12 +72,12 @@ impl Users {
     }
 
     /// Counts an attempt by what came of it, which is returned.
-    pub(crate) fn counted<T>(
-        &self,
-        action: Action,
-        attempt: Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        self.counters.attempt(action, &attempt);
+    pub(crate) fn counted<T, E>(&self, action: Action, attempt: Result<T, E>) -> Result<T, E>
+    where
+        for<'e> &'e E: Into<Attempt>,
+    {
+        let came_to = attempt.as_ref().map_or_else(Into::into, |_| Attempt::Ok);
+        self.counters.attempt(action, came_to);
         attempt
     }
 
@@ -98,18 +97,16 @@ impl Users {
     /// Refuses those who register where only administrators add users.
     ///
     /// # Errors
-    /// 403, where visitors may not.
-    pub(crate) fn require_registration(&self) -> Result<(), ApiError> {
+    /// Where visitors may not.
+    pub(crate) fn require_registration(&self) -> Result<(), AccountError> {
         if self.has_registration {
             return Ok(());
         }
-        let message = "registration is closed; an administrator can add an account for you";
-        let error = ApiError::new(Status::Forbidden, "registration_closed", message);
-        Err(error.in_other_words("Registration is closed. Ask an administrator for an account."))
+        Err(AccountError::RegistrationClosed)
     }
 
     /// Refuses an attempt to register where registration is closed, and counts it.
-    pub(crate) fn admit_registration(&self) -> Result<(), ApiError> {
+    pub(crate) fn admit_registration(&self) -> Result<(), AccountError> {
         self.require_registration()
             .or_else(|error| self.counted(Action::Register, Err(error)))
     }
@@ -122,14 +119,14 @@ impl Users {
     /// Adds a user.
     ///
     /// # Errors
-    /// When the name or the password is not allowed (422), the name is taken (409), or its address
-    /// has made too many accounts or asked for too many names that are taken (429).
+    /// When the name or the password is not allowed , the name is taken, or its address
+    /// has made too many accounts or asked for too many names that are taken.
     pub(crate) async fn register(
         &self,
         username: &str,
         password: &str,
         trail: Trail,
-    ) -> Result<UserRecord, ApiError> {
+    ) -> Result<UserRecord, AccountError> {
         let added = self.add(username, password, trail).await;
         self.counted(Action::Register, added)
     }
@@ -139,17 +136,17 @@ impl Users {
         username: &str,
         password: &str,
         trail: Trail,
-    ) -> Result<UserRecord, ApiError> {
-        let username = username::choose(username).map_err(ApiError::unprocessable)?;
+    ) -> Result<UserRecord, AccountError> {
+        let username = username::choose(username).map_err(AccountError::Refused)?;
         refuse_username(&username, password)?;
-        let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
+        let password = NewPassword::new(password).map_err(AccountError::Refused)?;
         let limited = |what| move |wait| limited(trail, None, what, wait);
         let counted = self.guesses.count_address(trail.ip());
         let counted = counted.map_err(limited(TOO_MANY_TRIES))?;
         // Nor can it be the id of another user: where either is asked for, both are looked up.
         if self.by_name(&username).await?.is_some() || self.find(&username).await?.is_some() {
             counted.stays();
-            return Err(taken(&username));
+            return Err(AccountError::Taken(username));
         }
         let account = self.guesses.count_registration(trail.ip());
         let account = account.map_err(limited(TOO_MANY_ACCOUNTS))?;
@@ -166,7 +163,7 @@ impl Users {
             Ok(user)
         } else {
             counted.stays();
-            Err(taken(&user.username))
+            Err(AccountError::Taken(user.username))
         }
     }
 
@@ -182,14 +179,14 @@ impl Users {
     /// when the user is signed in.
     ///
     /// # Errors
-    /// 401 when there is none, whatever the reason, and at the same cost; 429 after too many. A right
+    /// When there is none, whatever the reason, and at the same cost; after too many attempts. A right
     /// password is not refused because of its address.
     pub(crate) async fn recognise(
         &self,
         username: &str,
         password: &str,
         trail: Trail,
-    ) -> Result<UserRecord, ApiError> {
+    ) -> Result<UserRecord, AccountError> {
         // A name that cannot be is looked for too.
         let username = username::fold(username).unwrap_or_default();
         let found = self.by_name(&username);
@@ -211,7 +208,7 @@ impl Users {
         session: &str,
         password: &str,
         trail: Trail,
-    ) -> Result<UserRecord, ApiError> {
+    ) -> Result<UserRecord, AccountError> {
         let confirmed = self.check(user_id, session, password, trail).await;
         self.counted(Action::Reauthenticate, confirmed)
     }
@@ -226,11 +223,14 @@ impl Users {
         session: &str,
         password: &str,
         trail: Trail,
-    ) -> Result<UserRecord, ApiError> {
+    ) -> Result<UserRecord, AccountError> {
         let found = self.find(user_id);
         let at = At::Session(session);
         let verified = self.verify(at, trail, found, password).await;
-        verified.map_err(ApiError::without_username)
+        verified.map_err(|error| match error {
+            AccountError::WrongCredentials => AccountError::WrongPassword,
+            error => error,
+        })
     }
 
     async fn verify(
@@ -239,7 +239,7 @@ impl Users {
         trail: Trail,
         found: impl Future<Output = Result<Option<UserRecord>, SessionError>>,
         password: &str,
-    ) -> Result<UserRecord, ApiError> {
+    ) -> Result<UserRecord, AccountError> {
         let session = match at {
             At::Session(handle) => Some(handle),
             At::User(_) => None,
@@ -266,7 +266,7 @@ impl Users {
                 let user_id = found.map(|user| user.id);
                 let failed = trail.event(Event::LoginFailed);
                 failed.user(user_id.as_deref()).session(session).write();
-                Err(ApiError::wrong_credentials())
+                Err(AccountError::WrongCredentials)
             }
         }
     }
@@ -274,20 +274,20 @@ impl Users {
     /// The hash of a password that is chosen.
     ///
     /// # Errors
-    /// 422 when it is not allowed.
-    pub(crate) async fn hash(&self, password: &str) -> Result<String, ApiError> {
-        let password = NewPassword::new(password).map_err(ApiError::unprocessable)?;
+    /// When it is not allowed.
+    pub(crate) async fn hash(&self, password: &str) -> Result<String, AccountError> {
+        let password = NewPassword::new(password).map_err(AccountError::Refused)?;
         self.hasher.hash(password, Turn::SignIn).await
     }
 
     /// Changes the password of a user; returns the handles of the sessions that ended.
     ///
     /// # Errors
-    /// When the old password was changed in the meantime (401), or the session that asks has ended (409).
+    /// When the old password was changed in the meantime, or the session that asks has ended.
     pub(crate) async fn change_password(
         &self,
         change: PasswordChange,
-    ) -> Result<Vec<String>, ApiError> {
+    ) -> Result<Vec<String>, AccountError> {
         done(
             self.run(move |store| store.change_password(&change))
                 .await?,
@@ -297,12 +297,12 @@ impl Users {
     /// Deletes a user with all sessions, and returns their handles.
     ///
     /// # Errors
-    /// When the session that asks has ended, or the user is the last administrator (409).
+    /// When the session that asks has ended, or the user is the last administrator.
     pub(crate) async fn delete(
         &self,
         user_id: &str,
         by: ActingSession,
-    ) -> Result<Vec<String>, ApiError> {
+    ) -> Result<Vec<String>, AccountError> {
         let id = user_id.to_owned();
         done(
             self.run(move |store| store.delete_user(&id, Some(by), LastAdmin::Keep))
@@ -349,38 +349,31 @@ impl Users {
     }
 }
 
-fn done(change: UserChange) -> Result<Vec<String>, ApiError> {
+fn done(change: UserChange) -> Result<Vec<String>, AccountError> {
     match change {
         UserChange::Done(ended) => Ok(ended),
-        UserChange::NoUser => Err(ApiError::wrong_credentials()),
+        UserChange::NoUser => Err(AccountError::WrongCredentials),
         UserChange::SessionEnded => Err(SessionError::Ended.into()),
-        UserChange::LastAdmin => Err(last_administrator()),
+        UserChange::LastAdmin => Err(AccountError::LastAdministrator),
     }
 }
 
 /// The refusal of an attempt that came after too many.
-fn limited(trail: Trail, session: Option<&str>, what: &str, wait: Duration) -> ApiError {
+fn limited(
+    trail: Trail,
+    session: Option<&str>,
+    what: &'static str,
+    wait: Duration,
+) -> AccountError {
     trail.event(Event::LoginLimited).session(session).write();
-    ApiError::too_many(what, wait)
-}
-
-fn last_administrator() -> ApiError {
-    let message = "this is the only administrator's account: make somebody else an administrator \
-                   before you delete it";
-    ApiError::new(Status::Conflict, "last_administrator", message)
+    AccountError::TooMany { what, wait }
 }
 
 /// Refuses a password that anybody would try first.
-pub(crate) fn refuse_username(username: &str, password: &str) -> Result<(), ApiError> {
+pub(crate) fn refuse_username(username: &str, password: &str) -> Result<(), AccountError> {
     if password.trim().to_lowercase() == username {
-        return Err(ApiError::unprocessable(
-            "password: must not be the username",
-        ));
+        let reason = "password: must not be the username";
+        return Err(AccountError::Refused(reason.to_owned()));
     }
     Ok(())
-}
-
-fn taken(username: &str) -> ApiError {
-    let message = format!("username: {username:?} is taken");
-    ApiError::new(Status::Conflict, USERNAME_TAKEN, message)
 }

@@ -10,6 +10,8 @@ use rocket_diesel_sessions::SessionError;
 use uuid::Uuid;
 
 use super::request_id;
+use crate::accounts::error::AccountError;
+use crate::monitoring::counters::Attempt;
 
 /// The code of a wrong name or password.
 const WRONG_CREDENTIALS: &str = "wrong_credentials";
@@ -18,7 +20,7 @@ const WRONG_CREDENTIALS: &str = "wrong_credentials";
 const TOO_MANY_SESSIONS: &str = "too_many_sessions";
 
 /// The code of a name that belongs to somebody.
-pub(crate) const USERNAME_TAKEN: &str = "username_taken";
+const USERNAME_TAKEN: &str = "username_taken";
 
 /// The code of what is only for signed-in users.
 const SIGNED_OUT: &str = "signed_out";
@@ -93,11 +95,6 @@ impl ApiError {
         self.code == TOO_MANY_SESSIONS
     }
 
-    /// Whether it is that the name that was chosen belongs to somebody.
-    pub(crate) fn is_username_taken(&self) -> bool {
-        self.code == USERNAME_TAKEN
-    }
-
     /// Whether it says that no one is signed in.
     pub(crate) fn is_signed_out(&self) -> bool {
         self.code == SIGNED_OUT
@@ -154,14 +151,6 @@ impl ApiError {
     pub(crate) fn wrong_credentials() -> Self {
         let message = "the username or the password is wrong";
         Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
-    }
-
-    /// The same where no username was asked for.
-    pub(crate) fn without_username(mut self) -> Self {
-        if self.code == WRONG_CREDENTIALS {
-            "the password is wrong".clone_into(&mut self.message);
-        }
-        self
     }
 
     /// 401: only for signed-in users.
@@ -301,6 +290,46 @@ impl From<SessionError> for ApiError {
             ),
             _ => Self::of(error.status()),
         }
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let message = error.to_string();
+        match error {
+            AccountError::Refused(_) => Self::unprocessable(message),
+            AccountError::Hash(_) => Self::internal(),
+            AccountError::RegistrationClosed => {
+                Self::new(Status::Forbidden, "registration_closed", message)
+                    .in_other_words("Registration is closed. Ask an administrator for an account.")
+            }
+            AccountError::Taken(_) => Self::new(Status::Conflict, USERNAME_TAKEN, message),
+            AccountError::LastAdministrator => {
+                Self::new(Status::Conflict, "last_administrator", message)
+            }
+            AccountError::WrongCredentials | AccountError::WrongPassword => {
+                Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
+            }
+            AccountError::TooMany { what, wait } => Self::too_many(what, wait),
+            AccountError::Session(error) => error.into(),
+        }
+    }
+}
+
+impl From<&ApiError> for Attempt {
+    fn from(error: &ApiError) -> Self {
+        match error.status.code {
+            401 => Self::Failed,
+            429 => Self::Limited,
+            500.. => Self::Broken,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl From<&AccountError> for Attempt {
+    fn from(error: &AccountError) -> Self {
+        (&ApiError::from(error.clone())).into()
     }
 }
 

@@ -11,7 +11,6 @@ use prometheus::{
 use rocket::http::Status;
 
 use super::process::Process;
-use crate::http::error::ApiError;
 
 /// Upper bounds of the time in which a request is answered, in seconds.
 const SECONDS: [f64; 14] = [
@@ -37,6 +36,20 @@ pub(crate) enum Action {
 const ACTIONS: [&str; 4] = ["login", "register", "password", "reauthenticate"];
 
 /// What came of an attempt: `ok`, wrong, one too many, or not allowed for another reason.
+/// What an attempt came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    Ok,
+    /// The password was wrong.
+    Failed,
+    /// There were too many before it.
+    Limited,
+    /// It was refused for another reason.
+    Refused,
+    /// The server failed.
+    Broken,
+}
+
 const RESULTS: [&str; 4] = ["ok", "failed", "limited", "refused"];
 
 const ATTEMPTS: &str = "Attempts to give a password: ok; failed, where it was wrong; limited, after too \
@@ -93,15 +106,13 @@ impl Counters {
     }
 
     /// Counts an attempt by what it came to. A failure of the server is none.
-    pub(crate) fn attempt<T>(&self, action: Action, attempt: &Result<T, ApiError>) {
+    pub(crate) fn attempt(&self, action: Action, attempt: Attempt) {
         let result = match attempt {
-            Ok(_) => 0,
-            Err(error) => match error.status().code {
-                401 => 1,
-                429 => 2,
-                500.. => return,
-                _ => 3,
-            },
+            Attempt::Ok => 0,
+            Attempt::Failed => 1,
+            Attempt::Limited => 2,
+            Attempt::Refused => 3,
+            Attempt::Broken => return,
         };
         self.attempts[action as usize][result].inc();
     }
@@ -131,6 +142,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::error::ApiError;
 
     fn has(counters: &Counters, line: &str) -> bool {
         counters.to_text().lines().any(|have| have == line)
@@ -140,10 +152,10 @@ mod tests {
     fn an_attempt_is_counted_by_what_it_came_to() {
         let counters = Counters::new().unwrap();
         let attempt = |status| {
-            let result: Result<(), _> = Err(ApiError::of(status));
-            counters.attempt(Action::Reauthenticate, &result);
+            let attempt = Attempt::from(&ApiError::of(status));
+            counters.attempt(Action::Reauthenticate, attempt);
         };
-        counters.attempt(Action::Reauthenticate, &Ok(()));
+        counters.attempt(Action::Reauthenticate, Attempt::Ok);
         for status in [401, 429, 403, 409, 422, 500, 503].map(Status::new) {
             attempt(status);
         }

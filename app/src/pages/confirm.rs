@@ -69,7 +69,8 @@ pub(super) async fn confirm_now(
         return Ok(Confirmed::No(None));
     };
     let (user_id, id) = (&signed_in.user_id, &signed_in.id);
-    match users.confirm(user_id, id, password, trail).await {
+    let confirmed = users.confirm(user_id, id, password, trail).await;
+    match confirmed.map_err(ApiError::from) {
         Ok(user) => Ok(Confirmed::Now(user)),
         Err(error) if error.is_for_the_form() => Ok(Confirmed::No(Some(error))),
         Err(error) => Err(error),

@@ -16,6 +16,7 @@ use super::account::Device;
 use super::frame::Frame;
 use super::notice::Notice;
 use super::page::{Page, PageResult};
+use crate::accounts::error::AccountError;
 use crate::accounts::users::Users;
 use crate::guards::signed_in::sign_in;
 use crate::http::body::Fields;
@@ -161,7 +162,7 @@ async fn login(
                 Err(error) => error,
             }
         }
-        Err(error) => error,
+        Err(error) => error.into(),
     };
     if !error.is_for_the_form() {
         return Err(error.into());
@@ -250,13 +251,12 @@ async fn register(
     let (username, password) = (fields.required("username")?, fields.required("password")?);
     let next = Next::new(fields.optional("next"));
     let mut registered = users.register(username, password, trail).await;
-    if let Err(error) = &registered
-        && error.is_username_taken()
+    if let Err(AccountError::Taken(_)) = registered
         && let Some(user) = just_registered(users, username, password, trail).await
     {
         registered = Ok(user);
     }
-    match registered {
+    match registered.map_err(ApiError::from) {
         Ok(user) => {
             sign_in(&session, &user, trail).await?;
             // The account is there; it may do without its greeting.

@@ -1,0 +1,47 @@
+//! Why an account cannot be made, changed or recognised. Nothing here knows of HTTP.
+
+use std::time::Duration;
+
+use rocket_diesel_sessions::SessionError;
+use thiserror::Error;
+
+/// Why an account cannot be made, changed or recognised.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The name or the password is not allowed; says what is wrong with it, and what is allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// The password cannot be hashed.
+    #[error("the password cannot be hashed: {0}")]
+    Hash(String),
+    /// Visitors may not register.
+    #[error("registration is closed; an administrator can add an account for you")]
+    RegistrationClosed,
+    /// The name belongs to someone.
+    #[error("username: {0:?} is taken")]
+    Taken(String),
+    /// The account is the last administrator's.
+    #[error(
+        "this is the only administrator's account: make somebody else an administrator before you \
+         delete it"
+    )]
+    LastAdministrator,
+    /// The username or the password is wrong.
+    #[error("the username or the password is wrong")]
+    WrongCredentials,
+    /// The password is wrong, where no username was asked for.
+    #[error("the password is wrong")]
+    WrongPassword,
+    /// There were too many attempts.
+    #[error("{what}; try again later")]
+    TooMany {
+        /// What was done too often.
+        what: &'static str,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The session layer failed, or the session has ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
