@@ -52,17 +52,21 @@ fn a_server_that_is_stopped_as_soon_as_it_has_started_ends_in_order() {
     let folder = folder();
     let script = r#"
         { "$1" & echo $!; wait $!; echo "exit code $?"; } |
-        { read -r pid; read -r name; kill "$pid"; tail -n 1; }"#;
-    for _ in 0..10 {
-        let server = program(folder.path());
+        { read -r pid; read -r name; kill -s "$2" "$pid"; tail -n 1; }"#;
+    for signal in ["TERM", "HUP"].repeat(10) {
+        let mut server = program(folder.path());
+        server.env("ROCKET_SHUTDOWN", r#"{signals=["term","hup"]}"#);
         let mut shell = Command::new("sh");
-        shell.args(["-c", script, "sh"]).arg(server.get_program());
+        shell
+            .args(["-c", script, "sh"])
+            .arg(server.get_program())
+            .arg(signal);
         shell.current_dir(folder.path()).env_clear();
         for (name, value) in server.get_envs() {
             shell.envs(value.map(|value| (name, value)));
         }
         let output = shell.output().unwrap();
         let last = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(last, "exit code 0\n");
+        assert_eq!(last, "exit code 0\n", "{signal}");
     }
 }

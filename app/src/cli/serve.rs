@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
     let rocket = app::rocket(settings, store, Arc::new(SystemClock));
     let served = async {
         let rocket = rocket.ignite().await?;
-        stop_on_sigterm(&rocket);
+        stop_on_signals(&rocket);
         rocket.launch().await
     };
     match rocket::execute(served) {
@@ -82,27 +82,40 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
     }
 }
 
-/// Has the server end in order from now on. Rocket listens for signals only after it has said that it
-/// serves, and one that comes between would end the process as it stands.
+/// Has the server end in order from now on, at each signal of the configuration. Rocket listens for them
+/// only after it has said that it serves, and one that comes between would end the process as it stands.
 #[cfg(unix)]
-fn stop_on_sigterm(rocket: &Rocket<Ignite>) {
+fn stop_on_signals(rocket: &Rocket<Ignite>) {
     use rocket::config::Sig;
     use rocket::tokio::signal::unix::{SignalKind, signal};
 
-    if !rocket.config().shutdown.signals.contains(&Sig::Term) {
-        return;
-    }
-    let shutdown = rocket.shutdown();
-    match signal(SignalKind::terminate()) {
-        Ok(mut told) => {
-            rocket::tokio::spawn(async move {
-                told.recv().await;
-                shutdown.notify();
-            });
+    let shutdown = &rocket.config().shutdown;
+    let ctrl_c = shutdown.ctrlc.then_some(&Sig::Int);
+    for sig in shutdown.signals.iter().chain(ctrl_c) {
+        let kind = match sig {
+            Sig::Alrm => SignalKind::alarm(),
+            Sig::Chld => SignalKind::child(),
+            Sig::Hup => SignalKind::hangup(),
+            Sig::Int => SignalKind::interrupt(),
+            Sig::Io => SignalKind::io(),
+            Sig::Pipe => SignalKind::pipe(),
+            Sig::Quit => SignalKind::quit(),
+            Sig::Term => SignalKind::terminate(),
+            Sig::Usr1 => SignalKind::user_defined1(),
+            Sig::Usr2 => SignalKind::user_defined2(),
+        };
+        let shutdown = rocket.shutdown();
+        match signal(kind) {
+            Ok(mut signals) => {
+                rocket::tokio::spawn(async move {
+                    signals.recv().await;
+                    shutdown.notify();
+                });
+            }
+            Err(error) => tracing::warn!("the signal {sig} cannot be listened for: {error}"),
         }
-        Err(error) => tracing::warn!("SIGTERM is not listened for: {error}"),
     }
 }
 
 #[cfg(not(unix))]
-fn stop_on_sigterm(_: &Rocket<Ignite>) {}
+fn stop_on_signals(_: &Rocket<Ignite>) {}

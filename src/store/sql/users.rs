@@ -142,6 +142,24 @@ fn rotate(
         .optional()
 }
 
+impl DieselStore {
+    /// Changes a user in a transaction that locks the user's row first, which a login in flight holds:
+    /// what that login made is seen by then. Refuses what would leave no administrator.
+    fn change_locked(
+        &self,
+        id: &str,
+        last_admin: LastAdmin,
+        change: impl Fn(&mut AnyConnection) -> Result<UserChange, StoreError>,
+    ) -> Result<UserChange, StoreError> {
+        self.change(|connection| {
+            connection.transaction(|connection| match lock(connection, id, last_admin)? {
+                Some(refused) => Ok(refused),
+                None => change(connection),
+            })
+        })
+    }
+}
+
 impl UserStore for DieselStore {
     fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError> {
         self.read(|connection| {
@@ -260,19 +278,14 @@ impl UserStore for DieselStore {
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserChange, StoreError> {
-        self.change(|connection| {
-            connection.transaction(|connection| {
-                if let Some(refused) = lock(connection, id, last_admin)? {
-                    return Ok(refused);
-                }
-                diesel::update(users::table.find(id))
-                    .set((
-                        users::is_admin.eq(false),
-                        users::updated_at.eq(now.naive_utc()),
-                    ))
-                    .execute(connection)?;
-                Ok(UserChange::Done(Vec::new()))
-            })
+        self.change_locked(id, last_admin, |connection| {
+            diesel::update(users::table.find(id))
+                .set((
+                    users::is_admin.eq(false),
+                    users::updated_at.eq(now.naive_utc()),
+                ))
+                .execute(connection)?;
+            Ok(UserChange::Done(Vec::new()))
         })
     }
 
@@ -293,22 +306,16 @@ impl UserStore for DieselStore {
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserChange, StoreError> {
-        self.change(|connection| {
-            connection.transaction(|connection| {
-                // First the row, which a login in flight holds, and then what that one made.
-                if let Some(refused) = lock(connection, id, last_admin)? {
-                    return Ok(refused);
-                }
-                let ended = end(connection, id, &RevokeScope::All)?;
-                let user = users::table.find(id);
-                diesel::update(user)
-                    .set(users::updated_at.eq(now.naive_utc()))
-                    .execute(connection)?;
-                diesel::update(user.filter(users::disabled_at.is_null()))
-                    .set(users::disabled_at.eq(now.naive_utc()))
-                    .execute(connection)?;
-                Ok(UserChange::Done(ended))
-            })
+        self.change_locked(id, last_admin, |connection| {
+            let ended = end(connection, id, &RevokeScope::All)?;
+            let user = users::table.find(id);
+            diesel::update(user)
+                .set(users::updated_at.eq(now.naive_utc()))
+                .execute(connection)?;
+            diesel::update(user.filter(users::disabled_at.is_null()))
+                .set(users::disabled_at.eq(now.naive_utc()))
+                .execute(connection)?;
+            Ok(UserChange::Done(ended))
         })
     }
 
@@ -318,20 +325,15 @@ impl UserStore for DieselStore {
         by: Option<ActingSession>,
         last_admin: LastAdmin,
     ) -> Result<UserChange, StoreError> {
-        self.change(|connection| {
-            connection.transaction(|connection| {
-                if let Some(refused) = lock(connection, id, last_admin)? {
-                    return Ok(refused);
-                }
-                if let Some(by) = by
-                    && !is_live(connection, id, by)?
-                {
-                    return Ok(UserChange::SessionEnded);
-                }
-                let ended = end(connection, id, &RevokeScope::All)?;
-                diesel::delete(users::table.find(id)).execute(connection)?;
-                Ok(UserChange::Done(ended))
-            })
+        self.change_locked(id, last_admin, |connection| {
+            if let Some(by) = by
+                && !is_live(connection, id, by)?
+            {
+                return Ok(UserChange::SessionEnded);
+            }
+            let ended = end(connection, id, &RevokeScope::All)?;
+            diesel::delete(users::table.find(id)).execute(connection)?;
+            Ok(UserChange::Done(ended))
         })
     }
 }
