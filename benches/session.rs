@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rocket::futures::future::join_all;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::tokio::runtime::Runtime;
-use rocket_diesel_sessions::bench::{Way, change, signed_token, verify};
+use rocket_diesel_sessions::bench::{BenchPipeline, change, signed_token, verify};
 use rocket_diesel_sessions::store::StoreOptions;
 use rocket_diesel_sessions::{DieselStore, SessionKeys};
 
@@ -53,7 +53,7 @@ fn pipeline(criterion: &mut Criterion) {
         let store = DieselStore::open(&url, StoreOptions::default())?;
         store.migrate()?;
         let runtime = Runtime::new()?;
-        let way = Way::start(Arc::new(store))?;
+        let way = BenchPipeline::start(Arc::new(store))?;
         let sessions = (0..64).map(|_| way.create("0"));
         let sessions = runtime.block_on(join_all(sessions));
         let mut sessions = sessions.into_iter().collect::<Result<Vec<_>, _>>()?;

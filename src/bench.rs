@@ -41,9 +41,9 @@ pub fn change<D: TypedData>(raw: &str, change: impl FnOnce(&mut D)) -> Option<St
 
 /// The way from requests to a store, with default settings but for a longer timeout.
 #[derive(Clone)]
-pub struct Way(Arc<Pipeline>);
+pub struct BenchPipeline(Arc<Pipeline>);
 
-impl Way {
+impl BenchPipeline {
     pub fn start(store: Arc<dyn SessionStore>) -> std::io::Result<Self> {
         let options = PipelineOptions {
             workers: 4,

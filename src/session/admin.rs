@@ -247,8 +247,8 @@ impl SessionAdmin {
     ///
     /// # Errors
     /// [`SessionError::Unavailable`] during an outage.
-    pub fn check(&self) -> Result<(), SessionError> {
-        self.pipeline.check()
+    pub fn ensure_available(&self) -> Result<(), SessionError> {
+        self.pipeline.ensure_available()
     }
 
     /// Waits until what this instance does in the background for requests so far is done: activity

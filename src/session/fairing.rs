@@ -64,14 +64,14 @@ pub struct Sessions<D> {
 }
 
 /// What the background threads do, kept from ignition until liftoff.
-struct Chores {
+struct BackgroundTasks {
     sweeper: Arc<Sweeper>,
     cleanup_interval: Duration,
     recorder: Option<Arc<Recorder>>,
     stats_interval: Duration,
 }
 
-impl Chores {
+impl BackgroundTasks {
     fn start(&self) -> std::io::Result<Vec<Background>> {
         let mut threads = vec![Arc::clone(&self.sweeper).start(self.cleanup_interval)?];
         if let Some(recorder) = &self.recorder {
@@ -152,7 +152,10 @@ impl<D: TypedData> Sessions<D> {
         self
     }
 
-    async fn set_up(&self, rocket: &Rocket<Build>) -> Result<(Shared, Chores), SetupError> {
+    async fn set_up(
+        &self,
+        rocket: &Rocket<Build>,
+    ) -> Result<(Shared, BackgroundTasks), SetupError> {
         if rocket.state::<SessionAdmin>().is_some() {
             return Err(SetupError::AttachedTwice);
         }
@@ -197,7 +200,7 @@ impl<D: TypedData> Sessions<D> {
                 is_of_sessions,
             ))
         });
-        let chores = Chores {
+        let tasks = BackgroundTasks {
             sweeper: Arc::new(Sweeper {
                 store: Arc::clone(&store),
                 stats,
@@ -222,7 +225,7 @@ impl<D: TypedData> Sessions<D> {
             on_undecodable: config.on_undecodable,
             session_limit: config.session_limit(),
         };
-        Ok((shared, chores))
+        Ok((shared, tasks))
     }
 }
 
@@ -246,14 +249,14 @@ impl<D: TypedData> Fairing for Sessions<D> {
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
         match self.set_up(&rocket).await {
-            Ok((shared, chores)) => {
+            Ok((shared, tasks)) => {
                 let admin = SessionAdmin::new(
                     Arc::clone(&shared.pipeline),
                     Arc::clone(&shared.clock),
                     shared.expiry,
                     Arc::clone(&shared.monitor),
-                    Arc::clone(&chores.sweeper),
-                    chores.recorder.clone(),
+                    Arc::clone(&tasks.sweeper),
+                    tasks.recorder.clone(),
                 );
                 let users = UserSessions::new(
                     Arc::clone(&shared.pipeline),
@@ -265,7 +268,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
                     .manage(Attached::<D>::new(Arc::new(shared)))
                     .manage(admin)
                     .manage(users)
-                    .manage(chores))
+                    .manage(tasks))
             }
             Err(error) => {
                 tracing::error!("sessions: {error}");
@@ -275,10 +278,10 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
-        let Some(chores) = rocket.state::<Chores>() else {
+        let Some(tasks) = rocket.state::<BackgroundTasks>() else {
             return;
         };
-        match chores.start() {
+        match tasks.start() {
             Ok(threads) => *self.background.lock() = threads,
             Err(error) => {
                 tracing::error!("no background threads, stopping: {error}");

@@ -12,7 +12,7 @@ use self::address::visitor_address;
 use super::cookie::token::Token;
 use super::error::SessionError;
 use super::expiry::is_expired;
-use super::observe::metrics::Missed;
+use super::observe::metrics::NoSession;
 use super::shared::Shared;
 use crate::store::SessionRecord;
 
@@ -89,9 +89,9 @@ impl Shared {
         }
         if tokens.is_empty() {
             self.monitor.metrics.missed(if values.is_empty() {
-                Missed::None
+                NoSession::None
             } else {
-                Missed::Forged
+                NoSession::Forged
             });
         }
         RequestContext {
@@ -122,7 +122,7 @@ impl Shared {
         for (token, loaded) in context.tokens.iter().zip(loaded) {
             match loaded.map(|record| self.judge(token, record)) {
                 Ok(Ok(record)) if is_expired(&record, context.now) => {
-                    missed = missed.or(Some(Missed::Expired));
+                    missed = missed.or(Some(NoSession::Expired));
                     found.expired.push(record.id);
                 }
                 Ok(Ok(record)) => found.live.push(record),
@@ -142,10 +142,14 @@ impl Shared {
     }
 
     /// The row with its effective deadlines if it is of the holder of `token`.
-    fn judge(&self, token: &Token, record: Option<SessionRecord>) -> Result<SessionRecord, Missed> {
-        let record = record.ok_or(Missed::Gone)?;
+    fn judge(
+        &self,
+        token: &Token,
+        record: Option<SessionRecord>,
+    ) -> Result<SessionRecord, NoSession> {
+        let record = record.ok_or(NoSession::Gone)?;
         if !record.token_hash.matches(&token.hash()) {
-            return Err(Missed::Forged);
+            return Err(NoSession::Forged);
         }
         Ok(self.expiry.effective(record))
     }

@@ -23,16 +23,16 @@ pub use login::{
 pub(crate) use options::patience;
 pub use options::{SqliteSynchronous, StoreOptions};
 pub use record::{
-    Deleted, ListSessions, NewSession, PoolState, RotateOutcome, RotateSession, SaveOutcome,
-    SaveSession, SessionRecord, SweepBatch, Swept, TokenHash, TouchSession, Withdrawal, WriteBatch,
-    Written,
+    DeleteOutcome, ListSessions, NewSession, PoolState, RotateOutcome, RotateSession, SaveOutcome,
+    SaveSession, SessionRecord, SweepBatch, SweepOutcome, TokenHash, TouchSession, Withdrawal,
+    WriteBatch, WriteOutcome,
 };
 pub(crate) use sql::connect::bounded;
 pub use sql::listing::SessionFilter;
 pub use sql::store::DieselStore;
 pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
-pub use users::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
+pub use users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
 
 /// Keeps sessions: what the `Store` interface is to express-session.
 ///
@@ -66,7 +66,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     /// When the database fails or cannot be reached; [`StoreError::Constraint`] when an id is
     /// taken or a user does not exist.
-    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError>;
+    fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError>;
 
     /// Gives sessions a new token; for each, whether it was there.
     ///
@@ -129,7 +129,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the database fails or cannot be reached.
-    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError>;
+    fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError>;
 
     /// Asks the database for a sign of life, with one statement.
     ///
@@ -161,10 +161,10 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// As for `delete`.
-    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
+    fn try_delete(&self, ids: &[String]) -> Result<DeleteOutcome, StoreError> {
         let held = Vec::new();
         let ended = self.delete(ids)?;
-        Ok(Deleted { ended, held })
+        Ok(DeleteOutcome { ended, held })
     }
 
     /// Takes back tokens that never reached their visitors; returns, for each, whether it was

@@ -166,7 +166,7 @@ impl RotateOutcome {
 /// What became of sessions that were to be deleted, by public handle. A session that is in neither
 /// list was not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deleted {
+pub struct DeleteOutcome {
     /// Sessions that were there and are deleted.
     pub ended: Vec<String>,
     /// Sessions that another transaction holds. The delete may be tried again.
@@ -217,7 +217,7 @@ pub struct WriteBatch<'a> {
 
 /// What one [`write`](super::SessionStore::write) did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteOutcome {
     /// For each save of the batch, in its order, what became of it.
     pub saved: Vec<SaveOutcome>,
     /// How many sessions were touched.
@@ -253,7 +253,7 @@ pub struct SweepBatch {
 
 /// What a batch of a sweep deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepOutcome {
     /// How many sessions.
     pub deleted: usize,
     /// Their public handles, if they were asked for.

@@ -84,7 +84,7 @@ pub struct HourStats {
 pub struct SweepRecord {
     /// When it began.
     pub started_at: DateTime<Utc>,
-    /// How long it took, in milliseconds.
+    /// How long it took; kept in milliseconds.
     pub elapsed: Duration,
     /// Sessions it deleted.
     pub deleted: u64,

@@ -68,7 +68,7 @@ impl fmt::Debug for PasswordChange {
 
 /// What became of a change of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UserChange {
+pub enum UserOutcome {
     /// It is done; these sessions ended with it, by public handle.
     Done(Vec<String>),
     /// There is no such user, or not with that password any more. Nothing was changed.
@@ -83,7 +83,7 @@ pub enum UserChange {
 /// Whether a change may take away the last administrator who may sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastAdmin {
-    /// The change is refused with [`UserChange::LastAdmin`].
+    /// The change is refused with [`UserOutcome::LastAdmin`].
     Keep,
     /// The change is made, and may leave no administrator.
     MayGo,
@@ -126,7 +126,7 @@ pub trait UserStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the database fails or cannot be reached, or it was not done by its deadline.
-    fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError>;
+    fn change_password(&self, change: &PasswordChange) -> Result<UserOutcome, StoreError>;
 
     /// Makes a user an administrator; returns whether there is such a user. It holds from the
     /// user's next request on.
@@ -144,7 +144,7 @@ pub trait UserStore: Send + Sync + 'static {
         id: &str,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError>;
+    ) -> Result<UserOutcome, StoreError>;
 
     /// Keeps a user from signing in, and ends all of the user's sessions.
     ///
@@ -155,7 +155,7 @@ pub trait UserStore: Send + Sync + 'static {
         id: &str,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError>;
+    ) -> Result<UserOutcome, StoreError>;
 
     /// Lets a user sign in again who was disabled; whether there is such a user.
     ///
@@ -172,5 +172,5 @@ pub trait UserStore: Send + Sync + 'static {
         id: &str,
         by: Option<ActingSession>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError>;
+    ) -> Result<UserOutcome, StoreError>;
 }

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::store::{
     BindSession, LoginSession, NewSession, RotateSession, SaveOutcome, SaveSession, SessionLimit,
-    SessionRecord, SessionStore, StoreError, TokenHash, TouchSession, WriteBatch, Written,
+    SessionRecord, SessionStore, StoreError, TokenHash, TouchSession, WriteBatch, WriteOutcome,
 };
 
 pub use users::run_with_users;
@@ -194,7 +194,7 @@ fn a_batch_writes_all_of_its_kinds(store: &dyn SessionStore) -> Checked {
         saves: &[write(&one, "1", later)],
         touches: &[touched(&other, later, TimeDelta::days(1))],
     })?;
-    let expected = Written {
+    let expected = WriteOutcome {
         saved: vec![SaveOutcome::Saved],
         touched: 1,
     };

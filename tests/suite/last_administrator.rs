@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use chrono::Utc;
 use rocket::http::Status;
-use rocket_diesel_sessions::store::{LastAdmin, StoreError, UserChange, UserStore};
+use rocket_diesel_sessions::store::{LastAdmin, StoreError, UserOutcome, UserStore};
 
 use crate::support::Database;
 use crate::support::command_line::{assert_fails, run};
@@ -23,7 +23,7 @@ fn promote(database: &Database, names: &[&str]) {
 }
 
 /// A way to end what a user may do.
-type End = fn(&dyn UserStore, &str, LastAdmin) -> Result<UserChange, StoreError>;
+type End = fn(&dyn UserStore, &str, LastAdmin) -> Result<UserOutcome, StoreError>;
 
 const ENDS: [End; 3] = [
     |store, id, last| store.demote_user(id, Utc::now(), last),
@@ -67,9 +67,9 @@ on_each_database! {
         let store = database.store();
         promote(database, &["ada"]);
         for end in ENDS {
-            assert_eq!(end(&*store, "ada", LastAdmin::Keep).unwrap(), UserChange::LastAdmin);
+            assert_eq!(end(&*store, "ada", LastAdmin::Keep).unwrap(), UserOutcome::LastAdmin);
             let nobody = end(&*store, "nobody", LastAdmin::Keep).unwrap();
-            assert_eq!(nobody, UserChange::NoUser);
+            assert_eq!(nobody, UserOutcome::NoUser);
         }
         let ada = store.user("ada").unwrap().unwrap();
         assert!(ada.is_admin && ada.disabled_at.is_none());
@@ -80,7 +80,7 @@ on_each_database! {
         for round in 0..30 {
             promote(database, &["ada", "bob"]);
             let start = Barrier::new(2);
-            let changes: Vec<UserChange> = std::thread::scope(|scope| {
+            let changes: Vec<UserOutcome> = std::thread::scope(|scope| {
                 let tasks = [("ada", round), ("bob", round + round / 3)].map(|(id, which)| {
                     let (start, store) = (&start, &stores[usize::from(id == "bob")]);
                     scope.spawn(move || {
@@ -91,7 +91,7 @@ on_each_database! {
                 tasks.map(|task| task.join().unwrap()).into()
             });
             assert_eq!(admins(database), 1, "round {round}: {changes:?}");
-            let refused = |change: &&UserChange| **change == UserChange::LastAdmin;
+            let refused = |change: &&UserOutcome| **change == UserOutcome::LastAdmin;
             assert_eq!(changes.iter().filter(refused).count(), 1, "round {round}: {changes:?}");
             database.execute("DELETE FROM users");
         }

@@ -4,7 +4,7 @@ use chrono::{SubsecRound, TimeDelta, Utc};
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{
     LastAdmin, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions,
-    TouchSession, UserChange, UserStore,
+    TouchSession, UserOutcome, UserStore,
 };
 use rocket_diesel_sessions::testing::conformance;
 use uuid::Uuid;
@@ -60,7 +60,7 @@ on_each_database! {
             assert!(store.promote_user("ada", now).unwrap());
             assert_eq!((user("ada").is_admin, user("ada").updated_at), (true, now));
         }
-        let done = UserChange::Done(Vec::new());
+        let done = UserOutcome::Done(Vec::new());
         assert_eq!(store.demote_user("ada", now, LastAdmin::MayGo).unwrap(), done);
         assert_eq!((user("ada").is_admin, user("ada").updated_at), (false, now));
         store.disable_user("ada", now, LastAdmin::Keep).unwrap();
@@ -72,7 +72,7 @@ on_each_database! {
         assert!(!store.promote_user("nobody", now).unwrap());
         for last_admin in [LastAdmin::Keep, LastAdmin::MayGo] {
             let demoted = store.demote_user("nobody", now, last_admin).unwrap();
-            assert_eq!(demoted, UserChange::NoUser);
+            assert_eq!(demoted, UserOutcome::NoUser);
         }
         assert!(!store.enable_user("nobody", now).unwrap());
         assert!(!user("bob").is_admin && user("bob").updated_at < now);

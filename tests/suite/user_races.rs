@@ -7,7 +7,7 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::store::{
     ActingSession, LastAdmin, LoginOutcome, PasswordChange, Revocation, RevokeScope, RotateSession,
-    SessionRecord, SessionStore, StoreOptions, UserChange, UserStore,
+    SessionRecord, SessionStore, StoreOptions, UserOutcome, UserStore,
 };
 use rocket_diesel_sessions::{Clock, DieselStore, SessionAdmin, SessionConfig, SessionError};
 
@@ -16,9 +16,9 @@ use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_for};
 use crate::users::{client, login_for, login_of_ada, signed_in, user, user_sessions};
 
-fn assert_ended(change: &UserChange, sessions: usize) {
+fn assert_ended(change: &UserOutcome, sessions: usize) {
     assert!(
-        matches!(change, UserChange::Done(ended) if ended.len() == sessions),
+        matches!(change, UserOutcome::Done(ended) if ended.len() == sessions),
         "{change:?}"
     );
 }
@@ -104,7 +104,7 @@ on_each_database! {
                 let store = database.store();
                 let change = change_of_password(&kept);
                 assert_ended(&store.change_password(&change).unwrap(), 1);
-                assert_eq!(store.change_password(&change).unwrap(), UserChange::NoUser);
+                assert_eq!(store.change_password(&change).unwrap(), UserOutcome::NoUser);
                 gate.open();
             });
             assert_eq!(answer.status, Status::Unauthorized);
@@ -128,7 +128,7 @@ on_each_database! {
                 ("deleted", &|| {
                     assert_ended(&store.delete_user("ada", None, LastAdmin::Keep).unwrap(), 2);
                     let again = store.delete_user("ada", None, LastAdmin::Keep).unwrap();
-                    assert_eq!(again, UserChange::NoUser);
+                    assert_eq!(again, UserOutcome::NoUser);
                 }),
                 ("deleted by SQL", &|| database.execute("DELETE FROM users WHERE id = 'ada'")),
             ];
@@ -316,9 +316,9 @@ on_each_database! {
                 assert!(matches!(refused, Err(SessionError::Ended)), "{refused:?}");
             }
             let by = ActingSession { session_id: stolen.session_id, now: stolen.created_at };
-            assert_eq!(store.delete_user("ada", Some(by), LastAdmin::Keep).unwrap(), UserChange::SessionEnded);
+            assert_eq!(store.delete_user("ada", Some(by), LastAdmin::Keep).unwrap(), UserOutcome::SessionEnded);
             let change = store.change_password(&change_of_password(stolen)).unwrap();
-            assert_eq!(change, UserChange::SessionEnded);
+            assert_eq!(change, UserOutcome::SessionEnded);
             let changed = "SELECT count(*) AS n FROM users WHERE password_hash = 'new'";
             assert_eq!((database.sessions(), database.number(changed)), (1, 0));
             // Nor does a live one for another user.

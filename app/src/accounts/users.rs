@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{
-    ActingSession, LastAdmin, PasswordChange, StoreError, UserChange, UserRecord, UserStore,
+    ActingSession, LastAdmin, PasswordChange, StoreError, UserOutcome, UserRecord, UserStore,
 };
 use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError};
 
@@ -349,12 +349,12 @@ impl Users {
     }
 }
 
-fn done(change: UserChange) -> Result<Vec<String>, AccountError> {
+fn done(change: UserOutcome) -> Result<Vec<String>, AccountError> {
     match change {
-        UserChange::Done(ended) => Ok(ended),
-        UserChange::NoUser => Err(AccountError::WrongCredentials),
-        UserChange::SessionEnded => Err(SessionError::Ended.into()),
-        UserChange::LastAdmin => Err(AccountError::LastAdministrator),
+        UserOutcome::Done(ended) => Ok(ended),
+        UserOutcome::NoUser => Err(AccountError::WrongCredentials),
+        UserOutcome::SessionEnded => Err(SessionError::Ended.into()),
+        UserOutcome::LastAdmin => Err(AccountError::LastAdministrator),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::store::{SessionStore, StoreError, SweepBatch, Swept};
+use crate::store::{SessionStore, StoreError, SweepBatch, SweepOutcome};
 
 /// Rows of a first delete.
 const FIRST: u32 = 1000;
@@ -40,7 +40,7 @@ pub(in crate::session) fn sweep(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
     handles: bool,
-    mut stop_after: impl FnMut(&Swept, Duration) -> bool,
+    mut stop_after: impl FnMut(&SweepOutcome, Duration) -> bool,
 ) -> Result<(), StoreError> {
     let (mut size, mut contended) = (Size(FIRST), false);
     loop {

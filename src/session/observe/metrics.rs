@@ -28,7 +28,7 @@ const SWEEP_SECONDS: [f64; 8] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0, 60.0, 300.0];
 
 /// Why a request that asked for a session got none.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Missed {
+pub(crate) enum NoSession {
     /// It brought no cookie.
     None,
     /// Its cookie was malformed, not signed by us, or of another secret half.
@@ -100,9 +100,9 @@ pub(crate) struct Metrics {
 }
 
 /// Registers metrics as they are made.
-struct Maker(Registry);
+struct MetricsBuilder(Registry);
 
-impl Maker {
+impl MetricsBuilder {
     fn register<C: Collector + Clone + 'static>(
         &self,
         made: prometheus::Result<C>,
@@ -158,7 +158,7 @@ impl Metrics {
     /// # Errors
     /// When two metrics have one name, which is a mistake in this file.
     pub(crate) fn new() -> prometheus::Result<Self> {
-        let make = Maker(Registry::new_custom(Some("sessions".to_owned()), None)?);
+        let make = MetricsBuilder(Registry::new_custom(Some("sessions".to_owned()), None)?);
         let [waiting_loads, waiting_writes] = make.gauges(
             "queue_depth",
             "Operations that wait for a worker",
@@ -244,7 +244,7 @@ impl Metrics {
         })
     }
 
-    pub(crate) fn missed(&self, reason: Missed) {
+    pub(crate) fn missed(&self, reason: NoSession) {
         self.missed[reason as usize].inc();
     }
 
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn what_was_counted_is_in_the_text() {
         let metrics = Metrics::new().unwrap();
-        metrics.missed(Missed::Forged);
+        metrics.missed(NoSession::Forged);
         metrics.ended(EndReason::Expired, 7);
         metrics.called(Call::Load, 3, Duration::from_millis(2));
         metrics.failed(&SessionError::Timeout);

@@ -13,7 +13,7 @@ use super::metrics::{Metrics, whole};
 use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
 use crate::session::clock::Clock;
-use crate::store::{EndReason, StoreError, Swept};
+use crate::store::{EndReason, StoreError, SweepOutcome};
 
 /// Target of the log lines about what matters for security.
 pub const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
@@ -99,7 +99,7 @@ impl Monitor {
         !self.hooks.is_empty()
     }
 
-    pub(crate) fn swept(&self, batch: &Swept) {
+    pub(crate) fn swept(&self, batch: &SweepOutcome) {
         self.count_ended(batch.deleted, &batch.handles, EndReason::Expired);
     }
 

@@ -40,7 +40,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// During an outage.
-    pub(crate) fn check(&self) -> Result<(), SessionError> {
+    pub(crate) fn ensure_available(&self) -> Result<(), SessionError> {
         self.shared.breaker.check()
     }
 

@@ -16,7 +16,7 @@ use super::worker::{
 use crate::session::SessionError;
 use crate::session::observe::metrics::{Call, whole};
 use crate::store::{
-    Deleted, SaveOutcome, SaveSession, StoreError, Withdrawal, WriteBatch, Written,
+    DeleteOutcome, SaveOutcome, SaveSession, StoreError, Withdrawal, WriteBatch, WriteOutcome,
 };
 
 /// What came of a group's closures.
@@ -164,7 +164,7 @@ impl Worker {
         }
     }
 
-    fn write_once(&self, writes: &mut Writes) -> Result<(Written, Vec<Untold>), StoreError> {
+    fn write_once(&self, writes: &mut Writes) -> Result<(WriteOutcome, Vec<Untold>), StoreError> {
         let size = writes.len();
         let values = writes.values();
         let attempts: Vec<Untold> = values
@@ -247,7 +247,7 @@ impl Worker {
                 let ids: Vec<String> = jobs.iter().map(|job| job.work.id.clone()).collect();
                 self.call(Call::Delete, jobs.len(), |store| store.try_delete(&ids))
             },
-            |jobs, Deleted { ended, held: kept }| {
+            |jobs, DeleteOutcome { ended, held: kept }| {
                 let mut ended: HashSet<String> = ended.into_iter().collect();
                 let kept: HashSet<String> = kept.into_iter().collect();
                 for job in jobs {

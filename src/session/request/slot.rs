@@ -15,7 +15,7 @@ use crate::session::config::OnUndecodable;
 use crate::session::error::SessionError;
 use crate::session::guard::state::State;
 use crate::session::guard::{Inner, Session};
-use crate::session::observe::metrics::Missed;
+use crate::session::observe::metrics::NoSession;
 use crate::session::shared::{Attached, Shared};
 use crate::store::{SessionRecord, TouchSession};
 
@@ -67,7 +67,7 @@ impl<D: TypedData> Inner<D> {
                     State::loaded(record, data)
                 }
                 Err(error) => {
-                    shared.monitor.metrics.missed(Missed::Undecodable);
+                    shared.monitor.metrics.missed(NoSession::Undecodable);
                     let error = undecodable(&record, &error);
                     tracing::warn!("{error}");
                     if shared.on_undecodable == OnUndecodable::Error {

@@ -21,8 +21,8 @@ use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
 use crate::store::{
-    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SweepBatch, Swept,
-    TouchSession, WriteBatch, Written,
+    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SweepBatch, SweepOutcome,
+    TouchSession, WriteBatch, WriteOutcome,
 };
 
 pub(in crate::store) use held::delete as delete_free;
@@ -46,7 +46,7 @@ pub(in crate::store) fn write(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
     held_rows: HeldRows,
-) -> QueryResult<Written> {
+) -> QueryResult<WriteOutcome> {
     let kinds = [
         batch.creates.is_empty(),
         batch.saves.is_empty(),
@@ -63,8 +63,8 @@ fn write_each_kind(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
     held_rows: HeldRows,
-) -> QueryResult<Written> {
-    let mut written = Written::default();
+) -> QueryResult<WriteOutcome> {
+    let mut written = WriteOutcome::default();
     if !batch.creates.is_empty() {
         create(connection, batch.creates)?;
     }
@@ -291,7 +291,7 @@ const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
 pub(in crate::store) fn sweep(
     connection: &mut PgConnection,
     batch: &SweepBatch,
-) -> QueryResult<Swept> {
+) -> QueryResult<SweepOutcome> {
     let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
     let mut contended = batch.contended;
     if !batch.handles && !contended {
@@ -306,9 +306,9 @@ pub(in crate::store) fn sweep(
         });
         match swept {
             Ok(deleted @ 1..) => {
-                return Ok(Swept {
+                return Ok(SweepOutcome {
                     deleted,
-                    ..Swept::default()
+                    ..SweepOutcome::default()
                 });
             }
             // Nothing left, or another sweep was faster. Another engine may have no ctid.
@@ -320,7 +320,7 @@ pub(in crate::store) fn sweep(
     }
     let handles: Vec<String> = Sweep { now, limit }.load(connection)?;
     let deleted = handles.len();
-    Ok(Swept {
+    Ok(SweepOutcome {
         deleted,
         handles: if batch.handles { handles } else { Vec::new() },
         contended,

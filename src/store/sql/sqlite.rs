@@ -15,7 +15,7 @@ use super::schema::sessions;
 use super::statement::statement;
 use crate::store::{
     RotateOutcome, RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreOptions,
-    SweepBatch, Swept, TouchSession, WriteBatch, Written,
+    SweepBatch, SweepOutcome, TouchSession, WriteBatch, WriteOutcome,
 };
 
 /// What each connection is told first. The busy timeout comes before anything that may wait.
@@ -63,7 +63,7 @@ pub(in crate::store) fn write(
     connection: &mut SqliteConnection,
     batch: &WriteBatch<'_>,
     _: HeldRows,
-) -> QueryResult<Written> {
+) -> QueryResult<WriteOutcome> {
     connection.immediate_transaction(|connection| {
         for new in batch.creates {
             diesel::insert_into(sessions::table)
@@ -79,7 +79,7 @@ pub(in crate::store) fn write(
         for activity in batch.touches {
             touched += touch(connection, activity)?;
         }
-        Ok(Written { saved, touched })
+        Ok(WriteOutcome { saved, touched })
     })
 }
 
@@ -188,14 +188,14 @@ statement! {
 pub(in crate::store) fn sweep(
     connection: &mut SqliteConnection,
     batch: &SweepBatch,
-) -> QueryResult<Swept> {
+) -> QueryResult<SweepOutcome> {
     let handles: Vec<String> = Sweep {
         now: batch.now.naive_utc(),
         limit: batch.limit.into(),
     }
     .load(connection)?;
     let deleted = handles.len();
-    Ok(Swept {
+    Ok(SweepOutcome {
         deleted,
         handles: if batch.handles { handles } else { Vec::new() },
         contended: false,

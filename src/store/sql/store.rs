@@ -23,9 +23,9 @@ use super::schema::sessions;
 use super::sqlite;
 use super::users;
 use crate::store::{
-    DatabaseUrl, Deleted, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
+    DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
     RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionRecord, SessionStore,
-    StoreError, StoreOptions, SweepBatch, Swept, Withdrawal, WriteBatch, Written,
+    StoreError, StoreOptions, SweepBatch, SweepOutcome, Withdrawal, WriteBatch, WriteOutcome,
 };
 
 /// Sessions in SQLite or PostgreSQL, as the URL says.
@@ -193,7 +193,7 @@ impl SessionStore for DieselStore {
         row.map(TryInto::try_into).transpose()
     }
 
-    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
+    fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
         if batch.saves.is_empty() {
             // New rows meet no held one, and touches leave held ones out.
             return self.change_batch(|connection| {
@@ -201,7 +201,7 @@ impl SessionStore for DieselStore {
             });
         }
         self.change_around_held(
-            |written: &Written| written.saved.contains(&SaveOutcome::Held),
+            |written: &WriteOutcome| written.saved.contains(&SaveOutcome::Held),
             |connection, held_rows| Ok(on_database!(connection, write(batch, held_rows))),
         )
     }
@@ -236,15 +236,15 @@ impl SessionStore for DieselStore {
         )
     }
 
-    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
+    fn try_delete(&self, ids: &[String]) -> Result<DeleteOutcome, StoreError> {
         self.change_around_held(
-            |deleted: &Deleted| !deleted.held.is_empty(),
+            |deleted: &DeleteOutcome| !deleted.held.is_empty(),
             |connection, held_rows| match (connection, held_rows) {
                 #[cfg(feature = "postgres")]
                 (AnyConnection::Postgres(connection), HeldRows::Skip) => {
                     Ok(postgres::delete_free(connection, ids)?)
                 }
-                (connection, _) => Ok(Deleted {
+                (connection, _) => Ok(DeleteOutcome {
                     ended: delete(connection, ids)?,
                     held: Vec::new(),
                 }),
@@ -289,7 +289,7 @@ impl SessionStore for DieselStore {
         self.list_filtered(query, &SessionFilter::default())
     }
 
-    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
+    fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {
         self.change(|connection| Ok(on_database!(connection, sweep(batch))))
     }
 

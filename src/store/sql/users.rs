@@ -11,7 +11,7 @@ use super::connect::connection::AnyConnection;
 use super::login::in_time;
 use super::row::{StoredText, StoredTime};
 use super::schema::{sessions, users};
-use crate::store::users::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
+use crate::store::users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
 use crate::store::{
     ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, StoreError,
 };
@@ -149,8 +149,8 @@ impl DieselStore {
         &self,
         id: &str,
         last_admin: LastAdmin,
-        change: impl Fn(&mut AnyConnection) -> Result<UserChange, StoreError>,
-    ) -> Result<UserChange, StoreError> {
+        change: impl Fn(&mut AnyConnection) -> Result<UserOutcome, StoreError>,
+    ) -> Result<UserOutcome, StoreError> {
         self.change(|connection| {
             connection.transaction(|connection| match lock(connection, id, last_admin)? {
                 Some(refused) => Ok(refused),
@@ -223,7 +223,7 @@ impl UserStore for DieselStore {
         }
     }
 
-    fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError> {
+    fn change_password(&self, change: &PasswordChange) -> Result<UserOutcome, StoreError> {
         let id = &change.user_id;
         let user = users::table
             .find(id)
@@ -238,7 +238,7 @@ impl UserStore for DieselStore {
                     ))
                     .execute(connection)?;
                 if changed == 0 {
-                    return Ok(UserChange::NoUser);
+                    return Ok(UserOutcome::NoUser);
                 }
                 let scope = match &change.rotation {
                     None => RevokeScope::All,
@@ -250,12 +250,12 @@ impl UserStore for DieselStore {
                 };
                 let ended = end(connection, id, &scope)?;
                 in_time(change.deadline)?;
-                Ok(UserChange::Done(ended))
+                Ok(UserOutcome::Done(ended))
             })
         });
         match changed {
             Err(StoreError::Query(DieselError::RollbackTransaction)) => {
-                Ok(UserChange::SessionEnded)
+                Ok(UserOutcome::SessionEnded)
             }
             changed => changed,
         }
@@ -277,7 +277,7 @@ impl UserStore for DieselStore {
         id: &str,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError> {
+    ) -> Result<UserOutcome, StoreError> {
         self.change_locked(id, last_admin, |connection| {
             diesel::update(users::table.find(id))
                 .set((
@@ -285,7 +285,7 @@ impl UserStore for DieselStore {
                     users::updated_at.eq(now.naive_utc()),
                 ))
                 .execute(connection)?;
-            Ok(UserChange::Done(Vec::new()))
+            Ok(UserOutcome::Done(Vec::new()))
         })
     }
 
@@ -305,7 +305,7 @@ impl UserStore for DieselStore {
         id: &str,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError> {
+    ) -> Result<UserOutcome, StoreError> {
         self.change_locked(id, last_admin, |connection| {
             let ended = end(connection, id, &RevokeScope::All)?;
             let user = users::table.find(id);
@@ -315,7 +315,7 @@ impl UserStore for DieselStore {
             diesel::update(user.filter(users::disabled_at.is_null()))
                 .set(users::disabled_at.eq(now.naive_utc()))
                 .execute(connection)?;
-            Ok(UserChange::Done(ended))
+            Ok(UserOutcome::Done(ended))
         })
     }
 
@@ -324,16 +324,16 @@ impl UserStore for DieselStore {
         id: &str,
         by: Option<ActingSession>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError> {
+    ) -> Result<UserOutcome, StoreError> {
         self.change_locked(id, last_admin, |connection| {
             if let Some(by) = by
                 && !is_live(connection, id, by)?
             {
-                return Ok(UserChange::SessionEnded);
+                return Ok(UserOutcome::SessionEnded);
             }
             let ended = end(connection, id, &RevokeScope::All)?;
             diesel::delete(users::table.find(id)).execute(connection)?;
-            Ok(UserChange::Done(ended))
+            Ok(UserOutcome::Done(ended))
         })
     }
 }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{Checked, created, load, login, now, rotation, same};
-use crate::store::{Deleted, RotateOutcome, SessionRecord, SessionStore, Withdrawal};
+use crate::store::{DeleteOutcome, RotateOutcome, SessionRecord, SessionStore, Withdrawal};
 
 /// Takes back the token of `new`, which had been `previous`.
 fn withdrawal(new: &SessionRecord, previous: Option<&SessionRecord>) -> Withdrawal {
@@ -74,7 +74,7 @@ pub(super) fn what_is_free_is_rotated_and_deleted(store: &dyn SessionStore) -> C
         vec![RotateOutcome::Rotated, RotateOutcome::Gone],
     )?;
     let deleted = store.try_delete(&[record.id.clone(), gone.id])?;
-    let expected = Deleted {
+    let expected = DeleteOutcome {
         ended: vec![record.id],
         held: Vec::new(),
     };

@@ -4,8 +4,9 @@ use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{
-    Deleted, ListSessions, LoginOutcome, LoginSession, Revocation, RotateOutcome, RotateSession,
-    SessionRecord, SessionStore, StoreError, SweepBatch, Swept, Withdrawal, WriteBatch, Written,
+    DeleteOutcome, ListSessions, LoginOutcome, LoginSession, Revocation, RotateOutcome,
+    RotateSession, SessionRecord, SessionStore, StoreError, SweepBatch, SweepOutcome, Withdrawal,
+    WriteBatch, WriteOutcome,
 };
 use uuid::Uuid;
 
@@ -61,7 +62,7 @@ impl<A: Around> SessionStore for Wrapped<A> {
         self.around(Call::Other, |store| store.find(id))
     }
 
-    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
+    fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
         self.around(Call::Write(batch), |store| store.write(batch))
     }
 
@@ -92,7 +93,7 @@ impl<A: Around> SessionStore for Wrapped<A> {
         self.around(Call::Other, |store| store.delete(ids))
     }
 
-    fn try_delete(&self, ids: &[String]) -> Result<Deleted, StoreError> {
+    fn try_delete(&self, ids: &[String]) -> Result<DeleteOutcome, StoreError> {
         self.around(Call::Other, |store| store.try_delete(ids))
     }
 
@@ -108,7 +109,7 @@ impl<A: Around> SessionStore for Wrapped<A> {
         self.around(Call::Other, |store| store.list(query))
     }
 
-    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
+    fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {
         self.around(Call::Other, |store| store.sweep(batch))
     }
 

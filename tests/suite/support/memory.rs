@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use rocket_diesel_sessions::store::{
     ListSessions, LoginOutcome, LoginSession, NewSession, Revocation, RevokeScope, RotateSession,
-    SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError, SweepBatch, Swept,
-    TouchSession, UserRecord, Withdrawal, WriteBatch, Written,
+    SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError, SweepBatch, SweepOutcome,
+    TouchSession, UserRecord, Withdrawal, WriteBatch, WriteOutcome,
 };
 use rocket_diesel_sessions::testing::conformance;
 use uuid::Uuid;
@@ -178,12 +178,12 @@ impl SessionStore for MemoryStore {
         Ok(self.tables().sessions.get(id).cloned())
     }
 
-    fn write(&self, batch: &WriteBatch<'_>) -> Result<Written, StoreError> {
+    fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
         self.transaction(|tables| {
             for new in batch.creates {
                 tables.insert(new.clone())?;
             }
-            Ok(Written {
+            Ok(WriteOutcome {
                 saved: batch.saves.iter().map(|save| tables.save(save)).collect(),
                 touched: batch.touches.iter().map(|touch| tables.touch(touch)).sum(),
             })
@@ -230,10 +230,10 @@ impl SessionStore for MemoryStore {
         Ok(page)
     }
 
-    fn sweep(&self, batch: &SweepBatch) -> Result<Swept, StoreError> {
+    fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {
         let limit = batch.limit as usize;
         let handles = self.tables().end(limit, |row| row.expires_at <= batch.now);
-        Ok(Swept {
+        Ok(SweepOutcome {
             deleted: handles.len(),
             handles: if batch.handles { handles } else { Vec::new() },
             contended: false,

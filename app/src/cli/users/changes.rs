@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
-use rocket_diesel_sessions::store::{LastAdmin, PasswordChange, UserChange, UserRecord, UserStore};
+use rocket_diesel_sessions::store::{
+    LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore,
+};
 use rocket_diesel_sessions::{DieselStore, EndReason};
 use rocket_diesel_sessions_app::accounts::new_account::{fold_username, hash_password, new_user};
 use rocket_diesel_sessions_app::api::views::UserDetail;
@@ -312,11 +314,11 @@ impl Change<'_> {
 }
 
 /// How many sessions ended with a change.
-fn done(user: &UserRecord, change: UserChange) -> Result<usize, Failure> {
+fn done(user: &UserRecord, change: UserOutcome) -> Result<usize, Failure> {
     match change {
-        UserChange::Done(ended) => Ok(ended.len()),
-        UserChange::NoUser | UserChange::SessionEnded => Err(gone(user)),
-        UserChange::LastAdmin => Err(format!(
+        UserOutcome::Done(ended) => Ok(ended.len()),
+        UserOutcome::NoUser | UserOutcome::SessionEnded => Err(gone(user)),
+        UserOutcome::LastAdmin => Err(format!(
             "{} is the last administrator who may sign in: promote another user first, or give \
              --force",
             user.username

@@ -2,7 +2,7 @@
 
 use prometheus::IntGauge;
 
-use super::{Maker, signed};
+use super::{MetricsBuilder, signed};
 
 pub(crate) struct Limits {
     pub(crate) pool_size: IntGauge,
@@ -14,7 +14,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+    pub(super) fn new(make: &MetricsBuilder) -> prometheus::Result<Self> {
         let kinds = ["direct", "long"];
         Ok(Self {
             pool_size: make.gauge("pool_size", "Most database connections the pool may open")?,

@@ -14,7 +14,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Text, Timestamp};
 
 use super::first_of_each_session;
 use crate::store::sql::statement::statement;
-use crate::store::{Deleted, RotateOutcome, RotateSession, SaveOutcome, SaveSession};
+use crate::store::{DeleteOutcome, RotateOutcome, RotateSession, SaveOutcome, SaveSession};
 
 statement! {
     /// Compare-and-swap of many sessions' data. Yields the lookup ids of those written with true,
@@ -136,7 +136,7 @@ statement! {
 pub(in crate::store) fn delete(
     connection: &mut PgConnection,
     ids: &[String],
-) -> QueryResult<Deleted> {
+) -> QueryResult<DeleteOutcome> {
     let rows: Vec<(String, bool)> = Delete {
         locked: ids.to_vec(),
         ids: ids.to_vec(),
@@ -144,7 +144,7 @@ pub(in crate::store) fn delete(
     .load(connection)?;
     let (ended, held): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, deleted)| *deleted);
     let handles = |rows: Vec<(String, bool)>| rows.into_iter().map(|(id, _)| id).collect();
-    Ok(Deleted {
+    Ok(DeleteOutcome {
         ended: handles(ended),
         held: handles(held),
     })

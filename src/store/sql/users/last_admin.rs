@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use crate::store::sql::connect::connection::AnyConnection;
 use crate::store::sql::schema::users;
-use crate::store::users::{LastAdmin, UserChange};
+use crate::store::users::{LastAdmin, UserOutcome};
 
 diesel::alias!(users as target: Target);
 
@@ -18,20 +18,20 @@ pub(super) fn lock(
     connection: &mut AnyConnection,
     id: &str,
     last_admin: LastAdmin,
-) -> QueryResult<Option<UserChange>> {
+) -> QueryResult<Option<UserOutcome>> {
     let admins = match last_admin {
         LastAdmin::Keep => lock_admins(connection, id)?,
-        LastAdmin::MayGo => return Ok((!lock_user(connection, id)?).then_some(UserChange::NoUser)),
+        LastAdmin::MayGo => return Ok((!lock_user(connection, id)?).then_some(UserOutcome::NoUser)),
     };
     if admins == [id] {
-        return Ok(Some(UserChange::LastAdmin));
+        return Ok(Some(UserOutcome::LastAdmin));
     }
     let found = if admins.iter().any(|admin| admin == id) {
         lock_user(connection, id)?
     } else {
         lock_plain_user(connection, id)?
     };
-    Ok((!found).then_some(UserChange::NoUser))
+    Ok((!found).then_some(UserOutcome::NoUser))
 }
 
 /// Locks the administrators who may sign in, if the user is one of them, and returns their ids. A

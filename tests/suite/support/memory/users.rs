@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{
-    ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, StoreError, UserChange,
+    ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, StoreError, UserOutcome,
     UserRecord, UserStore,
 };
 
@@ -35,22 +35,22 @@ impl Tables {
 
     /// Returns why the user must stay an administrator who may sign in, or that there is no such
     /// user.
-    fn refusal(&self, id: &str, last_admin: LastAdmin) -> Option<UserChange> {
+    fn refusal(&self, id: &str, last_admin: LastAdmin) -> Option<UserOutcome> {
         let is_active_admin = |user: &&UserRecord| user.is_admin && user.disabled_at.is_none();
         if !self.users.contains_key(id) {
-            return Some(UserChange::NoUser);
+            return Some(UserOutcome::NoUser);
         }
         let admins: Vec<&UserRecord> = self.users.values().filter(is_active_admin).collect();
         let is_last = last_admin == LastAdmin::Keep && admins.len() == 1 && admins[0].id == id;
-        is_last.then_some(UserChange::LastAdmin)
+        is_last.then_some(UserOutcome::LastAdmin)
     }
 
-    fn change_password(&mut self, change: &PasswordChange) -> UserChange {
+    fn change_password(&mut self, change: &PasswordChange) -> UserOutcome {
         let is_right = self.users.get(&change.user_id).is_some_and(|user| {
             user.disabled_at.is_none() && user.password_hash == change.old_hash
         });
         if !is_right {
-            return UserChange::NoUser;
+            return UserOutcome::NoUser;
         }
         let scope = match &change.rotation {
             None => RevokeScope::All,
@@ -60,10 +60,10 @@ impl Tables {
                         && row.user_id.as_ref() == Some(&change.user_id)
                 });
                 let Some(id) = row.map(|row| row.id.clone()) else {
-                    return UserChange::SessionEnded;
+                    return UserOutcome::SessionEnded;
                 };
                 if !self.rotate(rotation) {
-                    return UserChange::SessionEnded;
+                    return UserOutcome::SessionEnded;
                 }
                 RevokeScope::AllBut(id)
             }
@@ -77,7 +77,7 @@ impl Tables {
             scope,
             by: None,
         });
-        UserChange::Done(ended.unwrap_or_default())
+        UserOutcome::Done(ended.unwrap_or_default())
     }
 }
 
@@ -117,7 +117,7 @@ impl UserStore for MemoryStore {
         Ok(!is_taken)
     }
 
-    fn change_password(&self, change: &PasswordChange) -> Result<UserChange, StoreError> {
+    fn change_password(&self, change: &PasswordChange) -> Result<UserOutcome, StoreError> {
         Ok(self.tables().change_password(change))
     }
 
@@ -134,7 +134,7 @@ impl UserStore for MemoryStore {
         id: &str,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError> {
+    ) -> Result<UserOutcome, StoreError> {
         let mut tables = self.tables();
         if let Some(refused) = tables.refusal(id, last_admin) {
             return Ok(refused);
@@ -142,7 +142,7 @@ impl UserStore for MemoryStore {
         if let Some(user) = tables.users.get_mut(id) {
             (user.is_admin, user.updated_at) = (false, now);
         }
-        Ok(UserChange::Done(Vec::new()))
+        Ok(UserOutcome::Done(Vec::new()))
     }
 
     fn disable_user(
@@ -150,18 +150,18 @@ impl UserStore for MemoryStore {
         id: &str,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError> {
+    ) -> Result<UserOutcome, StoreError> {
         let mut tables = self.tables();
         if let Some(refused) = tables.refusal(id, last_admin) {
             return Ok(refused);
         }
         let Some(user) = tables.users.get_mut(id) else {
-            return Ok(UserChange::NoUser);
+            return Ok(UserOutcome::NoUser);
         };
         user.disabled_at.get_or_insert(now);
         user.updated_at = now;
         let ended = tables.end_all(id, None);
-        Ok(UserChange::Done(ended.unwrap_or_default()))
+        Ok(UserOutcome::Done(ended.unwrap_or_default()))
     }
 
     fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
@@ -177,15 +177,15 @@ impl UserStore for MemoryStore {
         id: &str,
         by: Option<ActingSession>,
         last_admin: LastAdmin,
-    ) -> Result<UserChange, StoreError> {
+    ) -> Result<UserOutcome, StoreError> {
         let mut tables = self.tables();
         if let Some(refused) = tables.refusal(id, last_admin) {
             return Ok(refused);
         }
         let Some(ended) = tables.end_all(id, by) else {
-            return Ok(UserChange::SessionEnded);
+            return Ok(UserOutcome::SessionEnded);
         };
         tables.users.remove(id);
-        Ok(UserChange::Done(ended))
+        Ok(UserOutcome::Done(ended))
     }
 }
