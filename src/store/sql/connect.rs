@@ -6,6 +6,7 @@ pub(in crate::store) mod libpq;
 pub(in crate::store) mod pool;
 
 pub(in crate::store) mod failure;
+pub(in crate::store) mod foreign;
 #[cfg(feature = "postgres")]
 pub(in crate::store) mod postgres;
 #[cfg(feature = "sqlite")]
@@ -59,7 +60,7 @@ pub(in crate::store) fn open(
     };
     set_up(&mut connection, url, options)?;
     if opening == Opening::Serve {
-        super::migrations::refuse_foreign(&mut connection, url)?;
+        foreign::refuse(&mut connection, url)?;
     }
     #[cfg(feature = "sqlite")]
     if let (AnyConnection::Sqlite(connection), Opening::Serve) = (&mut connection, opening) {

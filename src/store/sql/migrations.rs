@@ -10,9 +10,9 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::connect::connection::AnyConnection;
+use super::connect::connection::{AnyConnection, texts};
 use super::connect::failure::migrating;
-use super::connect::{connect, set_up};
+use super::connect::{connect, foreign, set_up};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -141,85 +141,28 @@ pub(in crate::store) fn pending(
 ) -> Result<Vec<String>, StoreError> {
     let mut connection = connect(url, options)?;
     set_up(&mut connection, url, options)?;
-    let (names, exists) = match &connection {
+    let names = match &connection {
         #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(_) => (
-            names::<diesel::sqlite::Sqlite>(&SQLITE),
-            "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
-        ),
+        AnyConnection::Sqlite(_) => names::<diesel::sqlite::Sqlite>(&SQLITE),
         #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(_) => (
-            names::<diesel::pg::Pg>(&POSTGRES),
-            "SELECT 'exists' AS text WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL",
-        ),
+        AnyConnection::Postgres(_) => names::<diesel::pg::Pg>(&POSTGRES),
     };
     let names = names.map_err(|error| migrating(url, &*error))?;
-    let mut texts = |query: &str| -> Result<Vec<Row>, StoreError> {
-        let rows = diesel::sql_query(query).load(&mut connection);
-        rows.map_err(|error| failed(url, options, &error))
+    let history = foreign::history(&connection);
+    let mut texts = |query: &str| {
+        let texts = texts(&mut connection, query);
+        texts.map_err(|error| failed(url, options, &error))
     };
-    if texts(exists)?.is_empty() {
+    if texts(history)?.is_empty() {
         return Ok(names.into_iter().map(|(_, name)| name).collect());
     }
     let applied = texts("SELECT version AS text FROM __diesel_schema_migrations")?;
-    let is_pending = |version: &str| applied.iter().all(|row| row.text != version);
+    let is_pending = |version: &str| applied.iter().all(|applied| applied != version);
     Ok(names
         .into_iter()
         .filter(|(version, _)| is_pending(version))
         .map(|(_, name)| name)
         .collect())
-}
-
-/// The tables that the migrations make.
-const TABLES: &str =
-    "'users', 'sessions', 'session_stats', 'session_stats_users', 'session_sweeps'";
-
-/// The version of the first migration.
-const FIRST: &str = "20261124000000";
-
-/// Refuses a database that has a table of one of our names and none of our migrations: it is another
-/// application's. Nothing is changed.
-pub(in crate::store) fn refuse_foreign(
-    connection: &mut AnyConnection,
-    url: &DatabaseUrl,
-) -> Result<(), StoreError> {
-    let (taken, exists, advice) = match connection {
-        #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(_) => (
-            format!("SELECT name AS text FROM sqlite_master WHERE name IN ({TABLES})"),
-            "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
-            "give the sessions a file of their own",
-        ),
-        #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(_) => (
-            format!(
-                "SELECT relname::text AS text FROM pg_class \
-                 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) \
-                 AND relname IN ({TABLES})"
-            ),
-            "SELECT 'exists' AS text WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL",
-            "give the sessions a schema of their own, as with ?options=-csearch_path%3Dsessions",
-        ),
-    };
-    let mut texts = |query: &str| -> Result<Vec<Row>, StoreError> {
-        let rows = diesel::sql_query(query).load(connection);
-        rows.map_err(|error| migrating(url, &error))
-    };
-    let Some(taken) = texts(&taken)?.pop() else {
-        return Ok(());
-    };
-    let applied =
-        format!("SELECT version AS text FROM __diesel_schema_migrations WHERE version = '{FIRST}'");
-    if !texts(exists)?.is_empty() && !texts(&applied)?.is_empty() {
-        return Ok(());
-    }
-    let reason = format!(
-        "the table {:?} already exists and is another application's; the names {} are taken by \
-         this library: {advice}",
-        taken.text,
-        TABLES.replace('\'', "")
-    );
-    Err(migrating(url, &reason))
 }
 
 /// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
@@ -233,24 +176,7 @@ pub(in crate::store) fn is_of_another_program(
     }
     let mut connection = connect(url, options)?;
     set_up(&mut connection, url, options)?;
-    let mut is_there = |query: &str| -> Result<bool, StoreError> {
-        let rows: Result<Vec<Row>, _> = diesel::sql_query(query).load(&mut connection);
-        let rows = rows.map_err(|error| failed(url, options, &error))?;
-        Ok(!rows.is_empty())
-    };
-    let tables = "SELECT name AS text FROM sqlite_master \
-                  WHERE name NOT LIKE 'sqlite_%' AND tbl_name <> '__diesel_schema_migrations'";
-    let history =
-        "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
-    let first =
-        format!("SELECT version AS text FROM __diesel_schema_migrations WHERE version = '{FIRST}'");
-    Ok(is_there(tables)? && !(is_there(history)? && is_there(&first)?))
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    text: String,
+    foreign::has_only_others(&mut connection).map_err(|error| failed(url, options, &error))
 }
 
 /// Versions and names of the embedded migrations, in order.

@@ -3,6 +3,8 @@
 //! Statements that read the same on both go through [`AnyConnection`]; hot or database-specific
 //! ones match on it and run on the inner connection.
 
+use diesel::prelude::*;
+
 pub(in crate::store) use any::AnyConnection;
 
 /// The derive makes a module and items of fixed names, which stay private here.
@@ -19,4 +21,19 @@ mod any {
         #[cfg(feature = "postgres")]
         Postgres(diesel::PgConnection),
     }
+}
+
+/// Runs a query of one column `text`.
+pub(in crate::store) fn texts(
+    connection: &mut AnyConnection,
+    query: &str,
+) -> QueryResult<Vec<String>> {
+    let rows: Vec<Row> = diesel::sql_query(query).load(connection)?;
+    Ok(rows.into_iter().map(|row| row.text).collect())
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
 }
