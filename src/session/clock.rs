@@ -1,4 +1,4 @@
-//! The application's clock: the one source of `now`, read once a request.
+//! The application's clock, the only source of `now`. It is read once per operation.
 
 use std::fmt::Debug;
 use std::sync::LazyLock;
@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
 
-/// A moment of this process, from which its monotonic time counts.
+/// The moment from which the process's monotonic time counts.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Tells the time. Everything below takes `now` as an argument.
+/// A source of time. The layers below take `now` as an argument.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The current time, cut to microseconds, which is what the databases keep.
+    /// Returns the current time, truncated to microseconds, the databases' precision.
     fn now(&self) -> DateTime<Utc>;
 
-    /// The time since a fixed moment, on a clock that is never set: what limits are counted by. The
-    /// default is the system's.
+    /// Returns the time since a fixed moment on a clock that is never set. Limits use it. The
+    /// default implementation reads the system's clock.
     fn monotonic(&self) -> Duration {
         START.elapsed()
     }
 
-    /// Returns whether it shows the real time, which a database's clock can be compared with. The
-    /// default is that it does.
+    /// Returns whether the clock shows the real time, so that it can be compared with a database's
+    /// clock. Default `true`.
     fn is_real(&self) -> bool {
         true
     }
@@ -38,8 +38,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved, so that tests need not wait. Moved back, it is a clock
-/// that was set: its monotonic time stands.
+/// A clock for tests that stands still until it is moved. Moving it back simulates a clock that was
+/// set: its monotonic time stays the same.
 ///
 /// # Example
 ///
@@ -63,7 +63,7 @@ struct Manual {
 }
 
 impl ManualClock {
-    /// A clock that shows `time`.
+    /// Creates a clock that shows `time`.
     pub fn starting_at(time: DateTime<Utc>) -> Self {
         Self(Mutex::new(Manual {
             time: time.trunc_subsecs(6),
@@ -71,12 +71,12 @@ impl ManualClock {
         }))
     }
 
-    /// A clock that shows the time of this call.
+    /// Creates a clock that shows the time of this call.
     pub fn starting_now() -> Self {
         Self::starting_at(Utc::now())
     }
 
-    /// Moves the clock forward, or sets it back.
+    /// Moves the clock forward, or back if `by` is negative.
     pub fn advance(&self, by: TimeDelta) {
         let mut clock = self.lock();
         clock.time += by;

@@ -1,7 +1,7 @@
-//! Between the typed data and its JSON in the row.
+//! Conversion between the typed data and its JSON in the row.
 //!
-//! During a rolling deploy, instances with an older type meet rows that a newer one wrote. What
-//! such a type does not know is kept as it is.
+//! During a rolling deploy, instances with an older type meet rows that a newer one wrote. Fields
+//! that the older type does not know are kept unchanged.
 
 mod evolution;
 
@@ -15,16 +15,16 @@ use serde_json::Value;
 
 use super::error::SessionError;
 
-/// What a session's data must be able to do: be written and read as JSON, and have a first value.
+/// The data of a session. It is written and read as JSON and has a default value.
 ///
-/// What is written must mean the same when it is read. Data is tried before it is stored, and
-/// refused with [`SessionError::Encode`] if it could not be read back or would then be written
-/// differently (the order of a set's elements does not count). `D::default()` is tried when Rocket
-/// ignites. This refuses `NaN` and infinities, more than 128 levels of nesting,
+/// Stored data must have the same meaning when it is read back. Data is therefore checked before it
+/// is stored, and refused with [`SessionError::Encode`] if it could not be read back or would then
+/// be written differently (the order of a set's elements is ignored). `D::default()` is checked
+/// when Rocket ignites. The check refuses `NaN` and infinities, more than 128 levels of nesting,
 /// `skip_deserializing` without its counterpart, `skip_serializing_if` on a field without a
-/// default, and untagged enums whose variants look alike. Two things pass and are
-/// read back as `None`: a `Some` whose content JSON writes as `null`, such as `Some(None)` or
-/// `Some(())`, and, beside a map whose keys are not strings, `Some(f64::NAN)`.
+/// default, and untagged enums whose variants look alike. Two values pass and are read back as
+/// `None`: a `Some` whose content JSON writes as `null`, such as `Some(None)` or `Some(())`, and,
+/// beside a map whose keys are not strings, `Some(f64::NAN)`.
 ///
 /// # Two versions side by side
 ///
@@ -32,31 +32,32 @@ use super::error::SessionError;
 ///
 /// - Fields that a version does not know are kept. Give new fields a default (`#[serde(default)]`)
 ///   and do not refuse unknown ones (`deny_unknown_fields`).
-/// - A field may be renamed with `#[serde(alias = "former")]`. Where a row has both names, the
-///   present one counts, and the next write of this version drops the former one. What the older
-///   version writes under the former name while the row has the present one is not seen.
+/// - A field may be renamed with `#[serde(alias = "former")]`. If a row has both names, the present
+///   one counts, and the next write by this version drops the former one. A value that the older
+///   version writes under the former name is not seen while the row has the present name.
 /// - A field may be retired with `#[serde(skip_serializing, default)]`. It is still read, so that
-///   an update can move its content elsewhere, and goes away with the next write.
-/// - Both of the last two need a derived `Deserialize`. A field that a hand-written one reads and
-///   does not write counts as unknown, and stays.
-/// - Integers beyond 64 bits are exact only where every version knows them: in an unknown field they
-///   become floats, and a type that has them keeps no unknown fields. Store them as text.
+///   an update can move its content elsewhere, and is dropped by the next write.
+/// - Renaming and retiring require a derived `Deserialize`. A field that a hand-written
+///   implementation reads and does not write counts as unknown and is kept.
+/// - Integers of more than 64 bits are exact only if every version knows their field. In an unknown
+///   field they become floats, and a type that contains them keeps no unknown fields. Store them as
+///   text.
 pub trait TypedData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> TypedData for D {}
 
-/// The JSON of a new session.
+/// Encodes the data of a new session as JSON.
 pub(crate) fn encode<D: TypedData>(data: &D, limit: ByteUnit) -> Result<String, SessionError> {
     readable::<D>(within(limit, written(data)?)?)
 }
 
-/// The data of a row.
+/// Decodes the data of a row.
 pub(crate) fn decode<D: TypedData>(raw: &str) -> Result<D, serde_json::Error> {
     serde_json::from_str(raw).or_else(|error| evolution::decode_present_names(raw).ok_or(error))
 }
 
-/// The row's JSON after a change of the data from `before` (as JSON) to `after`; `None` when
-/// nothing changed.
+/// Returns the row's new JSON after the data changed from `before` (as JSON) to `after`, or `None`
+/// if nothing changed.
 pub(crate) fn recode<D: TypedData>(
     raw: &str,
     before: &str,
@@ -73,7 +74,7 @@ pub(crate) fn recode<D: TypedData>(
         return Ok(Some(after));
     }
     let merged = evolution::keep_unknown::<D>(raw, before, &after).map_err(encode_error)?;
-    // What the type does not know must not change what it reads.
+    // Unknown fields must not change how the type reads the known ones.
     let merged = if means::<D>(&merged, &after) {
         merged
     } else {
@@ -85,7 +86,7 @@ pub(crate) fn recode<D: TypedData>(
     within(limit, merged).map(Some)
 }
 
-/// Refuses JSON that the type cannot read, or reads as something else.
+/// Refuses JSON that the type cannot read or reads as different data.
 fn readable<D: TypedData>(json: String) -> Result<String, SessionError> {
     if means::<D>(&json, &json) {
         return Ok(json);
@@ -93,7 +94,7 @@ fn readable<D: TypedData>(json: String) -> Result<String, SessionError> {
     Err(unreadable())
 }
 
-/// The JSON of data, unless it stands for other data.
+/// Encodes data as JSON. Refuses data that JSON cannot represent.
 fn written<D: TypedData>(data: &D) -> Result<String, SessionError> {
     let json = to_json(data)?;
     if json.contains("null") && has_no_json(data) {
@@ -104,14 +105,14 @@ fn written<D: TypedData>(data: &D) -> Result<String, SessionError> {
 
 fn unreadable() -> SessionError {
     encode_error(serde_json::Error::custom(
-        "its JSON would not be read back as it is; reasons are NaN or an infinity, more than 128 \
-         levels of nesting, a field that is skipped only when reading or only when writing \
-         (skip_deserializing, skip_serializing_if without a default), or an untagged enum whose \
-         variants look alike",
+        "its JSON would be read back differently; possible reasons are NaN or an infinity, more \
+         than 128 levels of nesting, a field that is skipped only when reading or only when \
+         writing (skip_deserializing, skip_serializing_if without a default), or an untagged enum \
+         whose variants look alike",
     ))
 }
 
-/// Returns whether the data holds a number that JSON lacks, which is then written as `null`.
+/// Returns whether the data contains a number that JSON cannot represent and writes as `null`.
 fn has_no_json<D: Serialize>(data: &D) -> bool {
     fn is_in(value: &figment::Value) -> bool {
         match value {
@@ -136,7 +137,7 @@ fn means<D: TypedData>(json: &str, expected: &str) -> bool {
     again == expected || unordered(&again).is_some_and(|again| Some(again) == unordered(expected))
 }
 
-/// The value of a JSON text in a form in which the order of arrays does not count: a set has none.
+/// Parses JSON and sorts its arrays, so that the unordered elements of sets compare equal.
 fn unordered(json: &str) -> Option<Value> {
     fn sort(value: Value) -> Value {
         match value {
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_type_wrote_is_kept_at_every_depth() {
+    fn fields_of_a_newer_type_are_kept_at_every_depth() {
         let raw = r#"{"count":1,"inner":{"theme":"a","new":[1]},"newer":{"x":null}}"#;
         let changed = change(raw, |data| {
             data.count += 1;
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_stays_removed() {
+    fn removed_map_entries_stay_removed() {
         let raw = r#"{"count":1,"cart":{"a":1,"b":2},"inner":{"theme":""},"newer":1}"#;
         let changed = change(raw, |data| {
             data.cart.remove("a");
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn no_change_is_no_write() {
+    fn unchanged_data_causes_no_write() {
         assert_eq!(change(r#"{"count":1,"newer":1}"#, |_| {}), None);
         assert_eq!(change("{}", |data| data.count = 0), None);
     }
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_value_is_an_error() {
+    fn data_over_the_size_limit_is_refused() {
         let error = encode(&"x".repeat(100), 64.bytes()).unwrap_err();
         assert!(matches!(
             error,

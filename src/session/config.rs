@@ -1,4 +1,4 @@
-//! `[default.sessions]` of Rocket.toml, `ROCKET_SESSIONS` and `DATABASE_URL`.
+//! Settings: `[default.sessions]` in Rocket.toml and `ROCKET_SESSIONS`.
 
 pub mod figment;
 pub(super) mod startup;
@@ -16,22 +16,23 @@ use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
 use crate::store::{OnSessionLimit, SessionLimit, SqliteSynchronous};
 
-/// The section's name in Rocket's configuration.
+/// Name of the section in Rocket's configuration.
 const SECTION: &str = "sessions";
 
-/// Ten years: longer durations are mistakes, and could leave the range of dates.
+/// Maximum duration, ten years. A longer one is a mistake and could exceed the range of dates.
 const LONGEST: Duration = Duration::from_hours(87600);
 
-/// Connections of the sweeper and the recorder.
+/// Connections for the sweeper and the recorder.
 const BACKGROUND_CONNECTIONS: u32 = 2;
 
-/// Connections beside the workers': for calls that do not go through the queue, and the sweep.
+/// Connections beyond those of the workers: for calls that bypass the queue, and for background
+/// tasks.
 const OTHER_CONNECTIONS: u32 = CALL_CONNECTIONS + BACKGROUND_CONNECTIONS;
 
-/// Connections that calls which do not go through the queue have to leave, beside the workers'.
+/// Connections beyond those of the workers that direct calls must leave free.
 const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 
-/// Settings of the session layer. Durations are written as in `"24h"` or `"1h 30m"`.
+/// Settings of the session layer. Durations are written like `"24h"` or `"1h 30m"`.
 ///
 /// # Example
 ///
@@ -53,74 +54,74 @@ const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 pub struct SessionConfig {
     /// The cookie's attributes.
     pub cookie: CookieConfig,
-    /// A session ends when it has not been used for this long. Default 24 h
-    /// (OWASP ASVS 5.0, 7.3.1).
+    /// A session ends after this time without activity. Default 24 h (OWASP ASVS 5.0, 7.3.1).
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// The same for sessions of visitors who are not signed in. Default `idle_timeout`, which it
-    /// may not exceed.
+    /// The idle timeout of visitors who are not signed in. At most `idle_timeout`, which is the
+    /// default.
     #[serde(with = "humantime_serde")]
     pub anonymous_idle_timeout: Option<Duration>,
-    /// A session ends this long after it was created, however much it is used. Default 30 d
-    /// (OWASP ASVS 5.0, 7.3.2).
+    /// A session ends this long after it was created, or after the latest login, even if it is in
+    /// use. Default 30 d (OWASP ASVS 5.0, 7.3.2).
     #[serde(with = "humantime_serde")]
     pub absolute_timeout: Duration,
-    /// How exactly activity is kept: at most one write in this time. Default 5 min.
+    /// Precision of the recorded activity: a session is touched at most once in this time. Default
+    /// 5 min.
     #[serde(with = "humantime_serde")]
     pub touch_interval: Duration,
-    /// How often expired sessions are deleted. Default 1 h.
+    /// Time between two sweeps of expired sessions. Default 1 h.
     #[serde(with = "humantime_serde")]
     pub cleanup_interval: Duration,
-    /// How long an operation may take before its request is answered with 503. Default 2 s.
+    /// Time limit of an operation, after which its request is answered with 503. Default 2 s.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// How long a start waits for the database. Default 30 s.
+    /// How long the start waits for the database. Default 30 s.
     #[serde(with = "humantime_serde")]
     pub startup_timeout: Duration,
-    /// Largest data of one session, as JSON. Default 64 KiB.
+    /// Maximum size of a session's data as JSON. Default 64 KiB.
     pub max_data_size: ByteUnit,
-    /// Live sessions that one user may have; 0 is no limit. Default 0 (OWASP ASVS 5.0, 7.1.2).
+    /// Maximum number of live sessions per user; 0 means no limit. Default 0 (OWASP ASVS 5.0,
+    /// 7.1.2).
     pub max_sessions_per_user: u32,
-    /// What happens to a login that would give the user more. Default `end_oldest`.
+    /// What a login does that would exceed `max_sessions_per_user`. Default `end_oldest`.
     pub on_session_limit: OnSessionLimit,
-    /// How often usage is written to the statistics. Default 1 min.
+    /// Time between two writes of usage to the statistics. Default 1 min.
     #[serde(with = "humantime_serde")]
     pub stats_interval: Duration,
     /// How long statistics are kept. Default 90 d.
     #[serde(with = "humantime_serde")]
     pub stats_retention: Duration,
-    /// What a visitor gets whose stored data cannot be decoded.
+    /// What a visitor gets whose stored data cannot be decoded. Default `fresh`.
     pub on_undecodable: OnUndecodable,
-    /// Whether a start runs pending migrations. Default `true`.
+    /// Whether the start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
-    /// Most database connections at a time: the workers' and six more, up to 1000.
-    /// Default 12.
+    /// Maximum number of open database connections: at least `workers` + 6, at most 1000. Default
+    /// 12.
     pub pool_size: u32,
-    /// Threads that work off the queue, each with a connection, 1 to 64. Default 4.
+    /// Number of worker threads for queued jobs, each with a connection, 1 to 64. Default 4.
     pub workers: u32,
-    /// Most operations that one worker answers together, 1 to 1000. Default 256.
+    /// Maximum number of jobs in one batch, 1 to 1000. Default 256.
     pub max_batch: u32,
-    /// Most loads that wait at a time, and most writes, 1 to 1,000,000; more are answered with 503
-    /// at once.
-    /// Default 4096.
+    /// Maximum number of waiting loads, and of waiting writes, 1 to 1,000,000. Further ones are
+    /// answered with 503 at once. Default 4096.
     pub max_queue: u32,
-    /// PostgreSQL only: whether statements are prepared once per connection. Default `true`;
-    /// `false` is for a PgBouncer in transaction mode.
+    /// PostgreSQL only: whether statements are prepared once per connection. Default `true`. Set it
+    /// to `false` for PgBouncer in transaction mode.
     pub prepared_statements: bool,
-    /// SQLite only: when a commit counts as done. Default `full`.
+    /// SQLite only: how durable a commit is. Default `full`.
     pub sqlite_synchronous: SqliteSynchronous,
 }
 
-/// What a visitor gets whose stored data cannot be decoded as the type of this build. Either way
-/// the row stays as it is until it expires.
+/// What a visitor gets whose stored data cannot be decoded as the type of this build. The row stays
+/// unchanged until it expires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUndecodable {
-    /// A new session, as if there were none.
+    /// A new session, as if none were stored.
     #[default]
     Fresh,
-    /// [`SessionError::Undecodable`](crate::SessionError::Undecodable), 500, where the data is
-    /// asked for or changed. Signing in and out works without it.
+    /// [`SessionError::Undecodable`](crate::SessionError::Undecodable) (500) when the data is read
+    /// or changed. Signing in and out still works.
     Error,
 }
 
@@ -157,7 +158,7 @@ impl SessionConfig {
     /// Reads the section `sessions` of the figment's selected profile and checks it.
     ///
     /// # Errors
-    /// When a key is unknown, or a value is of the wrong type or out of its range.
+    /// Fails if a key is unknown, or if a value has the wrong type or is out of range.
     pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
         let config: Self = section(figment, SECTION)?;
         config.check()?;
@@ -165,7 +166,8 @@ impl SessionConfig {
         Ok(config)
     }
 
-    /// Fills in the settings that depend on others or on the profile, where they are not given.
+    /// Returns the settings with the values filled in that depend on other settings or on the
+    /// profile.
     #[must_use]
     pub fn effective(&self, figment: &Figment) -> Self {
         Self {
@@ -175,7 +177,7 @@ impl SessionConfig {
         }
     }
 
-    /// Refuses values out of their range.
+    /// Refuses values that are out of range.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         const MILLISECOND: Duration = Duration::from_millis(1);
         const SECOND: Duration = Duration::from_secs(1);
@@ -206,7 +208,7 @@ impl SessionConfig {
             SECOND,
             self.idle_timeout,
         )?;
-        // A longer one would let sessions expire in use.
+        // With a longer interval, sessions could expire while in use.
         within(
             "touch_interval",
             self.touch_interval,
@@ -283,7 +285,7 @@ impl SessionConfig {
     }
 }
 
-/// Whether the selected profile is `debug`. Every other one is treated as production.
+/// Returns whether the selected profile is `debug`. Every other profile is treated as production.
 pub(crate) fn is_debug(figment: &Figment) -> bool {
     figment.profile() == rocket::Config::DEBUG_PROFILE
 }
@@ -301,12 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_sound() {
+    fn the_defaults_pass_the_checks() {
         assert_eq!(read("").unwrap(), SessionConfig::default());
     }
 
     #[test]
-    fn what_cannot_be_used_is_named_with_what_can() {
+    fn a_refusal_names_the_key_and_the_allowed_values() {
         for (toml, key, allowed) in [
             ("idle_timout = '1h'", "idle_timout", "idle_timeout"),
             ("idle_timeout = 'soon'", "sessions.idle_timeout", "24h"),

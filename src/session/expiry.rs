@@ -1,4 +1,4 @@
-//! When a session ends by itself.
+//! The deadlines at which a session expires.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::store::SessionRecord;
 
-/// The two deadlines of a session and how exactly its activity is kept
-/// (OWASP ASVS 5.0, 7.3.1 and 7.3.2: inactivity and absolute lifetime).
+/// The timeouts of a session and the precision of its recorded activity (OWASP ASVS 5.0, 7.3.1 and
+/// 7.3.2: inactivity and absolute lifetime).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpiryPolicy {
     idle: TimeDelta,
@@ -33,12 +33,13 @@ impl ExpiryPolicy {
         }
     }
 
-    /// The absolute deadline of a session that is created `now`.
+    /// Returns the absolute deadline of a session created at `now`.
     pub(crate) fn absolute_deadline(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + self.absolute
     }
 
-    /// The deadline that follows from activity `now`, at most the absolute one.
+    /// Returns the deadline that follows from activity at `now`: the idle deadline, but at most the
+    /// absolute one.
     pub(crate) fn deadline(
         &self,
         now: DateTime<Utc>,
@@ -53,17 +54,19 @@ impl ExpiryPolicy {
         (now + idle).min(absolute)
     }
 
-    /// The row with the deadlines that hold for it: the stored ones, or those of the present
-    /// settings where these are stricter. What is stored does not change.
+    /// Returns the row with its effective deadlines: the stored ones, or those of the present
+    /// settings if these are stricter. The stored row does not change.
     ///
-    /// The absolute lifetime counts from the latest token, because a login starts a new one.
+    /// The absolute lifetime is counted from the latest token, because a login starts a new
+    /// lifetime.
     pub(crate) fn effective(&self, mut record: SessionRecord) -> SessionRecord {
         let idle = if record.user_id.is_some() {
             self.idle
         } else {
             self.anonymous_idle
         };
-        // To the end of the token's millisecond, so that what the same settings have stored stays.
+        // Counted from the end of the token's millisecond, so that unchanged settings leave the
+        // stored deadline unchanged.
         let begun = token_time(record.session_id)
             .filter(|issued| *issued > record.created_at)
             .map_or(record.created_at, |issued| {
@@ -79,18 +82,18 @@ impl ExpiryPolicy {
         record
     }
 
-    /// Whether activity `now` is to be recorded.
+    /// Returns whether activity at `now` is due to be recorded.
     pub(crate) fn touch_due(&self, session: &SessionRecord, now: DateTime<Utc>) -> bool {
         now - session.last_seen_at >= self.touch_interval
     }
 }
 
-/// Whether a session may not be served any more. Its last moment is before `expires_at`.
+/// Returns whether a session has expired. It is live until just before `expires_at`.
 pub(crate) fn is_expired(session: &SessionRecord, now: DateTime<Utc>) -> bool {
     now >= session.expires_at || now >= session.absolute_expires_at
 }
 
-/// When a token was issued, by its lookup half, to the millisecond.
+/// Returns when a token was issued, to the millisecond, from its lookup half.
 pub(crate) fn token_time(session_id: Uuid) -> Option<DateTime<Utc>> {
     let (seconds, nanos) = session_id.get_timestamp()?.to_unix();
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn i4_stricter_settings_hold_for_sessions_that_exist() {
+    fn i4_stricter_settings_apply_to_existing_sessions() {
         let lax = ExpiryPolicy::new(hours(24), hours(24), hours(72), hours(1));
         let created = Utc::now();
         let uuid_of = |time: DateTime<Utc>| {
@@ -130,7 +133,7 @@ mod tests {
             .into_record()
         };
         assert_eq!(lax.effective(stored.clone()), stored);
-        // More lenient settings move nothing.
+        // More lenient settings change nothing.
         let lenient = ExpiryPolicy::new(hours(48), hours(48), hours(720), hours(1));
         assert_eq!(lenient.effective(stored.clone()), stored);
         let strict = ExpiryPolicy::new(hours(3), hours(2), hours(12), hours(1));
@@ -142,7 +145,7 @@ mod tests {
             ..stored.clone()
         });
         assert_eq!(anonymous.expires_at, created + TimeDelta::hours(2));
-        // A login gave it a new token.
+        // A login issued a new token.
         let signed_in = created + TimeDelta::hours(20);
         let renewed = strict.effective(SessionRecord {
             session_id: uuid_of(signed_in),
@@ -152,7 +155,7 @@ mod tests {
         });
         assert_eq!(renewed.expires_at, signed_in + TimeDelta::hours(3));
         assert!(renewed.absolute_expires_at - signed_in > TimeDelta::hours(11));
-        // The token's time is exact to a millisecond only.
+        // The token's time is exact only to the millisecond.
         let same = SessionRecord {
             session_id: uuid_of(signed_in),
             last_seen_at: signed_in,
@@ -160,7 +163,7 @@ mod tests {
             ..stored.clone()
         };
         assert_eq!(lax.effective(same.clone()), same);
-        // Times at the end of the calendar are no panic.
+        // Times at the end of the calendar cause no panic.
         let latest = SessionRecord {
             last_seen_at: DateTime::<Utc>::MAX_UTC,
             ..stored.clone()

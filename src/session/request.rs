@@ -1,4 +1,4 @@
-//! On the way in: from a request's cookies to its live session.
+//! The way in: from a request's cookies to its live session.
 
 pub(super) mod address;
 pub(super) mod slot;
@@ -16,26 +16,26 @@ use super::observe::metrics::NoSession;
 use super::shared::Shared;
 use crate::store::SessionRecord;
 
-/// Verified tokens of one request that are looked up; browsers send a few at most.
+/// Maximum number of verified tokens per request that are looked up. Browsers send only a few.
 const MAX_TOKENS: usize = 16;
 
-/// Longest user agent that is kept, in characters.
+/// Maximum length of a stored user agent, in characters.
 const USER_AGENT_LEN: usize = 512;
 
-/// The request's side of a session: who asks, when, and with which cookies.
+/// What a request contributes to its session: the time, the visitor and the cookies.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
-    /// When its session was looked up.
+    /// The time at which the session was looked up.
     pub(crate) now: DateTime<Utc>,
-    /// Whether the request brought a cookie of our name, of whatever worth.
+    /// Whether the request had a cookie with the session cookie's name, valid or not.
     pub(crate) has_cookie: bool,
-    /// The tokens of the cookies that verify, each once. Almost always one.
+    /// The distinct tokens of the cookies that verify. Almost always one.
     pub(crate) tokens: Vec<Token>,
     pub(crate) user_agent: Option<String>,
     pub(crate) ip: Option<String>,
 }
 
-/// The first `characters` of a text.
+/// Returns the first `characters` characters of a text.
 fn cut(text: &str, characters: usize) -> &str {
     if text.len() <= characters {
         return text;
@@ -46,18 +46,18 @@ fn cut(text: &str, characters: usize) -> &str {
     }
 }
 
-/// What the tokens of a request lead to.
+/// The sessions that the tokens of a request lead to.
 #[derive(Default)]
 pub(crate) struct Found {
     /// Sessions that may be served.
     pub(crate) live: Vec<SessionRecord>,
-    /// Handles of those whose deadline has passed, as this instance sees it: another one may have
-    /// activity on its way to them, so that a logout ends them too.
+    /// Handles of sessions that have expired from this instance's point of view. A logout ends them
+    /// too, because another instance may have a touch for them on its way to the database.
     pub(crate) expired: Vec<String>,
 }
 
 impl Shared {
-    /// From a request's cookies to its live sessions.
+    /// Finds the live sessions of a request by its cookies.
     pub(super) async fn open(
         &self,
         request: &rocket::Request<'_>,
@@ -67,7 +67,7 @@ impl Shared {
         Ok((context, found))
     }
 
-    /// Reads what a request brings; no database.
+    /// Reads the request's cookies, user agent and address, without access to the database.
     fn context(&self, request: &rocket::Request<'_>) -> RequestContext {
         let headers = request.headers();
         let mut values: Vec<&str> = self.cookie.candidates(headers.get("Cookie")).collect();
@@ -82,7 +82,7 @@ impl Shared {
                 tokens.push(token);
             }
         }
-        // The newest, of more than a browser sends.
+        // Browsers send fewer. Keep the newest.
         if tokens.len() > MAX_TOKENS {
             tokens.sort_by_key(|token| Reverse(token.session_id()));
             tokens.truncate(MAX_TOKENS);
@@ -105,10 +105,10 @@ impl Shared {
         }
     }
 
-    /// The sessions of the request's tokens, the one with the newest token first.
+    /// Loads the sessions of the request's tokens. The one with the newest token comes first.
     ///
-    /// A browser sends several tokens after the cookie's path or domain was changed, or where
-    /// another host of the domain has set one: a dead one must not hide the live one.
+    /// A browser sends several tokens after the cookie's path or domain was changed, or if another
+    /// host of the domain has set one. A dead one must not hide the live one.
     async fn find(&self, context: &mut RequestContext) -> Result<Found, SessionError> {
         let load = |token: &Token| self.pipeline.load(token.session_id());
         let loaded = match context.tokens.as_slice() {
@@ -116,7 +116,7 @@ impl Shared {
             [token] => vec![load(token).await],
             tokens => join_all(tokens.iter().map(load)).await,
         };
-        // The wait is over: a deadline may have passed in the meantime.
+        // A deadline may have passed during the load.
         context.now = self.clock.now();
         let (mut found, mut missed, mut failed) = (Found::default(), None, None);
         for (token, loaded) in context.tokens.iter().zip(loaded) {
@@ -141,7 +141,7 @@ impl Shared {
         Ok(found)
     }
 
-    /// The row with its effective deadlines if it is of the holder of `token`.
+    /// Returns the row with its effective deadlines if `token` belongs to it.
     fn judge(
         &self,
         token: &Token,

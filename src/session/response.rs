@@ -1,5 +1,5 @@
-//! What an answer says of the session: the cookie, and what becomes of a new token where there can be
-//! no cookie.
+//! The way out: the session cookie in the response, and what happens to a new token if the response
+//! cannot carry a cookie.
 
 use rocket::Response;
 use rocket::http::{Header, Status};
@@ -11,11 +11,11 @@ use super::guard::state::CookieChange;
 use super::pipeline::Untold;
 use crate::store::EndReason;
 
-/// Seconds after which a client may try again when the store failed.
+/// The value of `Retry-After`, in seconds, on responses with status 503.
 const RETRY_AFTER: &str = "1";
 
-/// Tells the browser what became of its session; returns the changes of its token that it cannot be
-/// told of, newest first.
+/// Adds the session's cookie and cache headers to the response. Returns the changes of the token
+/// that the response cannot carry, newest first.
 pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<Untold> {
     let (shared, context) = (inner.shared(), inner.context());
     if inner.is_data_missed() {
@@ -38,11 +38,11 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
         (CookieChange::Remove, _) => Some(shared.cookie.removal()),
         _ => None,
     };
-    // What depends on the session is not for shared caches, nor for the browser's
-    // (OWASP ASVS 5.0, 14.3.2).
+    // Responses that depend on the session must not be cached, neither by shared caches nor by the
+    // browser (OWASP ASVS 5.0, 14.3.2).
     response.adjoin_header(Header::new("Vary", "Cookie"));
     match issued {
-        // Rocket has emptied its cookie jar by now, and its catchers drop what is in it.
+        // Rocket has emptied its cookie jar by now, and its catchers drop the jar's content.
         Some(cookie) => {
             response.adjoin_header(&cookie);
             response.set_raw_header("Cache-Control", "no-store");
@@ -55,8 +55,8 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
     state.answered(!is_outage)
 }
 
-/// Ends the sessions that a login has replaced, before the visitor is told of the new token. If that
-/// fails, the answer becomes a 503, and the login is undone.
+/// Ends the sessions that a login has replaced, before the visitor receives the new token. If that
+/// fails, the response becomes a 503 and the login is undone.
 pub(super) async fn end_replaced<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
     if response.status() == Status::ServiceUnavailable {
         return;
@@ -65,33 +65,35 @@ pub(super) async fn end_replaced<D: TypedData>(inner: &Inner<D>, response: &mut 
     for id in replaced {
         let pipeline = &inner.shared().pipeline;
         if let Err(error) = pipeline.delete(id, EndReason::Replaced).await {
-            // Counted, and in an outage the same for many: the request's own line has the status.
-            tracing::debug!("a session that a login replaces could not be ended: {error}");
+            // At level debug, because errors are counted, and in an outage this line would repeat
+            // for many requests. The request's own log line has the status.
+            tracing::debug!("a session replaced by a login could not be ended: {error}");
             empty(response, Status::ServiceUnavailable);
             return;
         }
     }
 }
 
-/// Undoes changes of the token whose answer is a 503, which carries no cookie: the old cookie is good
-/// afterwards.
+/// Undoes changes of the token whose response is a 503, which carries no cookie. The old cookie is
+/// valid again afterwards.
 pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
     if untold.is_empty() {
         return;
     }
-    // Counted when it is done, and in an outage the same for many.
+    // At level debug, because undone changes are counted, and in an outage this line would repeat
+    // for many requests.
     tracing::debug!(
-        "a new token is taken back, because its answer became a 503 ({:?})",
+        "a new token is withdrawn, because its response became a 503 ({:?})",
         untold
     );
     let deadline = inner.shared().pipeline.undo_deadline();
     for change in untold {
-        // It goes on if this does not wait any longer.
+        // The undoing continues after this deadline.
         let _ = timeout_at(deadline.into(), change.undo()).await;
     }
 }
 
-/// Empties an answer that says that all went well, because the data it rests on was not there.
+/// Replaces a success or redirect by an empty 500, because the data that it relies on was missing.
 fn refuse_success(response: &mut Response<'_>) {
     let class = response.status().class();
     if class.is_success() || class.is_redirection() {
@@ -99,7 +101,7 @@ fn refuse_success(response: &mut Response<'_>) {
     }
 }
 
-/// Leaves nothing of an answer but another status.
+/// Replaces the response by an empty one with this status.
 fn empty(response: &mut Response<'_>, status: Status) {
     response.set_status(status);
     response.remove_header("Location");
@@ -107,6 +109,7 @@ fn empty(response: &mut Response<'_>, status: Status) {
     response.set_sized_body(0, std::io::Cursor::new(""));
 }
 
+/// Adds `Retry-After` to a 503 that lacks it.
 pub(super) fn retry_later(response: &mut Response<'_>) {
     if response.status() == Status::ServiceUnavailable
         && !response.headers().contains("Retry-After")

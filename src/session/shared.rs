@@ -1,4 +1,4 @@
-//! What a fairing sets up once and every request shares.
+//! The state that the fairing sets up once and all requests share.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub(crate) struct Shared {
     pub(crate) session_limit: SessionLimit,
 }
 
-/// The managed state, which tells the guard that the type of data is the attached one.
+/// Rocket's managed state. Its type parameter lets the guard check that its data type is the
+/// attached one.
 pub(crate) struct Attached<D> {
     pub(crate) shared: Arc<Shared>,
     marker: PhantomData<fn() -> D>,

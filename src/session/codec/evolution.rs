@@ -1,5 +1,5 @@
-//! Rows that another version of the data's type wrote: fields that it does not know, former names,
-//! and retired fields.
+//! Rows written by another version of the data's type: unknown fields, former names and retired
+//! fields.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -7,20 +7,20 @@ use serde_json::{Error, Map, Value};
 
 use super::TypedData;
 
-/// The most times that one row is decoded to find what its type knows; fields not tried by then
-/// count as unknown.
+/// Maximum number of times that one row is decoded to find out which fields its type knows. Fields
+/// not tried by then count as unknown.
 const MAX_TRIES: usize = 256;
 
-/// What serde's derived code says of a field that comes twice, also under two names.
+/// The start of serde's error message for a field that occurs twice, also under two names.
 const DUPLICATE: &str = "duplicate field `";
 
-/// The data of a row that has a field under its present and a former name: the present one counts.
-/// `None` where that is not what is wrong with it.
+/// Decodes a row that has a field under both its present and its former name. The present one
+/// counts. Returns `None` if the row has a different fault.
 pub(in crate::session) fn decode_present_names<D: TypedData>(raw: &str) -> Option<D> {
     present_names(raw).map(|(data, _)| data)
 }
 
-/// The data and the row without the former names.
+/// Returns the data, and the row without the former names.
 fn present_names<D: TypedData>(raw: &str) -> Option<(D, Value)> {
     let mut value: Value = match serde_json::from_str::<D>(raw) {
         Err(error) if duplicate(&error).is_some() => serde_json::from_str(raw).ok()?,
@@ -36,15 +36,15 @@ fn present_names<D: TypedData>(raw: &str) -> Option<(D, Value)> {
     }
 }
 
-/// The present name of a field that came twice.
+/// Returns the present name of the field that an error reports as a duplicate.
 fn duplicate(error: &Error) -> Option<String> {
     let message = error.to_string();
     let (_, rest) = message.split_once(DUPLICATE)?;
     rest.split_once('`').map(|(field, _)| field.to_owned())
 }
 
-/// Takes out of `root` the former name of `field`, which stands beside it in some object at or
-/// below `path`: the key without which the error is another one.
+/// Removes from `root` the former name of `field` in an object at or below `path` that has both
+/// names. It is the key without which the error no longer names `field`.
 fn remove_former<D: TypedData>(
     root: &mut Value,
     path: &mut Vec<String>,
@@ -81,11 +81,11 @@ fn at<'v>(root: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
     path.iter().try_fold(root, |value, key| value.get_mut(key))
 }
 
-/// Applies to the row `raw` what changed between `before` and `after`, field by field. Fields that
-/// only `raw` has are kept if the type does not know them.
+/// Applies the changes between `before` and `after` to the row `raw`, field by field. Fields that
+/// exist only in `raw` are kept if the type does not know them.
 ///
 /// # Errors
-/// When one of the texts is no JSON.
+/// Fails if one of the texts is not JSON.
 pub(in crate::session) fn keep_unknown<D: TypedData>(
     raw: &str,
     before: &str,
@@ -107,7 +107,7 @@ pub(in crate::session) fn keep_unknown<D: TypedData>(
 
 struct Merge<'v, D> {
     root: &'v Value,
-    /// Where in `root` it is at work.
+    /// The current position in `root`.
     path: Vec<&'v str>,
     tries: usize,
     marker: std::marker::PhantomData<fn() -> D>,
@@ -153,8 +153,8 @@ impl<'v, D: TypedData> Merge<'v, D> {
         merged
     }
 
-    /// Returns whether the type reads the field at `path`: a field that comes twice is an error
-    /// only where it is read.
+    /// Returns whether the type reads the field at `path`. A duplicate field is an error only if it
+    /// is read.
     fn knows(&mut self) -> bool {
         let Some(tries) = self.tries.checked_sub(1) else {
             return false;
@@ -170,7 +170,7 @@ impl<'v, D: TypedData> Merge<'v, D> {
     }
 }
 
-/// A value whose field at `path` is written twice.
+/// Serializes a value with its field at `path` written twice.
 struct Twice<'v> {
     value: &'v Value,
     path: &'v [&'v str],
@@ -248,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_type_does_not_read_is_kept() {
+    fn only_fields_that_the_type_does_not_read_are_kept() {
         assert_eq!(
             kept::<Outer>(&json!({"list": [], "retired": 1, "unknown": {"retired": 1}})),
             json!({"list": [], "kind": {"type": "A", "new": 0}, "unknown": {"retired": 1}})
         );
-        // In an enum that is tagged within; beside an unknown field.
+        // An internally tagged enum, beside an unknown field.
         assert_eq!(
             kept::<Outer>(&json!({"kind": {"type": "A", "old": 3, "new": 1, "more": 2}, "a": 1})),
             json!({"list": [], "kind": {"type": "A", "new": 1, "more": 2}, "a": 1})
@@ -262,7 +262,7 @@ mod tests {
             kept::<Outer>(&json!({"was": {"type": "A"}, "kind": {"type": "A", "old": 4}})),
             json!({"list": [], "kind": {"type": "A", "new": 4}})
         );
-        // A type that keeps the rest itself.
+        // A type that collects unknown fields itself.
         assert_eq!(
             kept::<Flat>(&json!({"retired": 1, "x": {"retired": 2}})),
             json!({"x": {"retired": 2}})
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn other_faults_are_not_mended() {
+    fn rows_with_other_faults_are_still_refused() {
         for raw in ["", "{", r#"{"list":1}"#, r#"{"list":1,"kind":0,"was":0}"#] {
             assert!(
                 crate::session::codec::decode::<Outer>(raw).is_err(),

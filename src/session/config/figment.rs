@@ -1,4 +1,4 @@
-//! Reading a section of Rocket's configuration, and saying what is wrong with it.
+//! Reading a section of Rocket's configuration and describing errors in it.
 
 use rocket::figment::error::Kind;
 use rocket::figment::value::Value;
@@ -31,13 +31,13 @@ use crate::session::error::SetupError;
 /// ```
 ///
 /// # Errors
-/// When it is no table or stands beside the profiles, where it would be ignored; when a key is unknown
-/// or a value is of the wrong type.
+/// Fails if the section is not a table, or if it stands outside the profiles, where it would be
+/// ignored. Fails if a key is unknown or a value has the wrong type.
 pub fn section<T: DeserializeOwned>(figment: &Figment, name: &str) -> Result<T, SetupError> {
     if figment.profile() != name && figment.profiles().any(|profile| profile == name) {
         return Err(SetupError::Figment(format!(
-            "[{name}]: is not read, since a section belongs to a profile; write [default.{name}], or \
-             the name of one profile in place of default"
+            "[{name}]: is ignored, because a section must belong to a profile; write \
+             [default.{name}], or the name of another profile instead of default"
         )));
     }
     if let Ok(value) = figment.find_value(name)
@@ -45,7 +45,7 @@ pub fn section<T: DeserializeOwned>(figment: &Figment, name: &str) -> Result<T, 
     {
         let place = place(name, figment.get_metadata(value.tag()));
         return Err(SetupError::Figment(format!(
-            "{name}: is {}, and must be a table, such as {{key = \"value\"}}{place}",
+            "{name}: is {} but must be a table, such as {{key = \"value\"}}{place}",
             kind(&value)
         )));
     }
@@ -64,8 +64,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A configuration error in one line: which key below `section`, what is wrong with it, and where
-/// it was set.
+/// Describes a configuration error in one line: the key below `section`, the problem, and where the
+/// value was set.
 pub fn describe(section: &str, error: &Error) -> String {
     let mut key = section.to_owned();
     for part in &error.path {
@@ -97,12 +97,12 @@ fn unknown(what: &str, found: Option<&str>, allowed: &[&str]) -> String {
     format!("unknown {what}{found}; allowed are {}", allowed.join(", "))
 }
 
-/// Returns whether these are the variables that begin with `ROCKET_`.
+/// Returns whether a value comes from the environment variables that begin with `ROCKET_`.
 pub fn is_environment(metadata: &Metadata) -> bool {
     metadata.name.contains("environment variable")
 }
 
-/// Where `key` was set, in brackets.
+/// Returns where `key` was set, in parentheses.
 pub fn place(key: &str, metadata: Option<&Metadata>) -> String {
     let Some(metadata) = metadata else {
         return String::new();
@@ -110,7 +110,7 @@ pub fn place(key: &str, metadata: Option<&Metadata>) -> String {
     let name = &metadata.name;
     match &metadata.source {
         Some(source) => format!(" (in {name} {source})"),
-        // Of all those with the prefix.
+        // The metadata covers all variables with the prefix, so the key's name is added.
         None if is_environment(metadata) && !key.is_empty() => {
             let variable = key.split('.').next().unwrap_or(key).to_ascii_uppercase();
             format!(" (in the environment variable ROCKET_{variable})")

@@ -1,4 +1,4 @@
-//! From the settings to a store that is ready: waits for the database, brings its schema up to date.
+//! From the settings to a store that is ready: waits for the database and runs migrations.
 
 use std::time::{Duration, Instant};
 
@@ -6,26 +6,27 @@ use super::SessionConfig;
 use crate::session::error::SetupError;
 use crate::store::{DatabaseUrl, DieselStore, StoreError, StoreOptions, bounded};
 
-/// The environment variable that names the database.
+/// The environment variable with the database URL.
 const DATABASE_URL: &str = "DATABASE_URL";
 
-/// The database where `DATABASE_URL` is not set.
+/// The database that is used if `DATABASE_URL` is not set.
 const DEFAULT_DATABASE: &str = "sqlite://sessions.db";
 
-/// How long a start waits between tries to reach the database, and between its log lines.
+/// The pause between two attempts to reach the database.
 const STARTUP_RETRY: Duration = Duration::from_millis(250);
+/// The time between two log lines about that wait.
 const STARTUP_PROGRESS: Duration = Duration::from_secs(3);
 
-/// The shortest time that a try to reach the database is given beyond `timeout`.
+/// The minimum time of an attempt to reach the database, in addition to `timeout`.
 const LEAST_TRY: Duration = Duration::from_secs(2);
 
 impl SessionConfig {
-    /// Connects to the database and brings its schema up to date, waiting for it up to
+    /// Connects to the database and runs pending migrations. Waits for the database for up to
     /// `startup_timeout`. Blocks.
     ///
     /// # Errors
-    /// When the database refuses, cannot be reached in time, or cannot be migrated; with
-    /// `auto_migrate` off, when it lacks migrations.
+    /// Fails if the database refuses the connection, cannot be reached in time, or cannot be
+    /// migrated. With `auto_migrate` off, fails if migrations are pending.
     pub fn open_store(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
         let (store, pending) = self.look(url)?;
         if pending.is_empty() {
@@ -41,20 +42,21 @@ impl SessionConfig {
         Ok(store)
     }
 
-    /// Connects to the database and leaves its schema as it is, waiting for it up to
+    /// Connects to the database without changing its schema. Waits for the database for up to
     /// `startup_timeout`. Blocks.
     ///
     /// # Errors
-    /// When the database refuses, or cannot be reached in time.
+    /// Fails if the database refuses the connection or cannot be reached in time.
     pub fn connect(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
         self.reach(url, DieselStore::open)
     }
 
-    /// Connects to a database that is there and up to date, to read only, waiting for it up to
-    /// `startup_timeout`: see [`DieselStore::open_read_only`]. Blocks.
+    /// Connects read-only to an existing database that has no pending migrations; see
+    /// [`DieselStore::open_read_only`]. Waits for the database for up to `startup_timeout`. Blocks.
     ///
     /// # Errors
-    /// When the database refuses, cannot be reached in time, or lacks migrations.
+    /// Fails if the database refuses the connection, cannot be reached in time, or has pending
+    /// migrations.
     pub fn open_to_read(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
         let (store, pending) = self.reach(url, |url, options| {
             let store = DieselStore::open_read_only(url, options)?;
@@ -68,12 +70,13 @@ impl SessionConfig {
         Err(SetupError::NotMigrated { database, pending })
     }
 
-    /// Connects as [`open_store`](Self::open_store) does, for a command that changes something
-    /// beside the server. A database that is up to date is left as it is. So is an SQLite file
-    /// that has only tables of another program: the URL may be a mistake. Blocks.
+    /// Connects like [`open_store`](Self::open_store), for a command that changes data while the
+    /// server may be running. A database without pending migrations is left unchanged. An SQLite
+    /// file that contains only tables of another program is also left unchanged, because the URL is
+    /// probably wrong. Blocks.
     ///
     /// # Errors
-    /// As for `open_store`, and when the file is another program's.
+    /// Fails as `open_store` does, and if the file belongs to another program.
     pub fn open_to_write(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
         if self.auto_migrate && url.is_missing_file() {
             return self.open_store(url);
@@ -98,11 +101,12 @@ impl SessionConfig {
         self.open_store(url)
     }
 
-    /// Runs the migrations that have not been run and returns their versions, waiting for the
-    /// database up to `startup_timeout`. Blocks.
+    /// Runs pending migrations and returns their versions. Waits for the database for up to
+    /// `startup_timeout`. Blocks.
     ///
     /// # Errors
-    /// When the database refuses, cannot be reached in time, or cannot be migrated.
+    /// Fails if the database refuses the connection, cannot be reached in time, or cannot be
+    /// migrated.
     pub fn migrate(&self, url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
         let (store, pending) = self.look(url)?;
         if pending.is_empty() {
@@ -111,7 +115,7 @@ impl SessionConfig {
         self.run_migrations(&store)
     }
 
-    /// The store, and the migrations that it lacks.
+    /// Opens the store and returns its pending migrations.
     fn look(&self, url: &DatabaseUrl) -> Result<(DieselStore, Vec<String>), StoreError> {
         self.reach(url, |url, options| {
             let store = DieselStore::open(url, options)?;
@@ -128,9 +132,8 @@ impl SessionConfig {
                     return Err(StoreError::Migration {
                         database,
                         reason: format!(
-                            "{reason} (where it lacks the rights, run the migrations as a role \
-                             that has them, with the command `migrate`, and set auto_migrate = \
-                             false)"
+                            "{reason} (if the role lacks the rights, run the command `migrate` as a \
+                             role that has them and set auto_migrate = false)"
                         ),
                     });
                 }
@@ -141,7 +144,8 @@ impl SessionConfig {
         }
     }
 
-    /// Makes one try after the other, each on a thread of its own, since it may never end.
+    /// Repeats attempts until one succeeds or the time is over. Each runs on its own thread,
+    /// because it may never return.
     fn reach<T: Send + 'static>(
         &self,
         url: &DatabaseUrl,
@@ -176,7 +180,7 @@ fn is_worth_waiting(error: &StoreError) -> bool {
     )
 }
 
-/// How long a start still waits for the database.
+/// Keeps track of how long the start still waits for the database.
 struct Patience {
     start: Instant,
     limit: Duration,
@@ -196,7 +200,7 @@ impl Patience {
         self.limit.saturating_sub(self.start.elapsed())
     }
 
-    /// Waits a moment and returns `true`, or returns `false` when there has been enough of it.
+    /// Pauses and returns `true`, or returns `false` if the time is over.
     fn is_left(&mut self, url: &DatabaseUrl, error: &StoreError) -> bool {
         if self.left().is_zero() {
             return false;
@@ -219,10 +223,10 @@ impl Patience {
     }
 }
 
-/// The database of the environment: `DATABASE_URL`, by default `sqlite://sessions.db`.
+/// Reads the database URL from `DATABASE_URL`. Default `sqlite://sessions.db`.
 ///
 /// # Errors
-/// When it is not a URL of a database that this build can use.
+/// Fails if the URL is not one of a database that this build supports.
 pub fn database_url_from_env() -> Result<DatabaseUrl, StoreError> {
     match std::env::var(DATABASE_URL) {
         Ok(url) if !url.trim().is_empty() => url.trim().parse(),

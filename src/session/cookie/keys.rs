@@ -1,4 +1,4 @@
-//! The signing secrets: the first signs cookies, all of them verify.
+//! The signing secrets. The first signs cookies; all of them verify.
 
 use std::fmt;
 use std::io::Write;
@@ -12,22 +12,23 @@ use sha2::Sha256;
 use super::token::{TOKEN_LEN, Token};
 use crate::session::error::{ConfigError, SetupError};
 
-/// Length of a cookie value: 48 and 32 bytes in base64url, and the dot between them.
+/// Length of a cookie value: the token's 48 bytes and the signature's 32 in base64url, with a dot
+/// between.
 const VALUE_LEN: usize = 64 + 1 + 43;
 
-/// Least length of a secret in bytes: the output of HMAC-SHA-256 (RFC 2104, section 3).
+/// Minimum length of a secret in bytes: the output size of HMAC-SHA-256 (RFC 2104, section 3).
 const MIN_SECRET_LEN: usize = 32;
 
 /// The environment variable that holds the secrets.
 pub(crate) const SESSION_SECRET: &str = "SESSION_SECRET";
 
-/// Where a debug profile keeps the secret that it made for itself.
+/// The file in which the debug profile keeps the secret that it generated.
 const SECRET_FILE: &str = ".session-secret";
 
-/// The signing secrets, in the order of `SESSION_SECRET`. `Debug` shows how many there are.
+/// The signing secrets, in the order of `SESSION_SECRET`. `Debug` shows only how many there are.
 ///
-/// To change the secret without ending anybody's session, put the new one in front, and drop the
-/// old one when `absolute_timeout` has passed.
+/// To rotate the secret without ending any session, put the new one first and remove the old one
+/// after `absolute_timeout` has passed.
 ///
 /// # Example
 ///
@@ -43,11 +44,12 @@ const SECRET_FILE: &str = ".session-secret";
 pub struct SessionKeys(Vec<Hmac<Sha256>>);
 
 impl SessionKeys {
-    /// Reads a comma-separated list of secrets, each of at least 32 bytes. Spaces around them do
-    /// not count.
+    /// Reads a comma-separated list of secrets of at least 32 bytes each. Spaces around them are
+    /// ignored.
     ///
     /// # Errors
-    /// When the list is empty, or a secret is too short: names its place, not its text.
+    /// Fails if the list is empty or a secret is too short. The error gives the secret's position,
+    /// never its text.
     pub fn parse(list: &str) -> Result<Self, ConfigError> {
         let mut keys = Vec::new();
         for (index, secret) in list.split(',').map(str::trim).enumerate() {
@@ -73,21 +75,22 @@ impl SessionKeys {
         Ok(Self(keys))
     }
 
-    /// A fresh secret: 48 random bytes in base64url, 64 characters.
+    /// Generates a secret: 48 random bytes in base64url, which are 64 characters.
     ///
     /// # Errors
-    /// When the system's random number generator fails.
+    /// Fails if the system's random number generator fails.
     pub fn generate_secret() -> Result<String, SetupError> {
         let mut bytes = [0; 48];
         getrandom::fill(&mut bytes)?;
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The keys of the environment: `SESSION_SECRET`, or, in the debug profile only, a secret
-    /// kept in the file `.session-secret` (mode 0600), which is made at the first start.
+    /// Reads the keys from `SESSION_SECRET`. If it is not set, the debug profile uses the secret in
+    /// the file `.session-secret` and creates that file (mode 0600) at the first start.
     ///
     /// # Errors
-    /// When the secret is unfit, or missing outside the debug profile, or the file cannot be used.
+    /// Fails if the secret is unfit, if it is missing outside the debug profile, or if the file
+    /// cannot be used.
     pub fn from_env(debug: bool) -> Result<Self, SetupError> {
         match std::env::var(SESSION_SECRET) {
             Ok(list) if !list.trim().is_empty() => Ok(Self::parse(&list)?),
@@ -106,11 +109,11 @@ impl SessionKeys {
         }
     }
 
-    /// The keys of the environment as [`from_env`](Self::from_env) finds them. Where that would make
-    /// the file, they are fresh and kept nowhere.
+    /// Returns the keys that [`from_env`](Self::from_env) would use, without creating the file. If
+    /// it is missing, the keys are random and stored nowhere.
     ///
     /// # Errors
-    /// As for `from_env`.
+    /// Fails as `from_env` does.
     pub fn inspect(debug: bool) -> Result<Self, SetupError> {
         let is_set = std::env::var_os(SESSION_SECRET)
             .is_some_and(|list| list.to_str().is_none_or(|list| !list.trim().is_empty()));
@@ -120,7 +123,7 @@ impl SessionKeys {
         Ok(Self::parse(&Self::generate_secret()?)?)
     }
 
-    /// Reads the secret in `path`, after making it where there is none.
+    /// Reads the secret in `path`. Creates the file first if it is missing.
     fn from_file(path: &Path) -> Result<Self, SetupError> {
         let failed = |source| SetupError::SecretFile {
             path: path.to_owned(),
@@ -133,7 +136,7 @@ impl SessionKeys {
         Ok(Self::parse(secret.trim())?)
     }
 
-    /// The cookie value for a token.
+    /// Returns the cookie value for a token.
     pub(crate) fn sign(&self, token: &Token) -> String {
         let bytes = token.to_bytes();
         let mut value = URL_SAFE_NO_PAD.encode(bytes);
@@ -145,8 +148,8 @@ impl SessionKeys {
         value
     }
 
-    /// The signature of a text of the application, in base64url. The text must not be mistaken for
-    /// a token, and begins with what it is for.
+    /// Signs a text of the application and returns the signature in base64url. Begin the text with
+    /// its purpose, so that it cannot be taken for a token or for a text with another purpose.
     ///
     /// # Example
     ///
@@ -175,7 +178,7 @@ impl SessionKeys {
         self.0.iter().any(|key| signed(key).is_ok())
     }
 
-    /// The token of a cookie value, if any of the secrets signed it.
+    /// Returns the token of a cookie value if any of the secrets signed it.
     pub(crate) fn verify(&self, value: &str) -> Option<Token> {
         if value.len() != VALUE_LEN {
             return None;
@@ -199,8 +202,8 @@ impl fmt::Debug for SessionKeys {
     }
 }
 
-/// Makes the file whole or not at all: of several processes that start together, one wins, and
-/// the others read what it wrote.
+/// Creates the file atomically. Of several processes that start together, one wins, and the others
+/// read the secret that it wrote.
 fn create_secret_file(path: &Path, secret: &str) -> std::io::Result<()> {
     let draft = path.with_extension(format!("{}.tmp", std::process::id()));
     let mut options = std::fs::OpenOptions::new();
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_secret_signs_every_list_with_it_verifies() {
+    fn every_list_that_contains_the_signing_secret_verifies() {
         let token = Token::generate(Utc::now()).unwrap();
         let value = keys(A).sign(&token);
         assert_eq!(value.len(), VALUE_LEN);
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn i7_no_changed_cookie_verifies() {
+    fn i7_a_changed_cookie_does_not_verify() {
         let keys = keys(A);
         let value = keys.sign(&Token::generate(Utc::now()).unwrap());
         for at in 0..value.len() {
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_refused_by_place_and_never_shown() {
+    fn a_short_secret_is_refused_by_position_and_never_shown() {
         let error = SessionKeys::parse(&format!("{A},hunter2")).unwrap_err();
         let message = error.to_string();
         assert!(
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_debug_secret_is_made_once_and_private() {
+    fn the_debug_secret_is_created_once_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(SECRET_FILE);
         let token = Token::generate(Utc::now()).unwrap();

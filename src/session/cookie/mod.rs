@@ -1,4 +1,4 @@
-//! The session cookie: what it looks like, and the signed token in it.
+//! The session cookie: its attributes, its signature and the token in it.
 
 pub(super) mod keys;
 pub(super) mod policy;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::error::ConfigError;
 
-/// What may surround a cookie's name and value.
+/// The white space that is ignored around a cookie's name and value.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 /// `[default.sessions.cookie]`: the attributes of the session cookie. It is always `HttpOnly`
@@ -17,17 +17,19 @@ const BLANKS: [char; 2] = [' ', '\t'];
 pub struct CookieConfig {
     /// The cookie's name. Default `__Host-session` when secure, `session` when not.
     pub name: Option<String>,
-    /// Whether it is sent over https only. Default `true`, in the debug profile `false`.
+    /// Whether browsers send the cookie over HTTPS only. Default `true`, in the debug profile
+    /// `false`.
     ///
-    /// Without it, anyone who listens to one plain request has the session (ASVS 5.0, 3.3.1).
+    /// Without it, anyone who can observe one unencrypted request has the session (ASVS 5.0,
+    /// 3.3.1).
     pub secure: Option<bool>,
-    /// Which requests from other sites carry it. Default [`SameSite::Lax`].
+    /// Which requests from other sites carry the cookie. Default [`SameSite::Lax`].
     pub same_site: SameSite,
-    /// The path it is sent for. Default `/`.
+    /// The path for which the cookie is sent. Default `/`.
     pub path: Option<String>,
-    /// The domain whose hosts get it. Default none: this host only.
+    /// The domain whose hosts receive the cookie. Default none: this host only.
     ///
-    /// With it, every host of the domain can set and read the session.
+    /// If set, every host of the domain can read and set the session cookie.
     pub domain: Option<String>,
 }
 
@@ -35,17 +37,17 @@ pub struct CookieConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SameSite {
-    /// Never from another site, not even when a link is followed.
+    /// Sent with no request from another site, not even when a link is followed.
     Strict,
-    /// From another site only when a link is followed.
+    /// Sent from another site only when a link is followed.
     #[default]
     Lax,
-    /// Always. Opens the way for cross-site request forgery (ASVS 5.0, 3.3.2); needs `secure`.
+    /// Sent always, which allows cross-site request forgery (ASVS 5.0, 3.3.2). Requires `secure`.
     None,
 }
 
 impl CookieConfig {
-    /// Fills in the defaults of the profile.
+    /// Returns the configuration with the profile's defaults filled in.
     pub(in crate::session) fn effective(&self, debug: bool) -> Self {
         let secure = self.secure.unwrap_or(!debug);
         let default_name = if secure { "__Host-session" } else { "session" };
@@ -58,7 +60,7 @@ impl CookieConfig {
     }
 }
 
-/// Checked attributes.
+/// Attributes of the cookie that have been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CookiePolicy {
     name: String,
@@ -69,7 +71,7 @@ pub(crate) struct CookiePolicy {
 }
 
 impl CookiePolicy {
-    /// Fills in the defaults of the profile and refuses what contradicts itself.
+    /// Fills in the defaults of the profile and refuses contradictory attributes.
     pub(crate) fn new(config: &CookieConfig, debug: bool) -> Result<Self, ConfigError> {
         let secure = config.secure.unwrap_or(!debug);
         let default_name = if secure { "__Host-session" } else { "session" };
@@ -88,14 +90,14 @@ impl CookiePolicy {
         Ok(policy)
     }
 
-    /// What is lawful and yet weak: without a prefix, a sibling host or a plain connection can set
-    /// the cookie (OWASP ASVS 5.0, 3.3.1).
+    /// Returns a warning if the name has no prefix, which is allowed but weak: a sibling host or an
+    /// unencrypted connection can then set the cookie (OWASP ASVS 5.0, 3.3.1).
     pub(crate) fn warning(&self) -> Option<String> {
         (self.secure && !self.has_prefix("__Host-") && !self.has_prefix("__Secure-")).then(|| {
             format!(
-                "sessions.cookie.name = {:?}: other hosts of the domain can set this cookie; a name \
-                 that begins with __Host- or, where it has a domain or a path, __Secure- keeps \
-                 browsers from letting them",
+                "sessions.cookie.name = {:?}: other hosts of the domain can set this cookie; \
+                 browsers prevent that if the name begins with __Host- or, for a cookie with a \
+                 domain or a path, __Secure-",
                 self.name
             )
         })
@@ -106,7 +108,8 @@ impl CookiePolicy {
         name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
     }
 
-    /// RFC 6265bis, sections 4.1.1 (syntax), 4.1.2.7 (`SameSite`) and 4.1.3 (prefixes).
+    /// Checks the attributes against RFC 6265bis, sections 4.1.1 (syntax), 4.1.2.7 (`SameSite`) and
+    /// 4.1.3 (prefixes).
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key: &str, value: &str, allowed: &str| {
             let key = format!("sessions.cookie.{key}");
@@ -117,7 +120,7 @@ impl CookiePolicy {
             return refuse(
                 "name",
                 &self.name,
-                "must be letters, digits and !#$%&'*+-.^_`|~",
+                "must consist of letters, digits and !#$%&'*+-.^_`|~",
             );
         }
         let is_attribute = |c: char| c != ';' && (c.is_ascii_graphic() || c == ' ');
@@ -125,20 +128,20 @@ impl CookiePolicy {
             return refuse(
                 "path",
                 &self.path,
-                "must begin with / and be ASCII without ;",
+                "must begin with / and contain only printable ASCII characters other than ;",
             );
         }
         let is_host = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
         if let Some(domain) = &self.domain
             && (domain.is_empty() || !domain.chars().all(is_host))
         {
-            return refuse("domain", domain, "must be a host name, as in example.com");
+            return refuse("domain", domain, "must be a host name, such as example.com");
         }
         if self.same_site == RocketSameSite::None && !self.secure {
             return refuse(
                 "same_site",
                 "none",
-                "needs sessions.cookie.secure = true (browsers refuse it otherwise)",
+                "requires sessions.cookie.secure = true (browsers reject it otherwise)",
             );
         }
         if self.has_prefix("__Host-") {
@@ -146,7 +149,7 @@ impl CookiePolicy {
                 return refuse(
                     "name",
                     &self.name,
-                    "the prefix __Host- needs sessions.cookie.secure = true",
+                    "the prefix __Host- requires sessions.cookie.secure = true",
                 );
             }
             if let Some(domain) = &self.domain {
@@ -176,16 +179,16 @@ impl CookiePolicy {
             return refuse(
                 "name",
                 &self.name,
-                "the prefix __Secure- needs sessions.cookie.secure = true",
+                "the prefix __Secure- requires sessions.cookie.secure = true",
             );
         }
         Ok(())
     }
 
-    /// The cookie that hands out a token, kept by the browser until the absolute deadline.
+    /// Returns the cookie that carries a new token. Browsers keep it until the absolute deadline.
     ///
-    /// The idle deadline is the server's to enforce: a cookie that followed it would have to be
-    /// sent again by requests that only read, and could then undo a logout (I2).
+    /// Only the server enforces the idle deadline. A cookie that followed it would have to be sent
+    /// again in response to requests that only read, and could then undo a logout (I2).
     pub(crate) fn issue(
         &self,
         value: String,
@@ -196,7 +199,7 @@ impl CookiePolicy {
         self.build(value, Duration::seconds(seconds))
     }
 
-    /// The cookie that makes a browser forget.
+    /// Returns the cookie that removes the session cookie from the browser.
     pub(crate) fn removal(&self) -> Cookie<'static> {
         self.build(String::new(), Duration::ZERO)
     }
@@ -214,11 +217,11 @@ impl CookiePolicy {
         cookie.build()
     }
 
-    /// The values of all cookies of our name in `Cookie` headers, in the order they were sent.
-    /// A browser sends several when cookies of different paths or domains match.
+    /// Returns the values of all session cookies in the `Cookie` headers, in the order sent. A
+    /// browser sends several if cookies of different paths or domains match.
     ///
-    /// Only space and tab are trimmed, as browsers do (RFC 6265bis, section 5.6): a name with other
-    /// white space before it is another name, to which a browser applies no prefix.
+    /// Only space and tab are trimmed, as browsers do (RFC 6265bis, section 5.6). A name with other
+    /// white space before it is a different name, to which browsers apply no prefix rules.
     pub(crate) fn candidates<'h>(
         &self,
         headers: impl Iterator<Item = &'h str>,
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused_by_its_key() {
+    fn contradictory_attributes_are_refused_by_their_key() {
         let host = |change: fn(&mut CookieConfig)| {
             let mut config = CookieConfig::default();
             change(&mut config);
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secure_cookie_without_a_prefix_is_warned_of() {
+    fn a_secure_cookie_without_a_prefix_causes_a_warning() {
         let of = |name: Option<&str>, secure| {
             let config = CookieConfig {
                 name: name.map(Into::into),
@@ -322,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_of_a_multibyte_name_is_no_panic() {
+    fn checking_the_prefix_of_a_multibyte_name_does_not_panic() {
         assert!(
             refusal(&CookieConfig {
                 name: Some("__Hosté-ü".into()),
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn i3_a_name_or_value_with_other_white_space_is_another() {
+    fn i3_only_space_and_tab_are_trimmed_around_names_and_values() {
         let policy = policy(&CookieConfig::default(), false);
         let others: Vec<char> = (char::MIN..=char::MAX)
             .filter(|c| (c.is_whitespace() || c.is_control()) && !BLANKS.contains(c))
@@ -360,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cookie_of_the_name_is_a_candidate() {
+    fn every_cookie_with_the_configured_name_is_a_candidate() {
         let policy = policy(&CookieConfig::default(), true);
         let headers = [
             "a=1; session=x; sessions=no; session=y",

@@ -1,4 +1,4 @@
-//! The session token: 16 bytes that find the session and 32 random bytes that prove it.
+//! The session token: 16 bytes that find the session and 32 random bytes that authenticate it.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::store::TokenHash;
 
-/// A token's length in bytes.
+/// Length of a token in bytes.
 pub(crate) const TOKEN_LEN: usize = 48;
 
-/// What a cookie carries: a `UUIDv7` for the lookup, and 256 bits from the system's CSPRNG
-/// (OWASP ASVS 5.0, 7.2.3 asks for 128). `Debug` shows the lookup half only.
+/// A session token: a `UUIDv7`, the lookup half, and 256 bits from the system's CSPRNG, the secret
+/// half (OWASP ASVS 5.0, 7.2.3 requires 128). `Debug` shows only the lookup half.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token {
     session_id: Uuid,
@@ -19,7 +19,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// A token that no one has seen. Its lookup half sorts by the millisecond of `now`.
+    /// Generates a token. Its lookup half sorts by the millisecond of `now`.
     pub(crate) fn generate(now: DateTime<Utc>) -> Result<Self, getrandom::Error> {
         let mut random = [0; 42];
         getrandom::fill(&mut random)?;
@@ -31,12 +31,12 @@ impl Token {
         Ok(Self { session_id, secret })
     }
 
-    /// The half that finds the row; showing it gives nothing away.
+    /// Returns the lookup half, which is not secret.
     pub(crate) fn session_id(&self) -> Uuid {
         self.session_id
     }
 
-    /// The hash to store, or to compare with the stored one.
+    /// Returns the hash of the secret half, to be stored or compared.
     pub(crate) fn hash(&self) -> TokenHash {
         TokenHash::of(&self.secret)
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_and_back() {
+    fn a_token_survives_conversion_to_bytes_and_back() {
         let token = Token::generate(Utc::now()).unwrap();
         assert_eq!(Token::from_bytes(&token.to_bytes()), token);
         assert_eq!(token.session_id().get_version_num(), 7);

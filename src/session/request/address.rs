@@ -1,4 +1,4 @@
-//! The visitor's address: one rule for the list of devices, the limits and the audit log.
+//! The visitor's address. The list of devices, the limits and the audit log use the same rule.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rocket::Request;
 use rocket::http::uncased::Uncased;
 
-/// What the names of the headers begin with in which most proxies say that they pass a request on.
+/// Prefix of the headers that most proxies add to a forwarded request.
 const FORWARDED: &str = "X-Forwarded-";
 
-/// The names that proxies and content delivery networks use beside those.
+/// Other headers that proxies and content delivery networks add.
 const PASSED_ON: [&str; 12] = [
     "Forwarded",
     "Forwarded-For",
@@ -25,10 +25,11 @@ const PASSED_ON: [&str; 12] = [
     "Fly-Client-IP",
 ];
 
-/// The address of the visitor who sent a request; `None` where it is not known.
+/// Returns the address of the visitor who sent a request, or `None` if it is not known.
 ///
-/// It is the one that the header `ip_header` gives, else the peer's. A proxy on this machine that gives
-/// none is not taken for the visitor: all visitors would be one.
+/// It is the address in the header `ip_header`, otherwise the peer's. A proxy on this machine that
+/// sends no address does not count as the visitor, because all of its visitors would then share one
+/// address.
 ///
 /// # Example
 ///
@@ -51,7 +52,7 @@ const PASSED_ON: [&str; 12] = [
 pub fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
     let ip_header = request.rocket().config().ip_header.as_ref();
     if let Some(name) = ip_header {
-        // Each proxy adds itself at the end, be it to the last line of several.
+        // Each proxy appends the address it saw, if necessary to the last of several header lines.
         let line = request.headers().get(name.as_str()).last();
         if let Some(address) = line.and_then(last_address) {
             return Some(address);
@@ -69,13 +70,13 @@ pub fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
     Some(peer)
 }
 
-/// Returns whether a request says that a proxy has passed it on. What is open to this machine only must
-/// refuse such a request, because its sender may be anywhere.
+/// Returns whether a header shows that a proxy forwarded the request. Routes that are open only to
+/// this machine must refuse such a request, because its sender may be anywhere.
 pub fn is_forwarded(request: &Request<'_>) -> bool {
     forwarding_header(request).is_some()
 }
 
-/// The name of a header that only a proxy sends, if the request has one.
+/// Returns the name of a header that only proxies send, if the request has one.
 fn forwarding_header(request: &Request<'_>) -> Option<String> {
     let ip_header = request.rocket().config().ip_header.as_ref();
     let mut names = request.headers().iter().map(|header| header.name);
@@ -91,27 +92,27 @@ fn forwarding_header(request: &Request<'_>) -> Option<String> {
     name.map(Uncased::into_string)
 }
 
-/// Warns once that the proxy's visitors cannot be told apart.
+/// Warns once that the visitors behind the proxy cannot be distinguished.
 fn advise(peer: IpAddr, header: &str, ip_header: Option<&str>) {
     static IS_SAID: AtomicBool = AtomicBool::new(false);
     if IS_SAID.swap(true, Ordering::Relaxed) {
         return;
     }
     let effect = if peer.is_loopback() {
-        "the addresses of its visitors are not known, so that attempts are limited by user only and \
+        "the addresses of its visitors are unknown, so attempts are limited only per user and \
          registrations are not limited"
     } else {
-        "its visitors count as one address, whose limits they share"
+        "its visitors count as one address and share its limits"
     };
     match ip_header {
         None => tracing::warn!(
-            "requests come through a proxy at {peer} (they have the header {header}), and `ip_header` is \
-             not set: {effect}; set `ip_header` to the header in which the proxy gives the visitor's \
-             address"
+            "requests come through a proxy at {peer} (they have the header {header}), but `ip_header` \
+             is not set: {effect}; set `ip_header` to the header in which the proxy sends the \
+             visitor's address"
         ),
         Some(name) => tracing::warn!(
-            "requests come through a proxy at {peer} (they have the header {header}), and the header \
-             that `ip_header` names, {name}, has no address that can be read: {effect}"
+            "requests come through a proxy at {peer} (they have the header {header}), but {name}, the \
+             header set as `ip_header`, has no readable address: {effect}"
         ),
     }
 }
@@ -123,8 +124,8 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// The last address of a list as in `X-Forwarded-For` or `Forwarded` (RFC 7239). The ones before it are
-/// what the proxy was told, and may be invented.
+/// Returns the last address of a list like that in `X-Forwarded-For` or `Forwarded` (RFC 7239). The
+/// earlier ones came from the proxy's client and may be invented.
 fn last_address(list: &str) -> Option<IpAddr> {
     let mut items = list.rsplit(',').map(str::trim);
     let item = items.find(|item| !item.is_empty())?;
@@ -139,7 +140,7 @@ fn last_address(list: &str) -> Option<IpAddr> {
     address_of(node.trim().trim_matches('"').trim())
 }
 
-/// The address of a node, whose port is not looked at: `192.0.2.1:80`, `[2001:db8::1]:80`.
+/// Returns the address of a node such as `192.0.2.1:80` or `[2001:db8::1]:80`. The port is ignored.
 fn address_of(node: &str) -> Option<IpAddr> {
     let address = if let Some(bracketed) = node.strip_prefix('[') {
         let (address, port) = bracketed.split_once(']')?;
@@ -159,7 +160,7 @@ fn address_of(node: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// A number, or a name that begins with `_` (RFC 7239, section 6).
+/// Returns whether `port` is a number or a name that begins with `_` (RFC 7239, section 6).
 fn is_port(port: &str) -> bool {
     match port.strip_prefix('_') {
         Some(name) => name
@@ -182,7 +183,7 @@ mod tests {
     use rocket::local::blocking::Client;
 
     #[test]
-    fn the_last_address_of_a_list_counts_whatever_is_around_it() {
+    fn the_last_address_of_a_forwarding_header_counts() {
         for (list, address) in [
             ("203.0.113.7", "203.0.113.7"),
             ("10.0.0.1, 203.0.113.7", "203.0.113.7"),
@@ -203,12 +204,12 @@ mod tests {
                 "proto=https; for = 203.0.113.7:_x ;by=10.0.0.1",
                 "203.0.113.7",
             ),
-            // A client's unbalanced quote does not hide what the proxy has added.
+            // An unbalanced quote from a client does not hide what the proxy has added.
             ("for=\"10.0.0.1, for=203.0.113.7", "203.0.113.7"),
         ] {
             assert_eq!(last_address(list), Some(address.parse().unwrap()), "{list}");
         }
-        // What stands before is never taken instead.
+        // An earlier address is never used instead.
         for list in [
             "",
             ",",
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_on_this_machine_is_not_the_visitor() {
+    fn a_proxy_on_this_machine_does_not_count_as_the_visitor() {
         let client = |ip_header: Option<&str>| {
             let figment = rocket::Config::figment().merge(("log_level", "off"));
             let figment = match ip_header {

@@ -1,4 +1,4 @@
-//! How a request comes by its session: once, however many guards ask for it.
+//! Looks up a request's session once, however many guards ask for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::session::observe::metrics::NoSession;
 use crate::session::shared::{Attached, Shared};
 use crate::store::{SessionRecord, TouchSession};
 
-/// The place in a request where its session is kept once it was asked for.
+/// The request-local cache of the session. It is filled when the session is first asked for.
 pub(crate) struct Slot<D> {
     session: OnceCell<Result<Arc<Inner<D>>, SessionError>>,
     is_answered: AtomicBool,
@@ -36,12 +36,13 @@ impl<D> Slot<D> {
         }
     }
 
-    /// The answer goes out: what asks for the session from now on can send no cookie.
+    /// Records that the response is being sent. A session loaded from now on cannot send a cookie.
     pub(crate) fn answered(&self) {
         self.is_answered.store(true, Ordering::Release);
     }
 
-    /// What came of asking for the session; `None` if nothing in this request has.
+    /// Returns the result of the lookup, or `None` if nothing in this request asked for the
+    /// session.
     pub(crate) fn get(&self) -> Option<&Result<Arc<Inner<D>>, SessionError>> {
         self.session.get()
     }
@@ -93,9 +94,9 @@ impl<D: TypedData> Inner<D> {
 }
 
 impl Shared {
-    /// Counts the user of a session that was served, and records its activity when that is due: now, and not
-    /// when the answer goes out, because another request may have been refused by then. The request
-    /// goes on with the deadline that follows.
+    /// Counts the user of a served session and touches the session if that is due. The touch is
+    /// sent now rather than with the response, because another request may have been refused by
+    /// then. The request continues with the new deadline.
     fn served(&self, context: &RequestContext, record: &mut SessionRecord) {
         if let Some(user_id) = &record.user_id {
             self.monitor.usage.seen(user_id, context.now);
@@ -119,9 +120,9 @@ impl Shared {
 }
 
 impl<D: TypedData> Session<D> {
-    /// Keeps this request from counting as activity, for what a page asks by itself while no one may
-    /// be there. It must be called before anything in the request asks for the session, in a guard
-    /// of one's own. Changes of the data and of the token are made as always.
+    /// Excludes this request from the session's activity. This is for requests that a page makes by
+    /// itself, when its visitor may be away. Call it in a guard of your own before anything in the
+    /// request asks for the session. Changes of the data and of the token still take effect.
     pub fn without_activity(request: &Request<'_>) {
         let slot = request.local_cache(Slot::<D>::empty);
         slot.is_passive.store(true, Ordering::Release);
@@ -134,7 +135,7 @@ pub(in crate::session) fn undecodable(
 ) -> SessionError {
     SessionError::Undecodable {
         id: record.id.clone(),
-        // Not serde's own text, which quotes the data.
+        // Serde's own message is not used, because it quotes the data.
         reason: format!("line {}, column {}", error.line(), error.column()),
     }
 }
