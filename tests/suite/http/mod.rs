@@ -1,0 +1,13 @@
+//! The application's API, and what holds for each of its routes.
+
+mod accounts;
+mod api;
+mod bad_input;
+mod behind_a_proxy;
+mod last_administrator;
+mod open_administration;
+mod passwords;
+mod raw_paths;
+mod registration;
+mod request_ids;
+mod site;

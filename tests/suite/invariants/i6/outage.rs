@@ -1,0 +1,166 @@
+//! I6: an outage is no logout. 503 with Retry-After and no Set-Cookie, and service returns by
+//! itself.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::SessionConfig;
+use rocket_diesel_sessions::store::StoreError;
+
+use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::hooked::{Call, HookedStore};
+use crate::support::{Database, Kind, Server, wait_for, wait_until};
+
+on_each_database! {
+    fn i6_an_outage_is_a_503_and_no_logout(database: &Database) {
+        let environment = [("ROCKET_SESSIONS", r#"{timeout="300ms"}"#)];
+        let server = Server::start_with(database, &environment);
+        let mut visitor = server.client();
+        visitor.visit();
+        let outage = Outage::begin(database);
+        let failing: &[&str] = match database.kind() {
+            Kind::Sqlite => &["/api/session/test-session"],
+            Kind::Postgres => &["/api/session/test-session", "/api/session", "/readyz"],
+        };
+        for path in failing {
+            let reply = visitor.get(path);
+            assert_eq!(reply.status, 503, "{path}: {}", reply.body);
+            assert_eq!(reply.json()["error"]["code"], "unavailable", "{path}");
+            assert_eq!(reply.retry_after.as_deref(), Some("1"), "{path}");
+            assert_eq!(reply.set_cookie, None, "{path}");
+        }
+        // Someone who has no session yet gets no cookie either.
+        let reply = server.client().get("/api/session/test-session");
+        assert_eq!((reply.status, reply.set_cookie), (503, None));
+        assert_eq!(visitor.get("/healthz").status, 200);
+        outage.end(database);
+        wait_until("the database answers", || visitor.get("/readyz").status == 200);
+        assert_eq!(visitor.visit(), 2);
+    }
+}
+
+/// A database that cannot be written: PostgreSQL lets nobody in, SQLite's file is locked, which
+/// leaves it readable (WAL).
+enum Outage {
+    Refused,
+    Locked(Box<dyn crate::support::Sql>),
+}
+
+impl Outage {
+    fn begin(database: &Database) -> Self {
+        match database.kind() {
+            Kind::Sqlite => {
+                let mut connection = database.connection();
+                connection.run("BEGIN IMMEDIATE");
+                Self::Locked(connection)
+            }
+            Kind::Postgres => {
+                let name = database.name();
+                database.execute_on_server(&format!(
+                    "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false; \
+                     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+                ));
+                Self::Refused
+            }
+        }
+    }
+
+    fn end(self, database: &Database) {
+        match self {
+            Self::Locked(mut connection) => connection.run("ROLLBACK"),
+            Self::Refused => {
+                let name = database.name();
+                database.execute_on_server(&format!(
+                    "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true"
+                ));
+            }
+        }
+    }
+}
+
+#[test]
+fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let fails_next = Arc::new(AtomicBool::new(false));
+    let store = HookedStore::new(database.store(), {
+        let fails_next = Arc::clone(&fails_next);
+        move |call| {
+            let fails = matches!(call, Call::Load(_)) && fails_next.swap(false, Ordering::SeqCst);
+            assert!(!fails, "a load that fails");
+            Ok(())
+        }
+    });
+    // One load at a time, in the order of the cookies.
+    let config = SessionConfig {
+        workers: 1,
+        max_batch: 1,
+        ..SessionConfig::default()
+    };
+    run(async {
+        let (rocket, _) = rocket(store, config);
+        let client = &Client::untracked(rocket).await.unwrap();
+        let ended = new_cookie(client).await;
+        get(client, "/destroy", Some(&ended)).await;
+        let live = new_cookie(client).await;
+        for (cookies, expected) in [
+            (format!("{ended}; {live}"), Status::Ok),
+            (format!("{live}; {ended}"), Status::ServiceUnavailable),
+        ] {
+            fails_next.store(true, Ordering::SeqCst);
+            let answer = get(client, "/read", Some(&cookies)).await;
+            assert_eq!(answer.status, expected);
+            assert_eq!(answer.header("set-cookie"), None);
+        }
+    });
+}
+
+/// Four probes hang on connections that never come back; then the database is back for new ones.
+#[test]
+fn i6_an_outage_ends_by_itself_after_probes_that_hang() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let is_out = Arc::new(AtomicBool::new(false));
+    let (out, probes) = (Arc::clone(&is_out), Arc::new(AtomicUsize::new(0)));
+    let sent = Arc::clone(&probes);
+    let (keep, end) = channel::<()>();
+    let end = Mutex::new(end);
+    let store = HookedStore::new(database.store(), move |call| {
+        match call {
+            Call::Load(_) if out.load(Ordering::SeqCst) => {
+                return Err(StoreError::Connect {
+                    database: String::new(),
+                    reason: "cut".to_owned(),
+                    permanent: false,
+                });
+            }
+            Call::Probe if sent.fetch_add(1, Ordering::SeqCst) < 4 => {
+                let _ = end.lock().unwrap().recv();
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    run(async {
+        let config = SessionConfig {
+            timeout: Duration::from_millis(300),
+            ..SessionConfig::default()
+        };
+        let client = &Client::untracked(rocket(store, config).0).await.unwrap();
+        let cookie = &new_cookie(client).await;
+        is_out.store(true, Ordering::SeqCst);
+        assert_eq!(get(client, "/read", Some(cookie)).await.status.code, 503);
+        wait_for("four probes hang", async || {
+            probes.load(Ordering::SeqCst) >= 4
+        })
+        .await;
+        is_out.store(false, Ordering::SeqCst);
+        wait_for("service is back", async || {
+            get(client, "/read", Some(cookie)).await.status.code == 200
+        })
+        .await;
+        drop(keep);
+    });
+}

@@ -1,0 +1,10 @@
+//! The session layer in a library user's application: guard, queue, users, usage.
+
+mod after_the_answer;
+mod guard;
+mod pipeline;
+pub(crate) mod rolling_deploy;
+mod statistics;
+mod undo_races;
+mod user_races;
+mod users;

@@ -1,0 +1,403 @@
+//! `/metrics`: names and texts by the rules of Prometheus' `promtool`, what is counted, and that the
+//! dashboard and the alerts ask for nothing that is not there.
+
+use std::collections::{HashMap, HashSet};
+
+use rocket::serde::json::{Value, from_str, json};
+
+use crate::support::local::{ADMIN_TOKEN, Visitor, application, application_of, figment, settings};
+use crate::support::{Database, Kind, metric_of};
+
+const DASHBOARD: &str = include_str!("../../../docs/grafana.json");
+const ALERTS: &str = include_str!("../../../docs/alerts.yml");
+
+/// What `/metrics` says after some use.
+fn exported() -> String {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut visitor = Visitor::new(&client);
+    visitor.visit();
+    visitor.get("/nothing");
+    visitor.get("/metrics").body
+}
+
+/// Families of metrics, with their types, in their order.
+fn families(text: &str) -> Vec<(&str, &str)> {
+    let of_type = |line| {
+        let (name, kind) = str::strip_prefix(line, "# TYPE ")?.split_once(' ')?;
+        Some((name, kind))
+    };
+    text.lines().filter_map(of_type).collect()
+}
+
+/// The name and the labels of a sample.
+fn series(line: &str) -> Option<(&str, &str)> {
+    let (series, value) = line.rsplit_once(' ')?;
+    value.parse::<f64>().ok()?;
+    Some(match series.split_once('{') {
+        Some((name, labels)) => (name, labels.strip_suffix('}')?),
+        None => (series, ""),
+    })
+}
+
+fn samples(text: &str) -> Vec<(&str, &str)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| series(line).unwrap_or_else(|| panic!("no sample: {line}")))
+        .collect()
+}
+
+#[test]
+fn names_and_texts_are_as_prometheus_wants_them() {
+    let text = exported();
+    let families = families(&text);
+    let mut names = HashSet::new();
+    for (name, kind) in &families {
+        assert!(names.insert(*name), "{name} is there twice");
+        let is_lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(name.chars().all(is_lower) && !name.contains("__"), "{name}");
+        assert!(
+            ["counter", "gauge", "histogram"].contains(kind),
+            "{name}: {kind}"
+        );
+        assert_eq!(
+            name.ends_with("_total"),
+            *kind == "counter",
+            "{name}: {kind}"
+        );
+        for suffix in [
+            "_count",
+            "_sum",
+            "_bucket",
+            "_counter",
+            "_gauge",
+            "_histogram",
+        ] {
+            assert!(!name.ends_with(suffix), "{name}");
+        }
+        for word in name.split('_') {
+            let of_no_base = [
+                "ms",
+                "us",
+                "ns",
+                "s",
+                "sec",
+                "millis",
+                "milliseconds",
+                "microseconds",
+                "nanoseconds",
+                "minutes",
+                "hours",
+                "days",
+                "kb",
+                "mb",
+                "kib",
+                "mib",
+                "kilobytes",
+                "megabytes",
+                "bits",
+                "percent",
+                "percentage",
+            ];
+            assert!(!of_no_base.contains(&word), "{name} is of no base unit");
+        }
+        let help = format!("# HELP {name} ");
+        let helps: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with(&help))
+            .collect();
+        assert!(
+            helps.len() == 1 && helps[0].len() > help.len() + 5,
+            "{name}: {helps:?}"
+        );
+    }
+    let mut seen = HashSet::new();
+    for (name, labels) in samples(&text) {
+        assert!(
+            seen.insert((name, labels)),
+            "{name}{{{labels}}} is there twice"
+        );
+        let of_family = |(family, kind): &&(&str, &str)| match *kind {
+            "histogram" => name
+                .strip_prefix(family)
+                .is_some_and(|rest| ["_bucket", "_sum", "_count"].contains(&rest)),
+            _ => name == *family,
+        };
+        let family = families.iter().find(of_family);
+        let kind = family.unwrap_or_else(|| panic!("{name} has no type")).1;
+        let has_bound = labels.split(',').any(|label| label.starts_with("le="));
+        assert_eq!(
+            has_bound,
+            kind == "histogram" && name.ends_with("_bucket"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_label_value_is_there_from_the_start() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let text = Visitor::new(&client).get("/metrics").body;
+    for action in ["login", "register", "password", "reauthenticate"] {
+        for result in ["ok", "failed", "limited", "refused"] {
+            let labels = format!("action=\"{action}\",result=\"{result}\"");
+            assert_eq!(
+                metric_of(&text, &format!("sessions_auth_attempts_total{{{labels}}}")),
+                0
+            );
+        }
+    }
+    for name in [
+        "sessions_errors_total{kind=\"outage\"}",
+        "sessions_errors_total{kind=\"refused\"}",
+        "sessions_missed_total{reason=\"forged\"}",
+        "sessions_ended_total{reason=\"cleared\"}",
+        "sessions_abandoned_total{kind=\"closure\"}",
+        "sessions_http_requests_total{status=\"1xx\"}",
+        "sessions_http_requests_total{status=\"5xx\"}",
+        "sessions_http_request_duration_seconds_count",
+        "sessions_sweep_failures_total",
+        "sessions_calls_in_progress{kind=\"long\"}",
+    ] {
+        assert_eq!(metric_of(&text, name), 0, "{name}");
+    }
+    // Limits, as the settings have them.
+    for (name, limit) in [
+        ("sessions_queue_limit{kind=\"load\"}", 4096),
+        ("sessions_queue_limit{kind=\"write\"}", 4096),
+        ("sessions_calls_limit{kind=\"long\"}", 1),
+        ("sessions_database_up", 1),
+    ] {
+        assert_eq!(metric_of(&text, name), limit, "{name}");
+    }
+    assert!(metric_of(&text, "sessions_pool_size") > 0);
+    assert!(metric_of(&text, "sessions_calls_limit{kind=\"direct\"}") > 0);
+    assert_eq!(
+        metric_of(
+            &text,
+            concat!(
+                "sessions_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"}"
+            )
+        ),
+        1
+    );
+    if cfg!(target_os = "linux") {
+        assert!(metric_of(&text, "process_resident_memory_bytes") > 1_000_000);
+    }
+}
+
+/// How often each result of an action was counted: ok, failed, limited, refused.
+fn attempts(visitor: &mut Visitor<'_>, action: &str) -> [u64; 4] {
+    let text = visitor.get("/metrics").body;
+    ["ok", "failed", "limited", "refused"].map(|result| {
+        let labels = format!("action=\"{action}\",result=\"{result}\"");
+        metric_of(&text, &format!("sessions_auth_attempts_total{{{labels}}}"))
+    })
+}
+
+on_each_database! {
+    fn attempts_are_counted_by_what_came_of_them(database: &Database) {
+        let mut settings = settings(database, "max_sessions_per_user = 2\non_session_limit = 'refuse'");
+        settings.app.guesses_per_user = 3.try_into().unwrap();
+        settings.app.guesses_per_address = 1000.try_into().unwrap();
+        let (client, clock) = application_of(settings, database.store());
+        let [mut ada, mut phone, mut tablet, mut monitor] = [(); 4].map(|()| Visitor::new(&client));
+        let (right, new) = ("a password that is long", "another that is long");
+        assert_eq!(ada.enter("register", "ada", right).status.code, 201);
+        assert_eq!(tablet.enter("register", "ada", right).status.code, 409);
+        assert_eq!(tablet.enter("register", "bob", "short").status.code, 422);
+        assert_eq!(attempts(&mut monitor, "register"), [1, 0, 0, 2]);
+        assert_eq!(attempts(&mut monitor, "login"), [0, 0, 0, 0]);
+
+        assert_eq!(phone.enter("login", "ada", right).status.code, 200);
+        // The limit of sessions is reached: the password is right, and it is refused.
+        assert_eq!(tablet.enter("login", "ada", right).status.code, 409);
+        assert_eq!(attempts(&mut monitor, "login"), [1, 0, 0, 1]);
+        for status in [401, 401, 401, 429] {
+            assert_eq!(tablet.enter("login", "ada", "wrong").status.code, status);
+        }
+        assert_eq!(attempts(&mut monitor, "login"), [1, 3, 1, 1]);
+
+        let mut change = |current: &str, new: &str| {
+            let body = json!({"currentPassword": current, "newPassword": new}).to_string();
+            ada.post_json("/api/account/password", &body).status.code
+        };
+        assert_eq!(change("wrong", new), 401);
+        assert_eq!(change(right, "short"), 422);
+        assert_eq!(change(right, new), 204);
+        assert_eq!(attempts(&mut monitor, "password"), [1, 1, 0, 1]);
+
+        // Asked for again on a page, some time later.
+        clock.advance(chrono::TimeDelta::minutes(11));
+        let mut again = |password: &str| {
+            let body = format!("password={}", password.replace(' ', "+"));
+            ada.post_form("/account/sessions/end-others", &body).status.code
+        };
+        assert_eq!(again("wrong"), 401);
+        assert_eq!(again(new), 303);
+        assert_eq!(attempts(&mut monitor, "reauthenticate"), [1, 1, 0, 0]);
+        // An outage is no attempt.
+        assert_eq!(attempts(&mut monitor, "login"), [1, 3, 1, 1]);
+    }
+}
+
+#[test]
+fn requests_are_counted_by_status_and_timed() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut settings = settings(&database, "");
+    settings.figment = figment("release", "");
+    let (client, _) = application_of(settings, database.store());
+    let mut visitor = Visitor::new(&client);
+    for path in [
+        "/healthz",
+        "/healthz",
+        "/nothing",
+        "/api/session/sessions",
+        "/admin",
+    ] {
+        visitor.get(path);
+    }
+    let request = client.get("/metrics");
+    let token = rocket::http::Header::new("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+    let text = request.header(token).dispatch().into_string().unwrap();
+    for (class, number) in [("2xx", 2), ("3xx", 0), ("4xx", 3), ("5xx", 0)] {
+        let name = format!("sessions_http_requests_total{{status=\"{class}\"}}");
+        assert_eq!(metric_of(&text, &name), number, "{class}");
+    }
+    assert_eq!(
+        metric_of(&text, "sessions_http_request_duration_seconds_count"),
+        5
+    );
+}
+
+/// The queries of the dashboard and of the alerts.
+fn queries() -> (Vec<String>, Vec<String>) {
+    let dashboard: Value = from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let shown = targets.map(|target| target["expr"].as_str().unwrap().to_owned());
+    let alerts = ALERTS
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("expr: "));
+    (shown.collect(), alerts.map(str::to_owned).collect())
+}
+
+/// The names of metrics in a query.
+fn metrics_of(query: &str) -> impl Iterator<Item = &str> {
+    let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("sessions_") || word.starts_with("process_"))
+}
+
+/// The labels that a query selects by, with the values that it names.
+fn selected(query: &str) -> Vec<(&str, &str)> {
+    let selectors = query
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'));
+    let pairs = selectors.flat_map(|(selector, _)| selector.split("\","));
+    let pairs = pairs.filter_map(|pair| pair.split_once('='));
+    let pairs = pairs.map(|(label, values)| {
+        let label = label.trim().trim_end_matches('!');
+        (label, values.trim_start_matches('~').trim_matches('"'))
+    });
+    let pairs = pairs.filter(|(label, _)| !["job", "instance"].contains(label));
+    pairs
+        .flat_map(|(label, values)| values.split('|').map(move |value| (label, value)))
+        .collect()
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
+    let text = exported();
+    let samples = samples(&text);
+    let names: HashSet<&str> = samples.iter().map(|(name, _)| *name).collect();
+    let (shown, alerts) = queries();
+    assert!(
+        shown.len() > 30 && alerts.len() > 10,
+        "{shown:?} {alerts:?}"
+    );
+    for query in shown.iter().chain(&alerts) {
+        assert!(
+            metrics_of(query).next().is_some(),
+            "{query} names no metric"
+        );
+        for name in metrics_of(query) {
+            assert!(names.contains(name), "{name} is not exported: {query}");
+        }
+        for (label, value) in selected(query) {
+            let label = format!("{label}=\"{value}\"");
+            let has = |name: &str| {
+                let of_name = samples.iter().filter(|(other, _)| *other == name);
+                of_name
+                    .into_iter()
+                    .any(|(_, labels)| labels.split(',').any(|have| have == label))
+            };
+            assert!(
+                metrics_of(query).any(has),
+                "{label} is not exported: {query}"
+            );
+        }
+    }
+    // All that is exported is shown.
+    let shown: HashSet<&str> = shown.iter().flat_map(|query| metrics_of(query)).collect();
+    for (family, _) in families(&text) {
+        let is_of_it = |name: &&str| name.starts_with(family);
+        assert!(shown.iter().any(is_of_it), "{family} is not shown");
+    }
+}
+
+#[test]
+fn each_alert_says_what_it_is_about() {
+    let alerts: Vec<&str> = ALERTS.split("- alert: ").skip(1).collect();
+    let mut names = HashSet::new();
+    for alert in &alerts {
+        let (name, rest) = alert.split_once('\n').unwrap();
+        assert!(names.insert(name), "{name} is there twice");
+        let mut values = HashMap::new();
+        let mut keys = Vec::new();
+        for line in rest.lines().filter(|line| !line.trim().is_empty()) {
+            let (key, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.trim();
+            let is_quoted = value.len() > 2 && value.starts_with('"') && value.ends_with('"');
+            // What YAML would read as something else.
+            let is_plain = !value.starts_with(['"', '\'', '{', '[', '>', '|', '&', '*', '%', '@'])
+                && !value.contains(": ")
+                && !value.contains(" #");
+            assert!(is_quoted || is_plain, "{name}: {line}");
+            keys.push(key);
+            values.insert(key.trim(), value);
+        }
+        keys.retain(|key| *key != "        for");
+        let expected = [
+            "        expr",
+            "        labels",
+            "          severity",
+            "        annotations",
+            "          summary",
+            "          description",
+        ];
+        assert_eq!(keys, expected, "{name}");
+        assert!(
+            ["critical", "warning"].contains(&values["severity"]),
+            "{name}"
+        );
+        for key in ["expr", "summary", "description"] {
+            assert!(values[key].trim_matches('"').len() > 10, "{name}: {key}");
+            for label in values[key].split("$labels.").skip(1) {
+                let (label, _) = label.split_once(' ').unwrap();
+                let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let mut words = values["expr"].split(|c| !is_word(c));
+                assert!(
+                    words.any(|word| word == label),
+                    "{name}: {label} is not in expr"
+                );
+            }
+        }
+    }
+    assert!(alerts.len() > 10, "{}", alerts.len());
+}

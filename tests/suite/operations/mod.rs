@@ -1,0 +1,14 @@
+//! The program in operation: start, outages, what it reports, deployment, shutdown.
+
+mod adversity;
+mod audit_log;
+mod deploy;
+mod failover;
+mod instances;
+mod logs;
+mod metrics;
+mod outages;
+mod shutdown;
+mod start;
+mod start_rights;
+mod start_settings;

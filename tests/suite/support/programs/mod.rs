@@ -1,0 +1,12 @@
+//! The program in a process of its own: as a server, as a command, behind nginx, under load.
+
+pub(crate) mod command_line;
+mod load;
+pub(crate) mod nginx;
+pub(crate) mod outages;
+pub(crate) mod server;
+pub(crate) mod start;
+pub(crate) mod terminal;
+
+pub(crate) use load::Load;
+pub(crate) use server::Server;

@@ -1,0 +1,7 @@
+//! Stores that fail, wait or remember, and sessions to put into them.
+
+mod around;
+pub(crate) mod faulty;
+pub(crate) mod hooked;
+pub(crate) mod memory;
+pub(crate) mod sessions;
