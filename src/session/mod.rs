@@ -1,6 +1,6 @@
-//! Sessions for any Rocket application: guard, fairing, token, cookie, expiry, sweep.
+//! Sessions for any Rocket application: guard, fairing, token, cookie, expiry and sweep.
 //!
-//! Nothing here knows of routes or pages, nor of SQL.
+//! Nothing in this module depends on routes, pages or SQL.
 
 mod admin;
 mod background;

@@ -1,4 +1,4 @@
-//! Deleting many rows, in batches whose size follows the time that they take.
+//! Deletes many rows in batches whose size adapts to the time that they take.
 
 use std::time::{Duration, Instant};
 
@@ -6,22 +6,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::store::{SessionStore, StoreError, SweepBatch, SweepOutcome};
 
-/// Rows of a first delete.
+/// Rows in the first batch.
 const FIRST: u32 = 1000;
 
-/// Batches grow while they take less than this, and shrink when they take longer than twice this:
-/// many rows at a time cost the least, and nothing is to wait long for them.
+/// The target duration of a batch. Batches grow below it and shrink above twice its value: large
+/// batches cost the least per row, but others must not wait long for them.
 const GOOD: Duration = Duration::from_millis(20);
 const SMALLEST: u32 = 100;
 const LARGEST: u32 = 20_000;
 
-/// Between two batches, for SQLite's other writers.
+/// Pause between two batches, in which other writers of SQLite get their turn.
 pub(in crate::session) const BREATH: Duration = Duration::from_millis(2);
 
-/// How far the clocks of other instances may be ahead of this one's.
+/// Maximum time by which the clocks of other instances may be ahead of this one's.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// How many rows the next batch has at most.
+/// The maximum number of rows in the next batch.
 struct Size(u32);
 
 impl Size {
@@ -34,8 +34,8 @@ impl Size {
     }
 }
 
-/// A sweep that hands over each batch with the time it took, and ends early when `stop_after`
-/// says so.
+/// Sweeps in batches. Passes each batch and its duration to `stop_after`, and ends early if that
+/// returns `true`.
 pub(in crate::session) fn sweep(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
@@ -64,11 +64,11 @@ pub(in crate::session) fn sweep(
     }
 }
 
-/// Ends all sessions that there are, in batches, and calls `ended` with the public handles of each
-/// batch. Sessions are among them that instances whose clocks are minutes ahead have made.
+/// Ends all sessions in batches and calls `ended` with the handles of each batch. This includes
+/// sessions created by instances whose clocks are minutes ahead.
 ///
 /// # Errors
-/// When the store fails; what was ended until then stays ended.
+/// Fails if the store fails. Sessions ended by then stay ended.
 ///
 /// # Example
 ///
@@ -95,8 +95,8 @@ pub fn clear_all(
         let batch = store.clear(bound, size.0)?;
         let took = start.elapsed();
         ended(&batch);
-        // What is made while this runs is not pursued. A batch can be a little smaller than its
-        // limit because requests have ended some of it.
+        // Sessions created while this runs are not pursued. A batch can be slightly smaller than
+        // its limit, because requests have ended some of its sessions.
         if batch.len() < size.0 as usize / 2 {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What goes on beside requests: the thread, the sweep, the record of usage.
+//! Work in the background: the thread, the sweeper and the recorder.
 
 pub(super) mod batches;
 pub(super) mod recorder;

@@ -1,4 +1,4 @@
-//! Writes usage to the statistics, every minute, and samples how many sessions are live.
+//! Writes usage to the statistics every minute and samples the number of live sessions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,17 +13,17 @@ use crate::session::observe::seldom::Seldom;
 use crate::session::observe::usage::hour;
 use crate::store::{Census, StatsStore, StoreError, UsageDelta};
 
-/// Sessions up to this number are counted whenever somebody asks; that takes milliseconds.
+/// Up to this number, sessions are counted on demand, which takes milliseconds.
 pub(crate) const COUNTED_AT_ONCE: u32 = 10_000;
 
-/// A sample of a large table waits this many times as long as the last one took: counting costs a
-/// percent of the time at most.
+/// The pause between two samples of a large table, as a multiple of the last one's duration.
+/// Counting therefore takes at most one percent of the time.
 const PATIENCE: u32 = 100;
 
-/// The first sample comes this long after the start.
+/// Time from the start to the first sample.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 
-/// How often old statistics are forgotten.
+/// Time between two deletions of old statistics.
 const FORGET_EVERY: TimeDelta = TimeDelta::hours(1);
 
 pub(crate) struct Recorder {
@@ -32,16 +32,16 @@ pub(crate) struct Recorder {
     clock: Arc<dyn Clock>,
     retention: TimeDelta,
     state: Mutex<State>,
-    /// Whether the statistics are in the store of the sessions.
+    /// Whether the statistics and the sessions are in the same store.
     is_of_sessions: bool,
-    /// When a failure was last logged.
+    /// Limits how often failures are logged.
     failure: Seldom,
 }
 
 struct State {
-    /// The last count of live sessions, where there are many.
+    /// The last count of live sessions, if there are many.
     census: Option<Census>,
-    /// When the next one is to be made at the earliest.
+    /// The earliest time of the next count.
     next_census: Instant,
     forgotten_at: Option<DateTime<Utc>>,
 }
@@ -71,7 +71,8 @@ impl Recorder {
 
     /// Starts the thread `session-recorder`.
     pub(crate) fn start(self: Arc<Self>, interval: Duration) -> std::io::Result<Background> {
-        // Soon, so that who looks at a large table after a start need not wait for its count.
+        // Soon after the start, so that viewing the statistics of a large table need not wait for a
+        // count.
         let schedule = Schedule {
             first: FIRST_DELAY.min(interval),
             interval,
@@ -79,7 +80,7 @@ impl Recorder {
         Background::start("session-recorder", schedule, move |_| match self.record() {
             Ok(()) => true,
             Err(error) => {
-                let failure = "session statistics could not be written and will be later";
+                let failure = "session statistics could not be written and will be written later";
                 self.failed(failure, &error);
                 false
             }
@@ -90,7 +91,7 @@ impl Recorder {
         &*self.stats
     }
 
-    /// A round of the thread.
+    /// Runs one round of the thread.
     fn record(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let census = self.sample(now);
@@ -106,9 +107,9 @@ impl Recorder {
         Ok(())
     }
 
-    /// How many sessions are live, and whether that is exact: counted now if they are few. If not,
-    /// it is the last sample; only where there is none yet does the caller wait for the count.
-    /// `None` where the table could never be counted in time.
+    /// Returns the number of live sessions and whether it is exact. Few sessions are counted now.
+    /// Otherwise this is the last sample, and the caller waits for a count only if there is no
+    /// sample yet. Returns `None` if the table could never be counted in time.
     pub(crate) fn census(&self, now: DateTime<Utc>) -> Result<(Option<Census>, bool), StoreError> {
         if let Some(census) = self.few(now)? {
             return Ok((Some(census), true));
@@ -124,7 +125,7 @@ impl Recorder {
         Ok((census, false))
     }
 
-    /// A sample of the thread; `None` where none can be made yet.
+    /// Takes a sample for the thread. Returns `None` if none can be taken yet.
     fn sample(&self, now: DateTime<Utc>) -> Result<Option<Census>, StoreError> {
         if let Some(census) = self.few(now)? {
             return Ok(Some(census));
@@ -139,7 +140,7 @@ impl Recorder {
         }
     }
 
-    /// Counts if there are few.
+    /// Counts the live sessions if there are few.
     fn few(&self, now: DateTime<Utc>) -> Result<Option<Census>, StoreError> {
         let census = self.stats.census(now, Some(COUNTED_AT_ONCE))?;
         if let Some(census) = census {
@@ -149,11 +150,12 @@ impl Recorder {
         Ok(census)
     }
 
-    /// Counts, however many there are.
+    /// Counts the live sessions, however many there are.
     fn count(&self, now: DateTime<Utc>) -> Result<Census, StoreError> {
         let start = Instant::now();
         let census = self.stats.census(now, None);
-        // Also when it failed: a table that cannot be counted in time is not tried all the time.
+        // Set also after a failure, so that a table that cannot be counted in time is not counted
+        // again and again.
         self.state().next_census = Instant::now() + start.elapsed() * PATIENCE;
         let census = census?.unwrap_or_default();
         self.keep(census);
@@ -180,7 +182,7 @@ impl Recorder {
         metrics.active_anonymous.set(gauge(anonymous));
     }
 
-    /// Writes what has been gathered, with a sample if there is one.
+    /// Writes the collected usage, with the sample if there is one.
     pub(crate) fn write(&self, census: Option<Census>) -> Result<(), StoreError> {
         let mut deltas = self.monitor.usage.take();
         if let Some(census) = census {
@@ -200,7 +202,8 @@ impl Recorder {
             return Ok(());
         }
         let written = self.stats.add_usage(&deltas);
-        // After a broken connection it is unknown whether it was written. It is not written again.
+        // After a broken connection it is unknown whether the usage was written, so it is not
+        // written again.
         if written.is_err() && !matches!(written, Err(StoreError::Broken(_))) {
             self.monitor.usage.put_back(deltas);
         }
@@ -208,7 +211,7 @@ impl Recorder {
     }
 }
 
-/// The last of it, when the server stops.
+/// Writes the remaining usage when the server stops.
 impl Drop for Recorder {
     fn drop(&mut self) {
         if let Err(error) = self.write(None) {

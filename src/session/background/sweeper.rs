@@ -1,7 +1,7 @@
-//! Deleting expired sessions: one pass, and the thread that makes one every hour.
+//! Deletes expired sessions: a single pass, and the thread that runs one every hour.
 //!
-//! Any number of instances may sweep the same table. On PostgreSQL, a pass that meets another one, or a
-//! row that somebody holds, skips what is held from then on.
+//! Any number of instances may sweep the same table. On PostgreSQL, a pass that meets another sweep
+//! or a locked row skips locked rows from then on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,27 +16,28 @@ use crate::session::observe::monitor::{AUDIT_LOG, Monitor};
 use crate::session::observe::seldom::Seldom;
 use crate::store::{SessionStore, StatsStore, StoreError, SweepRecord};
 
-/// How much this server's clock and the database's may differ for a pass to be made.
+/// Maximum difference between this server's clock and the database's at which a sweep runs.
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// The first pass comes this long after the start, and up to a random while later, so that
-/// instances that start together do not sweep together.
+/// Time from the start to the first pass. A random delay is added, so that instances that start
+/// together do not sweep together.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
+/// Maximum of that random delay.
 const MAX_JITTER: Duration = Duration::from_secs(30);
 
-/// What a pass did.
+/// The result of a sweep pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepReport {
-    /// Expired sessions deleted.
+    /// Number of expired sessions deleted.
     pub deleted: usize,
-    /// Time it took.
+    /// Duration of the pass.
     pub elapsed: Duration,
 }
 
 /// Deletes all sessions that have expired by `now`, in batches.
 ///
 /// # Errors
-/// When the store fails; what was deleted until then stays deleted.
+/// Fails if the store fails. Sessions deleted by then stay deleted.
 ///
 /// # Example
 ///
@@ -55,11 +56,11 @@ pub fn sweep_once(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<SweepR
     sweep_with_progress(store, now, |_| {})
 }
 
-/// Deletes as [`sweep_once`] does, and calls `progress` after each batch with the number of sessions
-/// deleted so far.
+/// Deletes expired sessions like [`sweep_once`], and calls `progress` after each batch with the
+/// number of sessions deleted so far.
 ///
 /// # Errors
-/// As for [`sweep_once`].
+/// Fails as [`sweep_once`] does.
 pub fn sweep_with_progress(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
@@ -77,11 +78,12 @@ pub fn sweep_with_progress(
     Ok(SweepReport { deleted, elapsed })
 }
 
-/// Refuses a sweep at `now`, by this server's clock, if the database's clock shows another time: an
-/// instance whose clock is ahead would delete sessions that live.
+/// Compares this server's clock, which shows `now`, with the database's. An instance whose clock is
+/// ahead would delete live sessions.
 ///
 /// # Errors
-/// [`StoreError::ClockSkew`] when they differ by more than five minutes; and when the store fails.
+/// Returns [`StoreError::ClockSkew`] if the clocks differ by more than five minutes. Fails if the
+/// store fails.
 pub fn check_clock(store: &dyn SessionStore, now: DateTime<Utc>) -> Result<(), StoreError> {
     match store.clock()? {
         Some(theirs) if (theirs - now).abs() > MAX_SKEW => {
@@ -97,7 +99,7 @@ pub(crate) struct Sweeper {
     pub(crate) stats: Option<Arc<dyn StatsStore>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Arc<Monitor>,
-    /// When a failure was last logged.
+    /// Limits how often failures are logged.
     pub(crate) failure: Seldom,
 }
 
@@ -109,7 +111,7 @@ impl Sweeper {
         Background::start("session-sweeper", schedule, move |stop| self.pass(stop))
     }
 
-    /// One pass of the thread; whether it went well.
+    /// Runs one pass of the thread. Returns whether it succeeded.
     fn pass(&self, stop: &Stop) -> bool {
         match self.sweep(|| stop.within(BREATH)) {
             Ok(SweepReport { deleted, elapsed }) if deleted > 0 => {
@@ -120,7 +122,7 @@ impl Sweeper {
                 true
             }
             Ok(_) => {
-                tracing::debug!("swept no expired session");
+                tracing::debug!("there were no expired sessions to sweep");
                 true
             }
             Err(error) if self.monitor.is_reported(&error) => false,
@@ -134,10 +136,10 @@ impl Sweeper {
         }
     }
 
-    /// One pass, which `stop`, asked after each batch, can end.
+    /// Runs one pass. `stop` is called after each batch and ends the pass if it returns `true`.
     ///
     /// # Errors
-    /// When the store fails, and what was deleted until then stays deleted; when the clocks differ.
+    /// Fails if the clocks differ or the store fails. Sessions deleted by then stay deleted.
     pub(crate) fn sweep(&self, mut stop: impl FnMut() -> bool) -> Result<SweepReport, StoreError> {
         let (start, started_at) = (Instant::now(), self.clock.now());
         let metrics = &self.monitor.metrics;
@@ -175,7 +177,7 @@ impl Sweeper {
         if let Some(stats) = &self.stats
             && let Err(error) = stats.add_sweep(record)
         {
-            tracing::debug!("the sweep is not in the statistics: {error}");
+            tracing::debug!("the sweep could not be recorded in the statistics: {error}");
         }
     }
 }

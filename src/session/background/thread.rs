@@ -1,4 +1,4 @@
-//! A thread of its own for what is done again and again, until it is stopped.
+//! A thread for recurring work that runs until it is stopped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// The wait after a first failure; it doubles up to the interval.
+/// Wait after the first failure. It doubles up to the interval.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Work that shows no sign of life for so long is stuck: longer than two calls of the store with the
-/// longest timeout.
+/// Time without a sign of life after which work counts as stuck. It is longer than two calls of the
+/// store with the longest timeout.
 const STUCK: Duration = Duration::from_secs(150);
 
-/// How often work is looked at.
+/// Time between two checks of running work.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Most threads that may be stuck at a time.
+/// Maximum number of stuck threads at a time.
 const MAX_STUCK: usize = 4;
 
-/// When a thread does its work.
+/// The schedule of a thread's work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
-    /// Before the first time.
+    /// Time before the first run.
     pub(crate) first: Duration,
-    /// Between two times.
+    /// Time between two runs.
     pub(crate) interval: Duration,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Background {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Tells the work when to stop, and learns from it that it goes on.
+/// Signals the work to stop and records its signs of life.
 #[derive(Clone)]
 pub(crate) struct Stop(Arc<Signal>);
 
@@ -49,7 +49,7 @@ struct Signal {
 
 struct State {
     is_stopped: bool,
-    /// The last sign of life of the work.
+    /// The work's last sign of life.
     beat: Instant,
 }
 
@@ -64,7 +64,7 @@ impl Stop {
         }))
     }
 
-    /// Waits so long; returns whether the thread is to stop.
+    /// Waits for the duration or until the thread is to stop. Returns whether it is to stop.
     pub(crate) fn within(&self, wait: Duration) -> bool {
         let mut state = self.state();
         state.beat = Instant::now();
@@ -84,8 +84,8 @@ impl Stop {
 }
 
 impl Background {
-    /// Starts a thread of this name. `work` returns whether it went well; if not, it is called again
-    /// sooner. Work that gets stuck in a call is left behind.
+    /// Starts a thread. `work` returns whether it succeeded; after a failure it is called again
+    /// sooner. If work gets stuck in a call, its thread is abandoned.
     pub(crate) fn start(
         name: &'static str,
         schedule: Schedule,
@@ -120,8 +120,7 @@ impl Background {
         })
     }
 
-    /// Stops the thread, in the middle of its work if that asks, and waits until it has ended.
-    /// Blocks.
+    /// Stops the thread and waits until it has ended. Work that checks `Stop` ends early. Blocks.
     pub(crate) fn stop(mut self) {
         self.stop.stop();
         if let Some(thread) = self.thread.take()
@@ -138,21 +137,21 @@ impl Drop for Background {
     }
 }
 
-/// The work, each time on a thread of its own, which may get stuck.
+/// Runs the work each time on a thread of its own, because it may get stuck.
 struct Passes {
     name: &'static str,
     work: Arc<dyn Fn(&Stop) -> bool + Send + Sync>,
     stop: Stop,
-    /// Threads that have not come back.
+    /// Number of threads that have not finished.
     running: Arc<AtomicUsize>,
 }
 
 impl Passes {
-    /// Returns whether it went well.
+    /// Runs the work once. Returns whether it succeeded.
     fn run_one(&self) -> bool {
         if self.running.load(Ordering::Acquire) > MAX_STUCK {
             tracing::error!(
-                "the threads {} are stuck; no further one is started",
+                "the threads {} are stuck; no further thread is started",
                 self.name
             );
             return false;
@@ -165,12 +164,12 @@ impl Passes {
         let pass = move || {
             let went_well = guarded(name, || work(&stop));
             running.fetch_sub(1, Ordering::AcqRel);
-            // The timer may have left it behind.
+            // The timer may have abandoned this thread.
             let _ = done.send(went_well);
         };
         let thread = std::thread::Builder::new().name(name.to_owned());
         if let Err(error) = thread.spawn(pass) {
-            tracing::error!("no thread {name}: {error}");
+            tracing::error!("the thread {name} could not be started: {error}");
             self.running.fetch_sub(1, Ordering::AcqRel);
             return false;
         }
@@ -180,7 +179,7 @@ impl Passes {
                 Err(RecvTimeoutError::Disconnected) => return false,
                 Err(RecvTimeoutError::Timeout) if self.stop.state().beat.elapsed() < STUCK => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    tracing::error!("the thread {name} is stuck and left behind");
+                    tracing::error!("the thread {name} is stuck and was abandoned");
                     return false;
                 }
             }
@@ -188,10 +187,10 @@ impl Passes {
     }
 }
 
-/// A panic is a failure like others: the thread goes on.
+/// Treats a panic as a failure, so that the thread goes on.
 fn guarded(name: &str, work: impl FnOnce() -> bool) -> bool {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        tracing::error!("the thread {name} panicked, it will go on");
+        tracing::error!("the thread {name} panicked; it will go on");
         false
     })
 }
@@ -217,7 +216,7 @@ mod tests {
                     times.fetch_add(1, Ordering::SeqCst) > 0,
                     "a first time that panics"
                 );
-                // The one who waits may be gone already.
+                // The test may have ended already.
                 let _ = done.send(());
                 true
             }

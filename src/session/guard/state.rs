@@ -1,4 +1,4 @@
-//! What one request knows of its session: a state machine without I/O.
+//! The state of a session within one request: a state machine without I/O.
 //!
 //! ```text
 //! Absent ──created──▶ Live ──updated, rotated──▶ Live
@@ -12,18 +12,18 @@ use crate::session::error::SessionError;
 use crate::session::pipeline::Untold;
 use crate::store::{NewSession, SessionRecord};
 
-/// Where the session stands.
+/// The phase of a session within a request.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// Nothing is stored for this visitor.
+    /// No session is stored for this visitor.
     Absent,
-    /// As last seen in the store.
+    /// The session as last seen in the store.
     Live(Box<SessionRecord>),
-    /// Ended, or found to have been ended, by this request.
+    /// This request ended the session or found it ended.
     Ended,
 }
 
-/// What the response tells the browser.
+/// The change of the cookie that the response carries.
 #[derive(Debug)]
 pub(crate) enum CookieChange {
     Keep,
@@ -37,15 +37,15 @@ pub(crate) struct State<D> {
     pub(crate) data: Arc<D>,
     pub(crate) cookie: CookieChange,
     pub(crate) is_new: bool,
-    /// Handle of the visitor's stored session if its data could not be decoded: it is left alone,
-    /// unless the visitor ends it or signs in.
+    /// Handle of the visitor's stored session if its data could not be decoded. The session is left
+    /// unchanged unless the visitor ends it or signs in.
     pub(crate) undecodable: Option<String>,
-    /// Handles of sessions that end when the visitor is told of the new token.
+    /// Handles of sessions to end before the visitor receives the new token.
     pub(crate) replaced: Vec<String>,
-    /// Changes of the token that the visitor has not been told of, oldest first. Dropping them
-    /// undoes them, newest first.
+    /// Changes of the token that no response has delivered yet, oldest first. Dropping them undoes
+    /// them, newest first.
     untold: UntoldChanges,
-    /// Whether the answer's headers are out: no cookie can be sent any more.
+    /// Whether the response's headers are out, so that no cookie can be sent any more.
     is_answered: bool,
 }
 
@@ -92,10 +92,10 @@ impl<D> State<D> {
         }
     }
 
-    /// Fails where no cookie can be sent any more.
+    /// Fails if no cookie can be sent any more.
     ///
     /// # Errors
-    /// [`SessionError::Answered`].
+    /// Returns [`SessionError::Answered`].
     pub(crate) fn check_open(&self) -> Result<(), SessionError> {
         if self.is_answered {
             return Err(SessionError::Answered);
@@ -103,11 +103,11 @@ impl<D> State<D> {
         Ok(())
     }
 
-    /// Keeps a change of the token until the visitor is told of it. If it is too late for that, the
+    /// Keeps a change of the token until a response delivers it. If it is too late for that, the
     /// change is undone.
     fn owe(&mut self, untold: Untold) -> Result<(), SessionError> {
         self.check_open()?;
-        // A task that was not polled in time gets the result after its deadline.
+        // A task that is not polled in time gets the result after its deadline.
         if untold.is_late() {
             return Err(SessionError::Timeout);
         }
@@ -115,8 +115,8 @@ impl<D> State<D> {
         Ok(())
     }
 
-    /// The answer goes out; returns what is to be undone, newest first, if it tells the visitor of
-    /// no change.
+    /// Records that the response is being sent. If it does not deliver the changes of the token
+    /// (`is_told` is false), returns them to be undone, newest first.
     pub(crate) fn answered(&mut self, is_told: bool) -> Vec<Untold> {
         self.is_answered = true;
         let mut untold = std::mem::take(&mut self.untold.0);
@@ -127,11 +127,11 @@ impl<D> State<D> {
         untold
     }
 
-    /// A new row, and the token that only its visitor gets.
+    /// Records a new session and its token.
     ///
     /// # Errors
-    /// [`SessionError::Answered`] where no cookie can be sent any more; [`SessionError::Timeout`] where
-    /// the change is being undone already.
+    /// Returns [`SessionError::Answered`] if no cookie can be sent any more, and
+    /// [`SessionError::Timeout`] if the change is already being undone.
     pub(crate) fn created(
         &mut self,
         record: SessionRecord,
@@ -146,16 +146,16 @@ impl<D> State<D> {
         Ok(())
     }
 
-    /// New data under the same token: the browser is told nothing.
+    /// Records new data under the same token. The cookie does not change.
     pub(crate) fn updated(&mut self, record: SessionRecord, data: Arc<D>) {
         self.phase = Phase::Live(Box::new(record));
         self.data = data;
     }
 
-    /// The session under a new token, signed in: all that a login changes of the row.
+    /// Records a login: the session with a new token, the user and new deadlines.
     ///
     /// # Errors
-    /// [`SessionError::Answered`] and [`SessionError::Timeout`], as for [`created`](Self::created).
+    /// Fails as [`created`](Self::created) does.
     pub(crate) fn bound(
         &mut self,
         record: SessionRecord,
@@ -180,10 +180,10 @@ impl<D> State<D> {
         Ok(())
     }
 
-    /// The session under a new token.
+    /// Records a new token.
     ///
     /// # Errors
-    /// [`SessionError::Answered`] and [`SessionError::Timeout`], as for [`created`](Self::created).
+    /// Fails as [`created`](Self::created) does.
     pub(crate) fn rotated(&mut self, token: Token, untold: Untold) -> Result<(), SessionError> {
         self.owe(untold)?;
         if let Phase::Live(record) = &mut self.phase {
@@ -194,7 +194,7 @@ impl<D> State<D> {
         Ok(())
     }
 
-    /// Ended by this request: the browser is to forget the cookie, if it has one.
+    /// Records that this request ended the session. The cookie is removed if the browser has one.
     pub(crate) fn ended(&mut self, has_cookie: bool) {
         self.phase = Phase::Ended;
         self.cookie = if has_cookie {
@@ -204,7 +204,8 @@ impl<D> State<D> {
         };
     }
 
-    /// Found to have been ended by another request, which is the one to speak of the cookie.
+    /// Records that another request ended the session. That request's response removes the cookie,
+    /// not ours.
     pub(crate) fn found_ended(&mut self) {
         self.phase = Phase::Ended;
         self.cookie = CookieChange::Keep;
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn i9_reading_and_updating_say_nothing_to_the_browser() {
+    fn i9_reading_and_updating_leave_the_cookie_unchanged() {
         assert!(matches!(State::absent(0).cookie, CookieChange::Keep));
         let token = token();
         let mut state = State::loaded(record(&token), 0);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn i3_a_rotation_hands_out_the_new_token() {
+    fn i3_a_rotation_issues_the_new_token() {
         let (old, new) = (token(), token());
         let mut state = State::loaded(record(&old), 0);
         state.rotated(new.clone(), Untold::settled()).unwrap();
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn i2_a_session_that_ended_hands_out_no_token() {
+    fn i2_an_ended_session_issues_no_token() {
         let mut state = State::absent(0);
         let token = token();
         let untold = Untold::settled();

@@ -1,4 +1,5 @@
-//! What changes a session's data: [`Session::update`](crate::session::Session::update) and its kin.
+//! Changes of a session's data: [`Session::update`](crate::session::Session::update) and related
+//! methods.
 
 use std::sync::Arc;
 
@@ -14,16 +15,17 @@ use crate::session::pipeline::{Apply, Change};
 use crate::session::request::slot::undecodable;
 use crate::store::{NewSession, SessionRecord};
 
-/// When a visitor without a session gets one.
+/// Determines when a visitor without a session gets one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::session) enum Make {
-    /// When there is something to store that `D::default()` does not have.
+    /// Only if the data differs from `D::default()`.
     WhenChanged,
+    /// In any case.
     Always,
 }
 
 impl<D: TypedData> Inner<D> {
-    /// Stores what `change` makes of the newest data, in the session or in a new one.
+    /// Applies `change` to the newest data and stores the result in the session, or in a new one.
     pub(in crate::session) async fn write<R: Send + 'static>(
         &self,
         change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
@@ -36,7 +38,7 @@ impl<D: TypedData> Inner<D> {
         }
     }
 
-    /// Makes the session if there is none.
+    /// Creates the session if there is none.
     pub(in crate::session) async fn start(&self) -> Result<(), SessionError> {
         let _turn = self.turn().await?;
         let now = self.shared().clock.now();
@@ -47,8 +49,8 @@ impl<D: TypedData> Inner<D> {
         self.create(now, Make::Always, unchanged).await
     }
 
-    /// The stored session, `None` while there is none. One that has expired since its request was
-    /// let in is not written to: others have been refused it.
+    /// Returns the stored session, or `None` if there is none. A session that has expired since it
+    /// was loaded is not written to, because other requests may have been refused it.
     fn writable(&self, now: DateTime<Utc>) -> Result<Option<SessionRecord>, SessionError> {
         let record = self.record()?;
         match (&record, self.undecodable()) {
@@ -105,7 +107,7 @@ impl<D: TypedData> Inner<D> {
     ) -> Result<R, SessionError> {
         let shared = self.shared();
         let limit = shared.max_data_size;
-        // What the last run of the closure made; it is the one that was committed.
+        // The result of the closure's last run, which is the one that was committed.
         let made = Arc::new(Mutex::new(None));
         let apply: Apply = {
             let made = Arc::clone(&made);

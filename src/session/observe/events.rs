@@ -1,29 +1,29 @@
-//! What happens to sessions, for those who want to know: [`SessionEvent`].
+//! Events in the life of sessions: [`SessionEvent`].
 
 use crate::store::EndReason;
 
-/// Something that was committed. Handed to the functions that
-/// [`Sessions::on_event`](crate::Sessions::on_event) was given.
+/// A committed change of a session. It is passed to the functions registered with
+/// [`Sessions::on_event`](crate::Sessions::on_event).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionEvent {
-    /// The session's public handle.
+    /// The session's handle.
     pub id: String,
-    /// What happened to it.
+    /// The kind of change.
     pub kind: SessionEventKind,
 }
 
-/// What happened to a session.
+/// The kind of a [`SessionEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEventKind {
-    /// It was made.
+    /// The session was created.
     Created,
-    /// It got a new token; a login of a session that was there already is one too.
+    /// The session got a new token, also by a login that kept an existing session.
     Rotated,
-    /// It ended.
+    /// The session ended.
     Ended(EndReason),
 }
 
-/// A function that is told of events.
+/// A function that is called with each event.
 pub(crate) type Hook = Box<dyn Fn(&SessionEvent) + Send + Sync>;

@@ -1,4 +1,4 @@
-//! Counts and times of what sessions go through in this process, as Prometheus reads them.
+//! Counters and timings of this process's session layer for Prometheus.
 
 mod limits;
 
@@ -14,36 +14,36 @@ use self::limits::Limits;
 use crate::session::error::SessionError;
 use crate::store::EndReason;
 
-/// Upper bounds of batch sizes, in operations.
+/// Upper bounds of the buckets for batch sizes, in operations.
 const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// Upper bounds of a call of the store, in seconds.
+/// Upper bounds of the buckets for calls of the store, in seconds.
 const SECONDS: [f64; 16] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5,
     1.0, 2.5,
 ];
 
-/// Upper bounds of a sweep, in seconds.
+/// Upper bounds of the buckets for sweep passes, in seconds.
 const SWEEP_SECONDS: [f64; 8] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0, 60.0, 300.0];
 
-/// Why a request that asked for a session got none.
+/// The reason why a request that asked for a session got none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NoSession {
-    /// It brought no cookie.
+    /// The request had no session cookie.
     None,
-    /// Its cookie was malformed, not signed by us, or of another secret half.
+    /// The cookie was malformed, was not signed by us, or had a wrong secret half.
     Forged,
-    /// Its session is past a deadline.
+    /// The session has expired.
     Expired,
-    /// Its session is no longer stored.
+    /// The session is no longer stored.
     Gone,
-    /// Its session's data could not be decoded.
+    /// The session's data could not be decoded.
     Undecodable,
 }
 
 const MISSED: [&str; 5] = ["none", "forged", "expired", "gone", "undecodable"];
 
-/// Calls of the store that are timed.
+/// The kinds of calls of the store that are timed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call {
     Load,
@@ -56,20 +56,20 @@ pub(crate) enum Call {
 
 const CALLS: [&str; 6] = ["load", "write", "rotate", "delete", "sweep", "other"];
 
-/// Work that was taken from a thread which is stuck with it.
+/// The kinds of work that were abandoned because their thread is stuck.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Abandoned {
     Load,
     Write,
-    /// A call beside the queue.
+    /// A call that bypasses the queue.
     Call,
-    /// A closure given to `update`.
+    /// A closure passed to `update`.
     Closure,
 }
 
 const ABANDONED: [&str; 4] = ["load", "write", "call", "closure"];
 
-/// Metrics of a session layer. Their names begin with `sessions_`.
+/// The metrics of a session layer. Their names begin with `sessions_`.
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) created: IntCounter,
@@ -99,7 +99,7 @@ pub(crate) struct Metrics {
     pub(crate) active_signed_in: IntGauge,
 }
 
-/// Registers metrics as they are made.
+/// Creates and registers metrics.
 struct MetricsBuilder(Registry);
 
 impl MetricsBuilder {
@@ -156,18 +156,19 @@ impl MetricsBuilder {
 
 impl Metrics {
     /// # Errors
-    /// When two metrics have one name, which is a mistake in this file.
+    /// Fails if two metrics have the same name, which is a mistake in this file.
+    /// Creates and registers all metrics.
     pub(crate) fn new() -> prometheus::Result<Self> {
         let make = MetricsBuilder(Registry::new_custom(Some("sessions".to_owned()), None)?);
         let [waiting_loads, waiting_writes] = make.gauges(
             "queue_depth",
-            "Operations that wait for a worker",
+            "Operations waiting for a worker",
             "kind",
             ["load", "write"],
         )?;
         let [connections, connections_in_use] = make.gauges(
             "connections",
-            "Database connections of the pool",
+            "Database connections in the pool",
             "state",
             ["open", "in_use"],
         )?;
@@ -182,56 +183,56 @@ impl Metrics {
         make.register(IntGauge::with_opts(version))?.set(1);
         let [active_anonymous, active_signed_in] = make.gauges(
             "active",
-            "Live sessions of all instances, as last sampled",
+            "Live sessions of all instances when last sampled",
             "kind",
             ["anonymous", "signed_in"],
         )?;
         let ended = EndReason::ALL.map(EndReason::name);
-        let abandoned = Opts::new("abandoned_total", "Work taken from threads stuck with it");
+        let abandoned = Opts::new("abandoned_total", "Work taken away from stuck threads");
         let abandoned = IntCounterVec::new(abandoned, &["kind"]).inspect(|family| {
             for kind in ABANDONED {
                 family.with_label_values(&[kind]);
             }
         });
-        let sweep = HistogramOpts::new("sweep_seconds", "Time of a pass of the sweep")
+        let sweep = HistogramOpts::new("sweep_seconds", "Duration of a sweep pass")
             .buckets(SWEEP_SECONDS.to_vec());
         Ok(Self {
             created: make.counter("created_total", "Sessions created")?,
             loaded: make.counter("loaded_total", "Requests that loaded a session")?,
             missed: make.counters(
                 "missed_total",
-                "Requests that asked for a session and had none, by reason",
+                "Requests that asked for a session and got none, by reason",
                 "reason",
                 MISSED,
             )?,
             updated: make.counter("updated_total", "Updates committed")?,
             conflicts: make.counter(
                 "conflicts_total",
-                "Times an update was applied again because another one was faster",
+                "Updates applied again after another write of the same session",
             )?,
             rotated: make.counter("rotated_total", "Sessions given a new token")?,
             logins: make.counter("logins_total", "Users signed in")?,
             ended: make.counters("ended_total", "Sessions ended, by reason", "reason", ended)?,
-            touched: make.counter("touches_total", "Activity of sessions written")?,
-            sweeps: make.counter("sweeps_total", "Passes of the sweep")?,
-            sweep_failures: make.counter("sweep_failures_total", "Passes that failed")?,
-            swept: make.counter("swept_total", "Expired sessions that sweeps deleted")?,
+            touched: make.counter("touches_total", "Touches of sessions written")?,
+            sweeps: make.counter("sweeps_total", "Sweep passes")?,
+            sweep_failures: make.counter("sweep_failures_total", "Sweep passes that failed")?,
+            swept: make.counter("swept_total", "Expired sessions deleted by the sweep")?,
             sweep_seconds: make.register(Histogram::with_opts(sweep))?,
             batch_size: make.histograms(
                 "batch_size",
-                "Operations that one call of the store answered",
+                "Operations answered by one call of the store",
                 &SIZES,
             )?,
             call_seconds: make.histograms(
                 "statement_seconds",
-                "Time of a call of the store, by kind, the wait for a connection included",
+                "Duration of a call of the store, including the wait for a connection, by kind",
                 &SECONDS,
             )?,
             errors: make.register(errors)?,
             abandoned: make.register(abandoned)?,
             withdrawn: make.counter(
                 "withdrawn_total",
-                "New tokens that were taken back because they did not reach their visitor",
+                "New tokens withdrawn because they did not reach their visitor",
             )?,
             waiting_loads,
             waiting_writes,
@@ -252,10 +253,10 @@ impl Metrics {
         self.ended[reason.index()].inc_by(whole(number));
     }
 
-    /// A call of the store that answered `size` operations.
+    /// Records a call of the store that answered `size` operations.
     pub(crate) fn called(&self, call: Call, size: usize, took: Duration) {
         self.call_seconds[call as usize].observe(took.as_secs_f64());
-        // No batch is so large that a float could not count it.
+        // A batch is far too small to lose precision as a float.
         #[expect(
             clippy::cast_precision_loss,
             reason = "a batch is far smaller than 2^52"
@@ -277,22 +278,22 @@ impl Metrics {
         self.abandoned.with_label_values(&[name]).inc();
     }
 
-    /// All of it in Prometheus' text format, version 0.0.4.
+    /// Returns all metrics in Prometheus' text format, version 0.0.4.
     pub(crate) fn to_text(&self) -> String {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            tracing::error!("metrics cannot be written: {error}");
+            tracing::error!("metrics cannot be encoded: {error}");
         }
         String::from_utf8(text).unwrap_or_default()
     }
 }
 
-/// A number as gauges want it.
+/// Converts a number for a gauge.
 pub(crate) fn signed(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A number as counters want it.
+/// Converts a number for a counter.
 pub(crate) fn whole(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
@@ -303,7 +304,7 @@ mod tests {
     use crate::store::StoreError;
 
     #[test]
-    fn what_was_counted_is_in_the_text() {
+    fn counted_events_appear_in_the_text_format() {
         let metrics = Metrics::new().unwrap();
         metrics.missed(NoSession::Forged);
         metrics.ended(EndReason::Expired, 7);
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_error_is_counted_from_the_start() {
+    fn every_kind_of_error_has_a_counter() {
         let outage = StoreError::Outage {
             reason: String::new(),
         };

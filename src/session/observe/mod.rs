@@ -1,4 +1,4 @@
-//! What is told of sessions: metrics, usage, hooks and rare log lines.
+//! Observation of sessions: metrics, usage statistics, hooks and rate-limited log lines.
 
 pub(super) mod events;
 pub(super) mod metrics;

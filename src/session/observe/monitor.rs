@@ -1,5 +1,5 @@
-//! The one place that is told of what happens to sessions, and tells metrics, statistics and the
-//! application's hooks.
+//! The single recipient of everything that happens to sessions. It passes events on to metrics,
+//! statistics and the application's hooks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,16 +15,16 @@ use super::usage::Usage;
 use crate::session::clock::Clock;
 use crate::store::{EndReason, StoreError, SweepOutcome};
 
-/// Target of the log lines about what matters for security.
+/// Target of the security-relevant log lines.
 pub const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
 
-/// Tells the breaker of a failure; returns whether it reports that.
+/// Reports a failure to the breaker. Returns whether the breaker logs it.
 type Learn = Box<dyn Fn(&StoreError) -> bool + Send + Sync>;
 
 pub(crate) struct Monitor {
     pub(crate) metrics: Metrics,
     pub(crate) usage: Usage,
-    /// Whether the database is known to be down; the breaker sets it.
+    /// Whether the database is known to be down. Set by the breaker.
     pub(crate) outage: Arc<AtomicBool>,
     breaker: OnceLock<Learn>,
     hooks: Arc<[Hook]>,
@@ -33,7 +33,7 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     /// # Errors
-    /// As for [`Metrics::new`].
+    /// Fails as [`Metrics::new`] does.
     pub(crate) fn new(hooks: Arc<[Hook]>, clock: Arc<dyn Clock>) -> prometheus::Result<Self> {
         Ok(Self {
             metrics: Metrics::new()?,
@@ -53,19 +53,19 @@ impl Monitor {
         self.clock.now()
     }
 
-    /// Has the breaker learn of failures in the background, too.
+    /// Connects the breaker, so that it learns of failures in the background.
     pub(crate) fn attach(&self, breaker: Learn) {
-        // There is one pipeline.
+        // This is called once, because there is one pipeline.
         let _ = self.breaker.set(breaker);
     }
 
-    /// Returns whether the breaker reports this failure of a call of its store in the background.
+    /// Reports a failure in the background to the breaker. Returns whether the breaker logs it.
     pub(crate) fn is_reported(&self, error: &StoreError) -> bool {
         self.breaker.get().is_some_and(|learn| learn(error))
     }
 
-    /// Logs a failure in the background that the breaker does not report: at most once a minute, and
-    /// at level debug during an outage.
+    /// Logs a failure in the background that the breaker does not log: as a warning at most once a
+    /// minute, otherwise, and during an outage, at level debug.
     pub(crate) fn background_failed(&self, seldom: &Seldom, failure: std::fmt::Arguments<'_>) {
         let failure = one_line(failure);
         if self.outage.load(Ordering::Acquire) || !seldom.is_due(Instant::now()) {
@@ -94,7 +94,7 @@ impl Monitor {
         self.count_ended(ids.len(), ids, reason);
     }
 
-    /// Whether anybody wants to know which sessions end.
+    /// Returns whether any hook is registered.
     pub(crate) fn has_hooks(&self) -> bool {
         !self.hooks.is_empty()
     }
@@ -122,7 +122,7 @@ impl Monitor {
             let event = SessionEvent { id, kind };
             for hook in &*self.hooks {
                 if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {
-                    tracing::error!("a function given to `on_event` panicked");
+                    tracing::error!("a function passed to `on_event` panicked");
                 }
             }
         }

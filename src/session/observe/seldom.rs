@@ -1,19 +1,19 @@
-//! How often a message that repeats itself is logged, and how.
+//! Limits how often a recurring message is logged.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The least time between two log lines about one trouble that goes on.
+/// The minimum time between two log lines about the same ongoing problem.
 pub(crate) const REMINDER: Duration = Duration::from_mins(1);
 
-/// Lets a message through at most once a minute.
+/// Allows a message at most once a minute.
 #[derive(Default)]
 pub(crate) struct Seldom(Mutex<Option<Instant>>);
 
 impl Seldom {
-    /// Returns whether the message is due at `now`; it counts as logged then.
+    /// Returns whether the message is due at `now`, and if so counts it as logged.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         let mut last = self.0.lock();
         let is_due = last.is_none_or(|last| now.duration_since(last) >= REMINDER);
@@ -24,7 +24,7 @@ impl Seldom {
     }
 }
 
-/// A message without its line breaks, which those of libpq have.
+/// Removes line breaks, which messages of libpq contain.
 pub(crate) fn one_line(message: impl Display) -> String {
     let message = message.to_string();
     message.split_whitespace().collect::<Vec<_>>().join(" ")

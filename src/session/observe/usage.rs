@@ -1,4 +1,5 @@
-//! What the hour's statistics have yet to be told: gathered in memory, written every minute.
+//! Usage counters that are not yet in the database. They are collected in memory and written every
+//! `stats_interval`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -10,11 +11,11 @@ use parking_lot::Mutex;
 use super::metrics::whole;
 use crate::store::{EndReason, UsageDelta};
 
-/// Places to remember users who were seen in this hour: 512 KiB. When two share one, they are
-/// only told more often.
+/// Number of cells that remember users seen in this hour (512 KiB). Two users who share a cell are
+/// only added more often than necessary.
 const PLACES: usize = 1 << 16;
 
-/// Users kept for the next write; beyond that, they are told at their next request.
+/// Maximum number of users kept for the next write. Others are added at a later request.
 const MAX_USERS: usize = 100_000;
 
 pub(crate) struct Usage {
@@ -30,7 +31,7 @@ struct Pending {
     users: HashSet<String>,
 }
 
-/// The hour that a time is in.
+/// Returns the start of the hour that contains `time`.
 pub(crate) fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
 }
@@ -54,7 +55,8 @@ impl Usage {
         });
     }
 
-    /// A request of a signed-in user. Takes no lock but for the first one in an hour.
+    /// Records a request of a signed-in user. Takes the lock only at the user's first request in an
+    /// hour.
     pub(crate) fn seen(&self, user_id: &str, now: DateTime<Utc>) {
         let hour = hour(now);
         let mark = self.hasher.hash_one((user_id, hour)).max(1);
@@ -79,7 +81,7 @@ impl Usage {
         add(pending.entry(hour(now)).or_default());
     }
 
-    /// Takes what is there, to be written.
+    /// Takes all counters out, to be written.
     pub(crate) fn take(&self) -> Vec<UsageDelta> {
         let mut pending = self.pending.lock();
         let delta = |(hour, pending): (_, Pending)| UsageDelta {
@@ -95,7 +97,7 @@ impl Usage {
             .collect()
     }
 
-    /// Puts back what could not be written.
+    /// Puts back counters that could not be written.
     pub(crate) fn put_back(&self, deltas: Vec<UsageDelta>) {
         for delta in deltas {
             self.add(delta.hour, |pending| {
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_there_once_and_can_be_put_back() {
+    fn counters_are_taken_once_and_can_be_put_back() {
         let usage = Usage::new();
         let now = "2026-01-01T10:59:59Z".parse().unwrap();
         let later = "2026-01-01T11:00:00Z".parse().unwrap();
