@@ -1,4 +1,4 @@
-//! Inner parts for `benches/`. Not part of the API: it changes without notice.
+//! Internals for `benches/`. They are not part of the API and can change without notice.
 #![allow(
     missing_docs,
     missing_debug_implementations,
@@ -19,19 +19,20 @@ use crate::session::{
 };
 use crate::store::{NewSession, SessionRecord, SessionStore, TokenHash};
 
-/// A fresh token and its cookie value.
+/// Generates a token and returns its cookie value.
 pub fn signed_token(keys: &SessionKeys) -> Result<String, SessionError> {
     Ok(keys.sign(&Token::generate(SystemClock.now())?))
 }
 
-/// What a request with a cookie costs before the database: signature, and hash of the secret half.
+/// Does the work that a request's cookie causes before the database is asked: verifies the
+/// signature and hashes the secret half.
 pub fn verify(keys: &SessionKeys, value: &str) -> bool {
     let stored = TokenHash::from_bytes([0; 32]);
     keys.verify(value)
         .is_some_and(|token| !token.hash().matches(&stored))
 }
 
-/// What a change of typed data costs beside the database.
+/// Does the work of changing typed data, without the database.
 pub fn change<D: TypedData>(raw: &str, change: impl FnOnce(&mut D)) -> Option<String> {
     let mut data: D = decode(raw).ok()?;
     let before = to_json(&data).ok()?;
@@ -39,7 +40,7 @@ pub fn change<D: TypedData>(raw: &str, change: impl FnOnce(&mut D)) -> Option<St
     recode(raw, &before, &data, 64.kibibytes()).ok()?
 }
 
-/// The way from requests to a store, with default settings but for a longer timeout.
+/// A pipeline to a store, with default settings except for a longer timeout.
 #[derive(Clone)]
 pub struct BenchPipeline(Arc<Pipeline>);
 
@@ -81,7 +82,7 @@ impl BenchPipeline {
         self.0.load(id).await
     }
 
-    /// Writes `data` whatever is stored.
+    /// Writes `data` regardless of what is stored.
     pub async fn overwrite(
         &self,
         session: SessionRecord,

@@ -1,4 +1,4 @@
-//! [`CrossSiteProtection`]: keeps other sites from using a visitor's cookie.
+//! [`CrossSiteProtection`]: prevents other sites from using a visitor's cookie.
 
 mod origin;
 
@@ -13,33 +13,35 @@ use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Build, Request, Rocket, Route};
 
-/// The methods that may change something (RFC 9110, section 9.2.1).
+/// The unsafe methods (RFC 9110, section 9.2.1).
 const UNSAFE: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Delete];
 
-/// `Sec-Fetch-Site` of requests that no other site has made.
+/// The values of `Sec-Fetch-Site` on requests that no other site has made.
 const OWN_SITES: [&str; 2] = ["same-origin", "none"];
 
-/// Pairs of an origin and a host whose refusal is warned of: any client can invent some.
+/// Maximum number of origin and host pairs whose refusal is logged as a warning. There must be a
+/// limit, because clients can invent pairs.
 const MAX_WARNINGS: usize = 16;
 
-/// Before every route of the application.
+/// The rank of a route that precedes all routes of the application.
 const FIRST: isize = isize::MIN;
 
-/// A fairing that answers requests with 403 that another site made a browser send, if they could
-/// change something: no form needs a token then (OWASP ASVS 5.0, 3.5.1).
+/// A fairing that refuses cross-site requests that could change something, with status 403. Forms
+/// therefore need no CSRF token (OWASP ASVS 5.0, 3.5.1).
 ///
-/// It looks at requests with an unsafe method, and at those with an `Upgrade` header, such as the
-/// handshake of a WebSocket, which no page of another site may make either (ASVS 5.0, 4.4.2).
-/// An allowed `Origin` is let in. Otherwise:
+/// It checks requests with an unsafe method and requests with an `Upgrade` header, such as a
+/// WebSocket handshake, which pages of other sites must not make either (ASVS 5.0, 4.4.2). A
+/// request with an allowed `Origin` passes. Otherwise:
 ///
-/// - Where the browser sends `Sec-Fetch-Site`, that decides: `same-origin` and `none` (typed by the
-///   user) are let in. A sibling host, and the own host under another scheme, are refused. Browsers
-///   write this header themselves and keep pages from setting it (a forbidden request-header), so
-///   it is believed even where a proxy has changed `Host`. Over plain http they do not send it.
-/// - In older browsers, `Origin` must be the request's own host. Behind a proxy that changes the
+/// - If the browser sends `Sec-Fetch-Site`, that decides: `same-origin` and `none` (an address
+///   typed by the user) pass. Requests from a sibling host, or from the same host under another
+///   scheme, are refused. Browsers set this header themselves and do not let pages set it (a
+///   forbidden request-header), so it is trusted even if a proxy has changed `Host`. Browsers do
+///   not send it over plain HTTP.
+/// - In older browsers, `Origin` must match the request's own host. Behind a proxy that changes the
 ///   `Host` header, allow the origin that browsers see.
-/// - What brings neither header comes from no browser, or from one that predates them and is left
-///   to the cookie's `SameSite`.
+/// - A request with neither header does not come from a browser, or it comes from one that predates
+///   both headers. In that case the cookie's `SameSite` attribute has to protect it.
 ///
 /// # Example
 ///
@@ -53,17 +55,17 @@ const FIRST: isize = isize::MIN;
 #[derive(Clone, Debug, Default)]
 pub struct CrossSiteProtection {
     allowed: Vec<Origin>,
-    /// The refused origins and hosts that were warned of, for all copies.
+    /// The refused pairs of origin and host that were logged, shared by all clones.
     warned: Arc<Mutex<HashSet<(Origin, String)>>>,
 }
 
 impl CrossSiteProtection {
-    /// A fairing that lets in only requests of the own host.
+    /// Creates a fairing that accepts only requests from the application's own host.
     pub fn fairing() -> Self {
         Self::default()
     }
 
-    /// Lets in requests of these origins too.
+    /// Accepts requests from these origins too.
     #[must_use]
     pub fn allow(mut self, origins: impl IntoIterator<Item = Origin>) -> Self {
         self.allowed.extend(origins);
@@ -98,12 +100,12 @@ impl CrossSiteProtection {
             .all(|origin| is_allowed(origin) || is_own(origin))
     }
 
-    /// Warns of a refusal, once for each pair of origin and host: it may be the own site's, behind
-    /// a proxy that changes `Host`.
+    /// Logs a refusal once per pair of origin and host. The refused page may be the application's
+    /// own, behind a proxy that changes `Host`.
     fn warn(&self, request: &Request<'_>) {
         let method = request.method();
         let origin = request.headers().get_one("Origin");
-        // `null`, and what is no origin, cannot be allowed.
+        // `null` and malformed origins cannot be allowed.
         let Some(origin) = origin.and_then(|origin| origin.trim().parse::<Origin>().ok()) else {
             tracing::debug!("refused a cross-site {method} request");
             return;
@@ -112,12 +114,12 @@ impl CrossSiteProtection {
         let mut warned = self.warned.lock();
         if warned.len() < MAX_WARNINGS && warned.insert((origin.clone(), host.clone())) {
             tracing::warn!(
-                "refused a {method} request as cross-site: its Origin is {origin}, its Host {host:?}; if \
-                 the pages at that origin are yours, add it to `origins`, or let the proxy keep the \
-                 Host header"
+                "refused a {method} request as cross-site: its Origin is {origin} and its Host is \
+                 {host:?}; if that origin is yours, add it to `origins`, or configure the proxy to \
+                 keep the Host header"
             );
         } else {
-            tracing::debug!("refused a cross-site {method} request of {origin}");
+            tracing::debug!("refused a cross-site {method} request from {origin}");
         }
     }
 }
@@ -139,16 +141,16 @@ impl Fairing for CrossSiteProtection {
         }
     }
 
-    /// Puts a route in front of all others, which either refuses or passes the request on: a
-    /// request fairing could not answer.
+    /// Mounts a route before all others that refuses a request or forwards it. A request fairing
+    /// could not send a response.
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
         let route = |method| Route::ranked(FIRST, method, "/<_..>", self.clone());
         let routes: Vec<Route> = UNSAFE.into_iter().map(route).collect();
         Ok(rocket.mount("/", routes))
     }
 
-    /// Hands a refused upgrade, which comes with GET, to the route for POST: one in front of every
-    /// GET would cost all other requests a look at it.
+    /// Sends a refused upgrade, which is a GET request, to the route for POST. A route for every
+    /// GET would slow down all other requests.
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
         if !UNSAFE.contains(&request.method())
             && request.headers().contains("Upgrade")
@@ -199,7 +201,7 @@ mod tests {
         Client::untracked(rocket).unwrap()
     }
 
-    /// The status of a request to app.example:8000 with these headers.
+    /// Returns the status of a request to app.example:8000 with these headers.
     fn status(client: &Client, method: Method, path: &str, headers: &[(&str, &str)]) -> u16 {
         let mut request = client.req(method, path);
         request.add_header(Header::new("Host", "app.example:8000"));
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_site_sends_is_refused() {
+    fn unsafe_requests_of_another_site_are_refused() {
         let client = client();
         let (site, origin) = ("Sec-Fetch-Site", "Origin");
         let own = "http://app.example:8000";
@@ -220,14 +222,14 @@ mod tests {
             (&[(site, "none")], 200),
             (&[(origin, "https://APP.example:8000")], 200),
             (&[(site, "none"), (origin, "null")], 200),
-            // Its own form, under `Referrer-Policy: no-referrer`.
+            // The application's own form under `Referrer-Policy: no-referrer`.
             (&[(site, "same-origin"), (origin, "null")], 200),
-            // Its own form, behind a proxy that changes the host.
+            // The application's own form behind a proxy that changes the host.
             (
                 &[(site, "same-origin"), (origin, "https://seen.example")],
                 200,
             ),
-            // The own host under another scheme, or a sibling.
+            // The same host under another scheme, or a sibling host.
             (
                 &[(site, "same-site"), (origin, "https://app.example:8000")],
                 403,
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_is_free_and_nothing_else_changes() {
+    fn safe_requests_and_missing_routes_are_unaffected() {
         let client = client();
         let evil = [
             ("Origin", "https://evil.example"),
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_of_another_site_is_refused() {
+    fn a_websocket_handshake_of_another_site_is_refused() {
         let client = client();
         let upgrade = ("Upgrade", "websocket");
         for (header, expected) in [

@@ -1,11 +1,11 @@
-//! [`Origin`]: where a page comes from.
+//! [`Origin`]: the scheme, host and port of a page.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// An origin (RFC 6454): scheme, host, and the port where it is not the scheme's own.
+/// An origin (RFC 6454): a scheme, a host, and a port if it is not the scheme's default.
 ///
 /// # Example
 ///
@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize, Serializer};
 #[serde(try_from = "String")]
 pub struct Origin {
     is_https: bool,
-    /// Host and, unless it is the scheme's default, port; in lower case.
+    /// The host in lower case, with the port if it is not the scheme's default.
     authority: String,
 }
 
 impl Origin {
-    /// Whether this is the origin of pages at a `Host`, by whatever scheme they were fetched:
-    /// behind a proxy that ends TLS, the server cannot tell. Browsers can, and call a request
-    /// from `http` to `https` cross-site.
+    /// Returns whether this is the origin of pages served under a `Host`, over either scheme.
+    /// Behind a proxy that terminates TLS, the server does not know the scheme. Browsers know it,
+    /// and treat a request from `http` to `https` as cross-site.
     pub(super) fn is_at(&self, host: &str) -> bool {
         without_default_port(self.is_https, host).eq_ignore_ascii_case(&self.authority)
     }
@@ -49,7 +49,9 @@ impl FromStr for Origin {
 
     fn from_str(origin: &str) -> Result<Self, String> {
         let refusal = || {
-            format!("{origin:?} is no origin: allowed are http:// or https://, a host, and a port")
+            format!(
+                "{origin:?} is not an origin; write http:// or https://, a host and, if needed, a port"
+            )
         };
         let (scheme, authority) = origin.split_once("://").ok_or_else(refusal)?;
         let is_https = scheme.eq_ignore_ascii_case("https");

@@ -1,4 +1,4 @@
-//! Usage over time: the [`StatsStore`] trait and what it keeps.
+//! Usage over time: the [`StatsStore`] trait and its values.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// Its visitor ended it.
+    /// Its visitor signed out or ended it.
     Logout,
-    /// Its user did from another session, or an administrator; or the user is gone.
+    /// Its user or an administrator ended it from elsewhere, or the user was deleted or disabled.
     Revoked,
-    /// A login took its place.
+    /// A login replaced it.
     Replaced,
-    /// It passed a deadline, and a sweep deleted it.
+    /// It expired, and a sweep deleted it.
     Expired,
-    /// All sessions were ended.
+    /// All sessions were cleared.
     Cleared,
 }
 
 impl EndReason {
-    /// Every reason, in the order in which counts by reason have them.
+    /// All reasons, in the order of counts by reason.
     pub const ALL: [Self; 5] = [
         Self::Logout,
         Self::Revoked,
@@ -32,7 +32,7 @@ impl EndReason {
         Self::Cleared,
     ];
 
-    /// Its name in metrics and JSON.
+    /// Returns the reason's name in metrics and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Logout => "logout",
@@ -43,106 +43,94 @@ impl EndReason {
         }
     }
 
-    /// Its place in [`ALL`](Self::ALL).
+    /// Returns the reason's position in [`ALL`](Self::ALL).
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What an instance adds to an hour.
+/// The usage that an instance adds to an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageDelta {
-    /// The hour's beginning.
+    /// The start of the hour.
     pub hour: DateTime<Utc>,
-    /// Sessions created.
+    /// Number of sessions created.
     pub created: u64,
-    /// Sessions ended, by reason.
+    /// Number of sessions ended, by reason.
     pub ended: [u64; 5],
-    /// Live sessions that a sample found; the hour keeps the most.
+    /// Number of live sessions in a sample. The hour keeps the maximum.
     pub active: u64,
-    /// Users who were seen.
+    /// Ids of the users who made a request.
     pub users: Vec<String>,
 }
 
-/// What is known of an hour.
+/// The usage of an hour, of all instances together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HourStats {
-    /// The hour's beginning.
+    /// The start of the hour.
     pub hour: DateTime<Utc>,
-    /// Sessions created.
+    /// Number of sessions created.
     pub created: u64,
-    /// Sessions ended, by reason.
+    /// Number of sessions ended, by reason.
     pub ended: [u64; 5],
-    /// Most live sessions that a sample found.
+    /// Maximum number of live sessions in a sample.
     pub peak_active: u64,
-    /// Different users who were seen.
+    /// Number of distinct users who made a request.
     pub users: u64,
 }
 
-/// A pass of the sweep.
+/// A sweep pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepRecord {
-    /// When it began.
+    /// When the pass started.
     pub started_at: DateTime<Utc>,
-    /// How long it took; kept in milliseconds.
+    /// Duration of the pass, stored in milliseconds.
     pub elapsed: Duration,
-    /// Sessions it deleted.
+    /// Number of sessions deleted.
     pub deleted: u64,
-    /// Why it failed, if it did.
+    /// The reason for the failure, if the pass failed.
     pub error: Option<String>,
 }
 
-/// How many sessions are live.
+/// Numbers of live sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// All of them.
+    /// All live sessions.
     pub active: u64,
-    /// Those of signed-in users.
+    /// Live sessions of signed-in users.
     pub signed_in: u64,
 }
 
-/// Keeps usage over time. Any number of instances add to it.
+/// A store of usage over time, shared by any number of instances.
+///
+/// # Errors
+/// Every method fails if the database fails or cannot be reached.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "all methods fail for the same reasons, which the trait describes"
+)]
 pub trait StatsStore: Send + Sync + 'static {
-    /// Adds to hours.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Adds usage to its hours.
     fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError>;
 
-    /// The hours from this one on that anything is known of, in their order.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the recorded hours from `from` on, in ascending order.
     fn usage(&self, from: DateTime<Utc>) -> Result<Vec<HourStats>, StoreError>;
 
-    /// Keeps a pass of the sweep.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Records a sweep pass.
     fn add_sweep(&self, sweep: &SweepRecord) -> Result<(), StoreError>;
 
-    /// The last passes, newest first.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the last sweep passes, newest first.
     fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, StoreError>;
 
-    /// Forgets hours and passes before `before`, and the names of users of hours that are over.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Deletes hours and sweep passes before `before`, and replaces the user ids of hours that are over by
+    /// their number.
     fn forget(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError>;
 
-    /// Counts live sessions, which reads all of them; `None` when there are more than `limit`.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Counts the live sessions, which reads all of them. Returns `None` if there are more than
+    /// `limit`.
     fn census(&self, now: DateTime<Utc>, limit: Option<u32>) -> Result<Option<Census>, StoreError>;
 
-    /// When the next live sessions end unless they are used, soonest first.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the next deadlines of live sessions, earliest first. Activity can still move them.
     fn next_expiries(
         &self,
         now: DateTime<Utc>,
@@ -155,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_its_place() {
+    fn every_end_reason_is_at_its_index_in_the_list() {
         for (place, reason) in EndReason::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), place, "{}", reason.name());
         }

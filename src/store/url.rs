@@ -1,4 +1,4 @@
-//! `DATABASE_URL`: which database, by its scheme.
+//! Parsing of `DATABASE_URL`. The scheme selects the database.
 
 #[cfg(feature = "postgres")]
 pub(super) mod postgres;
@@ -13,12 +13,12 @@ use super::StoreError;
 const ALLOWED: &str =
     "allowed are sqlite://<file>, postgres://… and postgresql://… (see the README)";
 
-/// A database, chosen by URL scheme. `Display` and `Debug` leave out user parameters and password.
+/// The URL of a database. `Display` and `Debug` show neither its password nor the parameters that a
+/// user added.
 ///
-/// Parsing refuses what the database's client library would refuse, or read in another way than it
-/// was meant: a `%` without two hexadecimal digits, an `@` or `/` in a password, a port that is no
-/// number, an SQLite database in memory. The message says what to write instead and shows nothing
-/// of the URL.
+/// Parsing refuses URLs that the database's client library would refuse or could misread: a `%`
+/// without two hexadecimal digits, an `@` or `/` in a password, a port that is not a number, or an
+/// in-memory SQLite database. The message says what to write instead and quotes no part of the URL.
 ///
 /// # Example
 ///
@@ -33,14 +33,14 @@ const ALLOWED: &str =
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// `sqlite://<file>`, kept whole.
+    /// `sqlite://<file>`, unchanged.
     Sqlite(String),
-    /// `postgres://…` or `postgresql://…`, kept whole.
+    /// `postgres://…` or `postgresql://…`, unchanged.
     Postgres(String),
 }
 
 impl DatabaseUrl {
-    /// Refuses what cannot be used, also in a value that was not made by parsing.
+    /// Refuses unusable URLs, also in a value that was not created by parsing.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let checked = match self {
             #[cfg(feature = "sqlite")]
@@ -55,7 +55,7 @@ impl DatabaseUrl {
         checked.map_err(StoreError::Url)
     }
 
-    /// Returns whether it names an SQLite file that is not there and may be made.
+    /// Returns whether the URL names an SQLite file that does not exist and may be created.
     pub(crate) fn is_missing_file(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]
@@ -76,7 +76,7 @@ impl FromStr for DatabaseUrl {
         let url = match scheme {
             "sqlite" => Self::Sqlite(url.to_owned()),
             "postgres" | "postgresql" => Self::Postgres(url.to_owned()),
-            // Anything else may be part of a secret.
+            // Other text may be part of a secret and is not quoted.
             _ if is_scheme(scheme) => {
                 return Err(StoreError::Url(format!(
                     "unknown scheme {scheme:?}; {ALLOWED}"
@@ -96,11 +96,11 @@ fn is_scheme(text: &str) -> bool {
 
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 fn not_built_in(name: &str, feature: &str) -> String {
-    format!("this build has no {name}; build it with the feature {feature:?}")
+    format!("this build does not support {name}; build it with the feature {feature:?}")
 }
 
-/// Decodes `%xx`. The error says what is wrong with `part`, the name of what is decoded, and shows
-/// nothing of its value.
+/// Decodes `%xx`. `part` is the name of the decoded part, used in the error, which shows nothing of
+/// the value.
 pub(super) fn decode(part: &str, text: &str) -> Result<Vec<u8>, String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -111,11 +111,13 @@ pub(super) fn decode(part: &str, text: &str) -> Result<Vec<u8>, String> {
         }
         let mut digit = || u8::try_from(char::from(bytes.next()?).to_digit(16)?).ok();
         match (digit(), digit()) {
-            (Some(0), Some(0)) => return Err(format!("{part} has %00, which nothing may contain")),
+            (Some(0), Some(0)) => {
+                return Err(format!("{part} contains %00, which is never allowed"));
+            }
             (Some(high), Some(low)) => decoded.push(high << 4 | low),
             _ => {
                 return Err(format!(
-                    "{part} has a % that two hexadecimal digits do not follow; write a % as %25"
+                    "{part} contains a % without two hexadecimal digits; write % as %25"
                 ));
             }
         }
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_what_is_allowed() {
+    fn a_refused_url_error_lists_the_allowed_schemes() {
         for url in ["mysql://h/d", "host=h dbname=d", "sessions.db", ""] {
             let message = url.parse::<DatabaseUrl>().unwrap_err().to_string();
             assert!(message.contains("postgres://"), "{url}: {message}");
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn i8_no_part_of_what_is_not_a_url_is_shown() {
+    fn i8_text_that_is_not_a_url_is_never_quoted() {
         for url in ["app:hunter2@h://d", "hunter2", "'hunter2'://d"] {
             let message = url.parse::<DatabaseUrl>().unwrap_err().to_string();
             assert!(!message.contains("hunter2"), "{url}: {message}");

@@ -1,6 +1,6 @@
-//! What every [`SessionStore`] must do, as checks that a store's own tests can run.
+//! Checks of what every [`SessionStore`] must do, to be run by a store's own tests.
 //!
-//! The checks write, sweep and clear: run them on a store that holds nothing of value.
+//! The checks write, sweep and clear, so run them only on a store without valuable data.
 //!
 //! # Example
 //!
@@ -34,49 +34,49 @@ use crate::store::{
 
 pub use users::run_with_users;
 
-/// How a store fell short.
+/// A failed check.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// The store failed where it must not.
+    /// The store returned an error where it must not.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It did something else than it must.
+    /// The store did not do what the check requires.
     #[error("{check}: {seen}")]
     Behaviour {
-        /// What must be true.
+        /// What the check requires.
         check: &'static str,
-        /// What was seen instead.
+        /// What the store did instead.
         seen: String,
     },
 }
 
 type Checked = Result<(), Violation>;
 
-/// Runs all checks that need no user, in order, up to the first that fails.
+/// Runs all checks that need no user, in order, up to the first failure.
 ///
 /// # Errors
-/// [`Violation`] names what must be true and is not.
+/// Returns a [`Violation`] that names the failed check.
 pub fn run(store: &dyn SessionStore) -> Checked {
     const CHECKS: [fn(&dyn SessionStore) -> Checked; 13] = [
-        what_is_created_is_loaded,
-        a_batch_writes_all_of_its_kinds,
+        created_sessions_are_loaded,
+        a_batch_inserts_saves_and_touches,
         a_taken_id_refuses_the_whole_batch,
-        a_write_needs_the_version_it_was_made_from,
-        a_touch_moves_no_deadline_back,
-        a_rotation_keeps_all_but_the_token,
-        what_has_expired_is_not_changed,
-        what_is_gone_stays_gone,
+        a_save_needs_the_version_it_was_made_from,
+        a_touch_never_moves_a_deadline_back,
+        a_rotation_changes_only_the_token,
+        expired_sessions_are_not_changed,
+        deleted_sessions_stay_deleted,
         many::a_list_is_paged_newest_first,
-        many::a_sweep_takes_the_expired_alone,
-        withdrawals::a_rotation_is_taken_back,
-        withdrawals::a_session_that_nobody_got_is_deleted,
-        withdrawals::what_is_free_is_rotated_and_deleted,
+        many::a_sweep_deletes_only_expired_sessions,
+        withdrawals::a_rotation_can_be_withdrawn,
+        withdrawals::withdrawing_a_creation_deletes_the_session,
+        withdrawals::unlocked_rows_are_rotated_and_deleted,
     ];
     CHECKS.iter().try_for_each(|check| check(store))
 }
 
-/// Fails unless both are the same.
+/// Fails unless both values are equal.
 fn same<T: PartialEq + std::fmt::Debug>(check: &'static str, seen: T, expected: T) -> Checked {
     if seen == expected {
         return Ok(());
@@ -89,7 +89,8 @@ fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-/// A session created `now`, with a day to be idle and thirty to live.
+/// Returns a session created at `now`, with one day to the idle deadline and thirty to the absolute
+/// one.
 fn new_session(now: DateTime<Utc>) -> NewSession {
     let session_id = Uuid::now_v7();
     NewSession {
@@ -145,7 +146,7 @@ fn rotation(record: &SessionRecord, now: DateTime<Utc>) -> RotateSession {
     }
 }
 
-/// A login of `user` in this session, or in a new one.
+/// Returns a login of `user` into this session, or into a new one.
 fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> LoginSession {
     LoginSession {
         user_id: user.to_owned(),
@@ -162,8 +163,8 @@ fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> Log
     }
 }
 
-fn what_is_created_is_loaded(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "what is created is loaded, and nothing else";
+fn created_sessions_are_loaded(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "created sessions, and no others, are loaded";
     let now = now();
     let mut made: Vec<_> = (0..3).map(|_| new_session(now)).collect();
     store.create(&made)?;
@@ -175,7 +176,7 @@ fn what_is_created_is_loaded(store: &dyn SessionStore) -> Checked {
     expected.sort_by_key(|record| record.session_id);
     same(CHECK, loaded, expected)?;
     same(CHECK, store.load(&[])?, Vec::new())?;
-    // By its handle too, expired or not.
+    // `find` returns a session by its handle, even if it has expired.
     for now in [now, now - TimeDelta::days(2)] {
         let record = created(store, now)?;
         same(CHECK, store.find(&record.id)?, Some(record))?;
@@ -185,8 +186,8 @@ fn what_is_created_is_loaded(store: &dyn SessionStore) -> Checked {
     Ok(())
 }
 
-fn a_batch_writes_all_of_its_kinds(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a batch inserts, saves and touches, or does none of it";
+fn a_batch_inserts_saves_and_touches(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a batch inserts, saves and touches, all or nothing";
     let (now, later) = (now(), now() + TimeDelta::seconds(1));
     let (one, other, new) = (created(store, now)?, created(store, now)?, new_session(now));
     let written = store.write(&WriteBatch {
@@ -219,7 +220,7 @@ fn a_batch_writes_all_of_its_kinds(store: &dyn SessionStore) -> Checked {
 }
 
 fn a_taken_id_refuses_the_whole_batch(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a taken id refuses the batch and leaves nothing of it";
+    const CHECK: &str = "an id that is taken refuses the whole batch";
     let now = now();
     let taken = created(store, now)?;
     let good = new_session(now);
@@ -237,8 +238,9 @@ fn a_taken_id_refuses_the_whole_batch(store: &dyn SessionStore) -> Checked {
     same(CHECK, load(store, taken.session_id)?, Some(taken))
 }
 
-fn a_write_needs_the_version_it_was_made_from(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a write needs the version it was made from; of several, the first counts";
+fn a_save_needs_the_version_it_was_made_from(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str =
+        "a save needs the version it was made from, so only the first of several succeeds";
     let (now, later) = (now(), now() + TimeDelta::seconds(1));
     let (one, other) = (created(store, now)?, created(store, now)?);
     let outcomes = store.save(&[
@@ -259,8 +261,8 @@ fn a_write_needs_the_version_it_was_made_from(store: &dyn SessionStore) -> Check
     same(CHECK, stale, vec![SaveOutcome::Refused])
 }
 
-fn a_touch_moves_no_deadline_back(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a touch moves no deadline back, nor past the absolute one";
+fn a_touch_never_moves_a_deadline_back(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a touch never moves a deadline back, nor past the absolute one";
     let start = now();
     let record = created(store, start)?;
     let later = start + TimeDelta::hours(2);
@@ -272,7 +274,7 @@ fn a_touch_moves_no_deadline_back(store: &dyn SessionStore) -> Checked {
     };
     let count = store.touch(&[touched(&record, later, day), touched(&stranger, later, day)])?;
     same(CHECK, count, 1)?;
-    // Late in coming, and from an instance with a shorter idle timeout.
+    // A touch that arrives late, from an instance with a shorter idle timeout.
     store.touch(&[touched(
         &record,
         start + TimeDelta::hours(1),
@@ -294,8 +296,8 @@ fn a_touch_moves_no_deadline_back(store: &dyn SessionStore) -> Checked {
     same(CHECK, load(store, record.session_id)?, Some(expected))
 }
 
-fn a_rotation_keeps_all_but_the_token(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a rotation keeps all but the token, and the old token finds nothing";
+fn a_rotation_changes_only_the_token(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a rotation changes only the token, and the old token finds nothing";
     let now = now();
     let record = created(store, now)?;
     let rotation = rotation(&record, now);
@@ -316,8 +318,8 @@ fn a_rotation_keeps_all_but_the_token(store: &dyn SessionStore) -> Checked {
     same(CHECK, load(store, expected.session_id)?, Some(expected))
 }
 
-fn what_has_expired_is_not_changed(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a session is not written, touched or rotated from its deadline on";
+fn expired_sessions_are_not_changed(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a session is not written, touched or rotated at or after its deadline";
     let record = created(store, now())?;
     let deadline = record.expires_at;
     let saved = store.save(&[write(&record, "1", deadline)])?;
@@ -331,8 +333,8 @@ fn what_has_expired_is_not_changed(store: &dyn SessionStore) -> Checked {
     same(CHECK, saved, vec![SaveOutcome::Saved])
 }
 
-fn what_is_gone_stays_gone(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a session that is gone is not written, touched, rotated or made again";
+fn deleted_sessions_stay_deleted(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a deleted session is not written, touched, rotated or re-created";
     let now = now();
     let (record, kept) = (created(store, now)?, created(store, now)?);
     let ids = [record.id.clone(), "nobody".to_owned()];

@@ -1,4 +1,4 @@
-//! For tests: a clock that stands until it is told, and what every store must do.
+//! Support for tests: a clock that is moved by hand, and conformance checks for stores.
 
 pub mod conformance;
 

@@ -1,13 +1,13 @@
-//! A URL of PostgreSQL, read as libpq reads it. What libpq would refuse, or read otherwise than it
-//! was meant, is refused here, because its messages show what they cannot read.
+//! PostgreSQL URLs, parsed the way libpq parses them. A URL that libpq would refuse or could
+//! misread is refused here, because libpq's messages quote what it cannot parse.
 
 use super::decode;
 
-/// What an `@` in credentials is taken for, and how to write it.
-const TWO_ENDS: &str = "it has more than one @, or an @ after a /; in a user name, password or \
+/// Error for an ambiguous `@`, with the way to write it.
+const TWO_ENDS: &str = "it contains more than one @, or an @ after a /; in a user name, password or \
                         database name, write @ as %40, / as %2F, ? as %3F and # as %23";
 
-/// Parameters whose values may well have an `@` in them.
+/// Parameters whose values may legitimately contain an `@`.
 const WITH_AT: [&str; 9] = [
     "user",
     "password",
@@ -20,7 +20,7 @@ const WITH_AT: [&str; 9] = [
     "sslpassword",
 ];
 
-/// Parameters whose values are secret.
+/// Parameters with secret values.
 const SECRET: [&str; 5] = [
     "password",
     "sslpassword",
@@ -29,7 +29,7 @@ const SECRET: [&str; 5] = [
     "scram_server_key",
 ];
 
-/// The parts of a URL, as they stand in it.
+/// The parts of a URL in their encoded form.
 struct Parts<'u> {
     scheme: &'u str,
     user: Option<&'u str>,
@@ -66,13 +66,15 @@ impl<'u> Parts<'u> {
         }
     }
 
-    /// Returns whether an `@` is where it may be meant to end credentials and does not.
+    /// Returns whether the URL contains a second `@` that may have been meant to end the
+    /// credentials.
     fn has_another_end(&self) -> bool {
         let of_place = self.hosts.contains('@') || self.database.is_some_and(|d| d.contains('@'));
-        // As in `postgres://h?password=a@b`, where libpq takes `h?password=a` for credentials.
+        // For example `postgres://h?password=a@b`, where libpq takes `h?password=a` for
+        // credentials.
         let credentials = [self.user, self.password];
         let of_parameter = credentials.into_iter().flatten().any(looks_like_parameters);
-        // As in `postgres://u:1/a?b=c@h`, where libpq takes `b` for a parameter.
+        // For example `postgres://u:1/a?b=c@h`, where libpq takes `b` for a parameter.
         let is_meant = |pair: &&str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, pair));
             value.contains('@') && !WITH_AT.contains(&name)
@@ -82,7 +84,7 @@ impl<'u> Parts<'u> {
     }
 }
 
-/// Returns whether a text has a `?`, a name and a `=`.
+/// Returns whether a text contains a `?` followed by a name and a `=`.
 fn looks_like_parameters(text: &str) -> bool {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split('?')
@@ -91,7 +93,7 @@ fn looks_like_parameters(text: &str) -> bool {
         .any(|(name, _)| !name.is_empty() && name.chars().all(is_of_name))
 }
 
-/// Splits what follows the scheme as libpq does: credentials end at the first `@`, unless a `/`
+/// Splits the URL after its scheme as libpq does: credentials end at the first `@`, unless a `/`
 /// comes before it.
 pub(in super::super) fn split_credentials(rest: &str) -> (Option<&str>, &str) {
     match rest.find(['@', '/']) {
@@ -100,10 +102,12 @@ pub(in super::super) fn split_credentials(rest: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Refuses what libpq cannot read, or would read otherwise than it was meant.
+/// Refuses a URL that libpq cannot parse or could misread.
 pub(in super::super) fn check(url: &str) -> Result<(), String> {
     if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("it has a blank or a control character; write a blank as %20".to_owned());
+        return Err(
+            "it contains white space or a control character; write a space as %20".to_owned(),
+        );
     }
     let parts = Parts::of(url);
     if parts.has_another_end() {
@@ -112,7 +116,7 @@ pub(in super::super) fn check(url: &str) -> Result<(), String> {
     for (name, text) in [
         ("the user name", parts.user),
         ("the password", parts.password),
-        ("the database's name", parts.database),
+        ("the database name", parts.database),
     ] {
         decode(name, text.unwrap_or_default())?;
     }
@@ -123,14 +127,15 @@ pub(in super::super) fn check(url: &str) -> Result<(), String> {
         .try_for_each(|pair| check_parameter(pair))
 }
 
-/// Checks each `host:port` of the list, read from the left because of the brackets of IPv6.
+/// Checks each `host:port` of the list. It is parsed from the left because of the brackets around
+/// IPv6 addresses.
 fn check_hosts(hosts: &str) -> Result<(), String> {
     let mut rest = hosts;
     loop {
         let after = if let Some(address) = rest.strip_prefix('[') {
             let end = address
                 .find(']')
-                .ok_or("the [ of an IPv6 address lacks its ]")?;
+                .ok_or("an IPv6 address in brackets lacks its ]")?;
             check_ipv6(&address[..end])?;
             &address[end + 1..]
         } else {
@@ -141,7 +146,9 @@ fn check_hosts(hosts: &str) -> Result<(), String> {
         let end = after.find(',').unwrap_or(after.len());
         match after[..end].strip_prefix(':') {
             Some(port) => check_port(port)?,
-            None if end > 0 => return Err("only a port may follow the ] of a host".to_owned()),
+            None if end > 0 => {
+                return Err("only a port may follow the ] of an IPv6 address".to_owned());
+            }
             None => {}
         }
         match after[end..].strip_prefix(',') {
@@ -157,20 +164,20 @@ fn check_ipv6(address: &str) -> Result<(), String> {
     if decoded.contains(&b':') && decoded.iter().all(is_of_address) {
         Ok(())
     } else {
-        Err("what stands in [ ] is no IPv6 address".to_owned())
+        Err("the text in [ ] is not an IPv6 address".to_owned())
     }
 }
 
 fn check_host(host: &str) -> Result<(), String> {
     if host.contains(['[', ']']) {
-        return Err("an IPv6 address has one [ before it and one ] after it".to_owned());
+        return Err("an IPv6 address must be enclosed in one [ and one ]".to_owned());
     }
     let decoded = decode("a host", host)?;
-    // A folder of sockets may have any name.
+    // A directory of sockets may have any name.
     let is_folder = matches!(decoded.first(), Some(b'/' | b'@'));
     let is_blank = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
     if !is_folder && decoded.iter().any(is_blank) {
-        return Err("a host has a blank or a control character".to_owned());
+        return Err("a host contains white space or a control character".to_owned());
     }
     Ok(())
 }
@@ -183,8 +190,8 @@ fn check_port(port: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(
-        "what follows the : of a host is no port from 1 to 65535; an IPv6 address stands in [ ], \
-         and in a password, write / as %2F and @ as %40"
+        "the text after the : of a host is not a port from 1 to 65535; enclose an IPv6 address in \
+         [ ], and in a password write / as %2F and @ as %40"
             .to_owned(),
     )
 }
@@ -195,14 +202,14 @@ fn check_parameter(pair: &str) -> Result<(), String> {
         .filter(|(_, value)| !value.contains('='))
     else {
         return Err(
-            "what follows the ? is a list of name=value, with an & between two; in a value, write \
-             = as %3D and & as %26"
+            "the text after the ? must be a list of name=value pairs separated by &; in a value, \
+             write = as %3D and & as %26"
                 .to_owned(),
         );
     };
     let decoded = decode("a parameter's name", name)?;
     if decoded.is_empty() || decoded != name.as_bytes() {
-        return Err("a parameter lacks its name, or has a % in it".to_owned());
+        return Err("a parameter has no name, or a name that contains a %".to_owned());
     }
     decode(&format!("the parameter {name}"), value)?;
     match name {
@@ -211,8 +218,9 @@ fn check_parameter(pair: &str) -> Result<(), String> {
     }
 }
 
-/// Keeps scheme, user, hosts and database; drops the password and all parameters, since
-/// `?password=` is one. Where it is in doubt what is the password, nothing is kept.
+/// Returns the URL's scheme, user, hosts and database. The password is dropped, and so are all
+/// parameters, because `?password=` is one of them. If it is unclear which part is the password,
+/// only the scheme is kept.
 pub(super) fn without_password(url: &str) -> String {
     let parts = Parts::of(url);
     let Parts { scheme, hosts, .. } = parts;
@@ -224,13 +232,13 @@ pub(super) fn without_password(url: &str) -> String {
         .map(|user| format!("{user}@"))
         .unwrap_or_default();
     let database = parts.database.unwrap_or_default();
-    // libpq takes a # for part of the name; its writer may have meant something else.
+    // libpq takes a `#` for part of the name, but the author may have meant something else.
     let database = database.split('#').next().unwrap_or_default();
     let slash = if parts.database.is_some() { "/" } else { "" };
     format!("{scheme}://{user}{hosts}{slash}{database}")
 }
 
-/// The passwords of a URL, as they stand in it and decoded.
+/// Returns the passwords of a URL, both encoded and decoded.
 pub(in super::super) fn secrets(url: &str) -> Vec<String> {
     let parts = Parts::of(url);
     let secret = |pair: &&'_ str| {
@@ -273,9 +281,9 @@ mod tests {
         }
     }
 
-    /// What libpq accepts and means what it says.
+    /// URLs that libpq accepts and reads as they were meant.
     #[test]
-    fn all_forms_of_a_url_are_read() {
+    fn all_forms_of_a_postgres_url_are_accepted() {
         for url in [
             "postgres://",
             "postgres:///d",
@@ -337,7 +345,7 @@ mod tests {
             ("postgres://u:hunter2@h1:1,h2:x/d", "65535"),
             ("postgres://u:hunter2@h:+1/d", "65535"),
             ("postgres://u:hunter2@h/d?port=1,x", "65535"),
-            ("postgres://u:hunter2@h/d%", "database's name"),
+            ("postgres://u:hunter2@h/d%", "database name"),
             ("postgres://u%:hunter2@h/d", "user name"),
             ("postgres://u:hunter2@h%/d", "host"),
             ("postgres://u:hunter2@h/d?ssl%mode=x", "name"),

@@ -1,10 +1,10 @@
-//! A URL of SQLite: which file, and with which of SQLite's own parameters.
+//! SQLite URLs: the file and SQLite's own parameters.
 
 use std::path::PathBuf;
 
 use super::decode;
 
-/// Parameters of SQLite's URIs that a file may be opened with.
+/// The parameters of SQLite URIs that are allowed.
 const PARAMETERS: [&str; 7] = [
     "mode",
     "cache",
@@ -15,14 +15,14 @@ const PARAMETERS: [&str; 7] = [
     "modeof",
 ];
 
-/// Refuses what names no file, or another file than it seems to.
+/// Refuses a URL that names no file, or a different file than it seems to.
 pub(in super::super) fn check(url: &str) -> Result<(), String> {
     Location::of(url).map(drop)
 }
 
 /// The file that a URL names.
 pub(in super::super) struct Location<'u> {
-    /// As it stands in the URL, with no more than one slash before it.
+    /// The encoded name from the URL, with at most one slash at its start.
     encoded: &'u str,
     parameters: Vec<&'u str>,
     pub(in super::super) path: PathBuf,
@@ -30,14 +30,15 @@ pub(in super::super) struct Location<'u> {
 
 impl<'u> Location<'u> {
     /// # Errors
-    /// When SQLite cannot use the URL for a file that several connections share; says why.
+    /// Fails with the reason if the URL does not name a file that several connections can share.
+    /// Parses a URL.
     pub(in super::super) fn of(url: &'u str) -> Result<Self, String> {
         let (_, rest) = url.split_once("://").unwrap_or_default();
         if rest.chars().any(char::is_control) {
-            return Err("it has a control character".to_owned());
+            return Err("it contains a control character".to_owned());
         }
         if rest.contains('#') {
-            return Err("write a # in the name of the file as %23".to_owned());
+            return Err("in the file name, write # as %23".to_owned());
         }
         let (name, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         let pairs = parameters.split('&').filter(|pair| !pair.is_empty());
@@ -45,10 +46,11 @@ impl<'u> Location<'u> {
         parameters
             .iter()
             .try_for_each(|pair| check_parameter(pair))?;
-        // SQLAlchemy writes an absolute path with four slashes, and SQLite takes two for a host.
+        // SQLAlchemy writes an absolute path with four slashes, and SQLite would take two for a
+        // host.
         let slashes = name.len() - name.trim_start_matches('/').len();
         let encoded = &name[slashes.saturating_sub(1)..];
-        let decoded = decode("the name of the file", encoded)?;
+        let decoded = decode("the file name", encoded)?;
         check_name(&decoded)?;
         Ok(Self {
             encoded,
@@ -57,7 +59,7 @@ impl<'u> Location<'u> {
         })
     }
 
-    /// Returns whether the URL lets SQLite make the file.
+    /// Returns whether the URL allows SQLite to create the file.
     pub(in super::super) fn may_be_made(&self) -> bool {
         let of = |pair: &&str| pair.strip_prefix("mode=").map(str::to_owned);
         self.parameters
@@ -66,7 +68,8 @@ impl<'u> Location<'u> {
             .is_none_or(|mode| mode == "rwc")
     }
 
-    /// What SQLite is given: the URI of a file that is there, so that none is made by mistake.
+    /// Returns the URI for SQLite. It opens only an existing file, so that none is created by
+    /// mistake.
     pub(in super::super) fn of_existing(&self) -> String {
         let mode = self.may_be_made().then_some("mode=rw");
         let own = self
@@ -92,12 +95,14 @@ fn path(decoded: Vec<u8>) -> Result<PathBuf, String> {
 fn path(decoded: Vec<u8>) -> Result<PathBuf, String> {
     let name = String::from_utf8(decoded);
     name.map(PathBuf::from)
-        .map_err(|_| "the name of the file is not UTF-8".to_owned())
+        .map_err(|_| "the file name is not UTF-8".to_owned())
 }
 
 fn check_name(name: &[u8]) -> Result<(), String> {
     if name.is_empty() {
-        return Err("sqlite:// lacks the file's name, as in sqlite://sessions.db".to_owned());
+        return Err(
+            "sqlite:// lacks the file's name; write, for example, sqlite://sessions.db".to_owned(),
+        );
     }
     if name.starts_with(b":memory:") {
         return Err(in_memory());
@@ -106,14 +111,14 @@ fn check_name(name: &[u8]) -> Result<(), String> {
         return Err("write sqlite://sessions.db, without file:".to_owned());
     }
     if name.contains(&0) || name.iter().any(u8::is_ascii_control) {
-        return Err("the name of the file has a control character".to_owned());
+        return Err("the file name contains a control character".to_owned());
     }
     Ok(())
 }
 
 fn in_memory() -> String {
     "an in-memory SQLite database belongs to one connection and cannot be shared by a pool; name a \
-     file, as in sqlite://sessions.db"
+     file, such as sqlite://sessions.db"
         .to_owned()
 }
 
@@ -121,8 +126,8 @@ fn check_parameter(pair: &str) -> Result<(), String> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     if !PARAMETERS.contains(&name) {
         return Err(format!(
-            "{name:?} is no parameter of SQLite (allowed are {}); write a ? in the name of the \
-             file as %3F",
+            "{name:?} is not a parameter of SQLite (allowed are {}); in the file name, write ? as \
+             %3F",
             PARAMETERS.join(", ")
         ));
     }
@@ -130,10 +135,10 @@ fn check_parameter(pair: &str) -> Result<(), String> {
     match (name, value.as_slice()) {
         ("mode", b"memory") | ("vfs", b"memdb") => Err(in_memory()),
         ("mode", mode) if ![&b"ro"[..], b"rw", b"rwc"].contains(&mode) => {
-            Err("mode is none of ro, rw and rwc".to_owned())
+            Err("mode must be one of ro, rw and rwc".to_owned())
         }
         ("cache", cache) if ![&b"shared"[..], b"private"].contains(&cache) => {
-            Err("cache is neither shared nor private".to_owned())
+            Err("cache must be shared or private".to_owned())
         }
         _ => Ok(()),
     }
@@ -145,7 +150,7 @@ mod tests {
     use crate::store::DatabaseUrl;
 
     #[test]
-    fn i12_a_url_that_names_no_file_is_refused_by_name() {
+    fn i12_a_url_without_a_usable_file_is_refused_by_name() {
         for (url, word) in [
             ("sqlite://", "lacks the file's name"),
             ("sqlite://?mode=rwc", "lacks the file's name"),
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_one_name() {
+    fn a_url_is_decoded_to_the_file_name_and_uri_that_it_means() {
         let read = |url| {
             let location = Location::of(url).unwrap();
             (location.path.display().to_string(), location.of_existing())

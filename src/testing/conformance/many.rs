@@ -1,4 +1,4 @@
-//! What a store must do about many sessions: list them page by page, and delete the expired.
+//! Checks of operations on many sessions: listing them page by page, and deleting expired ones.
 
 use chrono::TimeDelta;
 
@@ -11,7 +11,7 @@ fn clear(store: &dyn SessionStore) -> Checked {
 }
 
 pub(super) fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a list has live sessions only, newest first, page by page";
+    const CHECK: &str = "a list contains only live sessions, newest first, page by page";
     let now = now();
     clear(store)?;
     let mut expected = Vec::new();
@@ -46,8 +46,8 @@ pub(super) fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked 
     same(CHECK, store.list(&nobodys)?, Vec::new())
 }
 
-pub(super) fn a_sweep_takes_the_expired_alone(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a sweep takes expired sessions alone, a batch at a time";
+pub(super) fn a_sweep_deletes_only_expired_sessions(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a sweep deletes only expired sessions, one batch at a time";
     let now = now();
     clear(store)?;
     let live = created(store, now)?;

@@ -1,4 +1,4 @@
-//! What a store must do about users: sign them in, and end their sessions and no others.
+//! Checks of operations on users: signing them in, and ending only their sessions.
 
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -11,19 +11,19 @@ use crate::store::{
 
 type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
 
-/// Runs the checks that need users, up to the first that fails. Both `users` must exist.
+/// Runs the checks that need users, up to the first failure. Both `users` must exist.
 ///
 /// # Errors
-/// [`Violation`](super::Violation) names what must be true and is not.
+/// Returns a [`Violation`](super::Violation) that names the failed check.
 pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
     const CHECKS: [Check; 8] = [
         a_login_keeps_the_session_under_a_new_token,
-        a_login_without_a_session_makes_one,
+        a_login_without_a_live_session_creates_one,
         a_login_never_hands_over_another_users_session,
         a_user_who_does_not_exist_is_refused,
         a_login_keeps_to_the_limit,
-        a_revocation_ends_the_users_sessions_alone,
-        withdrawals::a_login_is_taken_back,
+        a_revocation_ends_only_the_users_sessions,
+        withdrawals::a_login_can_be_withdrawn,
         withdrawals::a_login_starts_a_new_absolute_lifetime,
     ];
     CHECKS.iter().try_for_each(|check| {
@@ -42,7 +42,7 @@ fn revocation(user: &str, scope: RevokeScope) -> Revocation {
     }
 }
 
-/// The user's live sessions, newest token first.
+/// Returns the user's live sessions, newest token first.
 fn sessions_of(store: &dyn SessionStore, user: &str) -> Result<Vec<SessionRecord>, StoreError> {
     store.list(&ListSessions {
         now: now(),
@@ -56,8 +56,9 @@ fn a_login_keeps_the_session_under_a_new_token(
     store: &dyn SessionStore,
     [user, _]: [&str; 2],
 ) -> Checked {
-    const CHECK: &str = "a login changes token, user and activity, and moves no deadline back";
-    const AGAIN: &str = "the same user's login is a rotation, and moves the idle deadline forward";
+    const CHECK: &str = "a login changes token, user and activity, and never moves a deadline back";
+    const AGAIN: &str =
+        "another login of the same user keeps the session and moves the idle deadline forward";
     let start = now();
     let record = created(store, start)?;
     let later = start + TimeDelta::seconds(1);
@@ -97,8 +98,11 @@ fn a_login_keeps_the_session_under_a_new_token(
     same(AGAIN, kept, Some((expected.id, deadline)))
 }
 
-fn a_login_without_a_session_makes_one(store: &dyn SessionStore, [user, _]: [&str; 2]) -> Checked {
-    const CHECK: &str = "a login makes a session where there is none, or none alive";
+fn a_login_without_a_live_session_creates_one(
+    store: &dyn SessionStore,
+    [user, _]: [&str; 2],
+) -> Checked {
+    const CHECK: &str = "a login without a live session creates one";
     let now = now();
     let expired = created(store, now - TimeDelta::days(1))?;
     let stranger = SessionRecord {
@@ -120,7 +124,7 @@ fn a_login_never_hands_over_another_users_session(
     store: &dyn SessionStore,
     [user, other]: [&str; 2],
 ) -> Checked {
-    const CHECK: &str = "a login ends a session that was another user's, and makes a new one";
+    const CHECK: &str = "a login ends a session of another user and creates a new one";
     let now = now();
     let request = login(other, None, now);
     store.login(&request)?;
@@ -135,21 +139,21 @@ fn a_login_never_hands_over_another_users_session(
 }
 
 fn a_user_who_does_not_exist_is_refused(store: &dyn SessionStore, [user, _]: [&str; 2]) -> Checked {
-    const CHECK: &str = "a user who does not exist, or has another password, is not signed in";
+    const CHECK: &str = "a user who does not exist or has a different password is not signed in";
     let now = now();
     let record = created(store, now)?;
     let mut request = login("nobody", Some(&record), now);
     same(CHECK, store.login(&request)?, LoginOutcome::UserRefused)?;
     user.clone_into(&mut request.user_id);
-    request.password_hash = Some("no hash that anybody has".to_owned());
+    request.password_hash = Some("a hash that no user has".to_owned());
     same(CHECK, store.login(&request)?, LoginOutcome::UserRefused)?;
     same(CHECK, load(store, request.fresh.session_id)?, None)?;
     same(CHECK, load(store, record.session_id)?, Some(record))
 }
 
 fn a_login_keeps_to_the_limit(store: &dyn SessionStore, [user, other]: [&str; 2]) -> Checked {
-    const CHECK: &str = "a login ends the oldest sessions beyond the limit, and no other user's";
-    const REFUSED: &str = "where logins are refused at the limit, nothing is changed";
+    const CHECK: &str = "a login ends the user's oldest sessions beyond the limit, and no others";
+    const REFUSED: &str = "a login refused at the limit changes nothing";
     let now = now();
     store.login(&login(other, None, now))?;
     let mut logins = Vec::new();
@@ -172,7 +176,7 @@ fn a_login_keeps_to_the_limit(store: &dyn SessionStore, [user, other]: [&str; 2]
     };
     same(REFUSED, store.login(&request)?, LoginOutcome::LimitReached)?;
     same(REFUSED, sessions_of(store, user)?, before.clone())?;
-    // One that is the user's already does not count twice.
+    // A session that already belongs to the user does not count twice.
     let mut request = login(user, before.first(), now);
     request.limit = SessionLimit {
         max: 2,
@@ -182,11 +186,11 @@ fn a_login_keeps_to_the_limit(store: &dyn SessionStore, [user, other]: [&str; 2]
     same(REFUSED, outcome, LoginOutcome::Bound(Vec::new()))
 }
 
-fn a_revocation_ends_the_users_sessions_alone(
+fn a_revocation_ends_only_the_users_sessions(
     store: &dyn SessionStore,
     [user, other]: [&str; 2],
 ) -> Checked {
-    const CHECK: &str = "a revocation ends sessions of its user, by handle, others or all";
+    const CHECK: &str = "a revocation ends only its user's sessions: one, all others or all";
     let now = now();
     let anonymous = created(store, now)?;
     let mut ids = Vec::new();

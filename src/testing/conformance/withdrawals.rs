@@ -1,11 +1,11 @@
-//! What a store must do about tokens that never reached their visitors: take them back.
+//! Checks of withdrawals, which undo the issue of tokens that never reached their visitors.
 
 use chrono::TimeDelta;
 
 use super::{Checked, created, load, login, now, rotation, same};
 use crate::store::{DeleteOutcome, RotateOutcome, SessionRecord, SessionStore, Withdrawal};
 
-/// Takes back the token of `new`, which had been `previous`.
+/// Returns the withdrawal of the token of `new`, which replaced that of `previous`.
 fn withdrawal(new: &SessionRecord, previous: Option<&SessionRecord>) -> Withdrawal {
     Withdrawal {
         id: new.id.clone(),
@@ -15,8 +15,8 @@ fn withdrawal(new: &SessionRecord, previous: Option<&SessionRecord>) -> Withdraw
     }
 }
 
-pub(super) fn a_rotation_is_taken_back(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a withdrawal restores the former token while the new one is the row's";
+pub(super) fn a_rotation_can_be_withdrawn(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "a withdrawal restores the former token only while the row has the new one";
     let now = now();
     let (record, kept) = (created(store, now)?, created(store, now)?);
     let rotation = rotation(&record, now);
@@ -25,7 +25,7 @@ pub(super) fn a_rotation_is_taken_back(store: &dyn SessionStore) -> Checked {
         session_id: rotation.new_session_id,
         ..record.clone()
     };
-    // As a stricter instance sees it, whose deadlines are not to be stored.
+    // The record as an instance with stricter settings sees it. Its deadlines must not be stored.
     let seen = SessionRecord {
         expires_at: now,
         absolute_expires_at: now,
@@ -47,8 +47,8 @@ pub(super) fn a_rotation_is_taken_back(store: &dyn SessionStore) -> Checked {
     same(CHECK, load(store, kept.session_id)?, Some(kept))
 }
 
-pub(super) fn a_session_that_nobody_got_is_deleted(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "a withdrawal deletes a session that was made with the token";
+pub(super) fn withdrawing_a_creation_deletes_the_session(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "withdrawing the token of a new session deletes the session";
     let now = now();
     let record = created(store, now)?;
     let back = withdrawal(&record, None);
@@ -62,8 +62,8 @@ pub(super) fn a_session_that_nobody_got_is_deleted(store: &dyn SessionStore) -> 
     same(CHECK, store.withdraw(&[], now)?, Vec::new())
 }
 
-pub(super) fn what_is_free_is_rotated_and_deleted(store: &dyn SessionStore) -> Checked {
-    const CHECK: &str = "where no row is held, all that is there is rotated and deleted";
+pub(super) fn unlocked_rows_are_rotated_and_deleted(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "unlocked rows are rotated and deleted";
     let now = now();
     let (record, gone) = (created(store, now)?, created(store, now)?);
     store.delete(std::slice::from_ref(&gone.id))?;
@@ -81,8 +81,8 @@ pub(super) fn what_is_free_is_rotated_and_deleted(store: &dyn SessionStore) -> C
     same(CHECK, deleted, expected)
 }
 
-pub(super) fn a_login_is_taken_back(store: &dyn SessionStore, [user, _]: [&str; 2]) -> Checked {
-    const CHECK: &str = "a first login that is taken back leaves nothing of the user signed in";
+pub(super) fn a_login_can_be_withdrawn(store: &dyn SessionStore, [user, _]: [&str; 2]) -> Checked {
+    const CHECK: &str = "after a first login is withdrawn, no session belongs to the user";
     let now = now();
     let record = created(store, now)?;
     let request = login(user, Some(&record), now);
@@ -94,7 +94,7 @@ pub(super) fn a_login_is_taken_back(store: &dyn SessionStore, [user, _]: [&str; 
     let done = store.withdraw(&[withdrawal(&new, Some(&record))], now)?;
     same(CHECK, done, vec![true])?;
     same(CHECK, load(store, new.session_id)?, None)?;
-    // A store without a `withdraw` of its own ends the session.
+    // A store that relies on the default `withdraw` ends the session instead.
     let user_id = load(store, record.session_id)?.and_then(|record| record.user_id);
     same(CHECK, user_id, None)
 }
@@ -103,7 +103,7 @@ pub(super) fn a_login_starts_a_new_absolute_lifetime(
     store: &dyn SessionStore,
     [user, _]: [&str; 2],
 ) -> Checked {
-    const CHECK: &str = "a login moves the absolute deadline forward, never back";
+    const CHECK: &str = "a login moves the absolute deadline only forward";
     let now = now();
     let mut record = created(store, now)?;
     let later = record.absolute_expires_at + TimeDelta::days(1);
