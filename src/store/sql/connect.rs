@@ -20,7 +20,7 @@ use diesel::connection::SimpleConnection;
 #[cfg(feature = "sqlite")]
 use diesel::prelude::*;
 
-use self::connection::AnyConnection;
+use self::connection::{AnyConnection, OwnedConnection};
 #[cfg(feature = "sqlite")]
 use crate::store::url::sqlite::Location;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
@@ -58,12 +58,13 @@ pub(in crate::store) fn open(
             result => break result?,
         }
     };
-    set_up(&mut connection, url, options)?;
+    let connection = &mut connection.lend();
+    set_up(connection, url, options)?;
     if opening == Opening::Serve {
-        foreign::refuse(&mut connection, url)?;
+        foreign::refuse(connection, url)?;
     }
     #[cfg(feature = "sqlite")]
-    if let (AnyConnection::Sqlite(connection), Opening::Serve) = (&mut connection, opening) {
+    if let (AnyConnection::Sqlite(connection), Opening::Serve) = (connection, opening) {
         sqlite::enable_writing(connection, options.timeout)
             .map_err(|error| failure::connecting(url, error))?;
     }
@@ -78,19 +79,19 @@ pub(in crate::store) fn open(
 pub(in crate::store) fn connect(
     url: &DatabaseUrl,
     options: &StoreOptions,
-) -> Result<AnyConnection, StoreError> {
+) -> Result<OwnedConnection, StoreError> {
     match url {
         #[cfg(feature = "sqlite")]
         DatabaseUrl::Sqlite(location) => {
             let location = Location::of(location).map_err(StoreError::Url)?;
             let connection = SqliteConnection::establish(&location.of_existing());
             let connection = connection.map_err(|error| failure::connecting(url, error))?;
-            Ok(AnyConnection::Sqlite(connection))
+            Ok(OwnedConnection::Sqlite(connection))
         }
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(location) => {
             let connection = postgres::connect(url, location, options)?;
-            Ok(AnyConnection::Postgres(connection))
+            Ok(OwnedConnection::Postgres(connection))
         }
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
         _ => Err(StoreError::Url("not part of this build".to_owned())),
@@ -99,7 +100,7 @@ pub(in crate::store) fn connect(
 
 /// Gives a new connection the settings of this program. Asks the database, which may hang.
 pub(in crate::store) fn set_up(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<(), StoreError> {

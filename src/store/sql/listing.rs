@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
+use super::connect::connection::run_on;
 use super::row::{self, SessionRow};
 use super::schema::sessions;
 use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError};
@@ -30,29 +31,32 @@ impl DieselStore {
         query: &ListSessions,
         filter: &SessionFilter,
     ) -> Result<Vec<SessionRecord>, StoreError> {
+        // A boxed query is one database's.
         let rows = self.read(|connection| {
-            let mut live = sessions::table
-                .filter(sessions::expires_at.gt(query.now.naive_utc()))
-                .order(sessions::session_id.desc())
-                .limit(query.limit.into())
-                .select(SessionRow::as_select())
-                .into_boxed();
-            if let Some(after) = query.after {
-                live = live.filter(sessions::session_id.lt(after.to_string()));
-            }
-            if let Some(user_id) = &query.user_id {
-                live = live.filter(sessions::user_id.eq(user_id));
-            }
-            if let Some(ip) = filter.ip {
-                live = live.filter(sessions::ip.eq_any(forms(ip)));
-            }
-            if filter.anonymous {
-                live = live.filter(sessions::user_id.is_null());
-            }
-            if let Some(time) = filter.unused_since {
-                live = live.filter(sessions::last_seen_at.le(time.naive_utc()));
-            }
-            Ok(live.load(connection)?)
+            run_on!(connection, |connection| {
+                let mut live = sessions::table
+                    .filter(sessions::expires_at.gt(query.now.naive_utc()))
+                    .order(sessions::session_id.desc())
+                    .limit(query.limit.into())
+                    .select(SessionRow::as_select())
+                    .into_boxed();
+                if let Some(after) = query.after {
+                    live = live.filter(sessions::session_id.lt(after.to_string()));
+                }
+                if let Some(user_id) = &query.user_id {
+                    live = live.filter(sessions::user_id.eq(user_id));
+                }
+                if let Some(ip) = filter.ip {
+                    live = live.filter(sessions::ip.eq_any(forms(ip)));
+                }
+                if filter.anonymous {
+                    live = live.filter(sessions::user_id.is_null());
+                }
+                if let Some(time) = filter.unused_since {
+                    live = live.filter(sessions::last_seen_at.le(time.naive_utc()));
+                }
+                Ok(live.load(connection)?)
+            })
         })?;
         Ok(row::readable(rows))
     }
@@ -63,7 +67,11 @@ impl DieselStore {
     /// When the database fails, or cannot count them all within its timeout.
     pub fn count_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let expired = sessions::table.filter(sessions::expires_at.le(now.naive_utc()));
-        self.read(|connection| number(expired.count().get_result(connection)))
+        self.read(|connection| {
+            number(run_on!(connection, |connection| expired
+                .count()
+                .get_result(connection)))
+        })
     }
 
     /// Returns how many sessions had been created by `now`, expired ones among them.
@@ -72,7 +80,11 @@ impl DieselStore {
     /// When the database fails, or cannot count them all within its timeout.
     pub fn count_created(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let created = sessions::table.filter(sessions::created_at.le(now.naive_utc()));
-        self.read(|connection| number(created.count().get_result(connection)))
+        self.read(|connection| {
+            number(run_on!(connection, |connection| created
+                .count()
+                .get_result(connection)))
+        })
     }
 
     /// Returns how many sessions a user has; with `live_at`, only those that are live at that time.
@@ -87,7 +99,9 @@ impl DieselStore {
         let of_user = sessions::table.filter(sessions::user_id.eq(user_id));
         let since = live_at.unwrap_or(DateTime::UNIX_EPOCH).naive_utc();
         let counted = of_user.filter(sessions::expires_at.gt(since)).count();
-        self.read(|connection| number(counted.get_result(connection)))
+        self.read(|connection| {
+            number(run_on!(connection, |connection| counted.get_result(connection)))
+        })
     }
 }
 

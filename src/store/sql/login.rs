@@ -12,7 +12,7 @@ use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::Timestamp;
 
-use super::connect::connection::AnyConnection;
+use super::connect::connection::{AnyConnection, run_on};
 use super::row::{NewRow, SessionRow};
 use super::schema::{sessions, users};
 use crate::store::{
@@ -22,7 +22,7 @@ use crate::store::{
 /// Runs in a transaction; on SQLite its first statement takes the write lock. Also returns the
 /// session that was bound, as it was before.
 pub(super) fn login(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     login: &LoginSession,
 ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
     connection.transaction(|connection| {
@@ -49,9 +49,11 @@ pub(super) fn login(
             ended.extend(end_replaced(connection, login)?);
             let mut fresh = login.fresh.clone();
             fresh.user_id = Some(login.user_id.clone());
-            diesel::insert_into(sessions::table)
-                .values(NewRow::from(&fresh))
-                .execute(connection)?;
+            run_on!(connection, |connection| {
+                diesel::insert_into(sessions::table)
+                    .values(NewRow::from(&fresh))
+                    .execute(connection)?
+            });
             LoginOutcome::Created(ended)
         };
         in_time(login.deadline)?;
@@ -68,56 +70,56 @@ pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
 }
 
 /// Returns whether the user may sign in. That stays so until the transaction ends.
-fn lock_user(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<bool> {
+fn lock_user(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
     let user = users::table
         .filter(users::id.eq(&login.user_id))
         .filter(users::disabled_at.is_null());
     let unchanged = users::updated_at.eq(users::updated_at);
-    let locked = match &login.password_hash {
+    let locked = run_on!(connection, |connection| match &login.password_hash {
         Some(hash) => diesel::update(user.filter(users::password_hash.eq(hash)))
             .set(unchanged)
             .execute(connection)?,
         None => diesel::update(user).set(unchanged).execute(connection)?,
-    };
+    });
     Ok(locked == 1)
 }
 
 /// Handles of the user's other live sessions, newest token first; none where there is no limit.
-fn others(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<Vec<String>> {
+fn others(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<Vec<String>> {
     if login.limit.max == 0 {
         return Ok(Vec::new());
     }
     let own = login.session.as_ref().map_or("", |s| s.id.as_str());
-    sessions::table
+    let others = sessions::table
         .filter(sessions::user_id.eq(&login.user_id))
         .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
         .filter(sessions::id.ne(own))
         .order(sessions::session_id.desc())
-        .select(sessions::id)
-        .load(connection)
+        .select(sessions::id);
+    run_on!(connection, |connection| others.load(connection))
 }
 
 /// Whether the visitor's session is one of the user's already, so that the login adds none.
-fn has_session(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<bool> {
+fn has_session(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
     let Some(session) = &login.session else {
         return Ok(false);
     };
-    let own: i64 = sessions::table
+    let own = sessions::table
         .find(&session.id)
         .filter(sessions::user_id.eq(&login.user_id))
         .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
-        .count()
-        .get_result(connection)?;
+        .count();
+    let own: i64 = run_on!(connection, |connection| own.get_result(connection)?);
     Ok(own > 0)
 }
 
-fn delete(connection: &mut AnyConnection, ids: &[String]) -> QueryResult<Vec<String>> {
+fn delete(connection: &mut AnyConnection<'_>, ids: &[String]) -> QueryResult<Vec<String>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    diesel::delete(sessions::table.filter(sessions::id.eq_any(ids)))
-        .returning(sessions::id)
-        .get_results(connection)
+    let deletion =
+        diesel::delete(sessions::table.filter(sessions::id.eq_any(ids))).returning(sessions::id);
+    run_on!(connection, |connection| deletion.get_results(connection))
 }
 
 /// How often a session is read again that gets another token at the same time.
@@ -125,18 +127,20 @@ const READ_AGAIN: usize = 10;
 
 /// Gives the visitor's session to the user; returns it as it was before, `None` if it is not kept.
 fn bind(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     login: &LoginSession,
 ) -> Result<Option<SessionRecord>, StoreError> {
     let Some(session) = &login.session else {
         return Ok(None);
     };
     for _ in 0..READ_AGAIN {
-        let row = sessions::table
-            .find(&session.id)
-            .select(SessionRow::as_select())
-            .first(connection)
-            .optional()?;
+        let row = run_on!(connection, |connection| {
+            sessions::table
+                .find(&session.id)
+                .select(SessionRow::as_select())
+                .first(connection)
+                .optional()?
+        });
         let Some(before) = row.map(SessionRecord::try_from).transpose()? else {
             return Ok(None);
         };
@@ -157,7 +161,7 @@ fn bind(
 
 /// Gives the session to the user in one statement; returns whether it was as it was read.
 fn give(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     login: &LoginSession,
     session: &BindSession,
     before: &SessionRecord,
@@ -182,34 +186,35 @@ fn give(
         .filter(sessions::session_id.eq(before.session_id.to_string()));
     let last_seen = case_when(sessions::last_seen_at.lt(now), now.into_sql::<Timestamp>())
         .otherwise(sessions::last_seen_at);
-    let bound = diesel::update(kept)
-        .set((
-            sessions::session_id.eq(new.session_id.to_string()),
-            sessions::token_hash.eq(new.token_hash.as_bytes().to_vec()),
-            sessions::user_id.eq(&login.user_id),
-            sessions::expires_at.eq(later),
-            sessions::absolute_expires_at.eq(later_absolute),
-            sessions::last_seen_at.eq(last_seen),
-            // What is not known stays.
-            new.user_agent
-                .as_ref()
-                .map(|agent| sessions::user_agent.eq(agent)),
-            new.ip.as_ref().map(|ip| sessions::ip.eq(ip)),
-            sessions::updated_at.eq(now),
-        ))
-        .execute(connection)?;
+    let update = diesel::update(kept).set((
+        sessions::session_id.eq(new.session_id.to_string()),
+        sessions::token_hash.eq(new.token_hash.as_bytes().to_vec()),
+        sessions::user_id.eq(&login.user_id),
+        sessions::expires_at.eq(later),
+        sessions::absolute_expires_at.eq(later_absolute),
+        sessions::last_seen_at.eq(last_seen),
+        // What is not known stays.
+        new.user_agent
+            .as_ref()
+            .map(|agent| sessions::user_agent.eq(agent)),
+        new.ip.as_ref().map(|ip| sessions::ip.eq(ip)),
+        sessions::updated_at.eq(now),
+    ));
+    let bound = run_on!(connection, |connection| update.execute(connection)?);
     Ok(bound == 1)
 }
 
 /// Ends the visitor's session where it is another user's.
-fn end_replaced(connection: &mut AnyConnection, login: &LoginSession) -> QueryResult<Vec<String>> {
+fn end_replaced(
+    connection: &mut AnyConnection<'_>,
+    login: &LoginSession,
+) -> QueryResult<Vec<String>> {
     let Some(session) = &login.session else {
         return Ok(Vec::new());
     };
     let replaced = sessions::table
         .filter(sessions::session_id.eq(session.session_id.to_string()))
         .filter(sessions::user_id.is_not_null());
-    diesel::delete(replaced)
-        .returning(sessions::id)
-        .get_results(connection)
+    let deletion = diesel::delete(replaced).returning(sessions::id);
+    run_on!(connection, |connection| deletion.get_results(connection))
 }

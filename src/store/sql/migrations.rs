@@ -10,6 +10,8 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+#[cfg(feature = "sqlite")]
+use super::connect::connection::OwnedConnection;
 use super::connect::connection::{AnyConnection, texts};
 use super::connect::failure::migrating;
 use super::connect::{connect, foreign, set_up};
@@ -62,9 +64,9 @@ fn sqlite(
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
     let mut connection = connect(url, options)?;
-    set_up(&mut connection, url, options)?;
+    set_up(&mut connection.lend(), url, options)?;
     #[allow(irrefutable_let_patterns, reason = "the only database of some builds")]
-    let AnyConnection::Sqlite(mut connection) = connection else {
+    let OwnedConnection::Sqlite(mut connection) = connection else {
         return Err(StoreError::Url("not SQLite".to_owned()));
     };
     let result =
@@ -140,17 +142,18 @@ pub(in crate::store) fn pending(
     options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError> {
     let mut connection = connect(url, options)?;
-    set_up(&mut connection, url, options)?;
-    let names = match &connection {
+    let connection = &mut connection.lend();
+    set_up(connection, url, options)?;
+    let names = match connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(_) => names::<diesel::sqlite::Sqlite>(&SQLITE),
         #[cfg(feature = "postgres")]
         AnyConnection::Postgres(_) => names::<diesel::pg::Pg>(&POSTGRES),
     };
     let names = names.map_err(|error| migrating(url, &*error))?;
-    let history = foreign::history(&connection);
+    let history = foreign::history(connection);
     let mut texts = |query: &str| {
-        let texts = texts(&mut connection, query);
+        let texts = texts(connection, query);
         texts.map_err(|error| failed(url, options, &error))
     };
     if texts(history)?.is_empty() {
@@ -175,8 +178,9 @@ pub(in crate::store) fn is_of_another_program(
         return Ok(false);
     }
     let mut connection = connect(url, options)?;
-    set_up(&mut connection, url, options)?;
-    foreign::has_only_others(&mut connection).map_err(|error| failed(url, options, &error))
+    let connection = &mut connection.lend();
+    set_up(connection, url, options)?;
+    foreign::has_only_others(connection).map_err(|error| failed(url, options, &error))
 }
 
 /// Versions and names of the embedded migrations, in order.

@@ -5,7 +5,6 @@ pub(in crate::store) mod contention;
 use std::time::{Duration, Instant};
 
 use diesel::connection::CacheSize;
-use diesel::prelude::*;
 
 use self::contention::HeldRows;
 use super::connect::connection::AnyConnection;
@@ -21,7 +20,7 @@ impl DieselStore {
     /// Runs what only reads: it may be run again on another connection when its own broke.
     pub(in crate::store) fn read<T>(
         &self,
-        mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+        mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match self.run(OnLock::Tell, &mut job) {
             Err(StoreError::Broken(_)) => self.run(OnLock::Tell, &mut job),
@@ -33,7 +32,7 @@ impl DieselStore {
     /// What did nothing because of another transaction is run again, until the timeout.
     pub(in crate::store) fn change<T>(
         &self,
-        job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+        job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.write_with(OnLock::Again, job)
     }
@@ -42,7 +41,7 @@ impl DieselStore {
     /// is told, and can run them one by one.
     pub(in crate::store) fn change_batch<T>(
         &self,
-        job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+        job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.write_with(OnLock::Tell, job)
     }
@@ -52,7 +51,7 @@ impl DieselStore {
     pub(in crate::store) fn change_around_held<T>(
         &self,
         has_held: impl Fn(&T) -> bool,
-        mut job: impl FnMut(&mut AnyConnection, HeldRows) -> Result<T, StoreError>,
+        mut job: impl FnMut(&mut AnyConnection<'_>, HeldRows) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if !self.contention.is_recent() {
             let mut ran = Duration::ZERO;
@@ -88,7 +87,7 @@ impl DieselStore {
     fn write_with<T>(
         &self,
         on_lock: OnLock,
-        mut job: impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+        mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let waited = self.options.timeout;
         let _writer = match self.url {
@@ -104,14 +103,14 @@ impl DieselStore {
     fn run<T>(
         &self,
         on_lock: OnLock,
-        job: &mut impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+        job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let start = Instant::now();
         let deadline = start + self.options.timeout;
         let mut connection = self.usable_connection(self.options.timeout)?;
         let mut tries = 0;
         loop {
-            match job(&mut connection) {
+            match job(&mut connection.lend()) {
                 Err(error)
                     if is_worth_another(&error, on_lock)
                         && tries < RETRIES
@@ -187,11 +186,12 @@ impl DieselStore {
     fn run_unprepared<T>(
         &self,
         connection: &mut Lease<'_>,
-        job: &mut impl FnMut(&mut AnyConnection) -> Result<T, StoreError>,
+        job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
         error: StoreError,
     ) -> Result<T, StoreError> {
-        connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-        if let Ok(done) = job(connection) {
+        let mut lent = connection.lend();
+        lent.set_prepared_statement_cache_size(CacheSize::Disabled);
+        if let Ok(done) = job(&mut lent) {
             self.connections.mark_broken(connection);
             return Ok(done);
         }
@@ -206,7 +206,7 @@ impl DieselStore {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut connection = self.connections.checkout(left)?;
-            if is_closed(&mut connection) {
+            if is_closed(&mut connection.lend()) {
                 connection.discard();
             } else {
                 return Ok(connection);
@@ -216,7 +216,7 @@ impl DieselStore {
 }
 
 /// Returns whether the database is known to have closed a connection.
-fn is_closed(connection: &mut AnyConnection) -> bool {
+fn is_closed(connection: &mut AnyConnection<'_>) -> bool {
     match connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(_) => false,

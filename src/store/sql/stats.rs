@@ -7,7 +7,7 @@ use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use super::connect::connection::AnyConnection;
+use super::connect::connection::{AnyConnection, run_on};
 use super::schema::{session_stats, session_stats_users, session_sweeps, sessions};
 use crate::store::stats::{Census, HourStats, StatsStore, SweepRecord, UsageDelta};
 use crate::store::{DieselStore, StoreError};
@@ -105,12 +105,12 @@ fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-/// Adds a row to the one of its hour. The enum of connections has no upsert; both databases do.
-macro_rules! add_hour {
-    ($connection:expr, $row:expr) => {{
-        use session_stats as s;
+/// Adds a row to the one of its hour.
+fn add_hour(connection: &mut AnyConnection<'_>, row: HourRow) -> QueryResult<()> {
+    use session_stats as s;
+    run_on!(connection, |connection| {
         diesel::insert_into(s::table)
-            .values($row)
+            .values(row)
             .on_conflict(s::hour)
             .do_update()
             .set((
@@ -130,31 +130,26 @@ macro_rules! add_hour {
                 )
                 .otherwise(s::peak_active)),
             ))
-            .execute($connection)?;
-    }};
+            .execute(connection)?;
+    });
+    Ok(())
 }
 
 /// Adds the counts of an hour, and how many users are known to have been seen in it by now.
-fn add_delta(connection: &mut AnyConnection, delta: &UsageDelta) -> QueryResult<()> {
+fn add_delta(connection: &mut AnyConnection<'_>, delta: &UsageDelta) -> QueryResult<()> {
     let mut row = HourRow::from(delta);
     if !delta.users.is_empty() {
-        row.users = session_stats_users::table
+        let users = session_stats_users::table
             .filter(session_stats_users::hour.eq(row.hour))
-            .count()
-            .get_result(connection)?;
+            .count();
+        row.users = run_on!(connection, |connection| users.get_result(connection)?);
     }
-    match connection {
-        #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(connection) => add_hour!(connection, row),
-        #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(connection) => add_hour!(connection, row),
-    }
-    Ok(())
+    add_hour(connection, row)
 }
 
 /// Keeps who was seen in an hour. To do it twice changes nothing.
 fn add_users(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     hour: NaiveDateTime,
     users: &[&str],
 ) -> QueryResult<()> {
@@ -177,7 +172,7 @@ fn add_users(
             diesel::insert_into(session_stats_users::table)
                 .values(&seen)
                 .on_conflict_do_nothing()
-                .execute(connection)
+                .execute(&mut **connection)
                 .map(drop)
         }
     }
@@ -200,7 +195,8 @@ impl StatsStore for DieselStore {
                 // SQLite refuses a write at once where another process has written since the
                 // transaction's first read: so it begins with a write.
                 let none = session_stats::table.filter(session_stats::hour.is_null());
-                diesel::delete(none).execute(connection)?;
+                run_on!(connection, |connection| diesel::delete(none)
+                    .execute(connection)?);
                 for delta in deltas {
                     add_delta(connection, delta)?;
                 }
@@ -212,37 +208,44 @@ impl StatsStore for DieselStore {
     fn usage(&self, from: DateTime<Utc>) -> Result<Vec<HourStats>, StoreError> {
         let from = from.naive_utc();
         self.read(|connection| {
-            let hours: Vec<HourRow> = session_stats::table
-                .filter(session_stats::hour.ge(from))
-                .order(session_stats::hour)
-                .select(HourRow::as_select())
-                .load(connection)?;
+            let hours: Vec<HourRow> = run_on!(connection, |connection| {
+                session_stats::table
+                    .filter(session_stats::hour.ge(from))
+                    .order(session_stats::hour)
+                    .select(HourRow::as_select())
+                    .load(connection)?
+            });
             Ok(hours.into_iter().map(Into::into).collect())
         })
     }
 
     fn add_sweep(&self, sweep: &SweepRecord) -> Result<(), StoreError> {
         self.change(|connection| {
-            diesel::insert_into(session_sweeps::table)
-                .values(SweepRow {
-                    id: cuid2::create_id(),
-                    started_at: sweep.started_at.naive_utc(),
-                    elapsed_ms: i64::try_from(sweep.elapsed.as_millis()).unwrap_or(i64::MAX),
-                    deleted: signed(sweep.deleted),
-                    error: sweep.error.clone(),
-                })
-                .execute(connection)?;
+            let row = SweepRow {
+                id: cuid2::create_id(),
+                started_at: sweep.started_at.naive_utc(),
+                elapsed_ms: i64::try_from(sweep.elapsed.as_millis()).unwrap_or(i64::MAX),
+                deleted: signed(sweep.deleted),
+                error: sweep.error.clone(),
+            };
+            run_on!(connection, |connection| {
+                diesel::insert_into(session_sweeps::table)
+                    .values(row)
+                    .execute(connection)?
+            });
             Ok(())
         })
     }
 
     fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, StoreError> {
         let rows: Vec<SweepRow> = self.read(|connection| {
-            Ok(session_sweeps::table
-                .order(session_sweeps::started_at.desc())
-                .limit(limit.into())
-                .select(SweepRow::as_select())
-                .load(connection)?)
+            Ok(run_on!(connection, |connection| {
+                session_sweeps::table
+                    .order(session_sweeps::started_at.desc())
+                    .limit(limit.into())
+                    .select(SweepRow::as_select())
+                    .load(connection)?
+            }))
         })?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
@@ -251,26 +254,30 @@ impl StatsStore for DieselStore {
         let over = (now - USERS_KEPT).naive_utc();
         self.change(|connection| {
             connection.transaction(|connection| {
-                let old = session_stats::table.filter(session_stats::hour.lt(before.naive_utc()));
-                diesel::delete(old).execute(connection)?;
-                let old =
-                    session_sweeps::table.filter(session_sweeps::started_at.lt(before.naive_utc()));
-                diesel::delete(old).execute(connection)?;
-                let seen: Vec<(NaiveDateTime, i64)> = session_stats_users::table
-                    .filter(session_stats_users::hour.lt(over))
-                    .group_by(session_stats_users::hour)
-                    .select((session_stats_users::hour, count_star()))
-                    .load(connection)?;
-                for (hour, users) in seen {
-                    let row = session_stats::table
-                        .find(hour)
-                        .filter(session_stats::users.lt(users));
-                    diesel::update(row)
-                        .set(session_stats::users.eq(users))
-                        .execute(connection)?;
-                }
-                let over = session_stats_users::table.filter(session_stats_users::hour.lt(over));
-                diesel::delete(over).execute(connection)?;
+                run_on!(connection, |connection| {
+                    let old =
+                        session_stats::table.filter(session_stats::hour.lt(before.naive_utc()));
+                    diesel::delete(old).execute(connection)?;
+                    let old = session_sweeps::table
+                        .filter(session_sweeps::started_at.lt(before.naive_utc()));
+                    diesel::delete(old).execute(connection)?;
+                    let seen: Vec<(NaiveDateTime, i64)> = session_stats_users::table
+                        .filter(session_stats_users::hour.lt(over))
+                        .group_by(session_stats_users::hour)
+                        .select((session_stats_users::hour, count_star()))
+                        .load(connection)?;
+                    for (hour, users) in seen {
+                        let row = session_stats::table
+                            .find(hour)
+                            .filter(session_stats::users.lt(users));
+                        diesel::update(row)
+                            .set(session_stats::users.eq(users))
+                            .execute(connection)?;
+                    }
+                    let over =
+                        session_stats_users::table.filter(session_stats_users::hour.lt(over));
+                    diesel::delete(over).execute(connection)?;
+                });
                 Ok(())
             })
         })
@@ -280,19 +287,20 @@ impl StatsStore for DieselStore {
         let live = sessions::table.filter(sessions::expires_at.gt(now.naive_utc()));
         self.read(|connection| {
             let Some(limit) = limit else {
-                let (active, signed_in): (i64, i64) = live
-                    .select((count_star(), count(sessions::user_id)))
-                    .first(connection)?;
+                let counts = live.select((count_star(), count(sessions::user_id)));
+                let (active, signed_in): (i64, i64) =
+                    run_on!(connection, |connection| counts.first(connection)?);
                 return Ok(Some(Census {
                     active: unsigned(active),
                     signed_in: unsigned(signed_in),
                 }));
             };
             // One more than allowed, to know that there are more.
-            let are_signed_in: Vec<bool> = live
+            let some = live
                 .limit(i64::from(limit) + 1)
-                .select(sessions::user_id.is_not_null())
-                .load(connection)?;
+                .select(sessions::user_id.is_not_null());
+            let are_signed_in: Vec<bool> =
+                run_on!(connection, |connection| some.load(connection)?);
             let active = are_signed_in.len() as u64;
             let signed_in = are_signed_in.into_iter().filter(|is| *is).count() as u64;
             Ok((active <= u64::from(limit)).then_some(Census { active, signed_in }))
@@ -304,14 +312,13 @@ impl StatsStore for DieselStore {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<DateTime<Utc>>, StoreError> {
-        let times: Vec<NaiveDateTime> = self.read(|connection| {
-            Ok(sessions::table
-                .filter(sessions::expires_at.gt(now.naive_utc()))
-                .order(sessions::expires_at)
-                .limit(limit.into())
-                .select(sessions::expires_at)
-                .load(connection)?)
-        })?;
+        let next = sessions::table
+            .filter(sessions::expires_at.gt(now.naive_utc()))
+            .order(sessions::expires_at)
+            .limit(limit.into())
+            .select(sessions::expires_at);
+        let times: Vec<NaiveDateTime> =
+            self.read(|connection| Ok(run_on!(connection, |connection| next.load(connection)?)))?;
         Ok(times.into_iter().map(|time| time.and_utc()).collect())
     }
 }

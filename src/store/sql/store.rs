@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::r2d2::R2D2Connection;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::connect::connection::AnyConnection;
+use super::connect::connection::{AnyConnection, run_on};
 use super::connect::pool::Connections;
 use super::connect::{self, Opening};
 use super::login::{self, withdraw};
@@ -158,10 +157,10 @@ impl fmt::Debug for DieselStore {
 
 diesel::alias!(sessions as old: OldSessions);
 
-fn delete(connection: &mut AnyConnection, ids: &[String]) -> QueryResult<Vec<String>> {
-    diesel::delete(sessions::table.filter(sessions::id.eq_any(ids)))
-        .returning(sessions::id)
-        .get_results(connection)
+fn delete(connection: &mut AnyConnection<'_>, ids: &[String]) -> QueryResult<Vec<String>> {
+    let deletion =
+        diesel::delete(sessions::table.filter(sessions::id.eq_any(ids))).returning(sessions::id);
+    run_on!(connection, |connection| deletion.get_results(connection))
 }
 
 /// Runs the database's own version of a statement.
@@ -184,11 +183,13 @@ impl SessionStore for DieselStore {
 
     fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
         let row = self.read(|connection| {
-            let row = sessions::table
-                .find(id)
-                .select(SessionRow::as_select())
-                .first(connection);
-            Ok(row.optional()?)
+            run_on!(connection, |connection| {
+                let row = sessions::table
+                    .find(id)
+                    .select(SessionRow::as_select())
+                    .first(connection);
+                Ok(row.optional()?)
+            })
         })?;
         row.map(TryInto::try_into).transpose()
     }
@@ -279,9 +280,8 @@ impl SessionStore for DieselStore {
             .select(old.field(sessions::id));
         self.change(|connection| {
             let rows = sessions::table.filter(sessions::id.eq_any(some));
-            Ok(diesel::delete(rows)
-                .returning(sessions::id)
-                .get_results(connection)?)
+            let deletion = diesel::delete(rows).returning(sessions::id);
+            Ok(run_on!(connection, |connection| deletion.get_results(connection)?))
         })
     }
 
@@ -300,7 +300,7 @@ impl SessionStore for DieselStore {
     /// On a connection of its own: the pool would hide for a while why it has none.
     fn probe(&self) -> Result<(), StoreError> {
         let mut connection = connect::connect(&self.url, &self.options)?;
-        Ok(connection.ping()?)
+        Ok(connection.lend().ping()?)
     }
 
     fn pool(&self) -> Option<PoolState> {

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
 use self::last_admin::lock;
-use super::connect::connection::AnyConnection;
+use super::connect::connection::{AnyConnection, run_on};
 use super::login::in_time;
 use super::row::{StoredText, StoredTime};
 use super::schema::{sessions, users};
@@ -78,7 +78,7 @@ impl From<&UserRecord> for NewUser {
 /// Deletes sessions of one user; returns the handles of those that were there, `None` when the session
 /// that asks has ended.
 pub(in crate::store) fn revoke(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     revocation: &Revocation,
 ) -> Result<Option<Vec<String>>, StoreError> {
     let user_id = &revocation.user_id;
@@ -90,24 +90,27 @@ pub(in crate::store) fn revoke(
 
 /// Whether the session is the user's, and live. It stays so until the transaction ends: a write that
 /// changes nothing is a lock that every database has.
-fn is_live(connection: &mut AnyConnection, user_id: &str, by: ActingSession) -> QueryResult<bool> {
+fn is_live(
+    connection: &mut AnyConnection<'_>,
+    user_id: &str,
+    by: ActingSession,
+) -> QueryResult<bool> {
     let session = sessions::table
         .filter(sessions::session_id.eq(by.session_id.to_string()))
         .filter(sessions::user_id.eq(user_id))
         .filter(sessions::expires_at.gt(by.now.naive_utc()));
-    let locked = diesel::update(session)
-        .set(sessions::version.eq(sessions::version))
-        .execute(connection)?;
+    let lock = diesel::update(session).set(sessions::version.eq(sessions::version));
+    let locked = run_on!(connection, |connection| lock.execute(connection)?);
     Ok(locked == 1)
 }
 
 fn end(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     user_id: &str,
     scope: &RevokeScope,
 ) -> QueryResult<Vec<String>> {
     let of_user = sessions::table.filter(sessions::user_id.eq(user_id));
-    match scope {
+    run_on!(connection, |connection| match scope {
         RevokeScope::One(id) => diesel::delete(of_user.filter(sessions::id.eq(id)))
             .returning(sessions::id)
             .get_results(connection),
@@ -117,12 +120,12 @@ fn end(
         RevokeScope::All => diesel::delete(of_user)
             .returning(sessions::id)
             .get_results(connection),
-    }
+    })
 }
 
 /// Gives the session that asks a new token; its public handle, if it is the user's and live.
 fn rotate(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     user_id: &str,
     rotation: &RotateSession,
 ) -> QueryResult<Option<String>> {
@@ -131,15 +134,14 @@ fn rotate(
         .filter(sessions::session_id.eq(rotation.session_id.to_string()))
         .filter(sessions::user_id.eq(user_id))
         .filter(sessions::expires_at.gt(now));
-    diesel::update(session)
+    let rotated = diesel::update(session)
         .set((
             sessions::session_id.eq(rotation.new_session_id.to_string()),
             sessions::token_hash.eq(rotation.new_token_hash.as_bytes().to_vec()),
             sessions::updated_at.eq(now),
         ))
-        .returning(sessions::id)
-        .get_result(connection)
-        .optional()
+        .returning(sessions::id);
+    run_on!(connection, |connection| rotated.get_result(connection)).optional()
 }
 
 impl DieselStore {
@@ -149,7 +151,7 @@ impl DieselStore {
         &self,
         id: &str,
         last_admin: LastAdmin,
-        change: impl Fn(&mut AnyConnection) -> Result<UserOutcome, StoreError>,
+        change: impl Fn(&mut AnyConnection<'_>) -> Result<UserOutcome, StoreError>,
     ) -> Result<UserOutcome, StoreError> {
         self.change(|connection| {
             connection.transaction(|connection| match lock(connection, id, last_admin)? {
@@ -163,56 +165,66 @@ impl DieselStore {
 impl UserStore for DieselStore {
     fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError> {
         self.read(|connection| {
-            let user = users::table
-                .find(id)
-                .select(UserRow::as_select())
-                .first(connection)
-                .optional()?;
+            let user = run_on!(connection, |connection| {
+                users::table
+                    .find(id)
+                    .select(UserRow::as_select())
+                    .first(connection)
+                    .optional()?
+            });
             Ok(user.map(Into::into))
         })
     }
 
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
         self.read(|connection| {
-            let user = users::table
-                .filter(users::username.eq(username))
-                .select(UserRow::as_select())
-                .first(connection)
-                .optional()?;
+            let user = run_on!(connection, |connection| {
+                users::table
+                    .filter(users::username.eq(username))
+                    .select(UserRow::as_select())
+                    .first(connection)
+                    .optional()?
+            });
             Ok(user.map(Into::into))
         })
     }
 
     fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError> {
         self.read(|connection| {
-            let rows = users::table
-                .filter(users::id.eq_any(ids))
-                .select(UserRow::as_select())
-                .load(connection)?;
+            let rows = run_on!(connection, |connection| {
+                users::table
+                    .filter(users::id.eq_any(ids))
+                    .select(UserRow::as_select())
+                    .load(connection)?
+            });
             Ok(rows.into_iter().map(Into::into).collect())
         })
     }
 
     fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError> {
         self.read(|connection| {
-            let mut page = users::table
-                .order(users::username)
-                .limit(limit.into())
-                .select(UserRow::as_select())
-                .into_boxed();
-            if let Some(after) = after {
-                page = page.filter(users::username.gt(after));
-            }
-            let rows = page.load(connection)?;
+            let rows = run_on!(connection, |connection| {
+                let mut page = users::table
+                    .order(users::username)
+                    .limit(limit.into())
+                    .select(UserRow::as_select())
+                    .into_boxed();
+                if let Some(after) = after {
+                    page = page.filter(users::username.gt(after));
+                }
+                page.load(connection)?
+            });
             Ok(rows.into_iter().map(Into::into).collect())
         })
     }
 
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError> {
         let added = self.change(|connection| {
-            diesel::insert_into(users::table)
-                .values(NewUser::from(user))
-                .execute(connection)?;
+            run_on!(connection, |connection| {
+                diesel::insert_into(users::table)
+                    .values(NewUser::from(user))
+                    .execute(connection)?
+            });
             Ok(())
         });
         match added {
@@ -231,12 +243,11 @@ impl UserStore for DieselStore {
             .filter(users::disabled_at.is_null());
         let changed = self.change(|connection| {
             connection.transaction(|connection| {
-                let changed = diesel::update(user)
-                    .set((
-                        users::password_hash.eq(&change.new_hash),
-                        users::updated_at.eq(change.now.naive_utc()),
-                    ))
-                    .execute(connection)?;
+                let update = diesel::update(user).set((
+                    users::password_hash.eq(&change.new_hash),
+                    users::updated_at.eq(change.now.naive_utc()),
+                ));
+                let changed = run_on!(connection, |connection| update.execute(connection)?);
                 if changed == 0 {
                     return Ok(UserOutcome::NoUser);
                 }
@@ -267,7 +278,7 @@ impl UserStore for DieselStore {
                 users::is_admin.eq(true),
                 users::updated_at.eq(now.naive_utc()),
             ));
-            Ok(user.execute(connection)?)
+            Ok(run_on!(connection, |connection| user.execute(connection)?))
         })?;
         Ok(changed == 1)
     }
@@ -279,12 +290,11 @@ impl UserStore for DieselStore {
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {
         self.change_locked(id, last_admin, |connection| {
-            diesel::update(users::table.find(id))
-                .set((
-                    users::is_admin.eq(false),
-                    users::updated_at.eq(now.naive_utc()),
-                ))
-                .execute(connection)?;
+            let user = diesel::update(users::table.find(id)).set((
+                users::is_admin.eq(false),
+                users::updated_at.eq(now.naive_utc()),
+            ));
+            run_on!(connection, |connection| user.execute(connection)?);
             Ok(UserOutcome::Done(Vec::new()))
         })
     }
@@ -295,7 +305,7 @@ impl UserStore for DieselStore {
                 users::disabled_at.eq(None::<NaiveDateTime>),
                 users::updated_at.eq(now.naive_utc()),
             ));
-            Ok(user.execute(connection)?)
+            Ok(run_on!(connection, |connection| user.execute(connection)?))
         })?;
         Ok(changed == 1)
     }
@@ -309,12 +319,14 @@ impl UserStore for DieselStore {
         self.change_locked(id, last_admin, |connection| {
             let ended = end(connection, id, &RevokeScope::All)?;
             let user = users::table.find(id);
-            diesel::update(user)
-                .set(users::updated_at.eq(now.naive_utc()))
-                .execute(connection)?;
-            diesel::update(user.filter(users::disabled_at.is_null()))
-                .set(users::disabled_at.eq(now.naive_utc()))
-                .execute(connection)?;
+            run_on!(connection, |connection| {
+                diesel::update(user)
+                    .set(users::updated_at.eq(now.naive_utc()))
+                    .execute(connection)?;
+                diesel::update(user.filter(users::disabled_at.is_null()))
+                    .set(users::disabled_at.eq(now.naive_utc()))
+                    .execute(connection)?;
+            });
             Ok(UserOutcome::Done(ended))
         })
     }
@@ -332,7 +344,8 @@ impl UserStore for DieselStore {
                 return Ok(UserOutcome::SessionEnded);
             }
             let ended = end(connection, id, &RevokeScope::All)?;
-            diesel::delete(users::table.find(id)).execute(connection)?;
+            let user = diesel::delete(users::table.find(id));
+            run_on!(connection, |connection| user.execute(connection)?);
             Ok(UserOutcome::Done(ended))
         })
     }

@@ -1,34 +1,111 @@
-//! One connection type for both databases.
+//! One connection type for both databases. It borrows, so that the connection of any pool serves, and
+//! so does one that an application lends in the middle of its own transaction.
 //!
-//! Statements that read the same on both go through [`AnyConnection`]; hot or database-specific
-//! ones match on it and run on the inner connection.
+//! Statements that read the same on both databases are written once, in [`run_on!`]. Hot or
+//! database-specific ones match on [`AnyConnection`] and run on the inner connection.
 
+use diesel::connection::{CacheSize, Instrumentation};
 use diesel::prelude::*;
+use diesel::r2d2::R2D2Connection;
+use diesel::result::Error as DieselError;
 
-pub(in crate::store) use any::AnyConnection;
+/// A borrowed connection to SQLite or PostgreSQL.
+pub(in crate::store) enum AnyConnection<'c> {
+    #[cfg(feature = "sqlite")]
+    Sqlite(&'c mut diesel::SqliteConnection),
+    #[cfg(feature = "postgres")]
+    Postgres(&'c mut diesel::PgConnection),
+}
 
-/// The derive makes a module and items of fixed names, which stay private here.
-mod any {
-    /// A connection to SQLite or PostgreSQL.
-    ///
-    /// Its derived `establish` tries one database after the other and hides the errors; the pool
-    /// never calls it and picks the variant by URL scheme.
-    #[derive(diesel::MultiConnection)]
-    #[allow(missing_debug_implementations)]
-    pub(in crate::store) enum AnyConnection {
-        #[cfg(feature = "sqlite")]
-        Sqlite(diesel::SqliteConnection),
-        #[cfg(feature = "postgres")]
-        Postgres(diesel::PgConnection),
+/// Evaluates an expression with the inner connection of an [`AnyConnection`], whichever it is. The
+/// expression is compiled for each database, so it may have Diesel types of one of them.
+///
+/// It looks like a closure, and is none: `?` leaves the function that it is in.
+macro_rules! run_on {
+    ($connection:expr, |$inner:ident| $body:expr) => {{
+        use $crate::store::sql::connect::connection::AnyConnection;
+        match $connection {
+            #[cfg(feature = "sqlite")]
+            AnyConnection::Sqlite(inner) => {
+                let $inner: &mut diesel::SqliteConnection = inner;
+                $body
+            }
+            #[cfg(feature = "postgres")]
+            AnyConnection::Postgres(inner) => {
+                let $inner: &mut diesel::PgConnection = inner;
+                $body
+            }
+        }
+    }};
+}
+
+pub(in crate::store) use run_on;
+
+impl AnyConnection<'_> {
+    /// Runs `job` in a transaction; inside of another one, in a savepoint.
+    pub(in crate::store) fn transaction<T, E: From<DieselError>>(
+        &mut self,
+        job: impl FnOnce(&mut AnyConnection<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => {
+                connection.transaction(|connection| job(&mut AnyConnection::Sqlite(connection)))
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => {
+                connection.transaction(|connection| job(&mut AnyConnection::Postgres(connection)))
+            }
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    pub(in crate::store) fn ping(&mut self) -> QueryResult<()> {
+        run_on!(self, |connection| connection.ping())
+    }
+
+    pub(in crate::store) fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        run_on!(self, |connection| connection
+            .set_instrumentation(instrumentation));
+    }
+
+    pub(in crate::store) fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        run_on!(self, |connection| connection
+            .set_prepared_statement_cache_size(size));
+    }
+}
+
+/// A connection to SQLite or PostgreSQL that this library has made.
+pub(in crate::store) enum OwnedConnection {
+    #[cfg(feature = "sqlite")]
+    Sqlite(diesel::SqliteConnection),
+    #[cfg(feature = "postgres")]
+    Postgres(diesel::PgConnection),
+}
+
+impl OwnedConnection {
+    pub(in crate::store) fn lend(&mut self) -> AnyConnection<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => AnyConnection::Sqlite(connection),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => AnyConnection::Postgres(connection),
+        }
+    }
+
+    /// Returns whether its transactions are in a state that no one knows. Costs no round trip.
+    pub(in crate::store) fn is_broken(&mut self) -> bool {
+        run_on!(self.lend(), |connection| connection.is_broken())
     }
 }
 
 /// Runs a query of one column `text`.
 pub(in crate::store) fn texts(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     query: &str,
 ) -> QueryResult<Vec<String>> {
-    let rows: Vec<Row> = diesel::sql_query(query).load(connection)?;
+    let rows: Vec<Row> = run_on!(connection, |connection| diesel::sql_query(query)
+        .load(connection)?);
     Ok(rows.into_iter().map(|row| row.text).collect())
 }
 

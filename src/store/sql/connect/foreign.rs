@@ -15,7 +15,7 @@ const FIRST: &str = "SELECT version AS text FROM __diesel_schema_migrations \
                      WHERE version = '20261124000000'";
 
 /// The query that finds the table of migrations. It may be another application's.
-pub(in crate::store) fn history(connection: &AnyConnection) -> &'static str {
+pub(in crate::store) fn history(connection: &AnyConnection<'_>) -> &'static str {
     match connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(_) => {
@@ -30,7 +30,10 @@ pub(in crate::store) fn history(connection: &AnyConnection) -> &'static str {
 
 /// Refuses a database that has a table of one of our names and none of our migrations: it is another
 /// application's. Nothing is changed.
-pub(super) fn refuse(connection: &mut AnyConnection, url: &DatabaseUrl) -> Result<(), StoreError> {
+pub(super) fn refuse(
+    connection: &mut AnyConnection<'_>,
+    url: &DatabaseUrl,
+) -> Result<(), StoreError> {
     let (taken, advice) = match connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(_) => (
@@ -63,14 +66,14 @@ pub(super) fn refuse(connection: &mut AnyConnection, url: &DatabaseUrl) -> Resul
 }
 
 /// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
-pub(in crate::store) fn has_only_others(connection: &mut AnyConnection) -> QueryResult<bool> {
+pub(in crate::store) fn has_only_others(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
     let tables = "SELECT name AS text FROM sqlite_master \
                   WHERE name NOT LIKE 'sqlite_%' AND tbl_name <> '__diesel_schema_migrations'";
     Ok(!texts(connection, tables)?.is_empty() && !is_migrated(connection)?)
 }
 
 /// Returns whether this library's first migration was run.
-fn is_migrated(connection: &mut AnyConnection) -> QueryResult<bool> {
+fn is_migrated(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
     let history = history(connection);
     Ok(!texts(connection, history)?.is_empty() && !texts(connection, FIRST)?.is_empty())
 }

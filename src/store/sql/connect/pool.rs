@@ -2,18 +2,15 @@
 //! that are stuck.
 
 use std::collections::HashMap;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::connection::InstrumentationEvent;
-use diesel::prelude::*;
-use diesel::r2d2::R2D2Connection;
 use parking_lot::{Mutex, MutexGuard};
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
-use super::connection::AnyConnection;
+use super::connection::{AnyConnection, OwnedConnection};
 use super::{bounded, connect, set_up};
 use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
@@ -34,7 +31,7 @@ const WAIT_SLICE: Duration = Duration::from_millis(250);
 ///
 /// Diesel's own check sees a broken transaction, but not a lost server.
 pub(in crate::store) struct Place {
-    connection: Option<AnyConnection>,
+    connection: Option<OwnedConnection>,
     made: Instant,
     /// Whether it has the settings of this program.
     is_set_up: bool,
@@ -48,7 +45,7 @@ pub(in crate::store) struct Place {
 pub(in crate::store) struct Lease<'p> {
     connections: &'p Connections,
     number: u64,
-    connection: Option<AnyConnection>,
+    connection: Option<OwnedConnection>,
     made: Instant,
     broken: bool,
 }
@@ -67,23 +64,12 @@ struct Loan {
     began: Instant,
 }
 
-impl Deref for Lease<'_> {
-    type Target = AnyConnection;
-
-    #[expect(clippy::expect_used, reason = "only `drop` takes the connection out")]
-    fn deref(&self) -> &AnyConnection {
-        self.connection.as_ref().expect("on loan")
-    }
-}
-
-impl DerefMut for Lease<'_> {
-    #[expect(clippy::expect_used, reason = "only `drop` takes the connection out")]
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        self.connection.as_mut().expect("on loan")
-    }
-}
-
 impl Lease<'_> {
+    #[expect(clippy::expect_used, reason = "only `drop` takes the connection out")]
+    pub(in crate::store) fn lend(&mut self) -> AnyConnection<'_> {
+        self.connection.as_mut().expect("on loan").lend()
+    }
+
     /// Returns whether the connection was made before `moment`.
     pub(in crate::store) fn is_older_than(&self, moment: Instant) -> bool {
         self.made < moment
@@ -139,7 +125,7 @@ impl Drop for Counted {
 impl Manager {
     /// Connects on a thread of its own: a server that accepts and then says nothing would keep the
     /// pool's threads, of which there are few, for ever.
-    fn connect_in_time(&self) -> Result<AnyConnection, StoreError> {
+    fn connect_in_time(&self) -> Result<OwnedConnection, StoreError> {
         let most = LOST_SHARE * self.options.pool_size as usize;
         if self.connecting.load(Ordering::Acquire) >= most {
             return Err(StoreError::Connect {
@@ -173,7 +159,7 @@ impl ManageConnection for Manager {
 
     fn is_valid(&self, place: &mut Place) -> Result<(), StoreError> {
         match &mut place.connection {
-            Some(connection) => Ok(connection.ping()?),
+            Some(connection) => Ok(connection.lend().ping()?),
             None => Ok(()),
         }
     }
@@ -184,7 +170,7 @@ impl ManageConnection for Manager {
             || place
                 .connection
                 .as_mut()
-                .is_none_or(R2D2Connection::is_broken)
+                .is_none_or(OwnedConnection::is_broken)
     }
 }
 
@@ -269,11 +255,11 @@ impl Connections {
             broken: false,
         };
         if !is_set_up {
-            if let Err(error) = set_up(&mut lease, &self.url, &self.options) {
+            if let Err(error) = set_up(&mut lease.lend(), &self.url, &self.options) {
                 lease.discard();
                 return Err((made, error));
             }
-            log_statements(&mut lease);
+            log_statements(&mut lease.lend());
         }
         Ok(lease)
     }
@@ -365,7 +351,7 @@ impl Drop for Connections {
 }
 
 /// Shows each statement, without its values, where that is asked for.
-fn log_statements(connection: &mut AnyConnection) {
+fn log_statements(connection: &mut AnyConnection<'_>) {
     if !tracing::enabled!(target: SQL_LOG, tracing::Level::DEBUG) {
         return;
     }

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Timestamp;
 
-use crate::store::sql::connect::connection::AnyConnection;
+use crate::store::sql::connect::connection::{AnyConnection, run_on};
 use crate::store::sql::schema::sessions;
 use crate::store::{SessionRecord, StoreError, Withdrawal};
 
@@ -25,7 +25,7 @@ const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 50";
 
 /// Runs in a transaction; returns, for each withdrawal, whether its token was still the session's.
 pub(in crate::store) fn withdraw(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     withdrawals: &[Withdrawal],
     now: DateTime<Utc>,
 ) -> Result<Vec<bool>, StoreError> {
@@ -51,7 +51,7 @@ pub(in crate::store) fn withdraw(
 }
 
 fn take_back(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     withdrawal: &Withdrawal,
     now: NaiveDateTime,
 ) -> QueryResult<bool> {
@@ -74,7 +74,7 @@ fn take_back(
 }
 
 fn restore(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     withdrawal: &Withdrawal,
     previous: &SessionRecord,
     now: NaiveDateTime,
@@ -90,7 +90,7 @@ fn restore(
         sessions::absolute_expires_at.eq(absolute),
     );
     let user = sessions::user_id.eq(previous.user_id.as_ref());
-    let restored = diesel::update(sessions::table.find(&withdrawal.id))
+    let restoration = diesel::update(sessions::table.find(&withdrawal.id))
         .filter(sessions::session_id.eq(withdrawal.session_id.to_string()))
         .set((
             sessions::session_id.eq(previous.session_id.to_string()),
@@ -98,14 +98,16 @@ fn restore(
             // A rotation changes neither.
             (!withdrawal.is_rotation).then_some((user, deadlines)),
             sessions::updated_at.eq(now),
-        ))
-        .execute(connection)?;
+        ));
+    let restored = run_on!(connection, |connection| restoration.execute(connection)?);
     Ok(restored == 1)
 }
 
-fn delete(connection: &mut AnyConnection, withdrawal: &Withdrawal) -> QueryResult<bool> {
+fn delete(connection: &mut AnyConnection<'_>, withdrawal: &Withdrawal) -> QueryResult<bool> {
     let session = sessions::table
         .find(&withdrawal.id)
         .filter(sessions::session_id.eq(withdrawal.session_id.to_string()));
-    Ok(diesel::delete(session).execute(connection)? == 1)
+    let deletion = diesel::delete(session);
+    let deleted = run_on!(connection, |connection| deletion.execute(connection)?);
+    Ok(deleted == 1)
 }

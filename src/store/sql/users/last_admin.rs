@@ -3,7 +3,7 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
-use crate::store::sql::connect::connection::AnyConnection;
+use crate::store::sql::connect::connection::{AnyConnection, run_on};
 use crate::store::sql::schema::users;
 use crate::store::users::{LastAdmin, UserOutcome};
 
@@ -15,7 +15,7 @@ diesel::alias!(users as target: Target);
 /// With [`LastAdmin::Keep`], the rows of all administrators are locked too, so that of two changes
 /// that would each leave the other one's administrator, one waits and sees that it is the last.
 pub(super) fn lock(
-    connection: &mut AnyConnection,
+    connection: &mut AnyConnection<'_>,
     id: &str,
     last_admin: LastAdmin,
 ) -> QueryResult<Option<UserOutcome>> {
@@ -36,7 +36,7 @@ pub(super) fn lock(
 
 /// Locks the administrators who may sign in, if the user is one of them, and returns their ids. A
 /// plain write that changes nothing is a lock that every database has.
-fn lock_admins(connection: &mut AnyConnection, id: &str) -> QueryResult<Vec<String>> {
+fn lock_admins(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<Vec<String>> {
     let is_one = target
         .filter(target.field(users::id).eq(id))
         .filter(target.field(users::is_admin).eq(true))
@@ -45,27 +45,26 @@ fn lock_admins(connection: &mut AnyConnection, id: &str) -> QueryResult<Vec<Stri
         .filter(users::is_admin.eq(true))
         .filter(users::disabled_at.is_null())
         .filter(exists(is_one.select(target.field(users::id))));
-    diesel::update(admins)
+    let lock = diesel::update(admins)
         .set(users::updated_at.eq(users::updated_at))
-        .returning(users::id)
-        .get_results(connection)
+        .returning(users::id);
+    run_on!(connection, |connection| lock.get_results(connection))
 }
 
-fn lock_user(connection: &mut AnyConnection, id: &str) -> QueryResult<bool> {
-    let locked = diesel::update(users::table.find(id))
-        .set(users::updated_at.eq(users::updated_at))
-        .execute(connection)?;
+fn lock_user(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<bool> {
+    let lock = diesel::update(users::table.find(id)).set(users::updated_at.eq(users::updated_at));
+    let locked = run_on!(connection, |connection| lock.execute(connection)?);
     Ok(locked == 1)
 }
 
 /// Locks a user who is no administrator that may sign in. One who has become that since
 /// [`lock_admins`] looked is not found.
-fn lock_plain_user(connection: &mut AnyConnection, id: &str) -> QueryResult<bool> {
+fn lock_plain_user(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<bool> {
     let is_plain = users::is_admin
         .eq(false)
         .or(users::disabled_at.is_not_null());
-    let locked = diesel::update(users::table.find(id).filter(is_plain))
-        .set(users::updated_at.eq(users::updated_at))
-        .execute(connection)?;
+    let lock = diesel::update(users::table.find(id).filter(is_plain))
+        .set(users::updated_at.eq(users::updated_at));
+    let locked = run_on!(connection, |connection| lock.execute(connection)?);
     Ok(locked == 1)
 }
