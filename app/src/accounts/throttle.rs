@@ -1,15 +1,15 @@
 //! Slows the guessing of passwords, per user and per address (OWASP ASVS 5.0, 6.3.1).
 //!
-//! A guess is counted before it is checked, so that many at once are no way around, and taken back
-//! if it was right: who knows the password is not kept out by signing in often. Guesses at a user
-//! from one network have the narrow limit, those from everywhere a ten times wider one: a stranger
-//! cannot easily keep a user out.
+//! A guess is counted before it is checked, so that many at once do not evade the limit. It is taken
+//! back if it was right, so that signing in often keeps no one out. Guesses at a user from one network
+//! have a narrow limit, and those from all networks have one ten times as wide. So a stranger cannot
+//! easily keep a user out.
 //!
-//! Beside a user's limits, an address has one for its wrong guesses at all users, and one for the
-//! accounts that it makes. Where the address is not known, those two do not hold.
+//! An address has two limits of its own: one for its wrong guesses at all users, and one for the
+//! accounts that it makes. They do not apply where the address is unknown.
 //!
-//! Memory is bounded: each limit has a fixed number of places, and what it counts is put in one by a
-//! hash that no one outside can predict.
+//! Memory is bounded. Each limit has a fixed number of places, and what it counts is assigned to one
+//! by a hash that no one outside can predict.
 
 mod limit;
 
@@ -25,16 +25,16 @@ use rocket_diesel_sessions::Clock;
 
 use limit::Limit;
 
-/// Places of each limit: 512 KiB. Two that share one also share its guesses.
+/// The places of each limit, which take 512 KiB. Two keys in one place share its attempts.
 const PLACES: usize = 1 << 16;
 
 /// The time within which an address may make `registrations_per_address` accounts.
 const HOUR: Duration = Duration::from_hours(1);
 
-/// How many times wider the limit for a user is over all networks.
+/// How many times wider a user's limit over all networks is than the one per network.
 const EVERYWHERE: u32 = 10;
 
-/// Who guesses, and at what.
+/// A guess at a password: what it is at, and where it comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Guess<'a> {
     pub(crate) at: At<'a>,
@@ -42,31 +42,34 @@ pub(crate) struct Guess<'a> {
     pub(crate) from: Option<IpAddr>,
 }
 
-/// What is guessed at.
+/// What a guess is at.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) enum At<'a> {
-    /// A user, by folded name, whether there is one or not.
+    /// A user, by folded name, whether the user exists or not.
     User(&'a str),
     /// The password of a signed-in user, from the session with this handle. Strangers' guesses at
     /// the user do not count here.
     Session(&'a str),
 }
 
+/// The limits of guesses and registrations.
 pub(crate) struct Guesses {
     near: Limit,
     everywhere: Limit,
     addresses: Limit,
     registrations: Limit,
     hasher: RandomState,
+    /// Its monotonic time is used: the time of day may be set, and would then keep users out.
+    clock: Arc<dyn Clock>,
 }
 
-/// Something that was counted. Dropping it takes it back, unless it is told to stay.
+/// An attempt that was counted. Dropping it takes it back, unless [`stays`](Self::stays) was called.
 pub(crate) struct Counted<'a> {
     places: Vec<(&'a Limit, usize)>,
 }
 
 impl Counted<'_> {
-    /// It was wrong, or is what is counted: it stays counted.
+    /// Keeps the attempt counted: the guess was wrong, or the account was made.
     pub(crate) fn stays(mut self) {
         self.places.clear();
     }
@@ -75,14 +78,14 @@ impl Counted<'_> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         for (limit, place) in &self.places {
-            limit.take_back(*place);
+            limit.refund(*place);
         }
     }
 }
 
 impl Guesses {
     pub(crate) fn new(config: &AppConfig, clock: &Arc<dyn Clock>) -> Self {
-        let limit = |burst, interval| Limit::new(burst, interval, clock);
+        let limit = |burst, interval| Limit::new(PLACES, burst, interval);
         let (burst, interval) = (config.guesses_per_user, config.user_guess_interval);
         let wide = burst.saturating_mul(NonZeroU32::MIN.saturating_add(EVERYWHERE - 1));
         Self {
@@ -94,25 +97,26 @@ impl Guesses {
                 HOUR / config.registrations_per_address.get(),
             ),
             hasher: RandomState::new(),
+            clock: Arc::clone(clock),
         }
     }
 
     /// Counts a guess at a user.
     ///
     /// # Errors
-    /// How long it must wait, if it must.
+    /// The time to wait until a guess is admitted.
     pub(crate) fn count(&self, guess: Guess<'_>) -> Result<Counted<'_>, Duration> {
         let network = guess.from.map(network);
-        count_all(vec![
+        self.count_all(vec![
             (&self.near, self.place((guess.at, network))),
             (&self.everywhere, self.place(guess.at)),
         ])
     }
 
-    /// Counts a guess, at whatever, for its address.
+    /// Counts a guess, at any user, for its address.
     ///
     /// # Errors
-    /// As for [`count`](Self::count).
+    /// The time to wait until a guess is admitted.
     pub(crate) fn count_address(&self, from: Option<IpAddr>) -> Result<Counted<'_>, Duration> {
         self.count_in(&self.addresses, from)
     }
@@ -120,7 +124,7 @@ impl Guesses {
     /// Counts an account for the address that makes it.
     ///
     /// # Errors
-    /// As for [`count`](Self::count).
+    /// The time to wait until an account may be made.
     pub(crate) fn count_registration(&self, from: Option<IpAddr>) -> Result<Counted<'_>, Duration> {
         self.count_in(&self.registrations, from)
     }
@@ -131,7 +135,20 @@ impl Guesses {
         from: Option<IpAddr>,
     ) -> Result<Counted<'a>, Duration> {
         let address = from.map(|from| (limit, self.place(network(from))));
-        count_all(address.into_iter().collect())
+        self.count_all(address.into_iter().collect())
+    }
+
+    /// Counts an attempt in all of these places, or in none.
+    fn count_all<'a>(&self, counts: Vec<(&'a Limit, usize)>) -> Result<Counted<'a>, Duration> {
+        let now = self.clock.monotonic();
+        let mut counted = Counted {
+            places: Vec::with_capacity(counts.len()),
+        };
+        for (limit, place) in counts {
+            limit.count(place, now)?;
+            counted.places.push((limit, place));
+        }
+        Ok(counted)
     }
 
     fn place(&self, key: impl Hash) -> usize {
@@ -139,18 +156,7 @@ impl Guesses {
     }
 }
 
-fn count_all(counts: Vec<(&Limit, usize)>) -> Result<Counted<'_>, Duration> {
-    let mut counted = Counted {
-        places: Vec::with_capacity(counts.len()),
-    };
-    for (limit, place) in counts {
-        limit.count(place)?;
-        counted.places.push((limit, place));
-    }
-    Ok(counted)
-}
-
-/// What one subscriber has: of an IPv6 address, the first 64 bits.
+/// The network of one subscriber: an IPv4 address, or the first 64 bits of an IPv6 address.
 fn network(address: IpAddr) -> [u8; 16] {
     let mut octets = match address.to_canonical() {
         IpAddr::V4(v4) => return v4.to_ipv6_mapped().octets(),
@@ -205,12 +211,12 @@ mod tests {
             wait <= Duration::from_secs(30) && !wait.is_zero(),
             "{wait:?}"
         );
-        // Others are not concerned, nor is the user elsewhere, nor one who is signed in.
+        // Other users are not affected, nor is this one elsewhere or when signed in.
         assert!(guesses.count(guess("bob", "192.0.2.1")).is_ok());
         assert!(guesses.count(guess("ada", "192.0.2.2")).is_ok());
         let at = At::Session("handle");
         assert!(guesses.count(Guess { at, ..ada }).is_ok());
-        // What is refused does not count, so that waiting helps.
+        // A refused guess does not count, so waiting helps.
         for _ in 0..100 {
             assert!(wrong(&guesses, ada).is_err());
         }
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_are_no_way_around() {
+    fn many_at_once_do_not_evade_the_limit() {
         let (guesses, _) = guesses();
         let ada = guess("ada", "192.0.2.1");
         let under_way: Vec<_> = (0..40).map(|_| guesses.count(ada)).collect();
@@ -245,7 +251,7 @@ mod tests {
     fn an_address_is_slowed_whomever_it_guesses_at() {
         let (guesses, _) = guesses();
         for number in 0..50 {
-            // A subscriber's many IPv6 addresses are one.
+            // All IPv6 addresses of a subscriber count as one.
             let name = format!("user{number}");
             wrong(&guesses, guess(&name, &format!("2001:db8:0:1::{number:x}"))).unwrap();
         }
@@ -254,18 +260,18 @@ mod tests {
         assert!(guesses.count_address(address(same)).is_err());
         assert!(guesses.count_address(address("2001:db8:0:2::1")).is_ok());
         assert!(guesses.count_address(None).is_ok());
-        // The limits of the user, and of accounts, are others.
+        // The limits of a user and of registrations are separate.
         assert!(guesses.count(guess("ada", same)).is_ok());
         assert!(guesses.count_registration(address(same)).is_ok());
     }
 
     #[test]
-    fn an_address_makes_so_many_accounts_an_hour() {
+    fn an_address_makes_a_limited_number_of_accounts_per_hour() {
         let (guesses, clock) = guesses();
         let from = Some("192.0.2.1".parse().unwrap());
         let register = || guesses.count_registration(from).map(Counted::stays);
         for _ in 0..20 {
-            // What fails is taken back.
+            // A registration that fails is taken back.
             drop(guesses.count_registration(from).unwrap());
             register().unwrap();
         }
