@@ -70,6 +70,9 @@
 //! [`SessionConfig`]. Each can be given in code instead. Other databases can be served by another
 //! [`SessionStore`](store::SessionStore); [`testing::conformance`] checks what one must do.
 //!
+//! The guides say more: [testing](guide::testing) an application, [rolling deploys](guide::rolling_deploys),
+//! [operating](guide::operating) a server, [custom stores](guide::custom_store).
+//!
 //! # Features
 //!
 //! | feature | default | what it brings |
@@ -84,6 +87,7 @@ compile_error!("enable the feature `sqlite` or `postgres`, or both");
 #[doc(hidden)]
 pub mod bench;
 mod cross_site;
+pub mod guide;
 mod session;
 pub mod store;
 pub mod testing;

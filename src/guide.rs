@@ -1,0 +1,114 @@
+//! Guides. Each is also a file in the repository's folder `docs/`.
+//!
+//! The definitions of links before a text win over those at the end of its file, which are for
+//! readers of the repository.
+
+/// How to run the application in production, and what it does when something fails.
+///
+/// [deploy/]: files
+/// [nginx.conf]: files#nginxconf
+/// [Caddyfile]: files#caddyfile
+/// [rocket_diesel_sessions.service]: files#rocket_diesel_sessionsservice
+/// [rocket_diesel_sessions.env]: files#rocket_diesel_sessionsenv
+/// [Dockerfile]: files#dockerfile
+/// [compose.yaml]: files#composeyaml
+/// [Rolling deploys]: rolling_deploys
+/// [grafana.json]: files#grafanajson
+/// [alerts.yml]: files#alertsyml
+///
+#[doc = include_str!("../docs/operating.md")]
+pub mod operating {}
+
+/// How to change the data's type, the secrets and the schema while sessions are being served.
+///
+#[doc = include_str!("../docs/rolling-deploys.md")]
+pub mod rolling_deploys {}
+
+/// How to test an application that has sessions.
+///
+/// [Custom stores]: custom_store
+/// [`UserStore::add_user`]: crate::store::UserStore::add_user
+/// [`SessionStore::list`]: crate::store::SessionStore::list
+/// [`DieselStore`]: crate::DieselStore
+/// [`testing::conformance`]: crate::testing::conformance
+///
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
+
+/// How to keep sessions in something other than SQLite or PostgreSQL.
+///
+/// [`conformance::run`]: crate::testing::conformance::run
+///
+#[doc = include_str!("../docs/custom-store.md")]
+pub mod custom_store {}
+
+/// The names of the API, the routes, the commands and the settings.
+///
+/// [README]: crate
+/// [Operating]: operating#the-command-line
+/// [url]: operating#the-databases-url
+/// [.env.example]: files#envexample
+///
+#[doc = include_str!("../docs/reference.md")]
+pub mod reference {}
+
+/// The files of the repository that the guides refer to.
+///
+/// # nginx.conf
+///
+/// ```text
+#[doc = include_str!("../deploy/nginx.conf")]
+/// ```
+///
+/// # Caddyfile
+///
+/// ```text
+#[doc = include_str!("../deploy/Caddyfile")]
+/// ```
+///
+/// # rocket_diesel_sessions.service
+///
+/// ```text
+#[doc = include_str!("../deploy/rocket_diesel_sessions.service")]
+/// ```
+///
+/// # rocket_diesel_sessions.env
+///
+/// ```text
+#[doc = include_str!("../deploy/rocket_diesel_sessions.env")]
+/// ```
+///
+/// # Dockerfile
+///
+/// ```text
+#[doc = include_str!("../deploy/Dockerfile")]
+/// ```
+///
+/// # compose.yaml
+///
+/// ```text
+#[doc = include_str!("../deploy/compose.yaml")]
+/// ```
+///
+/// # alerts.yml
+///
+/// ```text
+#[doc = include_str!("../docs/alerts.yml")]
+/// ```
+///
+/// # .env.example
+///
+/// ```text
+#[doc = include_str!("../.env.example")]
+/// ```
+///
+/// # Rocket.toml
+///
+/// ```text
+#[doc = include_str!("../Rocket.toml")]
+/// ```
+///
+/// # grafana.json
+///
+/// A dashboard for Grafana, in the repository's folder `docs/`.
+pub mod files {}
