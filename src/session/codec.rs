@@ -28,20 +28,10 @@ use super::error::SessionError;
 ///
 /// # Two versions side by side
 ///
-/// During a rolling deploy, instances of two versions read and write the same sessions:
-///
-/// - Fields that a version does not know are kept. Give new fields a default (`#[serde(default)]`)
-///   and do not refuse unknown ones (`deny_unknown_fields`).
-/// - A field may be renamed with `#[serde(alias = "former")]`. If a row has both names, the present
-///   one counts, and the next write by this version drops the former one. A value that the older
-///   version writes under the former name is not seen while the row has the present name.
-/// - A field may be retired with `#[serde(skip_serializing, default)]`. It is still read, so that
-///   an update can move its content elsewhere, and is dropped by the next write.
-/// - Renaming and retiring require a derived `Deserialize`. A field that a hand-written
-///   implementation reads and does not write counts as unknown and is kept.
-/// - Integers of more than 64 bits are exact only if every version knows their field. In an unknown
-///   field they become floats, and a type that contains them keeps no unknown fields. Store them as
-///   text.
+/// During a rolling deploy, instances of two versions read and write the same sessions. Fields that
+/// a version does not know are kept. Give new fields a default (`#[serde(default)]`) and do not
+/// refuse unknown ones (`deny_unknown_fields`). Fields can be renamed and retired; the guide on
+/// [rolling deploys](crate::guide::rolling_deploys) says how.
 pub trait TypedData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> TypedData for D {}
