@@ -3,10 +3,9 @@
 use std::time::Instant;
 
 use super::breaker::is_reported;
-use super::job::{CreateJob, Job};
-use super::update::Group;
-use crate::session::SessionError;
-use crate::store::{NewSession, SaveSession, StoreError, TouchSession};
+use super::job::Job;
+use crate::session::error::SessionError;
+use crate::store::StoreError;
 
 /// Work for one call of the store that can be done in parts.
 pub(super) trait Batch: Sized {
@@ -27,70 +26,8 @@ impl<W, T> Batch for Vec<Job<W, T>> {
     }
 }
 
-/// What goes into one write of the store.
-pub(super) struct Writes {
-    pub(super) creates: Vec<CreateJob>,
-    pub(super) saves: Vec<(Group, SaveSession)>,
-    pub(super) touches: Vec<TouchSession>,
-    /// When touches are no longer tried: no caller waits for them, and the next request of a session
-    /// brings its touch again.
-    pub(super) touch_until: Instant,
-}
-
-/// The values of [`Writes`] as the store takes them.
-pub(super) struct Values {
-    pub(super) creates: Vec<NewSession>,
-    pub(super) saves: Vec<SaveSession>,
-}
-
-impl Writes {
-    /// The values to write. The data of saves is moved out, and put back by
-    /// [`put_back`](Self::put_back).
-    pub(super) fn values(&mut self) -> Values {
-        let take = |save: &mut SaveSession| SaveSession {
-            data: std::mem::take(&mut save.data),
-            ..*save
-        };
-        Values {
-            creates: self.creates.iter().map(|job| job.work.clone()).collect(),
-            saves: self.saves.iter_mut().map(|(_, save)| take(save)).collect(),
-        }
-    }
-
-    pub(super) fn put_back(&mut self, values: Values) {
-        for ((_, save), value) in self.saves.iter_mut().zip(values.saves) {
-            save.data = value.data;
-        }
-    }
-}
-
-impl Batch for Writes {
-    fn len(&self) -> usize {
-        self.creates.len() + self.saves.len() + self.touches.len()
-    }
-
-    /// Splits each kind, so that a kind with one item and one of another come apart too.
-    fn halves(mut self) -> (Self, Self) {
-        let mut left = self.len() / 2;
-        let mut take = |len: usize| {
-            let taken = len.min(left);
-            left -= taken;
-            taken
-        };
-        let (creates, saves) = (take(self.creates.len()), take(self.saves.len()));
-        let touches = take(self.touches.len());
-        let first = Self {
-            creates: self.creates.drain(..creates).collect(),
-            saves: self.saves.drain(..saves).collect(),
-            touches: self.touches.drain(..touches).collect(),
-            touch_until: self.touch_until,
-        };
-        (first, self)
-    }
-}
-
 /// A part of a batch that failed, and why.
-pub(super) type Failed<B> = (B, StoreError);
+type Failed<B> = (B, StoreError);
 
 /// What [`isolate`] did not get done.
 pub(super) struct Failures<B> {

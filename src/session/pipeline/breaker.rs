@@ -14,8 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use rocket::tokio::sync::Notify;
 use rocket::tokio::time::timeout_at;
 
-use super::Nudge;
-use crate::session::SessionError;
+use crate::session::error::SessionError;
 use crate::session::observe::seldom::{REMINDER, one_line};
 use crate::store::StoreError;
 
@@ -24,6 +23,14 @@ mod tests;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
+
+/// What wakes the thread that watches over the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nudge {
+    /// The database has failed: a probe is due.
+    Probe,
+    Stop,
+}
 
 pub(super) struct Breaker {
     /// Whether there is an outage: read by each request.

@@ -11,8 +11,8 @@ use parking_lot::{Mutex, MutexGuard};
 use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use rocket::tokio::time::timeout_at;
 
-use super::{Shared, guarded_call};
-use crate::session::SessionError;
+use super::shared::{Shared, guarded_call};
+use crate::session::error::SessionError;
 use crate::session::observe::metrics::Call;
 use crate::store::{SessionStore, StoreError};
 

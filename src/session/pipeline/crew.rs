@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::breaker::Nudge;
 use super::calls::Calls;
 use super::queue::Stuck;
+use super::shared::{Shared, guarded_call};
 use super::worker::Worker;
-use super::{Nudge, Shared};
 use crate::session::observe::metrics::{Abandoned, Call};
 
 /// How often the watch looks.
@@ -179,7 +180,7 @@ impl Crew {
         let (crew, shared) = (Arc::clone(self), Arc::clone(shared));
         let probe = move || {
             let start = Instant::now();
-            let result = super::guarded_call(|| shared.store.probe());
+            let result = guarded_call(|| shared.store.probe());
             let metrics = &shared.monitor.metrics;
             metrics.called(Call::Other, 1, start.elapsed());
             shared.breaker.probed(result.as_ref().err());

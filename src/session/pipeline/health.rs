@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rocket::tokio::time::sleep;
 use uuid::Uuid;
 
-use super::Pipeline;
+use super::start::{LONG_CALLS, Pipeline};
 use crate::session::error::SessionError;
 use crate::session::observe::metrics::{Metrics, signed};
 
@@ -59,7 +59,7 @@ impl Pipeline {
         let direct = self
             .direct_calls
             .saturating_sub(self.direct.available_permits());
-        let long = (super::LONG_CALLS as usize).saturating_sub(self.long.available_permits());
+        let long = (LONG_CALLS as usize).saturating_sub(self.long.available_permits());
         metrics.limits.set_calls([direct, long]);
     }
 }

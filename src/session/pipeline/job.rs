@@ -8,7 +8,7 @@ use rocket::tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::untold::Untold;
-use crate::session::SessionError;
+use crate::session::error::SessionError;
 use crate::store::{EndReason, NewSession, RotateSession, SessionRecord};
 
 /// What an update makes of a row's data. Called again when another process was faster.
@@ -71,6 +71,26 @@ impl<W, T> Job<W, T> {
 
     pub(super) fn fail(self, error: SessionError) {
         self.answer(Err(error.into()));
+    }
+}
+
+/// Answers the jobs whose callers have stopped waiting, and keeps the others.
+pub(super) fn without_late<W, T>(jobs: Vec<Job<W, T>>, now: Instant) -> Vec<Job<W, T>> {
+    let mut kept = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        if job.is_late(now) {
+            job.fail(SessionError::Timeout);
+        } else {
+            kept.push(job);
+        }
+    }
+    kept
+}
+
+/// Answers all jobs with an error.
+pub(super) fn fail_all<W, T>(jobs: Vec<Job<W, T>>, error: &SessionError) {
+    for job in jobs {
+        job.fail(error.clone());
     }
 }
 

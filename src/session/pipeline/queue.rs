@@ -23,12 +23,12 @@ use uuid::Uuid;
 
 use self::state::State;
 use super::job::{LoadJob, Moment, WriteJob};
-use super::untold::Undo;
-use crate::session::SessionError;
+use super::untold::{Ledger, Undo};
+use crate::session::error::SessionError;
 use crate::store::{SessionRecord, TouchSession, Withdrawal};
 
 pub(super) use self::activity::Seen;
-pub(super) use self::turn::{Bench, Parts, Turn, TurnId, WriteTurn};
+pub(super) use self::turn::{Bench, Turn, TurnId};
 
 /// A turn that has taken this long keeps no other from beginning: the database is slow, far away
 /// or stuck, or a closure is.
@@ -121,11 +121,6 @@ impl Queue {
         self.wake(state);
     }
 
-    /// Takes in an undo, also when all else is refused.
-    pub(super) fn push_undo(&self, undo: Undo) {
-        self.put_off_undo(undo, Duration::ZERO);
-    }
-
     /// Puts off an undo that is to be tried again.
     pub(super) fn put_off_undo(&self, undo: Undo, wait: Duration) {
         let mut state = self.lock();
@@ -142,27 +137,6 @@ impl Queue {
     /// The moment in which a caller read the clock.
     pub(super) fn moment(&self, now: DateTime<Utc>) -> Moment {
         Moment::new(now, self.limits.is_clock_real)
-    }
-
-    /// Keeps a change of a token in mind while it is being made; returns its number.
-    pub(super) fn begin_attempt(&self, withdrawal: Withdrawal) -> u64 {
-        self.lock().begin_attempt(withdrawal)
-    }
-
-    /// Forgets an attempt that came to an end; returns whether that was in time.
-    pub(super) fn end_attempt(&self, number: u64) -> bool {
-        let mut state = self.lock();
-        let was_in_time = state.attempts.remove(&number).is_some();
-        if state.closed {
-            // It may have been the last thing to wait for.
-            self.work.notify_all();
-        }
-        was_in_time
-    }
-
-    /// The time after which a call that has not come back is taken to be stuck.
-    pub(super) fn patience(&self) -> Duration {
-        self.limits.patience
     }
 
     /// Puts off jobs whose rows another transaction holds.
@@ -287,6 +261,30 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+}
+
+impl Ledger for Queue {
+    fn begin_attempt(&self, withdrawal: Withdrawal) -> u64 {
+        self.lock().begin_attempt(withdrawal)
+    }
+
+    fn end_attempt(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let was_in_time = state.attempts.remove(&number).is_some();
+        if state.closed {
+            // It may have been the last thing to wait for.
+            self.work.notify_all();
+        }
+        was_in_time
+    }
+
+    fn push_undo(&self, undo: Undo) {
+        self.put_off_undo(undo, Duration::ZERO);
+    }
+
+    fn patience(&self) -> Duration {
+        self.limits.patience
     }
 }
 

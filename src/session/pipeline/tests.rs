@@ -1,14 +1,21 @@
 //! The pipeline over a real store.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use rocket::tokio::runtime::Runtime;
 use tempfile::TempDir;
 
-use super::*;
+use super::job::{Apply, Change, Job, Update, WriteJob};
+use super::start::{Pipeline, PipelineOptions};
 use crate::session::cookie::token::Token;
-use crate::store::{DieselStore, ListSessions, StoreOptions};
+use crate::session::error::SessionError;
+use crate::session::observe::monitor::Monitor;
+use crate::store::{
+    DieselStore, EndReason, ListSessions, NewSession, SessionStore, StoreOptions, TouchSession,
+};
 
 fn store(folder: &TempDir) -> Arc<DieselStore> {
     let url = format!("sqlite://{}/test.db", folder.path().display());

@@ -4,15 +4,12 @@
 //! whatever keeps it from getting there undoes the change: a deadline, a handler that is cancelled,
 //! an answer of 503, a panic. The visitor's old cookie is good again afterwards.
 
-pub(super) mod tokens;
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rocket::tokio::sync::oneshot;
 
-use super::queue::Queue;
 use crate::store::{SessionRecord, StoreError, Withdrawal};
 
 /// How long an undo is tried while the database fails.
@@ -23,15 +20,31 @@ const TRY_FOR: Duration = Duration::from_mins(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
+/// Where changes of tokens are kept in mind while they are being made, and undos until they are done.
+/// The queue is one; what owes to it need not know how it works.
+pub(super) trait Ledger: Send + Sync {
+    /// Keeps a change of a token in mind while it is being made; returns its number.
+    fn begin_attempt(&self, withdrawal: Withdrawal) -> u64;
+
+    /// Forgets an attempt that came to an end; returns whether that was in time.
+    fn end_attempt(&self, number: u64) -> bool;
+
+    /// Takes in an undo, also when all else is refused.
+    fn push_undo(&self, undo: Undo);
+
+    /// The time after which a call that has not come back is taken to be stuck.
+    fn patience(&self) -> Duration;
+}
+
 /// A change of a session's token. Dropping it undoes the change.
 pub(crate) struct Untold {
     /// `None` when there is nothing to undo.
     undo: Option<Undo>,
-    /// While the change is being made: its place among the queue's attempts.
+    /// While the change is being made: its place among the ledger's attempts.
     attempt: Option<u64>,
     /// Whether it took so long that it is being undone already.
     is_late: bool,
-    queue: Arc<Queue>,
+    ledger: Arc<dyn Ledger>,
 }
 
 /// The undoing of one change.
@@ -60,9 +73,7 @@ impl Undo {
             done: None,
         }
     }
-}
 
-impl Undo {
     /// The undoing of a change that is committed.
     pub(super) fn sure(withdrawal: Withdrawal) -> Self {
         Self {
@@ -82,32 +93,13 @@ impl Undo {
 impl Untold {
     /// A change that is about to be made. If what comes of it is not known in time, it is looked for
     /// and undone.
-    pub(super) fn attempt(queue: &Arc<Queue>, withdrawal: Withdrawal) -> Self {
-        let attempt = Some(queue.begin_attempt(withdrawal.clone()));
+    pub(super) fn attempt(ledger: Arc<dyn Ledger>, withdrawal: Withdrawal) -> Self {
+        let attempt = Some(ledger.begin_attempt(withdrawal.clone()));
         Self {
-            undo: Some(Undo::unsure(withdrawal, queue.patience())),
+            undo: Some(Undo::unsure(withdrawal, ledger.patience())),
             attempt,
             is_late: false,
-            queue: Arc::clone(queue),
-        }
-    }
-
-    /// A change of which nothing is left to undo.
-    #[cfg(test)]
-    pub(crate) fn settled() -> Self {
-        let limits = super::queue::Limits {
-            waiting: 1,
-            batch: 1,
-            writers: 1,
-            timeout: Duration::ZERO,
-            patience: Duration::ZERO,
-            is_clock_real: true,
-        };
-        Self {
-            undo: None,
-            attempt: None,
-            is_late: false,
-            queue: Arc::new(Queue::new(limits)),
+            ledger,
         }
     }
 
@@ -143,7 +135,7 @@ impl Untold {
 
     fn end_attempt(&mut self) {
         if let Some(attempt) = self.attempt.take() {
-            self.is_late = !self.queue.end_attempt(attempt);
+            self.is_late = !self.ledger.end_attempt(attempt);
         }
     }
 
@@ -173,7 +165,7 @@ impl Drop for Untold {
     fn drop(&mut self) {
         self.end_attempt();
         if let Some(undo) = self.undo.take() {
-            self.queue.push_undo(undo);
+            self.ledger.push_undo(undo);
         }
     }
 }
@@ -192,4 +184,35 @@ fn is_certain(error: &StoreError) -> bool {
         error,
         StoreError::Broken(_) | StoreError::TooLate | StoreError::Panicked
     )
+}
+
+#[cfg(test)]
+impl Untold {
+    /// A change of which nothing is left to undo.
+    pub(crate) fn settled() -> Self {
+        struct Empty;
+
+        impl Ledger for Empty {
+            fn begin_attempt(&self, _: Withdrawal) -> u64 {
+                0
+            }
+
+            fn end_attempt(&self, _: u64) -> bool {
+                true
+            }
+
+            fn push_undo(&self, _: Undo) {}
+
+            fn patience(&self) -> Duration {
+                Duration::ZERO
+            }
+        }
+
+        Self {
+            undo: None,
+            attempt: None,
+            is_late: false,
+            ledger: Arc::new(Empty),
+        }
+    }
 }

@@ -8,59 +8,60 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::job::{Change, Failure, UpdateJob};
-use crate::session::SessionError;
+use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
 use crate::store::{SaveSession, SessionRecord};
 
-/// The updates of one session, in the order they came.
-pub(super) struct Group {
-    /// What they start from.
+/// The updates of one session in one turn, in the order they came.
+pub(super) struct SessionUpdates {
+    /// The row that they start from.
     base: SessionRecord,
     /// Whether `base` was loaded in this turn, and not by a request some time ago.
     is_newest: bool,
     jobs: Vec<UpdateJob>,
 }
 
-/// What a group needs next.
-pub(super) enum Step {
-    /// Its data is to be written under the version it was made from.
+/// What the updates of a session need next.
+pub(super) enum Plan {
+    /// Their data is to be written under the version it was made from.
     Save(SaveSession),
-    /// It changes nothing, if its base is still the newest: that has to be looked up.
+    /// They change nothing, if their base is still the newest row: that has to be looked up.
     Verify,
-    /// Nothing: all of its jobs are answered.
+    /// Nothing: all of them are answered.
     Done,
 }
 
-/// Sorts updates by session. A group starts from the newest row that any of its requests saw.
-pub(super) fn group(updates: Vec<UpdateJob>) -> Vec<Group> {
-    let mut places: HashMap<Uuid, usize> = HashMap::new();
-    let mut groups: Vec<Group> = Vec::new();
-    for job in updates {
-        let session = &job.work.session;
-        let place = *places.entry(session.session_id).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some(group) => {
-                if session.version > group.base.version {
-                    group.base = session.clone();
+impl SessionUpdates {
+    /// Sorts updates by session. Those of a session start from the newest row that any of their
+    /// requests saw.
+    pub(super) fn by_session(jobs: Vec<UpdateJob>) -> Vec<Self> {
+        let mut places: HashMap<Uuid, usize> = HashMap::new();
+        let mut sessions: Vec<Self> = Vec::new();
+        for job in jobs {
+            let session = &job.work.session;
+            let place = *places.entry(session.session_id).or_insert(sessions.len());
+            match sessions.get_mut(place) {
+                Some(updates) => {
+                    if session.version > updates.base.version {
+                        updates.base = session.clone();
+                    }
+                    updates.jobs.push(job);
                 }
-                group.jobs.push(job);
+                None => sessions.push(Self {
+                    base: session.clone(),
+                    is_newest: false,
+                    jobs: vec![job],
+                }),
             }
-            None => groups.push(Group {
-                base: session.clone(),
-                is_newest: false,
-                jobs: vec![job],
-            }),
         }
+        sessions
     }
-    groups
-}
 
-impl Group {
     pub(super) fn session_id(&self) -> Uuid {
         self.base.session_id
     }
 
-    /// When the first of its callers stops waiting.
+    /// When the first of the callers stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.jobs.iter().map(|job| job.deadline).min()
     }
@@ -70,7 +71,7 @@ impl Group {
         &self.base.id
     }
 
-    /// Its jobs, to be tried again later from the newest row that is known.
+    /// The jobs, to be tried again later from the newest row that is known.
     pub(super) fn into_jobs(self) -> Vec<UpdateJob> {
         let base = &self.base;
         let mut jobs = self.jobs;
@@ -82,17 +83,17 @@ impl Group {
         jobs
     }
 
-    /// Whether all of its callers have stopped waiting.
+    /// Returns whether all of the callers have stopped waiting.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.jobs.iter().all(|job| job.is_late(now))
     }
 
-    /// Applies the closures, each to what the one before left. A job that is late, whose closure
-    /// fails or panics, is answered and leaves no trace.
-    pub(super) fn apply(&mut self) -> Step {
+    /// Applies the closures in memory, each to what the one before left. A job that is late, or whose
+    /// closure fails or panics, is answered and leaves no trace.
+    pub(super) fn prepare(&mut self) -> Plan {
         // The deadline may have moved since the row was loaded.
         if !self.is_newest && self.jobs.iter().any(|job| is_over(&self.base, job)) {
-            return Step::Verify;
+            return Plan::Verify;
         }
         let mut current = self.base.clone();
         let mut is_changed = false;
@@ -119,10 +120,10 @@ impl Group {
         }
         self.jobs = kept;
         let Some(now) = written_at else {
-            return Step::Done;
+            return Plan::Done;
         };
         if is_changed {
-            return Step::Save(SaveSession {
+            return Plan::Save(SaveSession {
                 session_id: self.base.session_id,
                 version: self.base.version,
                 data: current.data,
@@ -130,14 +131,14 @@ impl Group {
             });
         }
         if !self.is_newest {
-            return Step::Verify;
+            return Plan::Verify;
         }
         let base = self.base.clone();
         self.answer(&base);
-        Step::Done
+        Plan::Done
     }
 
-    /// How many updates the group is.
+    /// Returns how many updates there are.
     pub(super) fn len(&self) -> usize {
         self.jobs.len()
     }
@@ -154,9 +155,9 @@ impl Group {
         stored
     }
 
-    /// Each job gets the row as it is stored, which later jobs of the group may have changed
-    /// again: what its own closure made, its caller knows from the closure. Data and version
-    /// belong together, for the caller may start its next update from them.
+    /// Each job gets the row as it is stored, which later jobs may have changed again: what its own
+    /// closure made, its caller knows from the closure. Data and version belong together, for the
+    /// caller may start its next update from them.
     fn answer(&mut self, stored: &SessionRecord) {
         for job in self.jobs.drain(..) {
             job.answer(Ok(Some(stored.clone())));
@@ -177,10 +178,20 @@ impl Group {
         (!self.jobs.is_empty()).then_some(self)
     }
 
-    pub(super) fn fail(self, error: &SessionError) {
+    fn fail(self, error: &SessionError) {
         for job in self.jobs {
             job.fail(error.clone());
         }
+    }
+}
+
+/// Answers all updates with an error.
+pub(super) fn fail_updates(
+    sessions: impl IntoIterator<Item = SessionUpdates>,
+    error: &SessionError,
+) {
+    for updates in sessions {
+        updates.fail(error);
     }
 }
 

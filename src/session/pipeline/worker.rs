@@ -1,5 +1,9 @@
 //! A worker thread: takes what has queued up and answers it with one call of the store a kind.
 
+mod ends;
+mod tokens;
+mod writes;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,17 +11,15 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::Shared;
 use super::batch::{Failures, isolate};
-use super::job::{Job, LoadJob};
+use super::job::{Job, LoadJob, fail_all, without_late};
 use super::queue::Turn;
-use super::update::Group;
-use crate::session::SessionError;
+use super::shared::Shared;
 use crate::session::observe::metrics::Call;
 use crate::store::{SessionRecord, SessionStore, StoreError};
 
 /// Rows as a turn left them.
-pub(super) type Committed = HashMap<Uuid, SessionRecord>;
+type Committed = HashMap<Uuid, SessionRecord>;
 
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
@@ -32,11 +34,11 @@ impl Worker {
         while let Some(turn) = queue.next() {
             let is_mine = match turn {
                 Turn::Loads(jobs, id) => {
-                    guarded(|| self.load(jobs));
+                    guarded(|| self.run_loads(jobs));
                     queue.end(id, Committed::new())
                 }
                 Turn::Writes(turn, id, bench) => {
-                    let committed = guarded(|| self.write(turn, &bench)).unwrap_or_default();
+                    let committed = guarded(|| self.run_writes(turn, &bench)).unwrap_or_default();
                     queue.end(id, committed)
                 }
             };
@@ -47,7 +49,8 @@ impl Worker {
         true
     }
 
-    fn load(&self, jobs: Vec<LoadJob>) {
+    /// Answers loads, those of one session with one row.
+    fn run_loads(&self, jobs: Vec<LoadJob>) {
         let Some(jobs) = self.admitted(without_late(jobs, Instant::now())) else {
             return;
         };
@@ -91,7 +94,7 @@ impl Worker {
     }
 
     /// Calls the store, and keeps how that went.
-    pub(super) fn call<T>(
+    fn call<T>(
         &self,
         kind: Call,
         size: usize,
@@ -106,7 +109,7 @@ impl Worker {
     }
 }
 
-pub(super) fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {
+fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {
     let by_id = |record: SessionRecord| (record.session_id, record);
     records.into_iter().map(by_id).collect()
 }
@@ -121,7 +124,7 @@ fn guarded<T>(turn: impl FnOnce() -> T) -> Option<T> {
     result
 }
 
-pub(super) fn fail_jobs<W, T>(failures: Failures<Vec<Job<W, T>>>) {
+fn fail_jobs<W, T>(failures: Failures<Vec<Job<W, T>>>) {
     for (jobs, error) in failures.singles {
         fail_all(jobs, &error.into());
     }
@@ -130,29 +133,4 @@ pub(super) fn fail_jobs<W, T>(failures: Failures<Vec<Job<W, T>>>) {
             fail_all(jobs, &error);
         }
     }
-}
-
-pub(super) fn fail_all<W, T>(jobs: Vec<Job<W, T>>, error: &SessionError) {
-    for job in jobs {
-        job.fail(error.clone());
-    }
-}
-
-pub(super) fn fail_groups(groups: Vec<Group>, error: &SessionError) {
-    for group in groups {
-        group.fail(error);
-    }
-}
-
-/// Answers the jobs whose callers have stopped waiting, and keeps the others.
-pub(super) fn without_late<W, T>(jobs: Vec<Job<W, T>>, now: Instant) -> Vec<Job<W, T>> {
-    let mut kept = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        if job.is_late(now) {
-            job.fail(SessionError::Timeout);
-        } else {
-            kept.push(job);
-        }
-    }
-    kept
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::activity::Touches;
-use super::turn::{Bench, Kind, Parts, Running, Turn, TurnId, WriteTurn};
+use super::turn::{Bench, Kind, Running, Turn, TurnId};
 use super::{LONG, LONGEST_CLOSURE, Limits, Stuck};
 use crate::session::pipeline::job::{LoadJob, UpdateJob, WriteJob};
+use crate::session::pipeline::round::{Round, WriteTurn};
 use crate::session::pipeline::untold::Undo;
-use crate::session::pipeline::update::Group;
+use crate::session::pipeline::update::SessionUpdates;
 use crate::store::{SessionRecord, Withdrawal};
 
 /// Most undos of one turn: each is a statement of its own.
@@ -278,10 +279,10 @@ impl State {
                 Kind::Writes { bench, .. } => bench.take_from_closure(LONGEST_CLOSURE, now),
                 Kind::Loads => None,
             };
-            if let Some((handle, parts)) = closure {
+            if let Some((handle, round)) = closure {
                 stuck.push(Stuck::Closure(handle));
                 self.release(place, HashMap::new());
-                self.put_back(parts);
+                self.put_back(round);
             } else if now.duration_since(turn.began) >= patience {
                 stuck.push(match &turn.kind {
                     Kind::Loads => Stuck::Load,
@@ -300,16 +301,16 @@ impl State {
     }
 
     /// Queues what a turn had not done when it was taken from its worker.
-    fn put_back(&mut self, parts: Parts) {
-        let (parts, groups) = parts.groups();
+    fn put_back(&mut self, mut round: Round) {
+        let updates = round.take_updates().into_iter();
         // The next request of a session brings its touch again.
         let now = Instant::now();
-        let undos = parts.undos.into_iter().map(|undo| (now, undo));
+        let undos = round.undos.into_iter().map(|undo| (now, undo));
         self.undos.extend(undos);
-        let creates = parts.creates.into_iter().map(WriteJob::Create);
-        let rotations = parts.rotations.into_iter().map(WriteJob::Rotate);
-        let deletes = parts.deletes.into_iter().map(WriteJob::Delete);
-        let updates = groups.into_iter().flat_map(Group::into_jobs);
+        let creates = round.creates.into_iter().map(WriteJob::Create);
+        let rotations = round.rotations.into_iter().map(WriteJob::Rotate);
+        let deletes = round.deletes.into_iter().map(WriteJob::Delete);
+        let updates = updates.flat_map(SessionUpdates::into_jobs);
         let updates = updates.map(WriteJob::Update);
         for job in updates.chain(creates).chain(rotations).chain(deletes) {
             self.writes.push_front(job);

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::session::pipeline::job::{Answer, Change, Job, Update, UpdateJob};
-use crate::session::pipeline::update::group;
+use crate::session::pipeline::round::{Round, WriteTurn};
+use crate::session::pipeline::update::SessionUpdates;
 use crate::store::{NewSession, TokenHash};
 
 fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
@@ -269,9 +270,9 @@ fn i11_what_waits_behind_a_stuck_closure_goes_to_another_worker() {
         answers.push(answer);
     }
     let (turn, id, bench) = benched_writes(&queue);
-    bench.put(Parts {
-        waiting: group(turn.updates),
-        ..Parts::default()
+    bench.put(Round {
+        updates: SessionUpdates::by_session(turn.updates),
+        ..Round::default()
     });
     let running = bench.begin().unwrap();
     assert_eq!(running.session_id(), stuck);
@@ -281,7 +282,7 @@ fn i11_what_waits_behind_a_stuck_closure_goes_to_another_worker() {
     let (turn, _) = writes(&queue);
     assert_eq!(sessions(&turn), [other]);
     // The worker keeps what it has, and is told that another has taken its place.
-    let kept = bench.end(running, |parts, group| parts.waiting.push(group));
+    let kept = bench.end(running, |round, updates| round.updates.push(updates));
     assert_eq!(kept.unwrap().session_id(), stuck);
     assert!(bench.begin().is_none() && !queue.end(id, HashMap::new()));
 }

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use super::{Undo, Untold};
+use super::{Worker, fail_jobs};
 use crate::session::observe::metrics::Call;
 use crate::session::pipeline::batch::{isolate, report};
-use crate::session::pipeline::guarded_call;
-use crate::session::pipeline::job::{RotateJob, WriteJob};
-use crate::session::pipeline::worker::{Worker, fail_jobs, without_late};
+use crate::session::pipeline::job::{RotateJob, WriteJob, without_late};
+use crate::session::pipeline::shared::guarded_call;
+use crate::session::pipeline::untold::{Undo, Untold};
 use crate::store::{EndReason, RotateOutcome, RotateSession, SessionStore, StoreError, Withdrawal};
 
 impl Worker {
-    pub(in crate::session::pipeline) fn rotate(&self, jobs: Vec<RotateJob>) {
+    pub(super) fn rotate(&self, jobs: Vec<RotateJob>) {
         let mut held = Vec::new();
         let failures = isolate(
             jobs,
@@ -45,7 +45,7 @@ impl Worker {
         let rotations: Vec<RotateSession> =
             jobs.iter().map(|job| job.work.rotation.clone()).collect();
         let attempt = |job: &RotateJob| {
-            self.attempt(Withdrawal {
+            self.shared.attempt(Withdrawal {
                 id: job.work.previous.id.clone(),
                 session_id: job.work.rotation.new_session_id,
                 previous: Some(job.work.previous.clone()),
@@ -69,12 +69,8 @@ impl Worker {
         }
     }
 
-    pub(in crate::session::pipeline) fn attempt(&self, withdrawal: Withdrawal) -> Untold {
-        Untold::attempt(&self.shared.queue, withdrawal)
-    }
-
     /// Takes back tokens that never reached their visitors.
-    pub(in crate::session::pipeline) fn undo(&self, undos: Vec<Undo>) {
+    pub(super) fn undo(&self, undos: Vec<Undo>) {
         if undos.is_empty() {
             return;
         }
@@ -134,7 +130,7 @@ impl Worker {
         }
     }
 
-    pub(in crate::session::pipeline) fn put_off(&self, mut undo: Undo) {
+    pub(super) fn put_off(&self, mut undo: Undo) {
         if Instant::now() < undo.gives_up {
             let wait = undo.next_backoff();
             self.shared.queue.put_off_undo(undo, wait);

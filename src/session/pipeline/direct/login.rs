@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Pipeline, Untold};
 use crate::session::error::SessionError;
+use crate::session::pipeline::start::Pipeline;
+use crate::session::pipeline::untold::Untold;
 use crate::store::{LoginOutcome, LoginSession, RotateSession, SessionRecord, Withdrawal};
 
 impl Pipeline {
@@ -17,16 +18,16 @@ impl Pipeline {
         deadline: Instant,
         done: impl FnOnce(&LoginOutcome) + Send + 'static,
     ) -> Result<(LoginOutcome, Option<Untold>), SessionError> {
-        let queue = Arc::clone(&self.shared.queue);
+        let shared = Arc::clone(&self.shared);
         self.run_by(deadline, move |store| {
             // Until the login itself says what there was before.
             let seen = match &login.session {
                 Some(session) => store.find(&session.id)?,
                 None => None,
             };
-            let made = Some(Untold::attempt(&queue, withdrawal(&login, None)));
+            let made = Some(shared.attempt(withdrawal(&login, None)));
             let bound = seen.map(|seen| withdrawal(&login, Some(Box::new(seen))));
-            let bound = bound.map(|withdrawal| Untold::attempt(&queue, withdrawal));
+            let bound = bound.map(|withdrawal| shared.attempt(withdrawal));
             let (outcome, before) = match store.login_from(&login) {
                 Ok(result) => result,
                 Err(error) => {
@@ -54,7 +55,7 @@ impl Pipeline {
             previous: Some(Box::new(previous)),
             is_rotation: true,
         };
-        Untold::attempt(&self.shared.queue, withdrawal)
+        self.shared.attempt(withdrawal)
     }
 }
 

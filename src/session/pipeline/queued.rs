@@ -1,0 +1,126 @@
+//! The verbs that go through the queue: what every request asks for.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use rocket::tokio::time::timeout_at;
+use uuid::Uuid;
+
+use super::job::{Answer, Apply, Deletion, Failure, Job, Rotation, Update, WriteJob};
+use super::queue::Queue;
+use super::start::Pipeline;
+use super::untold::Untold;
+use crate::session::error::SessionError;
+use crate::store::{EndReason, NewSession, RotateSession, SessionRecord, TouchSession};
+
+impl Pipeline {
+    /// The row of one session, with the activity that this process has still to write: a session
+    /// that was in use in time is not refused because the write is slower than the next request.
+    pub(crate) async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
+        let (job, answer) = Job::new(id, self.deadline());
+        let deadline = job.deadline;
+        let mut seen = None;
+        let queued = self.checked(deadline, |queue| {
+            seen = queue.push_load(job)?;
+            Ok(())
+        });
+        let queued = queued.await;
+        let mut record = self.answer(queued, deadline, answer).await?;
+        if let (Some(record), Some(seen)) = (&mut record, seen)
+            && record.expires_at > seen.first
+        {
+            let deadline = seen.until.min(record.absolute_expires_at);
+            record.expires_at = record.expires_at.max(deadline);
+            record.last_seen_at = record.last_seen_at.max(seen.last);
+        }
+        Ok(record)
+    }
+
+    /// Inserts a session. Its token is taken back unless the visitor is told of it.
+    pub(crate) async fn create(&self, new: NewSession) -> Result<Untold, SessionError> {
+        self.write(new, WriteJob::Create).await
+    }
+
+    /// Applies a change to the newest data of a session and returns what is stored then; `None`
+    /// when the session is gone, has a new token, or has expired.
+    pub(crate) async fn update(
+        &self,
+        session: SessionRecord,
+        now: DateTime<Utc>,
+        apply: Apply,
+    ) -> Result<Option<SessionRecord>, SessionError> {
+        let update = Update {
+            session,
+            now: self.shared.queue.moment(now),
+            apply,
+        };
+        self.write(update, WriteJob::Update).await
+    }
+
+    /// Records activity of a session whose deadline was `alive_until`, without making anyone wait.
+    /// Losing one does little harm.
+    pub(crate) fn touch(&self, touch: TouchSession, alive_until: DateTime<Utc>) {
+        self.shared.queue.push_touch(touch, alive_until);
+    }
+
+    /// Gives a session a new token, which is taken back unless the visitor is told of it; `None`
+    /// when the session is gone, has another token, or has expired.
+    pub(crate) async fn rotate(
+        &self,
+        previous: SessionRecord,
+        rotation: RotateSession,
+    ) -> Result<Option<Untold>, SessionError> {
+        let rotation = Rotation {
+            previous: Box::new(previous),
+            rotation,
+        };
+        self.write(rotation, WriteJob::Rotate).await
+    }
+
+    /// Deletes a session by its public handle; returns whether it was there.
+    pub(crate) async fn delete(&self, id: String, reason: EndReason) -> Result<bool, SessionError> {
+        self.write(Deletion { id, reason }, WriteJob::Delete).await
+    }
+
+    async fn write<W, T>(
+        &self,
+        work: W,
+        kind: impl FnOnce(Job<W, T>) -> WriteJob,
+    ) -> Result<T, SessionError> {
+        let (job, answer) = Job::new(work, self.deadline());
+        let deadline = job.deadline;
+        let queued = self.checked(deadline, |queue| queue.push_write(kind(job)));
+        let queued = queued.await;
+        self.answer(queued, deadline, answer).await
+    }
+
+    /// Takes a job in, unless there is an outage.
+    async fn checked(
+        &self,
+        deadline: Instant,
+        push: impl FnOnce(&Queue) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        self.shared.breaker.ready(deadline).await?;
+        push(&self.shared.queue)
+    }
+
+    /// Waits for a worker's answer until the deadline.
+    async fn answer<T>(
+        &self,
+        queued: Result<(), SessionError>,
+        deadline: Instant,
+        answer: Answer<T>,
+    ) -> Result<T, SessionError> {
+        let result = match queued {
+            Ok(()) => match timeout_at(deadline.into(), answer).await {
+                Ok(Ok(Ok(value))) => Ok(value),
+                Ok(Ok(Err(Failure::Error(error)))) => Err(error),
+                Ok(Ok(Err(Failure::Panic(panic)))) => std::panic::resume_unwind(panic),
+                Ok(Err(_)) => Err(SessionError::Aborted),
+                Err(_) => Err(SessionError::Timeout),
+            },
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| self.failed(error))
+    }
+}

@@ -1,0 +1,190 @@
+//! What a turn of writes has to do: as it comes from the queue, in each of its rounds, and as one call
+//! of the store.
+
+use std::time::Instant;
+
+use super::batch::Batch;
+use super::job::{CreateJob, DeleteJob, RotateJob, UpdateJob, fail_all, without_late};
+use super::untold::Undo;
+use super::update::{Plan, SessionUpdates, fail_updates};
+use crate::session::error::SessionError;
+use crate::store::{NewSession, SaveSession, TouchSession};
+
+/// Writes to be made together.
+#[derive(Default)]
+pub(super) struct WriteTurn {
+    pub(super) creates: Vec<CreateJob>,
+    pub(super) updates: Vec<UpdateJob>,
+    pub(super) rotations: Vec<RotateJob>,
+    pub(super) deletes: Vec<DeleteJob>,
+    pub(super) touches: Vec<TouchSession>,
+    pub(super) undos: Vec<Undo>,
+}
+
+impl WriteTurn {
+    pub(super) fn len(&self) -> usize {
+        self.creates.len()
+            + self.updates.len()
+            + self.rotations.len()
+            + self.deletes.len()
+            + self.undos.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0 && self.touches.is_empty()
+    }
+}
+
+/// What is left of a turn of writes. Its updates take as many rounds as others are faster.
+#[derive(Default)]
+pub(super) struct Round {
+    pub(super) creates: Vec<CreateJob>,
+    pub(super) rotations: Vec<RotateJob>,
+    pub(super) deletes: Vec<DeleteJob>,
+    pub(super) touches: Vec<TouchSession>,
+    pub(super) undos: Vec<Undo>,
+    /// Sessions whose closures are still to run.
+    pub(super) updates: Vec<SessionUpdates>,
+    /// Sessions whose new data is to be written.
+    pub(super) saves: Vec<(SessionUpdates, SaveSession)>,
+    /// Sessions whose rows are to be loaded anew.
+    pub(super) stale: Vec<SessionUpdates>,
+}
+
+impl Round {
+    /// The first round of a turn, without the jobs whose callers have stopped waiting.
+    pub(super) fn first(turn: WriteTurn, now: Instant) -> Self {
+        Self {
+            creates: without_late(turn.creates, now),
+            rotations: without_late(turn.rotations, now),
+            deletes: without_late(turn.deletes, now),
+            touches: turn.touches,
+            undos: turn.undos,
+            updates: SessionUpdates::by_session(turn.updates),
+            ..Self::default()
+        }
+    }
+
+    /// When the first of the callers stops waiting.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let creates = self.creates.iter().map(|job| job.deadline);
+        let rotations = self.rotations.iter().map(|job| job.deadline);
+        let deletes = self.deletes.iter().map(|job| job.deadline);
+        let updates = self.updates.iter().filter_map(SessionUpdates::deadline);
+        creates.chain(rotations).chain(deletes).chain(updates).min()
+    }
+
+    /// Puts updates whose closures have run where their plan says.
+    pub(super) fn place(&mut self, (updates, plan): (SessionUpdates, Plan)) {
+        match plan {
+            Plan::Save(save) => self.saves.push((updates, save)),
+            Plan::Verify => self.stale.push(updates),
+            Plan::Done => {}
+        }
+    }
+
+    /// Takes out what one call of the store writes. Touches are not tried after `touch_until`.
+    pub(super) fn take_writes(&mut self, touch_until: Instant) -> Writes {
+        Writes {
+            creates: std::mem::take(&mut self.creates),
+            saves: std::mem::take(&mut self.saves),
+            touches: std::mem::take(&mut self.touches),
+            touch_until,
+        }
+    }
+
+    /// Takes out the updates of all sessions.
+    pub(super) fn take_updates(&mut self) -> Vec<SessionUpdates> {
+        let mut updates = std::mem::take(&mut self.updates);
+        let saves = std::mem::take(&mut self.saves).into_iter();
+        updates.extend(saves.map(|(updates, _)| updates));
+        updates.append(&mut self.stale);
+        updates
+    }
+}
+
+/// What goes into one write of the store.
+pub(super) struct Writes {
+    pub(super) creates: Vec<CreateJob>,
+    pub(super) saves: Vec<(SessionUpdates, SaveSession)>,
+    pub(super) touches: Vec<TouchSession>,
+    /// When touches are no longer tried: no caller waits for them, and the next request of a session
+    /// brings its touch again.
+    touch_until: Instant,
+}
+
+/// The values of [`Writes`] as the store takes them.
+pub(super) struct Values {
+    pub(super) creates: Vec<NewSession>,
+    pub(super) saves: Vec<SaveSession>,
+}
+
+impl Writes {
+    /// The values to write. The data of saves is moved out, and put back by
+    /// [`put_back`](Self::put_back).
+    pub(super) fn values(&mut self) -> Values {
+        let take = |save: &mut SaveSession| SaveSession {
+            data: std::mem::take(&mut save.data),
+            ..*save
+        };
+        Values {
+            creates: self.creates.iter().map(|job| job.work.clone()).collect(),
+            saves: self.saves.iter_mut().map(|(_, save)| take(save)).collect(),
+        }
+    }
+
+    pub(super) fn put_back(&mut self, values: Values) {
+        for ((_, save), value) in self.saves.iter_mut().zip(values.saves) {
+            save.data = value.data;
+        }
+    }
+
+    /// Returns whether a caller waits for any of it.
+    pub(super) fn is_awaited(&self) -> bool {
+        !(self.creates.is_empty() && self.saves.is_empty())
+    }
+
+    /// Leaves out what no one waits for any more.
+    pub(super) fn in_time(mut self, now: Instant) -> Self {
+        if now >= self.touch_until {
+            self.touches.clear();
+        }
+        self.creates = without_late(self.creates, now);
+        let is_late = |(updates, _): &mut (SessionUpdates, _)| updates.is_late(now);
+        let late = self.saves.extract_if(.., is_late);
+        fail_updates(late.map(|(updates, _)| updates), &SessionError::Timeout);
+        self
+    }
+
+    /// Answers all jobs with an error.
+    pub(super) fn fail(self, error: &SessionError) {
+        fail_all(self.creates, error);
+        let saves = self.saves.into_iter();
+        fail_updates(saves.map(|(updates, _)| updates), error);
+    }
+}
+
+impl Batch for Writes {
+    fn len(&self) -> usize {
+        self.creates.len() + self.saves.len() + self.touches.len()
+    }
+
+    /// Splits each kind, so that a kind with one item and one of another come apart too.
+    fn halves(mut self) -> (Self, Self) {
+        let mut left = self.len() / 2;
+        let mut take = |len: usize| {
+            let taken = len.min(left);
+            left -= taken;
+            taken
+        };
+        let (creates, saves) = (take(self.creates.len()), take(self.saves.len()));
+        let touches = take(self.touches.len());
+        let first = Self {
+            creates: self.creates.drain(..creates).collect(),
+            saves: self.saves.drain(..saves).collect(),
+            touches: self.touches.drain(..touches).collect(),
+            touch_until: self.touch_until,
+        };
+        (first, self)
+    }
+}

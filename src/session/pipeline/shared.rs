@@ -1,0 +1,38 @@
+//! What the pipeline's threads share.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::breaker::Breaker;
+use super::queue::Queue;
+use super::untold::{Ledger, Untold};
+use crate::session::observe::monitor::Monitor;
+use crate::store::{SessionStore, StoreError, Withdrawal};
+
+pub(super) struct Shared {
+    pub(super) queue: Arc<Queue>,
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) breaker: Breaker,
+    /// How long a job waits for a row that another transaction holds.
+    pub(super) lock_wait: Duration,
+}
+
+impl Shared {
+    /// A change of a token that is about to be made.
+    pub(super) fn attempt(&self, withdrawal: Withdrawal) -> Untold {
+        let ledger: Arc<dyn Ledger> = Arc::<Queue>::clone(&self.queue);
+        Untold::attempt(ledger, withdrawal)
+    }
+}
+
+/// Calls the store; a panic in it is a failure like others.
+pub(super) fn guarded_call<T>(
+    call: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        tracing::error!("the session store panicked");
+        Err(StoreError::Panicked)
+    })
+}

@@ -1,0 +1,162 @@
+//! The pipeline's start and end.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rocket::tokio::sync::Semaphore;
+
+use super::breaker::{Breaker, Nudge};
+use super::calls::Calls;
+use super::crew::Crew;
+use super::queue::{Limits, Queue};
+use super::shared::Shared;
+use crate::session::error::SessionError;
+use crate::session::observe::monitor::Monitor;
+use crate::store::{SessionStore, patience};
+
+/// Calls at a time that may take long: clearing, sweeping.
+pub(super) const LONG_CALLS: u32 = 1;
+
+/// Probes at a time, which look for a database that has failed.
+const PROBES: u32 = 1;
+
+/// The least number of calls at a time that do not go through the queue: logins, lists.
+pub(crate) const MIN_DIRECT_CALLS: u32 = 2;
+
+/// Connections that calls beside the queue need at least.
+pub(crate) const CALL_CONNECTIONS: u32 = MIN_DIRECT_CALLS + PROBES + LONG_CALLS;
+
+/// How long a shutdown waits for the workers beyond the deadline of the last job.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The share of the timeout that a job waits for a row which another transaction holds.
+const LOCK_SHARE: u32 = 4;
+
+/// How a pipeline works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PipelineOptions {
+    pub(crate) workers: usize,
+    pub(crate) max_batch: usize,
+    pub(crate) max_queue: usize,
+    /// Calls at a time that do not go through the queue.
+    pub(crate) direct_calls: usize,
+    pub(crate) timeout: Duration,
+}
+
+/// Dropping it takes no more jobs in, waits until those that are queued are done, touches among
+/// them, and ends the workers.
+pub(crate) struct Pipeline {
+    pub(super) shared: Arc<Shared>,
+    crew: Arc<Crew>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) direct: Arc<Semaphore>,
+    pub(super) long: Arc<Semaphore>,
+    /// Permits of `direct`.
+    pub(super) direct_calls: usize,
+    pub(super) timeout: Duration,
+    pub(super) patience: Duration,
+    /// The thread that watches over the others.
+    watch: Mutex<Option<(Sender<Nudge>, JoinHandle<()>)>>,
+}
+
+impl Pipeline {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub(crate) fn start(
+        store: Arc<dyn SessionStore>,
+        monitor: Arc<Monitor>,
+        options: PipelineOptions,
+    ) -> std::io::Result<Self> {
+        let patience = patience(options.timeout);
+        // One worker is kept for loads, so that writes which hang do not keep readers out.
+        let writers = options.workers.saturating_sub(1).max(1);
+        let limits = Limits {
+            waiting: options.max_queue,
+            batch: options.max_batch,
+            writers: store.max_writers().min(writers),
+            timeout: options.timeout,
+            patience,
+            is_clock_real: monitor.is_clock_real(),
+        };
+        monitor.metrics.limits.set(
+            options.max_queue,
+            [options.direct_calls, LONG_CALLS as usize],
+        );
+        let (nudge, nudged) = channel();
+        let breaker = Breaker::new(nudge.clone(), patience, Arc::clone(&monitor.outage));
+        let shared = Arc::new(Shared {
+            queue: Arc::new(Queue::new(limits)),
+            store,
+            monitor,
+            breaker,
+            lock_wait: options.timeout / LOCK_SHARE,
+        });
+        let learner = Arc::downgrade(&shared);
+        shared.monitor.attach(Box::new(move |error| {
+            let shared = learner.upgrade();
+            shared.is_some_and(|shared| shared.breaker.reports(error))
+        }));
+        let (crew, calls) = (Arc::<Crew>::default(), Arc::<Calls>::default());
+        let pipeline = Self {
+            shared: Arc::clone(&shared),
+            crew: Arc::clone(&crew),
+            calls: Arc::clone(&calls),
+            direct: Arc::new(Semaphore::new(options.direct_calls)),
+            long: Arc::new(Semaphore::new(LONG_CALLS as usize)),
+            direct_calls: options.direct_calls,
+            timeout: options.timeout,
+            patience,
+            watch: Mutex::default(),
+        };
+        crew.start(&shared, options.workers)?;
+        let watch = std::thread::Builder::new()
+            .name("session-store-watch".to_owned())
+            .spawn(move || crew.watch(&shared, &calls, &nudged))?;
+        *pipeline.watch.lock() = Some((nudge, watch));
+        Ok(pipeline)
+    }
+
+    /// The latest moment at which a write may commit and its caller still learn the result: a little
+    /// before the deadline, so that the answer is on its way by then.
+    pub(crate) fn commit_deadline(&self, deadline: Instant) -> Instant {
+        deadline.checked_sub(self.timeout / 10).unwrap_or(deadline)
+    }
+
+    /// How long an answer waits for an undo: the request has used up time of its own by then, and the
+    /// undo goes on by itself.
+    pub(crate) fn undo_deadline(&self) -> Instant {
+        Instant::now() + self.timeout / 4
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    pub(super) fn failed(&self, error: SessionError) -> SessionError {
+        if error.is_outage() {
+            self.shared.breaker.refused();
+            tracing::debug!("{error}");
+        }
+        self.shared.monitor.metrics.failed(&error);
+        error
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if !self.crew.wait(self.timeout + GRACE) {
+            tracing::warn!("the session store's workers did not end in time");
+        }
+        if let Some((nudge, watch)) = self.watch.lock().take() {
+            // It ends at the next look, if it has not ended.
+            let _ = nudge.send(Nudge::Stop);
+            let _ = watch.join();
+        }
+    }
+}
