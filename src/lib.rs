@@ -86,6 +86,7 @@ compile_error!("enable the feature `sqlite` or `postgres`, or both");
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod cause;
 mod cross_site;
 pub mod guide;
 mod session;
@@ -93,6 +94,7 @@ pub mod store;
 pub mod testing;
 
 // For handlers.
+pub use cause::Cause;
 pub use cross_site::{CrossSiteProtection, Origin};
 pub use session::{
     Login, Session, SessionError, Sessions, TypedData, UserSession, UserSessionPage, UserSessions,

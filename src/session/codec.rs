@@ -5,8 +5,6 @@
 
 mod evolution;
 
-use std::sync::Arc;
-
 use rocket::data::ByteUnit;
 use rocket::figment::value as figment;
 use serde::Serialize;
@@ -14,6 +12,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
 use super::error::SessionError;
+use crate::Cause;
 
 /// The data of a session. It is written and read as JSON and has a default value.
 ///
@@ -151,7 +150,7 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, SessionError> {
 }
 
 fn encode_error(error: serde_json::Error) -> SessionError {
-    SessionError::Encode(Arc::new(error))
+    SessionError::Encode(Cause::new(error))
 }
 
 fn within(limit: ByteUnit, json: String) -> Result<String, SessionError> {

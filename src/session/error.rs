@@ -9,6 +9,7 @@ use rocket::http::Status;
 use rocket::response::{Responder, Result as Response};
 use thiserror::Error;
 
+use crate::Cause;
 use crate::store::StoreError;
 
 /// Why a session operation failed. Absence and expiry are not errors.
@@ -74,10 +75,10 @@ pub enum SessionError {
     /// an infinity, nests deeper than 128 levels, or its serde attributes do not agree with one
     /// another. Nothing was stored. 500.
     #[error("the session data cannot be encoded: {0}")]
-    Encode(#[source] Arc<serde_json::Error>),
+    Encode(#[source] Cause),
     /// The system gave no random bytes. 500.
     #[error("no random bytes: {0}")]
-    Random(#[from] getrandom::Error),
+    Random(#[source] Cause),
     /// `Sessions::fairing()` for this type of data is not attached. 500.
     #[error("Sessions::fairing() for this type of data is not attached")]
     NotAttached,
@@ -265,7 +266,7 @@ pub enum SetupError {
     },
     /// The system gave no random bytes.
     #[error("no random bytes: {0}")]
-    Random(#[from] getrandom::Error),
+    Random(#[source] Cause),
     /// The first value of the session data could not be stored and read back.
     #[error("{type_name}::default(): {reason}")]
     DefaultData {

@@ -1,13 +1,44 @@
 //! What can go wrong below the session layer. Absent, expired and refused are values, not errors.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use thiserror::Error;
+
+use crate::Cause;
 
 /// Why a store could not do what it was asked.
-#[derive(Debug, Error)]
+///
+/// # For authors of a store
+///
+/// What a store reports decides what becomes of the request. Nothing here ends a session or removes
+/// a cookie.
+///
+/// | error | the request gets | the session layer |
+/// |---|---|---|
+/// | [`Constraint`](Self::Constraint), [`Refused`](Self::Refused), [`Corrupt`](Self::Corrupt) | 500 | runs a batch again in parts, so that one row fails by itself |
+/// | [`Query`](Self::Query) | 503, or 500 if one row fails by itself in a write | the same |
+/// | [`Server`](Self::Server), [`Full`](Self::Full), [`Locked`](Self::Locked) | 503 | the same |
+/// | [`Serialization`](Self::Serialization) | 503 if it goes on | tries again |
+/// | [`Connect`](Self::Connect), [`Broken`](Self::Broken), [`Other`](Self::Other) | 503 | answers further requests 503 until [`probe`](super::SessionStore::probe) succeeds |
+/// | all others | 503 | |
+///
+/// [`Other`](Self::Other) takes any error, and is right for all that a store does not tell apart:
+///
+/// ```
+/// use rocket_diesel_sessions::store::StoreError;
+/// # struct Remote;
+/// # impl Remote {
+/// #     fn get(&self, _: &str) -> std::io::Result<Option<String>> { Ok(None) }
+/// # }
+///
+/// fn read(remote: &Remote, key: &str) -> Result<Option<String>, StoreError> {
+///     remote.get(key).map_err(StoreError::other)
+/// }
+/// # assert!(read(&Remote, "key").unwrap().is_none());
+/// ```
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// `DATABASE_URL` names no database that this build can use.
@@ -15,6 +46,7 @@ pub enum StoreError {
     Url(String),
     /// No connection could be made.
     #[error("cannot connect to {database}: {reason}")]
+    #[non_exhaustive]
     Connect {
         /// The database, without its password.
         database: String,
@@ -25,6 +57,7 @@ pub enum StoreError {
     },
     /// All connections stayed in use, or new ones failed, until the deadline.
     #[error("no database connection within {waited:?}: {reason}")]
+    #[non_exhaustive]
     Pool {
         /// How long the caller waited.
         waited: Duration,
@@ -51,32 +84,46 @@ pub enum StoreError {
     TooLate,
     /// The connection broke; whether a write was committed is unknown.
     #[error("the database connection broke: {0}")]
-    Broken(#[source] DieselError),
+    Broken(#[source] Cause),
     /// Transactions got in each other's way (SQLSTATE 40001, 40P01); nothing was written.
     #[error("the database asked for the transaction to be run again: {0}")]
-    Serialization(#[source] DieselError),
+    Serialization(#[source] Cause),
     /// Another transaction holds what this one needs, for longer than a statement waits (SQLSTATE
     /// 55P03); nothing was written.
     #[error("another transaction holds a lock: {0}")]
-    Locked(#[source] DieselError),
+    Locked(#[source] Cause),
     /// Another transaction has held the row for longer than an operation waits; nothing was written.
     #[error("another transaction holds the row")]
     Held,
     /// The server takes no writes (SQLSTATE 25006): it is, or has become, a standby. Nothing was
     /// written.
     #[error("the database is read-only: {0}")]
-    ReadOnly(#[source] DieselError),
+    ReadOnly(#[source] Cause),
     /// A value breaks a constraint: an id is taken, a user does not exist. Nothing was written.
     #[error("the database refused a value: {0}")]
-    Constraint(#[source] DieselError),
+    Constraint(#[source] Cause),
     /// The database refuses this value or row, and takes others: a text that its encoding lacks, a
     /// value that is too long, a trigger that objects. Nothing was written, and trying again does
     /// not help.
     #[error("the database refused a row: {0}")]
-    Refused(#[source] DieselError),
-    /// The database refused or failed a statement.
+    Refused(#[source] Cause),
+    /// The database failed a statement for a reason that the store does not know; it may be one
+    /// row's. Nothing was written.
     #[error("the database failed a statement: {0}")]
-    Query(#[source] DieselError),
+    Query(#[source] Cause),
+    /// The database failed a statement for a reason that concerns every row: it has no time, or
+    /// the table, its columns or the rights are not there. Nothing was written, and trying again
+    /// later may help.
+    #[error("the database failed a statement: {0}")]
+    Server(#[source] Cause),
+    /// The database has no room for what was to be written, though it may have had room for a row
+    /// before it. Nothing was written.
+    #[error("the database has no room: {0}")]
+    Full(#[source] Cause),
+    /// The store failed, and does not say how. It is taken for a failure of the database, after
+    /// which it is unknown whether a write was committed.
+    #[error("the session store failed: {0}")]
+    Other(#[source] Cause),
     /// This server's clock and the database's differ too much for either to decide what has
     /// expired. Nothing was deleted.
     #[error(
@@ -91,6 +138,7 @@ pub enum StoreError {
     },
     /// A migration could not be run.
     #[error("migration of {database} failed: {reason}")]
+    #[non_exhaustive]
     Migration {
         /// The database, without its password.
         database: String,
@@ -99,12 +147,126 @@ pub enum StoreError {
     },
     /// A stored row has a value that no session has, such as a hash of the wrong length.
     #[error("row {id} of sessions cannot be read: {reason}")]
+    #[non_exhaustive]
     Corrupt {
         /// The row's public handle.
         id: String,
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl StoreError {
+    /// Takes any error for a failure of the database: [`StoreError::Other`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// let error = StoreError::other(std::io::Error::other("connection reset"));
+    /// assert_eq!(error.to_string(), "the session store failed: connection reset");
+    /// ```
+    pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Other(Cause::new(error))
+    }
+
+    /// Says that a value breaks a constraint: [`StoreError::Constraint`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// let error = StoreError::constraint("the id is taken");
+    /// assert_eq!(error.to_string(), "the database refused a value: the id is taken");
+    /// ```
+    pub fn constraint(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Constraint(Cause::new(error))
+    }
+
+    /// Says that a value can never be stored: [`StoreError::Refused`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// let error = StoreError::refused("the value has 2 MiB, 1 MiB is allowed");
+    /// assert!(matches!(error, StoreError::Refused(_)));
+    /// ```
+    pub fn refused(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Refused(Cause::new(error))
+    }
+
+    /// Says that a connection broke while it was used: [`StoreError::Broken`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// let error = StoreError::broken(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+    /// assert!(matches!(error, StoreError::Broken(_)));
+    /// ```
+    pub fn broken(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Broken(Cause::new(error))
+    }
+
+    /// Says that the database, shown without its password, cannot be connected to, and that
+    /// waiting may help: [`StoreError::Connect`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// let error = StoreError::connect("redis://cache", "connection refused");
+    /// assert_eq!(error.to_string(), "cannot connect to redis://cache: connection refused");
+    /// ```
+    pub fn connect(database: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self::Connect {
+            database: database.to_string(),
+            reason: reason.to_string(),
+            permanent: false,
+        }
+    }
+
+    /// Says that no connection was free until the deadline: [`StoreError::Pool`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// let error = StoreError::pool(Duration::from_secs(2), "all 8 are in use");
+    /// assert!(matches!(error, StoreError::Pool { .. }));
+    /// ```
+    pub fn pool(waited: Duration, reason: impl fmt::Display) -> Self {
+        Self::Pool {
+            waited,
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Says that the stored session with this public handle cannot be read:
+    /// [`StoreError::Corrupt`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// let error = StoreError::corrupt("tz4a98xxat96iws9zmbrgj3a", "no user id");
+    /// assert!(matches!(error, StoreError::Corrupt { .. }));
+    /// ```
+    pub fn corrupt(id: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Corrupt {
+            id: id.into(),
+            reason: reason.to_string(),
+        }
+    }
 }
 
 impl StoreError {
@@ -116,208 +278,20 @@ impl StoreError {
             Self::Constraint(_)
                 | Self::Refused(_)
                 | Self::Query(_)
+                | Self::Server(_)
+                | Self::Full(_)
                 | Self::Locked(_)
                 | Self::Corrupt { .. }
         )
     }
-}
 
-impl StoreError {
-    /// Returns whether the server has no room for what was to be written, though it may have had room for
-    /// a row before it.
-    pub(crate) fn is_of_space(&self) -> bool {
-        self.says_any(&["no space left", "disk", "out of memory"])
-    }
-
-    /// Returns whether a statement failed for a reason that concerns every row: the server has no room
-    /// or no time, or the table, its columns or the rights are not there. Diesel hands on neither the
-    /// SQLSTATE nor SQLite's code, so the text shows it.
-    pub(crate) fn is_of_server(&self) -> bool {
-        const TEXTS: [&str; 18] = [
-            "no space left",
-            "disk",
-            "could not ",
-            "out of memory",
-            "out of shared memory",
-            "too many",
-            "canceling ",
-            "terminating ",
-            "shutting down",
-            "starting up",
-            "recovery",
-            "does not exist",
-            "no such table",
-            "no such column",
-            "permission denied",
-            "must be owner",
-            "readonly",
-            "cached plan",
-        ];
-        !matches!(self, Self::Query(DieselError::DatabaseError(..))) || self.says_any(&TEXTS)
-    }
-
-    fn says_any(&self, texts: &[&str]) -> bool {
-        let Self::Query(DieselError::DatabaseError(_, information)) = self else {
-            return false;
-        };
-        let message = information.message().to_lowercase();
-        texts.iter().any(|text| message.contains(text))
-    }
-
-    /// Returns whether the server ended the connection instead of running the statement (SQLSTATE
-    /// 57P01): nothing was written.
-    pub(super) fn is_termination(&self) -> bool {
-        matches!(self, Self::Broken(DieselError::DatabaseError(_, information))
-            if information.message().starts_with("terminating connection"))
-    }
-
-    /// Returns whether a prepared statement no longer fits its table, whose columns were changed
-    /// (SQLSTATE 0A000). The statement was not run.
-    pub(super) fn is_stale_statement(&self) -> bool {
-        matches!(self, Self::Query(DieselError::DatabaseError(_, information))
-            if information.message() == "cached plan must not change result type")
-    }
-}
-
-impl From<DieselError> for StoreError {
-    fn from(error: DieselError) -> Self {
-        use DatabaseErrorKind as Kind;
-        match &error {
-            DieselError::DatabaseError(kind, information) => match kind {
-                Kind::ClosedConnection | Kind::UnableToSendCommand => Self::Broken(error),
-                Kind::SerializationFailure => Self::Serialization(error),
-                Kind::ReadOnlyTransaction => Self::ReadOnly(error),
-                Kind::UniqueViolation
-                | Kind::ForeignKeyViolation
-                | Kind::NotNullViolation
-                | Kind::CheckViolation
-                | Kind::RestrictViolation
-                | Kind::ExclusionViolation => Self::Constraint(error),
-                _ => match information.message() {
-                    // Diesel has no kinds of their own for 40P01 and 55P03.
-                    "deadlock detected" => Self::Serialization(error),
-                    message if is_lock_not_available(message) => Self::Locked(error),
-                    message if is_sqlite_busy(message) => Self::Busy {
-                        waited: Duration::ZERO,
-                    },
-                    message if is_of_value(message) => Self::Refused(error),
-                    _ => Self::Query(error),
-                },
-            },
-            DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. } => {
-                Self::Broken(error)
-            }
-            DieselError::InvalidCString(_)
-            | DieselError::SerializationError(_)
-            | DieselError::DeserializationError(_)
-            | DieselError::IntegerConversion(_) => Self::Refused(error),
-            _ => Self::Query(error),
-        }
-    }
-}
-
-/// Another process has the file. SQLite says the same after its busy timeout, and at once where the
-/// wait would be in vain.
-fn is_sqlite_busy(message: &str) -> bool {
-    message == "database is locked" || message.starts_with("database table is locked")
-}
-
-/// Returns whether a database refuses a value that it will never take. Diesel hands on neither the
-/// SQLSTATE nor SQLite's code, so the text shows it; an unknown one is taken for a failure that passes.
-fn is_of_value(message: &str) -> bool {
-    const TEXTS: [&str; 22] = [
-        // PostgreSQL: 22021, 22P05, 22P02, 22P03.
-        "invalid byte sequence for encoding",
-        "has no equivalent in encoding",
-        "unsupported Unicode escape sequence",
-        "invalid input syntax for type",
-        "invalid input value for enum",
-        "incorrect binary data format",
-        "insufficient data left in message",
-        // 22001, 22003, 22008.
-        "value too long for type",
-        "out of range",
-        "numeric field overflow",
-        // 54000 and its kin.
-        "index row size",
-        "index row requires",
-        "row is too big",
-        "invalid memory alloc request size",
-        "string is too long",
-        "array size exceeds the maximum allowed",
-        // 42804: a column of another type.
-        "but expression is of type",
-        // Row-level security and domains.
-        "violates row-level security policy",
-        "violates check constraint",
-        // SQLite.
-        "string or blob too big",
-        "datatype mismatch",
-        "cannot store ",
-    ];
-    TEXTS.iter().any(|text| message.contains(text))
-}
-
-fn is_lock_not_available(message: &str) -> bool {
-    message == "canceling statement due to lock timeout"
-        || message.starts_with("could not obtain lock on ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(message: &str) -> StoreError {
-        let information = Box::new(message.to_owned());
-        DieselError::DatabaseError(DatabaseErrorKind::Unknown, information).into()
-    }
-
-    #[test]
-    fn i12_a_value_that_can_never_be_stored_is_refused_by_its_message() {
-        for message in [
-            "invalid byte sequence for encoding \"UTF8\": 0x00",
-            "character with byte sequence 0xe6 0x97 0xa5 in encoding \"UTF8\" has no equivalent in \
-             encoding \"LATIN1\"",
-            "value too long for type character varying(600)",
-            "index row size 2712 exceeds btree version 4 maximum 2704 for index \"sessions_ip\"",
-            "timestamp out of range",
-            "row is too big: size 8168, maximum size 8160",
-            "string or blob too big",
-            "datatype mismatch",
-        ] {
-            assert!(matches!(of(message), StoreError::Refused(_)), "{message}");
-        }
-    }
-
-    #[test]
-    fn what_passes_or_is_unknown_is_not_refused() {
-        for message in [
-            "canceling statement due to statement timeout",
-            "could not extend file \"base/5/16384\": No space left on device",
-            "permission denied for table sessions",
-            "cached plan must not change result type",
-            "disk I/O error",
-        ] {
-            assert!(matches!(of(message), StoreError::Query(_)), "{message}");
-        }
-        assert!(of("could not extend file: No space left on device").is_of_space());
-        assert!(!of("permission denied for table sessions").is_of_space());
-        let busy = of("database is locked");
-        assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
-        let locked = of("canceling statement due to lock timeout");
-        assert!(matches!(locked, StoreError::Locked(_)), "{locked}");
-        let deadlock = of("deadlock detected");
-        assert!(
-            matches!(deadlock, StoreError::Serialization(_)),
-            "{deadlock}"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_encoded_or_decoded_is_refused() {
-        let undecodable = DieselError::DeserializationError("not a time".into());
-        assert!(matches!(undecodable.into(), StoreError::Refused(_)));
-        let unencodable = DieselError::SerializationError("a year of six digits".into());
-        assert!(matches!(unencodable.into(), StoreError::Refused(_)));
+    /// Returns whether nothing was written when a call failed with this. After a broken connection,
+    /// an error that the store does not explain, and a call that came to no end in time, that is not
+    /// known.
+    pub(crate) fn is_certain(&self) -> bool {
+        !matches!(
+            self,
+            Self::Broken(_) | Self::Other(_) | Self::TooLate | Self::Panicked
+        )
     }
 }

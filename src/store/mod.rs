@@ -38,8 +38,9 @@ pub use users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
 ///
 /// The verbs are synchronous, because Diesel is, and take batches, because a batch costs one
 /// statement and one commit; the caller decides how many threads do. A call is atomic: an
-/// error means that none of it was written, unless the error is [`StoreError::Broken`], after
-/// which it is unknown.
+/// error means that none of it was written, unless the error is [`StoreError::Broken`] or
+/// [`StoreError::Other`], after which it is unknown. What each error does to a request is listed at
+/// [`StoreError`].
 ///
 /// Only the `creates` of a batch insert. All else leaves a session alone that is gone: this is
 /// what keeps a session that was ended from coming back.

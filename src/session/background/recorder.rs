@@ -202,9 +202,8 @@ impl Recorder {
             return Ok(());
         }
         let written = self.stats.add_usage(&deltas);
-        // After a broken connection it is unknown whether the usage was written, so it is not
-        // written again.
-        if written.is_err() && !matches!(written, Err(StoreError::Broken(_))) {
+        // What may have been written is not written again.
+        if written.as_ref().is_err_and(StoreError::is_certain) {
             self.monitor.usage.put_back(deltas);
         }
         written

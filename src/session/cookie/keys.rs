@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::token::{TOKEN_LEN, Token};
+use crate::Cause;
 use crate::session::error::{ConfigError, SetupError};
 
 /// Length of a cookie value: the token's 48 bytes and the signature's 32 in base64url, with a dot
@@ -81,7 +82,7 @@ impl SessionKeys {
     /// Fails if the system's random number generator fails.
     pub fn generate_secret() -> Result<String, SetupError> {
         let mut bytes = [0; 48];
-        getrandom::fill(&mut bytes)?;
+        getrandom::fill(&mut bytes).map_err(|error| SetupError::Random(Cause::new(error)))?;
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::Cause;
+use crate::session::error::SessionError;
 use crate::store::TokenHash;
 
 /// Length of a token in bytes.
@@ -20,9 +22,9 @@ pub(crate) struct Token {
 
 impl Token {
     /// Generates a token. Its lookup half sorts by the millisecond of `now`.
-    pub(crate) fn generate(now: DateTime<Utc>) -> Result<Self, getrandom::Error> {
+    pub(crate) fn generate(now: DateTime<Utc>) -> Result<Self, SessionError> {
         let mut random = [0; 42];
-        getrandom::fill(&mut random)?;
+        getrandom::fill(&mut random).map_err(|error| SessionError::Random(Cause::new(error)))?;
         let (mut lookup, mut secret) = ([0; 10], [0; 32]);
         lookup.copy_from_slice(&random[..10]);
         secret.copy_from_slice(&random[10..]);

@@ -341,7 +341,7 @@ mod tests {
         for error in [
             SessionError::from(outage),
             SessionError::from(StoreError::TooLate),
-            SessionError::from(StoreError::Refused(diesel::result::Error::NotFound)),
+            SessionError::from(StoreError::refused("a value")),
             SessionError::Timeout,
             SessionError::Overloaded,
             SessionError::Aborted,

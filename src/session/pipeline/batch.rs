@@ -105,9 +105,9 @@ fn is_divisible(error: &StoreError) -> bool {
 /// A statement for one row that fails for no reason which concerns others, or beside others that were
 /// written, is refused because of its row: trying again does not help. Where there is no more room, it does.
 pub(super) fn refusal(error: StoreError, is_written: bool) -> StoreError {
-    let is_of_row = !error.is_of_server() || is_written && !error.is_of_space();
     match error {
-        StoreError::Query(error) if is_of_row => StoreError::Refused(error),
+        StoreError::Query(cause) => StoreError::Refused(cause),
+        StoreError::Server(cause) if is_written => StoreError::Refused(cause),
         other => other,
     }
 }

@@ -324,9 +324,13 @@ pub(super) fn is_reported(error: &StoreError) -> bool {
     is_outage(error) || matches!(error, StoreError::Outage { .. })
 }
 
-/// Returns whether the database itself is at fault, and not one statement.
+/// Returns whether the database itself is at fault, and not one statement. What a store does not
+/// explain is taken for that: a probe finds out.
 fn is_outage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Broken(_) | StoreError::Connect { .. })
+    matches!(
+        error,
+        StoreError::Broken(_) | StoreError::Connect { .. } | StoreError::Other(_)
+    )
 }
 
 /// Returns whether the server lives and has no place for another connection: those of the pool may be

@@ -128,7 +128,7 @@ impl Untold {
     /// The change failed with `error`. Where that says that nothing was committed, there is nothing
     /// to undo.
     pub(super) fn failed(mut self, error: &StoreError) {
-        if is_certain(error) {
+        if error.is_certain() {
             self.undo = None;
         }
     }
@@ -175,15 +175,6 @@ impl fmt::Debug for Untold {
         let id = self.undo.as_ref().map(|undo| &undo.withdrawal.id);
         f.debug_tuple("Untold").field(&id).finish()
     }
-}
-
-/// Returns whether nothing was written when a call failed with `error`. After a broken connection,
-/// and after a call that came to no end in time, that is not known.
-fn is_certain(error: &StoreError) -> bool {
-    !matches!(
-        error,
-        StoreError::Broken(_) | StoreError::TooLate | StoreError::Panicked
-    )
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::connect::connection::run_on;
+use super::error::SqlError;
 use super::row::{self, SessionRow};
 use super::schema::sessions;
 use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError};
@@ -105,7 +106,7 @@ impl DieselStore {
     }
 }
 
-fn number(counted: QueryResult<i64>) -> Result<u64, StoreError> {
+fn number(counted: QueryResult<i64>) -> Result<u64, SqlError> {
     Ok(counted?.unsigned_abs())
 }
 

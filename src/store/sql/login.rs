@@ -13,6 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Timestamp;
 
 use super::connect::connection::{AnyConnection, run_on};
+use super::error::SqlError;
 use super::row::{NewRow, SessionRow};
 use super::schema::{sessions, users};
 use crate::store::{
@@ -24,7 +25,7 @@ use crate::store::{
 pub(super) fn login(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
-) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
+) -> Result<(LoginOutcome, Option<SessionRecord>), SqlError> {
     connection.transaction(|connection| {
         if !lock_user(connection, login)? {
             return Ok((LoginOutcome::UserRefused, None));
@@ -129,7 +130,7 @@ const READ_AGAIN: usize = 10;
 fn bind(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
-) -> Result<Option<SessionRecord>, StoreError> {
+) -> Result<Option<SessionRecord>, SqlError> {
     let Some(session) = &login.session else {
         return Ok(None);
     };

@@ -15,6 +15,7 @@ use super::connect::connection::OwnedConnection;
 use super::connect::connection::{AnyConnection, texts};
 use super::connect::failure::migrating;
 use super::connect::{connect, foreign, set_up};
+use super::error::SqlError;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -52,7 +53,9 @@ pub(in crate::store) fn run(
         _ => Err(StoreError::Url("not part of this build".to_owned())),
     }
     .map_err(|error| match error {
-        StoreError::Query(error) => migrating(url, &error),
+        StoreError::Query(cause) | StoreError::Server(cause) | StoreError::Full(cause) => {
+            migrating(url, &cause)
+        }
         other => other,
     })
 }
@@ -69,10 +72,12 @@ fn sqlite(
     let OwnedConnection::Sqlite(mut connection) = connection else {
         return Err(StoreError::Url("not SQLite".to_owned()));
     };
-    let result =
-        connection.immediate_transaction(|connection| apply(connection, SQLITE, direction, url));
-    result.map_err(|error| match error {
-        StoreError::Query(error) => failed(url, options, &error),
+    let result: Result<_, SqlError> = connection
+        .immediate_transaction(|connection| Ok(apply(connection, SQLITE, direction, url)?));
+    result.map_err(|error| match error.into() {
+        StoreError::Query(cause) | StoreError::Server(cause) | StoreError::Full(cause) => {
+            failed(url, options, &cause)
+        }
         other => other,
     })
 }
@@ -90,14 +95,15 @@ fn postgres(
     // One connection and one transaction, so that a small pool of PgBouncer will do. A process
     // that has waited for the lock must see what was done in the meantime, hence READ COMMITTED.
     let mut transaction = connection.build_transaction().read_committed();
-    transaction.run(|connection| {
+    let result: Result<_, SqlError> = transaction.run(|connection| {
         // The role may have limits.
         connection.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")?;
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<diesel::sql_types::BigInt, _>(LOCK)
             .execute(connection)?;
-        apply(connection, POSTGRES, direction, url)
-    })
+        Ok(apply(connection, POSTGRES, direction, url)?)
+    });
+    Ok(result?)
 }
 
 fn apply<C>(
@@ -203,7 +209,7 @@ where
 }
 
 /// A file that is locked is worth another try; nothing else is.
-fn failed(url: &DatabaseUrl, options: &StoreOptions, error: &diesel::result::Error) -> StoreError {
+fn failed(url: &DatabaseUrl, options: &StoreOptions, error: &dyn std::fmt::Display) -> StoreError {
     match url {
         DatabaseUrl::Sqlite(_) if error.to_string().contains("locked") => StoreError::Busy {
             waited: options.timeout,

@@ -2,6 +2,7 @@
 //! database is in the file of its name.
 
 pub(super) mod connect;
+mod error;
 pub(super) mod listing;
 mod login;
 mod migrations;

@@ -9,6 +9,7 @@ use diesel::connection::CacheSize;
 use self::contention::HeldRows;
 use super::connect::connection::AnyConnection;
 use super::connect::pool::Lease;
+use super::error::{SqlError, is_stale_statement, is_termination, is_unclassified};
 #[cfg(feature = "postgres")]
 use super::postgres;
 use crate::store::{DatabaseUrl, DieselStore, StoreError};
@@ -20,7 +21,7 @@ impl DieselStore {
     /// Runs what only reads: it may be run again on another connection when its own broke.
     pub(in crate::store) fn read<T>(
         &self,
-        mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
+        mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         match self.run(OnLock::Tell, &mut job) {
             Err(StoreError::Broken(_)) => self.run(OnLock::Tell, &mut job),
@@ -32,7 +33,7 @@ impl DieselStore {
     /// What did nothing because of another transaction is run again, until the timeout.
     pub(in crate::store) fn change<T>(
         &self,
-        job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
+        job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         self.write_with(OnLock::Again, job)
     }
@@ -41,7 +42,7 @@ impl DieselStore {
     /// is told, and can run them one by one.
     pub(in crate::store) fn change_batch<T>(
         &self,
-        job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
+        job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         self.write_with(OnLock::Tell, job)
     }
@@ -51,7 +52,7 @@ impl DieselStore {
     pub(in crate::store) fn change_around_held<T>(
         &self,
         has_held: impl Fn(&T) -> bool,
-        mut job: impl FnMut(&mut AnyConnection<'_>, HeldRows) -> Result<T, StoreError>,
+        mut job: impl FnMut(&mut AnyConnection<'_>, HeldRows) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         if !self.contention.is_recent() {
             let mut ran = Duration::ZERO;
@@ -79,15 +80,14 @@ impl DieselStore {
         match (&self.url, error) {
             (DatabaseUrl::Sqlite(_), _) => false,
             (_, StoreError::Locked(_)) => true,
-            (_, StoreError::Query(_)) => ran >= self.options.timeout / 4,
-            _ => false,
+            (_, error) => is_unclassified(error) && ran >= self.options.timeout / 4,
         }
     }
 
     fn write_with<T>(
         &self,
         on_lock: OnLock,
-        mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
+        mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         let waited = self.options.timeout;
         let _writer = match self.url {
@@ -103,14 +103,14 @@ impl DieselStore {
     fn run<T>(
         &self,
         on_lock: OnLock,
-        job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
+        job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         let start = Instant::now();
         let deadline = start + self.options.timeout;
         let mut connection = self.usable_connection(self.options.timeout)?;
         let mut tries = 0;
         loop {
-            match job(&mut connection.lend()) {
+            match job(&mut connection.lend()).map_err(StoreError::from) {
                 Err(error)
                     if is_worth_another(&error, on_lock)
                         && tries < RETRIES
@@ -126,7 +126,7 @@ impl DieselStore {
                 Err(error @ StoreError::Broken(_)) => {
                     self.connections.mark_broken(&mut connection);
                     let left = deadline.saturating_duration_since(Instant::now());
-                    let may_go_on = error.is_termination() && connection.is_older_than(start);
+                    let may_go_on = is_termination(&error) && connection.is_older_than(start);
                     if !may_go_on || left.is_zero() {
                         return Err(error);
                     }
@@ -146,7 +146,7 @@ impl DieselStore {
                     connection = self.usable_connection(left)?;
                 }
                 // Nothing was run, whatever it was. All older connections have such statements.
-                Err(error) if error.is_stale_statement() => {
+                Err(error) if is_stale_statement(&error) => {
                     self.connections.mark_broken(&mut connection);
                     let left = deadline.saturating_duration_since(Instant::now());
                     if !connection.is_older_than(start) || left.is_zero() {
@@ -155,8 +155,9 @@ impl DieselStore {
                     drop(connection);
                     connection = self.usable_connection(left)?;
                 }
-                Err(error @ StoreError::Query(_))
-                    if connection.is_older_than(start)
+                Err(error)
+                    if is_unclassified(&error)
+                        && connection.is_older_than(start)
                         && start.elapsed() < self.options.timeout / 4
                         && self.may_be_stale() =>
                 {
@@ -186,7 +187,7 @@ impl DieselStore {
     fn run_unprepared<T>(
         &self,
         connection: &mut Lease<'_>,
-        job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, StoreError>,
+        job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
         error: StoreError,
     ) -> Result<T, StoreError> {
         let mut lent = connection.lend();

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::connect::connection::{AnyConnection, run_on};
 use super::connect::pool::Connections;
 use super::connect::{self, Opening};
+use super::error::SqlError;
 use super::login::{self, withdraw};
 use super::migrations::{self, Direction};
 #[cfg(feature = "postgres")]
@@ -300,7 +301,7 @@ impl SessionStore for DieselStore {
     /// On a connection of its own: the pool would hide for a while why it has none.
     fn probe(&self) -> Result<(), StoreError> {
         let mut connection = connect::connect(&self.url, &self.options)?;
-        Ok(connection.lend().ping()?)
+        Ok(connection.lend().ping().map_err(SqlError::from)?)
     }
 
     fn pool(&self) -> Option<PoolState> {

@@ -8,6 +8,7 @@ use diesel::result::Error as DieselError;
 
 use self::last_admin::lock;
 use super::connect::connection::{AnyConnection, run_on};
+use super::error::SqlError;
 use super::login::in_time;
 use super::row::{StoredText, StoredTime};
 use super::schema::{sessions, users};
@@ -80,7 +81,7 @@ impl From<&UserRecord> for NewUser {
 pub(in crate::store) fn revoke(
     connection: &mut AnyConnection<'_>,
     revocation: &Revocation,
-) -> Result<Option<Vec<String>>, StoreError> {
+) -> Result<Option<Vec<String>>, SqlError> {
     let user_id = &revocation.user_id;
     connection.transaction(|connection| match revocation.by {
         Some(by) if !is_live(connection, user_id, by)? => Ok(None),
@@ -151,7 +152,7 @@ impl DieselStore {
         &self,
         id: &str,
         last_admin: LastAdmin,
-        change: impl Fn(&mut AnyConnection<'_>) -> Result<UserOutcome, StoreError>,
+        change: impl Fn(&mut AnyConnection<'_>) -> Result<UserOutcome, SqlError>,
     ) -> Result<UserOutcome, StoreError> {
         self.change(|connection| {
             connection.transaction(|connection| match lock(connection, id, last_admin)? {
@@ -241,8 +242,8 @@ impl UserStore for DieselStore {
             .find(id)
             .filter(users::password_hash.eq(&change.old_hash))
             .filter(users::disabled_at.is_null());
-        let changed = self.change(|connection| {
-            connection.transaction(|connection| {
+        self.change(|connection| {
+            let changed = connection.transaction(|connection| {
                 let update = diesel::update(user).set((
                     users::password_hash.eq(&change.new_hash),
                     users::updated_at.eq(change.now.naive_utc()),
@@ -262,14 +263,14 @@ impl UserStore for DieselStore {
                 let ended = end(connection, id, &scope)?;
                 in_time(change.deadline)?;
                 Ok(UserOutcome::Done(ended))
-            })
-        });
-        match changed {
-            Err(StoreError::Query(DieselError::RollbackTransaction)) => {
-                Ok(UserOutcome::SessionEnded)
+            });
+            match changed {
+                Err(SqlError::Diesel(DieselError::RollbackTransaction)) => {
+                    Ok(UserOutcome::SessionEnded)
+                }
+                changed => changed,
             }
-            changed => changed,
-        }
+        })
     }
 
     fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {

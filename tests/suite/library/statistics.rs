@@ -11,8 +11,8 @@ use rocket_diesel_sessions::store::{
     Census, HourStats, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta,
 };
 use rocket_diesel_sessions::{
-    Clock, DieselStore, EndReason, SessionAdmin, SessionConfig, SessionEvent, SessionEventKind,
-    UserSessions,
+    Cause, Clock, DieselStore, EndReason, SessionAdmin, SessionConfig, SessionEvent,
+    SessionEventKind, UserSessions,
 };
 use rocket_diesel_sessions_app::{MetricsAccess, Stores};
 
@@ -331,7 +331,7 @@ impl StatsStore for Uncountable {
         self.counts.fetch_add(1, Ordering::SeqCst);
         // So that the next one is not due at once.
         std::thread::sleep(std::time::Duration::from_millis(50));
-        Err(StoreError::Query(diesel::result::Error::NotFound))
+        Err(StoreError::Query(Cause::new("a statement")))
     }
 
     fn next_expiries(

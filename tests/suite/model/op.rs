@@ -121,7 +121,8 @@ fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         6 => Just(Fault::None),
         6 => prop::sample::select(Failure::ALL.to_vec()).prop_map(Fault::Fail),
-        2 => Just(Fault::DoneThenBroken),
+        2 => prop::sample::select(vec![Failure::Broken, Failure::Other])
+            .prop_map(Fault::DoneThenFail),
         1 => Just(Fault::DoneThenPanic),
         2 => Just(Fault::DoneThenLate),
         2 => Just(Fault::Late),

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
+use crate::Cause;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -27,7 +28,7 @@ fn pool_in_use() -> StoreError {
 }
 
 fn refused() -> StoreError {
-    StoreError::Query(diesel::result::Error::NotFound)
+    StoreError::Query(Cause::new("a statement"))
 }
 
 #[test]
@@ -136,4 +137,17 @@ fn a_statement_that_fails_and_a_pool_in_use_are_no_outage() {
         breaker.learn(Some(&error));
         assert!(breaker.check().is_ok(), "{error}");
     }
+}
+
+#[test]
+fn i6_an_error_that_a_store_does_not_explain_is_an_outage_until_a_probe_succeeds() {
+    let (breaker, nudged) = breaker();
+    let unexplained = StoreError::other("connection reset");
+    breaker.learn(Some(&unexplained));
+    assert!(nudged.try_recv().is_ok() && breaker.check().is_err());
+    assert!(breaker.sends_probe(Instant::now()));
+    breaker.probed(Some(&unexplained));
+    assert!(breaker.check().is_err());
+    breaker.probed(None);
+    assert!(breaker.check().is_ok());
 }

@@ -12,6 +12,7 @@ use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
 use super::connection::{AnyConnection, OwnedConnection};
 use super::{bounded, connect, set_up};
+use crate::store::sql::error::SqlError;
 use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
 /// Target of the log lines that show each statement (level debug).
@@ -159,7 +160,7 @@ impl ManageConnection for Manager {
 
     fn is_valid(&self, place: &mut Place) -> Result<(), StoreError> {
         match &mut place.connection {
-            Some(connection) => Ok(connection.lend().ping()?),
+            Some(connection) => Ok(connection.lend().ping().map_err(SqlError::from)?),
             None => Ok(()),
         }
     }

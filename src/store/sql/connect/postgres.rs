@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, Text};
 
 use super::failure;
 use super::libpq::{self, Limits};
+use crate::store::sql::error::SqlError;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
 /// Connects with limits, or without where they are refused: a service without them is better than
@@ -164,7 +165,7 @@ fn warn_of_language(url: &DatabaseUrl, reason: &str) {
 /// A server that knows no such settings can still serve.
 fn unless_broken(url: &DatabaseUrl, error: DieselError) -> Result<(), StoreError> {
     static WARNED: Once = Once::new();
-    match StoreError::from(error) {
+    match SqlError::from(error).into() {
         StoreError::Broken(error) => Err(failure::connecting(url, error)),
         error => {
             WARNED.call_once(|| {

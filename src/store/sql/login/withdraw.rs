@@ -10,8 +10,9 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Timestamp;
 
 use crate::store::sql::connect::connection::{AnyConnection, run_on};
+use crate::store::sql::error::SqlError;
 use crate::store::sql::schema::sessions;
-use crate::store::{SessionRecord, StoreError, Withdrawal};
+use crate::store::{SessionRecord, Withdrawal};
 
 /// A synchronous standby that is away is one of the reasons for a withdrawal, which must not wait for
 /// it in turn. A withdrawal that a failover loses harms no one: it leaves a token in force that no
@@ -28,7 +29,7 @@ pub(in crate::store) fn withdraw(
     connection: &mut AnyConnection<'_>,
     withdrawals: &[Withdrawal],
     now: DateTime<Utc>,
-) -> Result<Vec<bool>, StoreError> {
+) -> Result<Vec<bool>, SqlError> {
     // In one order, so that two calls lock rows in the same order; those of one session stay as they
     // are, newest first.
     let mut order: Vec<usize> = (0..withdrawals.len()).collect();

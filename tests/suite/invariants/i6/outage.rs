@@ -130,11 +130,7 @@ fn i6_an_outage_ends_by_itself_after_probes_that_hang() {
     let store = HookedStore::new(database.store(), move |call| {
         match call {
             Call::Load(_) if out.load(Ordering::SeqCst) => {
-                return Err(StoreError::Connect {
-                    database: String::new(),
-                    reason: "cut".to_owned(),
-                    permanent: false,
-                });
+                return Err(StoreError::connect("", "cut"));
             }
             Call::Probe if sent.fetch_add(1, Ordering::SeqCst) < 4 => {
                 let _ = end.lock().unwrap().recv();

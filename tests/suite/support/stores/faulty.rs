@@ -6,10 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use rocket_diesel_sessions::Clock;
 use rocket_diesel_sessions::store::{SessionStore, StoreError};
 use rocket_diesel_sessions::testing::ManualClock;
+use rocket_diesel_sessions::{Cause, Clock};
 
 use super::around::{Around, Call, Wrapped};
 use crate::support::wait_until;
@@ -21,8 +20,8 @@ pub(crate) enum Fault {
     None,
     /// It fails before anything is done.
     Fail(Failure),
-    /// It is done, and then the connection is reported broken.
-    DoneThenBroken,
+    /// It is done, and then reported to have failed in a way that leaves that open.
+    DoneThenFail(Failure),
     /// It is done, and then the store panics.
     DoneThenPanic,
     /// It is done, and the result comes after the deadline.
@@ -49,6 +48,9 @@ pub(crate) enum Failure {
     Constraint,
     Refused,
     Query,
+    Server,
+    Full,
+    Other,
     Connect,
     Pool,
     Busy,
@@ -59,7 +61,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Broken,
         Self::Serialization,
         Self::Locked,
@@ -67,6 +69,9 @@ impl Failure {
         Self::Constraint,
         Self::Refused,
         Self::Query,
+        Self::Server,
+        Self::Full,
+        Self::Other,
         Self::Connect,
         Self::Pool,
         Self::Busy,
@@ -78,34 +83,25 @@ impl Failure {
 
     fn error(self) -> StoreError {
         let text = || "injected".to_owned();
-        let database = |kind| DieselError::DatabaseError(kind, Box::new(text()));
+        let cause = || Cause::new(text());
         let waited = Duration::from_millis(1);
         match self {
-            Self::Broken => StoreError::Broken(database(DatabaseErrorKind::ClosedConnection)),
-            Self::Serialization => {
-                StoreError::Serialization(database(DatabaseErrorKind::SerializationFailure))
-            }
-            Self::Locked => StoreError::Locked(database(DatabaseErrorKind::Unknown)),
-            Self::ReadOnly => StoreError::ReadOnly(database(DatabaseErrorKind::Unknown)),
-            Self::Constraint => StoreError::Constraint(database(DatabaseErrorKind::Unknown)),
-            Self::Refused => StoreError::Refused(database(DatabaseErrorKind::Unknown)),
-            Self::Query => StoreError::Query(database(DatabaseErrorKind::Unknown)),
-            Self::Connect => StoreError::Connect {
-                database: text(),
-                reason: text(),
-                permanent: false,
-            },
-            Self::Pool => StoreError::Pool {
-                waited,
-                reason: text(),
-            },
+            Self::Broken => StoreError::Broken(cause()),
+            Self::Serialization => StoreError::Serialization(cause()),
+            Self::Locked => StoreError::Locked(cause()),
+            Self::ReadOnly => StoreError::ReadOnly(cause()),
+            Self::Constraint => StoreError::Constraint(cause()),
+            Self::Refused => StoreError::Refused(cause()),
+            Self::Query => StoreError::Query(cause()),
+            Self::Server => StoreError::Server(cause()),
+            Self::Full => StoreError::Full(cause()),
+            Self::Other => StoreError::Other(cause()),
+            Self::Connect => StoreError::connect(text(), text()),
+            Self::Pool => StoreError::pool(waited, text()),
             Self::Busy => StoreError::Busy { waited },
             Self::TooLate => StoreError::TooLate,
             Self::Outage => StoreError::Outage { reason: text() },
-            Self::Corrupt => StoreError::Corrupt {
-                id: text(),
-                reason: text(),
-            },
+            Self::Corrupt => StoreError::corrupt(text(), text()),
             Self::ClockSkew => StoreError::ClockSkew {
                 ours: DateTime::UNIX_EPOCH,
                 theirs: DateTime::UNIX_EPOCH,
@@ -202,7 +198,7 @@ impl Around for Faults {
         self.calls.fetch_add(1, Ordering::SeqCst);
         match fault {
             Fault::None
-            | Fault::DoneThenBroken
+            | Fault::DoneThenFail(_)
             | Fault::DoneThenPanic
             | Fault::DoneThenLate
             | Fault::DoneThenHang => {}
@@ -214,9 +210,9 @@ impl Around for Faults {
         }
         let result = run(&*self.inner);
         match fault {
-            Fault::DoneThenBroken => {
+            Fault::DoneThenFail(failure) => {
                 result?;
-                return Err(Failure::Broken.error());
+                return Err(failure.error());
             }
             Fault::DoneThenPanic => panic!("injected: after it was done"),
             Fault::DoneThenLate => std::thread::sleep(self.late),

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use rocket_diesel_sessions::store::{
     ListSessions, LoginOutcome, LoginSession, NewSession, Revocation, RevokeScope, RotateSession,
     SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError, SweepBatch, SweepOutcome,
@@ -27,14 +26,6 @@ struct Tables {
     sessions: BTreeMap<String, SessionRecord>,
     /// By id.
     users: BTreeMap<String, UserRecord>,
-}
-
-/// The error of a value that breaks a constraint.
-pub(crate) fn constraint(message: &str) -> StoreError {
-    StoreError::Constraint(DieselError::DatabaseError(
-        DatabaseErrorKind::UniqueViolation,
-        Box::new(message.to_owned()),
-    ))
 }
 
 impl MemoryStore {
@@ -73,7 +64,9 @@ impl Tables {
             .as_ref()
             .is_some_and(|id| !self.users.contains_key(id));
         if is_taken || user_is_missing {
-            return Err(constraint("an id is taken, or a user does not exist"));
+            return Err(StoreError::constraint(
+                "an id is taken, or a user does not exist",
+            ));
         }
         self.sessions.insert(new.id.clone(), new.into_record());
         Ok(())

@@ -1,0 +1,276 @@
+//! Why a statement failed, as Diesel reports it, and what a [`StoreError`] makes of it.
+//!
+//! Diesel hands on neither the SQLSTATE nor SQLite's code, so most classes are told apart by the
+//! message.
+
+use std::time::Duration;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::Cause;
+use crate::store::StoreError;
+
+/// Why a job on a connection failed. Outside of this folder it is a [`StoreError`]: no type of Diesel
+/// is public.
+#[derive(Debug)]
+pub(in crate::store) enum SqlError {
+    /// Diesel, or the database, failed it.
+    Diesel(DieselError),
+    /// The store itself failed it.
+    Store(StoreError),
+}
+
+impl From<DieselError> for SqlError {
+    fn from(error: DieselError) -> Self {
+        Self::Diesel(error)
+    }
+}
+
+impl From<StoreError> for SqlError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<SqlError> for StoreError {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Diesel(error) => classify(error),
+            SqlError::Store(error) => error,
+        }
+    }
+}
+
+/// Says which kind of failure it is. `Cause` keeps what Diesel said.
+fn classify(error: DieselError) -> StoreError {
+    use DatabaseErrorKind as Kind;
+    let class = match &error {
+        DieselError::DatabaseError(kind, information) => match kind {
+            Kind::ClosedConnection | Kind::UnableToSendCommand => StoreError::Broken,
+            Kind::SerializationFailure => StoreError::Serialization,
+            Kind::ReadOnlyTransaction => StoreError::ReadOnly,
+            Kind::UniqueViolation
+            | Kind::ForeignKeyViolation
+            | Kind::NotNullViolation
+            | Kind::CheckViolation
+            | Kind::RestrictViolation
+            | Kind::ExclusionViolation => StoreError::Constraint,
+            _ if is_sqlite_busy(information.message()) => {
+                let waited = Duration::ZERO;
+                return StoreError::Busy { waited };
+            }
+            _ => by_message(information.message()),
+        },
+        DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. } => {
+            StoreError::Broken
+        }
+        DieselError::InvalidCString(_)
+        | DieselError::SerializationError(_)
+        | DieselError::DeserializationError(_)
+        | DieselError::IntegerConversion(_) => StoreError::Refused,
+        _ => StoreError::Server,
+    };
+    class(Cause::new(error))
+}
+
+/// The class of a failure that Diesel has no kind for.
+fn by_message(message: &str) -> fn(Cause) -> StoreError {
+    match message {
+        // SQLSTATE 40P01 and 55P03.
+        "deadlock detected" => StoreError::Serialization,
+        message if is_lock_not_available(message) => StoreError::Locked,
+        message if is_of_value(message) => StoreError::Refused,
+        message if is_of_space(message) => StoreError::Full,
+        message if is_of_server(message) => StoreError::Server,
+        _ => StoreError::Query,
+    }
+}
+
+/// Returns whether the server ended the connection instead of running the statement (SQLSTATE
+/// 57P01): nothing was written.
+pub(super) fn is_termination(error: &StoreError) -> bool {
+    matches!(error, StoreError::Broken(cause)
+        if cause.to_string().starts_with("terminating connection"))
+}
+
+/// Returns whether a prepared statement no longer fits its table, whose columns were changed
+/// (SQLSTATE 0A000). The statement was not run.
+pub(super) fn is_stale_statement(error: &StoreError) -> bool {
+    matches!(error, StoreError::Server(cause)
+        if cause.to_string() == "cached plan must not change result type")
+}
+
+/// Returns whether a statement failed for a reason without a class of its own, which a message in
+/// another language may hide.
+pub(super) fn is_unclassified(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Query(_) | StoreError::Server(_) | StoreError::Full(_)
+    )
+}
+
+/// Another process has the file. SQLite says the same after its busy timeout, and at once where the
+/// wait would be in vain.
+fn is_sqlite_busy(message: &str) -> bool {
+    message == "database is locked" || message.starts_with("database table is locked")
+}
+
+/// Returns whether a database refuses a value that it will never take. An unknown message is taken for
+/// a failure that passes.
+fn is_of_value(message: &str) -> bool {
+    const TEXTS: [&str; 22] = [
+        // PostgreSQL: 22021, 22P05, 22P02, 22P03.
+        "invalid byte sequence for encoding",
+        "has no equivalent in encoding",
+        "unsupported Unicode escape sequence",
+        "invalid input syntax for type",
+        "invalid input value for enum",
+        "incorrect binary data format",
+        "insufficient data left in message",
+        // 22001, 22003, 22008.
+        "value too long for type",
+        "out of range",
+        "numeric field overflow",
+        // 54000 and its kin.
+        "index row size",
+        "index row requires",
+        "row is too big",
+        "invalid memory alloc request size",
+        "string is too long",
+        "array size exceeds the maximum allowed",
+        // 42804: a column of another type.
+        "but expression is of type",
+        // Row-level security and domains.
+        "violates row-level security policy",
+        "violates check constraint",
+        // SQLite.
+        "string or blob too big",
+        "datatype mismatch",
+        "cannot store ",
+    ];
+    TEXTS.iter().any(|text| message.contains(text))
+}
+
+/// Returns whether the server has no room for what was to be written, though it may have had room for
+/// a row before it.
+fn is_of_space(message: &str) -> bool {
+    says_any(message, &["no space left", "disk", "out of memory"])
+}
+
+/// Returns whether a statement failed for a reason that concerns every row: the server has no time, or
+/// the table, its columns or the rights are not there.
+fn is_of_server(message: &str) -> bool {
+    const TEXTS: [&str; 15] = [
+        "could not ",
+        "out of shared memory",
+        "too many",
+        "canceling ",
+        "terminating ",
+        "shutting down",
+        "starting up",
+        "recovery",
+        "does not exist",
+        "no such table",
+        "no such column",
+        "permission denied",
+        "must be owner",
+        "readonly",
+        "cached plan",
+    ];
+    says_any(message, &TEXTS)
+}
+
+fn says_any(message: &str, texts: &[&str]) -> bool {
+    let message = message.to_lowercase();
+    texts.iter().any(|text| message.contains(text))
+}
+
+fn is_lock_not_available(message: &str) -> bool {
+    message == "canceling statement due to lock timeout"
+        || message.starts_with("could not obtain lock on ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(message: &str) -> StoreError {
+        let information = Box::new(message.to_owned());
+        SqlError::from(DieselError::DatabaseError(
+            DatabaseErrorKind::Unknown,
+            information,
+        ))
+        .into()
+    }
+
+    #[test]
+    fn i12_a_value_that_can_never_be_stored_is_refused_by_its_message() {
+        for message in [
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+            "character with byte sequence 0xe6 0x97 0xa5 in encoding \"UTF8\" has no equivalent in \
+             encoding \"LATIN1\"",
+            "value too long for type character varying(600)",
+            "index row size 2712 exceeds btree version 4 maximum 2704 for index \"sessions_ip\"",
+            "timestamp out of range",
+            "row is too big: size 8168, maximum size 8160",
+            "string or blob too big",
+            "datatype mismatch",
+        ] {
+            assert!(matches!(of(message), StoreError::Refused(_)), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_passes_or_is_unknown_is_not_refused() {
+        for message in [
+            "canceling statement due to statement timeout",
+            "permission denied for table sessions",
+            "cached plan must not change result type",
+            "relation \"sessions\" does not exist",
+        ] {
+            assert!(matches!(of(message), StoreError::Server(_)), "{message}");
+        }
+        for message in [
+            "could not extend file \"base/5/16384\": No space left on device",
+            "disk I/O error",
+            "database or disk is full",
+        ] {
+            assert!(matches!(of(message), StoreError::Full(_)), "{message}");
+        }
+        let unknown = of("der Wert passt nicht");
+        assert!(matches!(unknown, StoreError::Query(_)), "{unknown}");
+        let busy = of("database is locked");
+        assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
+        let locked = of("canceling statement due to lock timeout");
+        assert!(matches!(locked, StoreError::Locked(_)), "{locked}");
+        let deadlock = of("deadlock detected");
+        assert!(
+            matches!(deadlock, StoreError::Serialization(_)),
+            "{deadlock}"
+        );
+    }
+
+    #[test]
+    fn what_diesel_says_is_kept() {
+        let error = of("permission denied for table sessions");
+        assert_eq!(
+            error.to_string(),
+            "the database failed a statement: permission denied for table sessions"
+        );
+        let StoreError::Server(cause) = &error else {
+            panic!("{error:?}");
+        };
+        assert!(cause.downcast_ref::<DieselError>().is_some());
+        assert!(is_stale_statement(&of(
+            "cached plan must not change result type"
+        )));
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_or_decoded_is_refused() {
+        let undecodable = DieselError::DeserializationError("not a time".into());
+        assert!(matches!(classify(undecodable), StoreError::Refused(_)));
+        let unencodable = DieselError::SerializationError("a year of six digits".into());
+        assert!(matches!(classify(unencodable), StoreError::Refused(_)));
+    }
+}
