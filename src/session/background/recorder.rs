@@ -202,7 +202,7 @@ impl Recorder {
             return Ok(());
         }
         let written = self.stats.add_usage(&deltas);
-        // What may have been written is not written again.
+        // Usage that may have been written is not written again.
         if written.as_ref().is_err_and(StoreError::is_certain) {
             self.monitor.usage.put_back(deltas);
         }

@@ -1,4 +1,4 @@
-//! How a connection is made, to which database and with which settings.
+//! Makes connections and applies their settings.
 
 pub(in crate::store) mod connection;
 #[cfg(feature = "postgres")]
@@ -25,19 +25,19 @@ use self::connection::{AnyConnection, OwnedConnection};
 use crate::store::url::sqlite::Location;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
-/// How long a refusal that is not understood is held to be one that goes away.
+/// How long an unrecognized refusal is assumed to be temporary.
 const DOUBT: Duration = Duration::from_secs(1);
 
-/// What a start may do to the database.
+/// The changes that opening may make to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Opening {
-    /// Make an SQLite file, and turn on its write-ahead log.
+    /// Creates an SQLite file and turns on its write-ahead log.
     Serve,
-    /// Neither: the file may be another program's.
+    /// Changes nothing, because the file may belong to another program.
     Look,
 }
 
-/// Connects once, to find out whether the database can be used.
+/// Connects once to check that the database can be used.
 pub(in crate::store) fn open(
     url: &DatabaseUrl,
     options: &StoreOptions,
@@ -71,7 +71,7 @@ pub(in crate::store) fn open(
     Ok(())
 }
 
-/// Makes a connection outside any pool. [`set_up`] gives it the settings of this program.
+/// Makes a connection outside any pool. [`set_up`] applies this program's settings to it.
 #[cfg_attr(
     not(feature = "postgres"),
     expect(unused_variables, reason = "a file has no options")
@@ -94,11 +94,13 @@ pub(in crate::store) fn connect(
             Ok(OwnedConnection::Postgres(connection))
         }
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-        _ => Err(StoreError::Url("not part of this build".to_owned())),
+        _ => Err(StoreError::Url(
+            "this build does not support this database".to_owned(),
+        )),
     }
 }
 
-/// Gives a new connection the settings of this program. Asks the database, which may hang.
+/// Applies this program's settings to a new connection. This queries the database, which may hang.
 pub(in crate::store) fn set_up(
     connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,
@@ -114,11 +116,11 @@ pub(in crate::store) fn set_up(
     }
 }
 
-/// Runs `job` on a thread of its own and waits for it up to `limit`: a server that says nothing may
-/// keep it for ever, and then the thread is left behind.
+/// Runs `job` on its own thread and waits for it for up to `limit`. A silent server may block the
+/// thread for ever, and the thread is then abandoned.
 ///
 /// # Errors
-/// Those of `job`; [`StoreError::Connect`] when it has not ended in time.
+/// Returns the errors of `job`, and [`StoreError::Connect`] if it has not ended in time.
 pub(crate) fn bounded<T: Send + 'static>(
     url: &DatabaseUrl,
     limit: Duration,
@@ -133,14 +135,14 @@ pub(crate) fn bounded<T: Send + 'static>(
     std::thread::Builder::new()
         .name("database start".to_owned())
         .spawn(move || sender.send(job()))
-        .map_err(|error| failed(format!("no thread could be started: {error}")))?;
+        .map_err(|error| failed(format!("a thread could not be started: {error}")))?;
     match receiver.recv_timeout(limit) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Timeout) => Err(failed(format!(
-            "it accepts connections and has not answered for {limit:?}"
+            "it accepts connections but has not answered for {limit:?}"
         ))),
         Err(mpsc::RecvTimeoutError::Disconnected) => {
-            Err(failed("the thread that connects has panicked".to_owned()))
+            Err(failed("the connecting thread panicked".to_owned()))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator asks a [`DieselStore`]: filtered lists of sessions, and how many there are.
+//! Queries for operators of a [`DieselStore`]: filtered lists of sessions, and counts.
 
 use std::net::IpAddr;
 
@@ -11,22 +11,22 @@ use super::row::{self, SessionRow};
 use super::schema::sessions;
 use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError};
 
-/// Which of the sessions of a list to keep. The default keeps all.
+/// A filter for lists of sessions. The default keeps all sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionFilter {
-    /// Only those last used from this address.
+    /// Only sessions last used from this address.
     pub ip: Option<IpAddr>,
-    /// Only those without a user.
+    /// Only sessions without a user.
     pub anonymous: bool,
-    /// Only those that have not been used after this time.
+    /// Only sessions that have not been used after this time.
     pub unused_since: Option<DateTime<Utc>>,
 }
 
 impl DieselStore {
-    /// One page of the live sessions that the filter keeps, newest token first.
+    /// Returns one page of the live sessions that the filter keeps, newest token first.
     ///
     /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Fails if the database fails or cannot be reached.
     pub fn list_filtered(
         &self,
         query: &ListSessions,
@@ -62,10 +62,10 @@ impl DieselStore {
         Ok(row::readable(rows))
     }
 
-    /// Returns how many sessions have expired by `now` and are still there.
+    /// Returns the number of sessions that have expired by `now` and have not been deleted.
     ///
     /// # Errors
-    /// When the database fails, or cannot count them all within its timeout.
+    /// Fails if the database fails or cannot count the sessions within its timeout.
     pub fn count_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let expired = sessions::table.filter(sessions::expires_at.le(now.naive_utc()));
         self.read(|connection| {
@@ -75,10 +75,10 @@ impl DieselStore {
         })
     }
 
-    /// Returns how many sessions had been created by `now`, expired ones among them.
+    /// Returns the number of sessions created by `now`, including expired ones.
     ///
     /// # Errors
-    /// When the database fails, or cannot count them all within its timeout.
+    /// Fails if the database fails or cannot count the sessions within its timeout.
     pub fn count_created(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let created = sessions::table.filter(sessions::created_at.le(now.naive_utc()));
         self.read(|connection| {
@@ -88,10 +88,11 @@ impl DieselStore {
         })
     }
 
-    /// Returns how many sessions a user has; with `live_at`, only those that are live at that time.
+    /// Returns the number of a user's sessions, or with `live_at`, of those that are live at that
+    /// time.
     ///
     /// # Errors
-    /// When the database fails, or cannot count them all within its timeout.
+    /// Fails if the database fails or cannot count the sessions within its timeout.
     pub fn count_of_user(
         &self,
         user_id: &str,
@@ -110,7 +111,8 @@ fn number(counted: QueryResult<i64>) -> Result<u64, SqlError> {
     Ok(counted?.unsigned_abs())
 }
 
-/// The forms in which an address may be stored: an IPv4 address also as one of IPv6.
+/// Returns the forms in which an address may be stored. An IPv4 address may also be stored as an
+/// IPv4-mapped IPv6 address.
 fn forms(ip: IpAddr) -> Vec<String> {
     match ip.to_canonical() {
         IpAddr::V4(ip) => vec![ip.to_string(), ip.to_ipv6_mapped().to_string()],

@@ -1,8 +1,8 @@
-//! The one transaction that signs in, the same on both databases.
+//! The transaction that signs a user in, the same on both databases.
 //!
-//! It begins with a write of the user's row that changes nothing. That makes logins of one user, and
-//! changes of that user, wait for each other: no login gets past the limit of sessions, and none is
-//! committed after the user was disabled or the password changed.
+//! It begins with a write of the user's row that changes nothing. This serializes logins of one
+//! user and changes of that user: no login exceeds the limit of sessions, and none is committed
+//! after the user was disabled or the password changed.
 
 pub(super) mod withdraw;
 
@@ -20,8 +20,8 @@ use crate::store::{
     BindSession, LoginOutcome, LoginSession, OnSessionLimit, SessionRecord, StoreError,
 };
 
-/// Runs in a transaction; on SQLite its first statement takes the write lock. Also returns the
-/// session that was bound, as it was before.
+/// Signs a user in, in one transaction. On SQLite, its first statement takes the write lock. Also
+/// returns the session that was bound, as it was before.
 pub(super) fn login(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
@@ -62,7 +62,7 @@ pub(super) fn login(
     })
 }
 
-/// Rolls back what would be committed too late.
+/// Fails if the deadline has passed, so that the transaction rolls back.
 pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
     match deadline {
         Some(deadline) if Instant::now() >= deadline => Err(StoreError::TooLate),
@@ -70,7 +70,8 @@ pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
     }
 }
 
-/// Returns whether the user may sign in. That stays so until the transaction ends.
+/// Returns whether the user may sign in, and locks the user's row, so that this stays true until
+/// the transaction ends.
 fn lock_user(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
     let user = users::table
         .filter(users::id.eq(&login.user_id))
@@ -85,7 +86,8 @@ fn lock_user(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryR
     Ok(locked == 1)
 }
 
-/// Handles of the user's other live sessions, newest token first; none where there is no limit.
+/// Returns the handles of the user's other live sessions, newest token first. Returns none if there
+/// is no limit.
 fn others(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<Vec<String>> {
     if login.limit.max == 0 {
         return Ok(Vec::new());
@@ -100,7 +102,7 @@ fn others(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResu
     run_on!(connection, |connection| others.load(connection))
 }
 
-/// Whether the visitor's session is one of the user's already, so that the login adds none.
+/// Returns whether the visitor's session already belongs to the user, so that the login adds none.
 fn has_session(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
     let Some(session) = &login.session else {
         return Ok(false);
@@ -123,10 +125,11 @@ fn delete(connection: &mut AnyConnection<'_>, ids: &[String]) -> QueryResult<Vec
     run_on!(connection, |connection| deletion.get_results(connection))
 }
 
-/// How often a session is read again that gets another token at the same time.
+/// Maximum number of times that a session is read again because it was rotated concurrently.
 const READ_AGAIN: usize = 10;
 
-/// Gives the visitor's session to the user; returns it as it was before, `None` if it is not kept.
+/// Binds the visitor's session to the user. Returns it as it was before, or `None` if it is not
+/// kept.
 fn bind(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
@@ -160,7 +163,7 @@ fn bind(
     Ok(None)
 }
 
-/// Gives the session to the user in one statement; returns whether it was as it was read.
+/// Binds the session in one statement. Returns whether it was still as it had been read.
 fn give(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
@@ -194,7 +197,7 @@ fn give(
         sessions::expires_at.eq(later),
         sessions::absolute_expires_at.eq(later_absolute),
         sessions::last_seen_at.eq(last_seen),
-        // What is not known stays.
+        // Unknown values leave the stored ones unchanged.
         new.user_agent
             .as_ref()
             .map(|agent| sessions::user_agent.eq(agent)),
@@ -205,7 +208,7 @@ fn give(
     Ok(bound == 1)
 }
 
-/// Ends the visitor's session where it is another user's.
+/// Ends the visitor's session if it belongs to another user.
 fn end_replaced(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,

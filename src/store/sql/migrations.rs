@@ -1,8 +1,8 @@
-//! The schema's migrations, embedded, and how several processes run them at once.
+//! The embedded migrations, and how several processes run them at once.
 //!
-//! Diesel's harness takes no lock, so that two processes starting on an empty database would both
-//! create the tables, and one would fail. All of it runs in one transaction, which takes an advisory
-//! lock on PostgreSQL and is an immediate one on SQLite.
+//! Diesel's harness takes no lock, so two processes that start on an empty database would both
+//! create the tables, and one would fail. Here, all migrations run in one transaction, which takes
+//! an advisory lock on PostgreSQL and is an immediate one on SQLite.
 
 #[cfg(feature = "postgres")]
 use diesel::connection::SimpleConnection;
@@ -25,20 +25,20 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 #[cfg(feature = "postgres")]
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
-/// Identifies this program's lock among a PostgreSQL database's advisory locks ("sessions").
+/// The key of this program's advisory lock in a PostgreSQL database ("sessions").
 #[cfg(feature = "postgres")]
 const LOCK: i64 = 0x7365_7373_696f_6e73;
 
-/// Which way to go.
+/// The direction in which migrations run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Direction {
-    /// All that are pending.
+    /// Runs all pending migrations.
     Up,
-    /// All that were run, newest first.
+    /// Reverts all applied migrations, newest first.
     Down,
 }
 
-/// Runs migrations; returns the versions it ran, in order.
+/// Runs or reverts migrations and returns their versions, in order.
 pub(in crate::store) fn run(
     url: &DatabaseUrl,
     options: &StoreOptions,
@@ -89,14 +89,14 @@ fn postgres(
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    // No limits: the lock may be long in coming, and so may a migration.
+    // No limits, because waiting for the lock and running a migration may take long.
     let limits = super::connect::libpq::Limits::AsGiven;
     let mut connection = super::connect::postgres::establish(url, location, options, limits)?;
-    // One connection and one transaction, so that a small pool of PgBouncer will do. A process
+    // One connection and one transaction, so that a small pool of PgBouncer suffices. A process
     // that has waited for the lock must see what was done in the meantime, hence READ COMMITTED.
     let mut transaction = connection.build_transaction().read_committed();
     let result: Result<_, SqlError> = transaction.run(|connection| {
-        // The role may have limits.
+        // The role may have limits of its own.
         connection.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")?;
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<diesel::sql_types::BigInt, _>(LOCK)
@@ -125,8 +125,8 @@ where
     versions.map_err(|error| migrating(url, &*error))
 }
 
-/// Reverts what was run of `source`, newest first. The table of versions may have others, which are
-/// an application's.
+/// Reverts the applied migrations of `source`, newest first. The table of versions may contain
+/// others, which belong to an application.
 fn revert<C>(connection: &mut C, source: &EmbeddedMigrations) -> Result<Vec<String>, Failure>
 where
     C: MigrationHarness<C::Backend> + Connection,
@@ -141,8 +141,9 @@ where
         .collect()
 }
 
-/// The migrations of this build that have not been run. Changes nothing, not even to ask: Diesel's
-/// own `pending_migrations` creates its table, which takes a right that a server need not have.
+/// Returns the migrations of this build that have not been run. This changes nothing, unlike
+/// Diesel's own `pending_migrations`, which creates its table and needs a right that a server need
+/// not have.
 pub(in crate::store) fn pending(
     url: &DatabaseUrl,
     options: &StoreOptions,
@@ -174,8 +175,8 @@ pub(in crate::store) fn pending(
         .collect())
 }
 
-/// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
-/// A database of PostgreSQL is often shared with other applications, and is none of another program.
+/// Returns whether the database is an SQLite file that has tables but none of this library's
+/// migrations. A PostgreSQL database is often shared and never counts as another program's.
 pub(in crate::store) fn is_of_another_program(
     url: &DatabaseUrl,
     options: &StoreOptions,
@@ -189,7 +190,7 @@ pub(in crate::store) fn is_of_another_program(
     foreign::has_only_others(connection).map_err(|error| failed(url, options, &error))
 }
 
-/// Versions and names of the embedded migrations, in order.
+/// Returns the versions and names of the embedded migrations, in order.
 fn names<DB: diesel::backend::Backend>(
     source: &EmbeddedMigrations,
 ) -> Result<Vec<(String, String)>, Failure>
@@ -208,7 +209,7 @@ where
     Ok(names)
 }
 
-/// A file that is locked is worth another try; nothing else is.
+/// Converts an error. Only a locked file is worth another attempt.
 fn failed(url: &DatabaseUrl, options: &StoreOptions, error: &dyn std::fmt::Display) -> StoreError {
     match url {
         DatabaseUrl::Sqlite(_) if error.to_string().contains("locked") => StoreError::Busy {

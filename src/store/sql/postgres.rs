@@ -1,8 +1,8 @@
-//! What is specific to PostgreSQL: its hot statements.
+//! Code specific to PostgreSQL: hot statements.
 //!
-//! A batch is one statement over arrays, so that its text does not depend on its size and is
-//! prepared once; a batch of one has statements of its own, which need no planning. Rows are sent in
-//! the order of their ids, so that two batches over the same sessions lock them in the same order.
+//! A batch is one statement over arrays, so its text does not depend on its size and is prepared
+//! once. A batch of one has its own statements, which need no planning. Rows are sent in the order
+//! of their ids, so that two batches over the same sessions lock them in the same order.
 
 mod held;
 mod single;
@@ -41,7 +41,7 @@ pub(in crate::store) fn load(
         .load(connection)
 }
 
-/// Runs a batch: one statement per kind, in one transaction if there are several kinds.
+/// Runs a batch as one statement per kind of write, in a transaction if there are several kinds.
 pub(in crate::store) fn write(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
@@ -81,7 +81,7 @@ fn write_each_kind(
 }
 
 statement! {
-    /// New rows.
+    /// Inserts sessions.
     Create on Pg, PgConnection;
     "INSERT INTO sessions (id, session_id, token_hash, user_id, data, version, expires_at, \
      absolute_expires_at, last_seen_at, user_agent, ip, created_at, updated_at) \
@@ -124,7 +124,7 @@ fn create(connection: &mut PgConnection, new: &[NewSession]) -> QueryResult<usiz
 }
 
 statement! {
-    /// Compare-and-swap of many sessions' data; yields the lookup ids of those written.
+    /// Compare-and-swap of many sessions' data. Yields the lookup halves of the sessions written.
     Save on Pg, PgConnection, returns Text;
     "UPDATE sessions AS s SET version = s.version + 1, data = w.data, updated_at = w.now \
      FROM unnest(" session_ids: Vec<String> as Array<Text>,
@@ -161,8 +161,8 @@ fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Ve
     Ok(writes.iter().zip(is_first).map(outcome).collect())
 }
 
-/// What may be sent in one statement: a row that is joined twice is updated once, with either
-/// value. Also tells, for each item, whether it is among them.
+/// Returns the items that may be sent in one statement, and for each item whether it is among them.
+/// A row that is joined twice would be updated once, with either value.
 fn first_of_each_session<T>(items: &[T], session_id: impl Fn(&T) -> Uuid) -> (Vec<&T>, Vec<bool>) {
     let mut seen = HashSet::new();
     let is_first: Vec<bool> = items
@@ -179,8 +179,8 @@ fn first_of_each_session<T>(items: &[T], session_id: impl Fn(&T) -> Uuid) -> (Ve
 }
 
 statement! {
-    /// Activity on many sessions. Rows that another transaction holds are left out: a batch that
-    /// holds rows of its own then never waits, and so is in no deadlock.
+    /// Touches many sessions. Rows that another transaction has locked are skipped. A batch that
+    /// holds row locks therefore never waits for others and cannot deadlock.
     Touch on Pg, PgConnection;
     "WITH free AS MATERIALIZED (SELECT id, session_id FROM sessions WHERE session_id = ANY("
         locked: Vec<String> as Array<Text>,
@@ -212,7 +212,7 @@ fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult
 }
 
 statement! {
-    /// New tokens for many sessions; yields the old lookup ids of those that were there.
+    /// Gives many sessions new tokens. Yields the old lookup halves of the sessions rotated.
     Rotate on Pg, PgConnection, returns Text;
     "UPDATE sessions AS s SET session_id = r.new_session_id, token_hash = r.token_hash, \
      updated_at = r.now FROM unnest(" session_ids: Vec<String> as Array<Text>,
@@ -246,7 +246,7 @@ pub(in crate::store) fn rotate(
     Ok(rotations.iter().zip(is_first).map(was_there).collect())
 }
 
-/// Rotates sessions; for each, what became of it.
+/// Rotates sessions and returns the outcome of each.
 pub(in crate::store) fn try_rotate(
     connection: &mut PgConnection,
     rotations: &[RotateSession],
@@ -262,9 +262,9 @@ pub(in crate::store) fn try_rotate(
 }
 
 statement! {
-    /// One batch of a sweep: rows that a request or another sweep holds are left to the next. The
-    /// array keeps a generic plan, which takes a tenth of the table for the limit, from reading all
-    /// of it.
+    /// Sweeps one batch. Rows that a request or another sweep has locked are left to the next
+    /// batch. The array keeps a generic plan, which estimates the limit as a tenth of the table,
+    /// from reading the whole table.
     Sweep on Pg, PgConnection, returns Text;
     "WITH expired AS MATERIALIZED (SELECT id FROM sessions WHERE expires_at <= "
         now: NaiveDateTime as Timestamp,
@@ -274,9 +274,9 @@ statement! {
 }
 
 statement! {
-    /// The same where no row is held, which is nearly always: three times as fast, since rows are
-    /// not locked before they are deleted, nor looked up by an index again. Where it has to wait, it
-    /// fails soon.
+    /// Sweeps one batch if no row is locked, which is nearly always so. It is three times as fast
+    /// as `Sweep`, because rows are neither locked before they are deleted nor looked up by an
+    /// index again. If it has to wait for a lock, it fails soon.
     SweepFast on Pg, PgConnection;
     "DELETE FROM sessions WHERE expires_at <= " now: NaiveDateTime as Timestamp,
     " AND ctid = ANY(ARRAY(SELECT ctid FROM sessions WHERE expires_at <= "
@@ -285,7 +285,7 @@ statement! {
     "))"
 }
 
-/// For the fast statement: it holds many rows while it waits for one.
+/// The lock timeout of the fast statement, which holds many rows while it waits for one.
 const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
 
 pub(in crate::store) fn sweep(
@@ -311,7 +311,7 @@ pub(in crate::store) fn sweep(
                     ..SweepOutcome::default()
                 });
             }
-            // Nothing left, or another sweep was faster. Another engine may have no ctid.
+            // Nothing is left, another sweep was faster, or another database engine has no ctid.
             Ok(0) => {}
             Err(error) if is_statements_fault(&error) => {}
             Err(error) => return Err(error),
@@ -327,7 +327,7 @@ pub(in crate::store) fn sweep(
     })
 }
 
-/// Whether another statement on the same connection may do better.
+/// Returns whether a different statement on the same connection may succeed.
 fn is_statements_fault(error: &diesel::result::Error) -> bool {
     use diesel::result::{DatabaseErrorKind, Error};
     matches!(error, Error::DatabaseError(kind, _) if !matches!(kind,
@@ -337,14 +337,15 @@ fn is_statements_fault(error: &diesel::result::Error) -> bool {
             | DatabaseErrorKind::SerializationFailure))
 }
 
-/// Returns whether the server has closed the connection, as it looks from here: it costs a look at
-/// the socket, and no round trip.
+/// Returns whether the server has visibly closed the connection. This checks the socket and needs
+/// no round trip.
 pub(in crate::store) fn is_closed(connection: &mut PgConnection) -> bool {
     let mut is_closed = || {
         let notification = connection.notifications_iter().next();
         notification.is_some_and(|notification| notification.is_err())
     };
-    // The first look may find the server's last words, and only the second that it has gone.
+    // The first check may find the server's last message, and only the second that the connection
+    // is closed.
     is_closed() || is_closed()
 }
 

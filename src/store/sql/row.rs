@@ -1,4 +1,4 @@
-//! The `sessions` row as Diesel sees it, in column types that both databases have.
+//! The `sessions` row as Diesel reads and writes it, in column types that both databases have.
 
 use chrono::NaiveDateTime;
 use diesel::backend::Backend;
@@ -13,7 +13,7 @@ use crate::store::{NewSession, SessionRecord, StoreError, TokenHash};
 /// A session to insert.
 #[derive(Insertable)]
 #[diesel(table_name = sessions)]
-// Otherwise a batch insert on SQLite is a statement for each row.
+// Without this, a batch insert on SQLite would run one statement per row.
 #[diesel(treat_none_as_default_value = false)]
 pub(in crate::store) struct NewRow {
     id: String,
@@ -31,7 +31,7 @@ pub(in crate::store) struct NewRow {
     updated_at: NaiveDateTime,
 }
 
-/// A session as it is stored.
+/// A stored session.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 pub(in crate::store) struct SessionRow {
@@ -81,7 +81,7 @@ impl TryFrom<SessionRow> for SessionRecord {
             reason: reason.to_owned(),
         };
         let text = |column: &str, StoredText(text): StoredText| {
-            text.ok_or_else(|| corrupt(&format!("{column} is not a text")))
+            text.ok_or_else(|| corrupt(&format!("{column} is not text")))
         };
         let session_id = Uuid::try_parse(&text("session_id", row.session_id)?)
             .map_err(|error| corrupt(&format!("session_id: {error}")))?;
@@ -99,7 +99,7 @@ impl TryFrom<SessionRow> for SessionRecord {
             last_seen_at: time("last_seen_at", row.last_seen_at)?,
             created_at: time("created_at", row.created_at)?,
             updated_at: time("updated_at", row.updated_at)?,
-            // One that cannot be read is no anonymous session.
+            // An unreadable user id must not make the session anonymous.
             user_id: row.user_id.map(|user| text("user_id", user)).transpose()?,
             data: text("data", row.data)?,
             version: row.version,
@@ -110,24 +110,25 @@ impl TryFrom<SessionRow> for SessionRecord {
     }
 }
 
-/// Converts what a query returned.
+/// Converts the rows of a query.
 pub(in crate::store) fn records(rows: Vec<SessionRow>) -> Result<Vec<SessionRecord>, StoreError> {
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Converts the rows that can be read, and logs the others: in a list, one must not hide the rest.
+/// Converts the readable rows and logs the others, so that one unreadable row does not hide the
+/// rest of a list.
 pub(in crate::store) fn readable(rows: Vec<SessionRow>) -> Vec<SessionRecord> {
     let record = |row: SessionRow| {
         SessionRecord::try_from(row)
-            .inspect_err(|error| tracing::warn!("left out of a list: {error}"))
+            .inspect_err(|error| tracing::warn!("a session is omitted from a list: {error}"))
             .ok()
     };
     rows.into_iter().filter_map(record).collect()
 }
 
-/// A time, or nothing where the database holds one that is none to Diesel. Other programs write to the
-/// tables, SQLite takes any value in any column, and PostgreSQL has infinite times: one such value
-/// must not make a query fail for all of its rows.
+/// A time, or `None` if Diesel cannot read the stored value. Other programs may write to the
+/// tables, SQLite accepts any value in any column, and PostgreSQL has infinite times. One such
+/// value must not make a query fail for all of its rows.
 #[derive(Clone, Copy, Debug, FromSqlRow)]
 pub(in crate::store) struct StoredTime(pub(in crate::store) Option<NaiveDateTime>);
 
@@ -140,12 +141,12 @@ where
     }
 }
 
-/// A text, or nothing where the database holds one that is none to Diesel: SQLite takes any bytes.
+/// A text, or `None` if Diesel cannot read the stored value. SQLite accepts any bytes.
 #[derive(Clone, Debug, FromSqlRow)]
 pub(in crate::store) struct StoredText(pub(in crate::store) Option<String>);
 
 impl StoredText {
-    /// The text, or the sign for one that cannot be read.
+    /// Returns the text, or the replacement character if it is unreadable.
     pub(in crate::store) fn shown(&self) -> String {
         self.0.clone().unwrap_or_else(|| "\u{fffd}".to_owned())
     }

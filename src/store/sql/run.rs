@@ -1,4 +1,5 @@
-//! How the store runs a job on a pooled connection: what is run again, and on which connection.
+//! Runs the store's jobs on pooled connections, and decides which jobs run again and on which
+//! connection.
 
 pub(in crate::store) mod contention;
 
@@ -14,11 +15,11 @@ use super::error::{SqlError, is_stale_statement, is_termination, is_unclassified
 use super::postgres;
 use crate::store::{DatabaseUrl, DieselStore, StoreError};
 
-/// How often a job is run again that lost to another transaction.
+/// Maximum number of times that a job is repeated after it lost to another transaction.
 const RETRIES: u32 = 10;
 
 impl DieselStore {
-    /// Runs what only reads: it may be run again on another connection when its own broke.
+    /// Runs a job that only reads. It is repeated once on another connection if its own broke.
     pub(in crate::store) fn read<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
@@ -29,8 +30,9 @@ impl DieselStore {
         }
     }
 
-    /// Runs what writes: once, since after a broken connection it is not known what was committed.
-    /// What did nothing because of another transaction is run again, until the timeout.
+    /// Runs a job that writes. It is not repeated after a broken connection, because it is unknown
+    /// whether it was committed. A job that did nothing because of another transaction is repeated
+    /// until the timeout.
     pub(in crate::store) fn change<T>(
         &self,
         job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
@@ -38,8 +40,9 @@ impl DieselStore {
         self.write_with(OnLock::Again, job)
     }
 
-    /// The same for a batch: one row that is held is not to keep the others waiting. Its caller
-    /// is told, and can run them one by one.
+    /// Runs a batch that writes. A locked row is reported to the caller instead of waited for
+    /// again, so that the other rows of the batch do not wait. The caller can then run them one by
+    /// one.
     pub(in crate::store) fn change_batch<T>(
         &self,
         job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
@@ -47,8 +50,9 @@ impl DieselStore {
         self.write_with(OnLock::Tell, job)
     }
 
-    /// Runs a batch that must not wait long for a held row: if the usual statements meet one, or have
-    /// met one lately, those run that leave held rows out. `has_held` returns whether they did.
+    /// Runs a batch that must not wait long for a locked row. The usual statements run first,
+    /// unless they met a locked row recently. If they meet one, the statements run that skip locked
+    /// rows. `has_held` returns whether any row was skipped.
     pub(in crate::store) fn change_around_held<T>(
         &self,
         has_held: impl Fn(&T) -> bool,
@@ -74,8 +78,8 @@ impl DieselStore {
         Ok(changed)
     }
 
-    /// Returns whether a batch that failed after `ran` has waited for a row. Where the server's
-    /// messages are in another language, only the time shows it.
+    /// Returns whether a batch that failed after `ran` may have waited for a locked row. If the
+    /// server's messages are in another language, only the time indicates it.
     fn may_have_met_held_row(&self, error: &StoreError, ran: Duration) -> bool {
         match (&self.url, error) {
             (DatabaseUrl::Sqlite(_), _) => false,
@@ -133,19 +137,20 @@ impl DieselStore {
                     drop(connection);
                     connection = self.usable_connection(left)?;
                 }
-                // A primary may have become a standby, or the other way round: ask for another
-                // server. Reads go on where they are.
+                // A primary may have become a standby, or vice versa, so connect to another server.
+                // Reads continue where they are.
                 Err(error @ StoreError::ReadOnly(_)) => {
                     connection.discard();
                     let left = deadline.saturating_duration_since(Instant::now());
                     if !connection.is_older_than(start) || left.is_zero() {
                         return Err(error);
                     }
-                    // Given back first: it may be the pool's last one.
+                    // Returned first, because it may be the pool's last connection.
                     drop(connection);
                     connection = self.usable_connection(left)?;
                 }
-                // Nothing was run, whatever it was. All older connections have such statements.
+                // The job did nothing, even if it writes. All older connections have stale
+                // statements too.
                 Err(error) if is_stale_statement(&error) => {
                     self.connections.mark_broken(&mut connection);
                     let left = deadline.saturating_duration_since(Instant::now());
@@ -168,8 +173,9 @@ impl DieselStore {
         }
     }
 
-    /// Returns whether an unknown error may come from a stale statement, on a server whose messages
-    /// are in another language. Finding out costs a connection, so it is done once per second.
+    /// Returns whether an unknown error should be checked for a stale statement, which is not
+    /// recognized if the server's messages are in another language. The check costs a connection,
+    /// so it is made once per second.
     fn may_be_stale(&self) -> bool {
         if matches!(self.url, DatabaseUrl::Sqlite(_)) || !self.options.prepared_statements {
             return false;
@@ -182,8 +188,8 @@ impl DieselStore {
         is_due
     }
 
-    /// Runs a job again without prepared statements, after which the connection is not used again. If
-    /// it succeeds, the statements of all older connections are stale.
+    /// Repeats a job without prepared statements and then discards the connection. If that
+    /// succeeds, the statements of all older connections are stale.
     fn run_unprepared<T>(
         &self,
         connection: &mut Lease<'_>,
@@ -200,8 +206,8 @@ impl DieselStore {
         Err(error)
     }
 
-    /// Waits for a connection that the server has not closed while it was idle: what is sent on
-    /// a closed one fails, and may not be sent again if it writes.
+    /// Waits for a connection that the server has not closed while it was idle. A statement sent on
+    /// a closed connection fails, and must not be repeated if it writes.
     fn usable_connection(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -216,7 +222,7 @@ impl DieselStore {
     }
 }
 
-/// Returns whether the database is known to have closed a connection.
+/// Returns whether the database has visibly closed a connection.
 fn is_closed(connection: &mut AnyConnection<'_>) -> bool {
     match connection {
         #[cfg(feature = "sqlite")]
@@ -226,14 +232,16 @@ fn is_closed(connection: &mut AnyConnection<'_>) -> bool {
     }
 }
 
-/// What to do about a lock that was waited for in vain.
+/// The reaction to a lock that could not be obtained in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OnLock {
+    /// Run the job again.
     Again,
+    /// Report the error.
     Tell,
 }
 
-/// Returns whether a job did nothing because of another transaction.
+/// Returns whether a job that did nothing because of another transaction is worth repeating.
 fn is_worth_another(error: &StoreError, on_lock: OnLock) -> bool {
     match error {
         StoreError::Serialization(_) | StoreError::Busy { .. } => true,

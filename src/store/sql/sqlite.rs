@@ -1,7 +1,7 @@
-//! What is specific to SQLite: session settings and its hot statements.
+//! Code specific to SQLite: connection settings and hot statements.
 //!
-//! A batch of writes is one immediate transaction: it takes the write lock at once instead of
-//! failing halfway, and costs one sync of the disk.
+//! A batch of writes is one immediate transaction. It takes the write lock at once instead of
+//! failing halfway, and needs one sync of the disk.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -18,13 +18,13 @@ use crate::store::{
     SweepBatch, SweepOutcome, TouchSession, WriteBatch, WriteOutcome,
 };
 
-/// What each connection is told first. The busy timeout comes before anything that may wait.
+/// Returns the settings of a new connection. The busy timeout comes before anything that may wait.
 pub(in crate::store) fn session_setup(options: &StoreOptions) -> String {
     let synchronous = match options.sqlite_synchronous {
         SqliteSynchronous::Full => "FULL",
         SqliteSynchronous::Normal => "NORMAL",
     };
-    // Not `mode=ro`: such a connection leaves the files of the write-ahead log behind.
+    // Not `mode=ro`, because such a connection leaves the files of the write-ahead log behind.
     let query_only = if options.read_only { "ON" } else { "OFF" };
     format!(
         "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous}; \
@@ -37,7 +37,8 @@ pub(in crate::store) fn load(
     connection: &mut SqliteConnection,
     session_ids: &[Uuid],
 ) -> QueryResult<Vec<SessionRow>> {
-    // One prepared statement, run for each: an `IN` list would be a new text for each length.
+    // One prepared statement, run once per id. An `IN` list would be a new statement for each
+    // length.
     let load_each = |connection: &mut SqliteConnection| {
         let mut rows = Vec::with_capacity(session_ids.len());
         for session_id in session_ids {
@@ -51,7 +52,7 @@ pub(in crate::store) fn load(
         Ok(rows)
     };
     if session_ids.len() > 1 {
-        // One snapshot, and one lock of the file.
+        // One snapshot and one lock of the file.
         connection.transaction(load_each)
     } else {
         load_each(connection)
@@ -111,7 +112,7 @@ fn save(connection: &mut SqliteConnection, write: &SaveSession) -> QueryResult<S
 }
 
 statement! {
-    /// Activity on one session. Stored times are texts of one form, so that they compare as times.
+    /// Touches one session. Stored times are texts of a uniform format, so they compare like times.
     Touch on Sqlite, SqliteConnection;
     "UPDATE sessions SET last_seen_at = max(last_seen_at, " now: NaiveDateTime as Timestamp,
     "), expires_at = max(expires_at, min(absolute_expires_at, "
@@ -136,7 +137,7 @@ fn touch(connection: &mut SqliteConnection, touch: &TouchSession) -> QueryResult
 }
 
 statement! {
-    /// A new token for one session.
+    /// Gives one session a new token.
     Rotate on Sqlite, SqliteConnection;
     "UPDATE sessions SET session_id = " new_session_id: String as Text,
     ", token_hash = " token_hash: Vec<u8> as Binary,
@@ -166,7 +167,7 @@ pub(in crate::store) fn rotate(
     })
 }
 
-/// Rotates sessions; for each, what became of it.
+/// Rotates sessions and returns the outcome of each.
 pub(in crate::store) fn try_rotate(
     connection: &mut SqliteConnection,
     rotations: &[RotateSession],
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn i5_a_commit_waits_for_the_disk_unless_told_otherwise() {
+    fn i5_a_commit_waits_for_the_disk_by_default() {
         let setup = session_setup(&StoreOptions::default());
         assert!(setup.contains("synchronous = FULL"), "{setup}");
         let faster = StoreOptions {

@@ -1,12 +1,12 @@
 //! Hand-written statements that Diesel prepares once per connection.
 //!
-//! Diesel never caches an `UPDATE` of its own (`UpdateStatement` has no static query id), and
-//! these are a session store's hot statements. Each is a struct of its values, in the order of
-//! its text's placeholders. The column names in them are not checked against `schema.rs`; a test
-//! runs each on its database.
+//! Diesel never caches its own `UPDATE` statements (`UpdateStatement` has no static query id), and
+//! these are a session store's hot statements. Each is a struct of its values, in the order of the
+//! placeholders in its text. The column names are not checked against `schema.rs`, but a test runs
+//! each statement on its database.
 
-/// Declares a statement: its values with their SQL types, its text in pieces, one value after
-/// each piece but the last. With `returns`, it yields rows of that SQL type.
+/// Declares a statement: the pieces of its text, with one value and its SQL type after each piece
+/// except the last. With `returns`, the statement yields rows of that SQL type.
 macro_rules! statement {
     (
         $(#[$doc:meta])*

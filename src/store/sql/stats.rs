@@ -1,4 +1,4 @@
-//! [`StatsStore`] over the pool.
+//! [`StatsStore`] on the pool.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::schema::{session_stats, session_stats_users, session_sweeps, sessions
 use crate::store::stats::{Census, HourStats, StatsStore, SweepRecord, UsageDelta};
 use crate::store::{DieselStore, StoreError};
 
-/// Users of an hour are kept by name for so long, for instances that are late to tell of them.
+/// How long the user ids of an hour are kept, for instances that report late.
 const USERS_KEPT: TimeDelta = TimeDelta::hours(2);
 
-/// Rows of one insert.
+/// Maximum number of rows per insert.
 const CHUNK: usize = 1000;
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -105,7 +105,7 @@ fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-/// Adds a row to the one of its hour.
+/// Adds a row's counts to its hour. Diesel's connection enum has no upsert, but both databases do.
 fn add_hour(connection: &mut AnyConnection<'_>, row: HourRow) -> QueryResult<()> {
     use session_stats as s;
     run_on!(connection, |connection| {
@@ -135,7 +135,7 @@ fn add_hour(connection: &mut AnyConnection<'_>, row: HourRow) -> QueryResult<()>
     Ok(())
 }
 
-/// Adds the counts of an hour, and how many users are known to have been seen in it by now.
+/// Adds the counts of an hour and updates the number of users seen in it so far.
 fn add_delta(connection: &mut AnyConnection<'_>, delta: &UsageDelta) -> QueryResult<()> {
     let mut row = HourRow::from(delta);
     if !delta.users.is_empty() {
@@ -147,7 +147,7 @@ fn add_delta(connection: &mut AnyConnection<'_>, delta: &UsageDelta) -> QueryRes
     add_hour(connection, row)
 }
 
-/// Keeps who was seen in an hour. To do it twice changes nothing.
+/// Records the users seen in an hour. Repeating it changes nothing.
 fn add_users(
     connection: &mut AnyConnection<'_>,
     hour: NaiveDateTime,
@@ -181,8 +181,8 @@ fn add_users(
 impl StatsStore for DieselStore {
     fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
         for delta in deltas {
-            // In one order, so that instances that tell of the same users do not deadlock, and in
-            // pieces, so that no one waits long for them.
+            // Sorted, so that instances that report the same users do not deadlock, and in chunks,
+            // so that no one waits long for them.
             let mut users: Vec<&str> = delta.users.iter().map(String::as_str).collect();
             users.sort_unstable();
             for users in users.chunks(CHUNK) {
@@ -192,8 +192,8 @@ impl StatsStore for DieselStore {
         }
         self.change(|connection| {
             connection.transaction(|connection| {
-                // SQLite refuses a write at once where another process has written since the
-                // transaction's first read: so it begins with a write.
+                // The transaction begins with a write, because SQLite refuses a write at once if
+                // another process has written since the transaction's first read.
                 let none = session_stats::table.filter(session_stats::hour.is_null());
                 run_on!(connection, |connection| diesel::delete(none)
                     .execute(connection)?);
@@ -295,7 +295,7 @@ impl StatsStore for DieselStore {
                     signed_in: unsigned(signed_in),
                 }));
             };
-            // One more than allowed, to know that there are more.
+            // One more than the limit, to detect that there are more.
             let some = live
                 .limit(i64::from(limit) + 1)
                 .select(sessions::user_id.is_not_null());

@@ -1,4 +1,4 @@
-//! [`DieselStore`]: the [`SessionStore`] over an r2d2 pool of Diesel connections.
+//! [`DieselStore`]: a [`SessionStore`] on an r2d2 pool of Diesel connections.
 
 use std::fmt;
 use std::time::Instant;
@@ -28,7 +28,7 @@ use crate::store::{
     StoreError, StoreOptions, SweepBatch, SweepOutcome, Withdrawal, WriteBatch, WriteOutcome,
 };
 
-/// Sessions in SQLite or PostgreSQL, as the URL says.
+/// A store of sessions in SQLite or PostgreSQL, depending on the URL.
 ///
 /// # Example
 ///
@@ -47,42 +47,41 @@ pub struct DieselStore {
     pub(in crate::store) url: DatabaseUrl,
     pub(in crate::store) options: StoreOptions,
     pub(in crate::store) connections: Connections,
-    /// SQLite has one writer. Who waits here wakes up at once, unlike with its busy timeout, which
-    /// is left to order processes.
+    /// Orders the writers of this process, because SQLite allows one at a time. A waiting thread
+    /// wakes up at once, unlike with SQLite's busy timeout, which only orders processes.
     pub(in crate::store) writer: Mutex<()>,
     pub(in crate::store) contention: Contention,
-    /// When an unknown error was last taken for one of a stale statement.
+    /// When an unknown error was last checked for a stale statement as its cause.
     pub(in crate::store) looked_for_stale: Mutex<Option<Instant>>,
 }
 
 impl DieselStore {
-    /// Connects once, to find out whether the database can be used; further connections are made
-    /// when they are needed. Makes an SQLite file that is not there, for its owner only, and turns
-    /// on its write-ahead log.
+    /// Connects once to check that the database can be used. Further connections are made on
+    /// demand. Creates a missing SQLite file, readable only by its owner, and turns on its
+    /// write-ahead log.
     ///
     /// # Errors
-    /// [`StoreError::Connect`] when the database cannot be reached, opened or written.
+    /// Returns [`StoreError::Connect`] if the database cannot be reached, opened or written.
     pub fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
         connect::open(url, &options, Opening::Serve)?;
         Ok(Self::of(url, options))
     }
 
-    /// Connects as [`open`](Self::open) does, to a database that is there: makes no SQLite file and
-    /// leaves the one that is there as it is, since it may be another program's.
+    /// Connects like [`open`](Self::open), but only to an existing database. Creates no SQLite file
+    /// and does not change an existing one, because it may belong to another program.
     ///
     /// # Errors
-    /// [`StoreError::Connect`] when the database cannot be reached or opened.
+    /// Returns [`StoreError::Connect`] if the database cannot be reached or opened.
     pub fn open_existing(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
         connect::open(url, &options, Opening::Look)?;
         Ok(Self::of(url, options))
     }
 
-    /// Connects as [`open_existing`](Self::open_existing) does, to read only: statements that
-    /// would change something fail. PostgreSQL behind a pooler, with `prepared_statements` off, is
-    /// not told so.
+    /// Connects like [`open_existing`](Self::open_existing), but read-only: statements that would
+    /// change data fail. With `prepared_statements` off, PostgreSQL does not enforce this.
     ///
     /// # Errors
-    /// [`StoreError::Connect`] when the database cannot be reached or opened.
+    /// Returns [`StoreError::Connect`] if the database cannot be reached or opened.
     pub fn open_read_only(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
         let options = StoreOptions {
             read_only: true,
@@ -102,17 +101,17 @@ impl DieselStore {
         }
     }
 
-    /// The database in use; shows no password.
+    /// Returns the database's URL. It is displayed without the password.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
 
-    /// Runs the migrations that have not been run and returns their versions. Safe when several
-    /// processes do so at once on an empty database. Where none is pending, it takes no lock and
-    /// needs no right but to read `__diesel_schema_migrations`.
+    /// Runs pending migrations and returns their versions. Several processes may do this at once,
+    /// even on an empty database. If no migration is pending, this takes no lock and needs only the
+    /// right to read `__diesel_schema_migrations`.
     ///
     /// # Errors
-    /// [`StoreError::Migration`] when one fails.
+    /// Returns [`StoreError::Migration`] if a migration fails.
     pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
         if self.pending_migrations()?.is_empty() {
             return Ok(Vec::new());
@@ -121,27 +120,27 @@ impl DieselStore {
     }
 
     /// Reverts this library's migrations, which deletes all sessions and users, and returns their
-    /// versions. An application's own migrations in the same database stay.
+    /// versions. An application's own migrations in the same database are kept.
     ///
     /// # Errors
-    /// [`StoreError::Migration`] when one fails.
+    /// Returns [`StoreError::Migration`] if a migration fails.
     pub fn revert_migrations(&self) -> Result<Vec<String>, StoreError> {
         migrations::run(&self.url, &self.options, Direction::Down)
     }
 
-    /// Returns whether the database is an SQLite file that has tables and none of this library's
-    /// migrations: it is another program's, and the URL may be a mistake.
+    /// Returns whether the database is an SQLite file that has tables but none of this library's
+    /// migrations. Such a file belongs to another program, and the URL is probably wrong.
     ///
     /// # Errors
-    /// [`StoreError::Migration`] when the database does not say.
+    /// Returns [`StoreError::Migration`] if the database cannot be queried.
     pub fn is_of_another_program(&self) -> Result<bool, StoreError> {
         migrations::is_of_another_program(&self.url, &self.options)
     }
 
-    /// The migrations that have not been run, by name.
+    /// Returns the names of the pending migrations.
     ///
     /// # Errors
-    /// [`StoreError::Migration`] when the database does not say.
+    /// Returns [`StoreError::Migration`] if the database cannot be queried.
     pub fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         migrations::pending(&self.url, &self.options)
     }
@@ -197,7 +196,7 @@ impl SessionStore for DieselStore {
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
         if batch.saves.is_empty() {
-            // New rows meet no held one, and touches leave held ones out.
+            // New rows cannot be locked, and touches skip locked rows.
             return self.change_batch(|connection| {
                 Ok(on_database!(connection, write(batch, HeldRows::Wait)))
             });
@@ -264,7 +263,7 @@ impl SessionStore for DieselStore {
 
     fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         self.read(|connection| match connection {
-            // The file is on this machine.
+            // The file is on this machine, so its clock is ours.
             #[cfg(feature = "sqlite")]
             AnyConnection::Sqlite(_) => Ok(None),
             #[cfg(feature = "postgres")]
@@ -273,7 +272,8 @@ impl SessionStore for DieselStore {
     }
 
     fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
-        // In the order of an index that a rotation moves a row to the end of.
+        // Ordered by `session_id`, so that a session rotated in the meantime moves to the end and
+        // is still reached.
         let some = old
             .filter(old.field(sessions::created_at).le(now.naive_utc()))
             .order(old.field(sessions::session_id))
@@ -298,7 +298,7 @@ impl SessionStore for DieselStore {
         self.read(|connection| Ok(connection.ping()?))
     }
 
-    /// On a connection of its own: the pool would hide for a while why it has none.
+    /// Uses a connection outside the pool, because the pool hides for a while why it has none.
     fn probe(&self) -> Result<(), StoreError> {
         let mut connection = connect::connect(&self.url, &self.options)?;
         Ok(connection.lend().ping().map_err(SqlError::from)?)
@@ -310,7 +310,7 @@ impl SessionStore for DieselStore {
 
     fn max_writers(&self) -> usize {
         match self.url {
-            // While one writes, another prepares its batch.
+            // While one worker writes, another prepares its batch.
             DatabaseUrl::Sqlite(_) => 2,
             DatabaseUrl::Postgres(_) => usize::MAX,
         }

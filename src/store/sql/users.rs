@@ -1,4 +1,4 @@
-//! [`UserStore`] over the pool, and the end of sessions by user.
+//! [`UserStore`] on the pool, and the end of a user's sessions.
 
 mod last_admin;
 
@@ -41,8 +41,8 @@ struct UserRow {
     updated_at: StoredTime,
 }
 
-/// A time of a user; a value that is not a time is read as the oldest there is. A user with such
-/// a `disabled_at` is disabled, as for the database's own triggers and queries.
+/// Converts a user's time. An unreadable value is read as the Unix epoch, so a user with such a
+/// `disabled_at` is disabled, as in the database's own triggers and queries.
 fn time(StoredTime(time): StoredTime) -> DateTime<Utc> {
     time.unwrap_or_default().and_utc()
 }
@@ -52,7 +52,7 @@ impl From<UserRow> for UserRecord {
         Self {
             id: row.id.shown(),
             username: row.username.shown(),
-            // One that cannot be read verifies no password.
+            // An unreadable hash verifies no password.
             password_hash: row.password_hash.shown(),
             is_admin: row.is_admin,
             disabled_at: row.disabled_at.map(time),
@@ -76,8 +76,8 @@ impl From<&UserRecord> for NewUser {
     }
 }
 
-/// Deletes sessions of one user; returns the handles of those that were there, `None` when the session
-/// that asks has ended.
+/// Deletes sessions of one user and returns their handles, or `None` if the acting session has
+/// ended.
 pub(in crate::store) fn revoke(
     connection: &mut AnyConnection<'_>,
     revocation: &Revocation,
@@ -89,8 +89,9 @@ pub(in crate::store) fn revoke(
     })
 }
 
-/// Whether the session is the user's, and live. It stays so until the transaction ends: a write that
-/// changes nothing is a lock that every database has.
+/// Returns whether the acting session is live and belongs to the user, and locks its row, so that
+/// this stays true until the transaction ends. A write that changes nothing is a lock that every
+/// database has.
 fn is_live(
     connection: &mut AnyConnection<'_>,
     user_id: &str,
@@ -124,7 +125,7 @@ fn end(
     })
 }
 
-/// Gives the session that asks a new token; its public handle, if it is the user's and live.
+/// Rotates the acting session. Returns its handle, or `None` if it is not live or not the user's.
 fn rotate(
     connection: &mut AnyConnection<'_>,
     user_id: &str,
@@ -146,8 +147,9 @@ fn rotate(
 }
 
 impl DieselStore {
-    /// Changes a user in a transaction that locks the user's row first, which a login in flight holds:
-    /// what that login made is seen by then. Refuses what would leave no administrator.
+    /// Changes a user in a transaction that locks the user's row first. A login in progress holds
+    /// that lock, so its session is visible to the change. Refuses a change that would leave no
+    /// administrator.
     fn change_locked(
         &self,
         id: &str,
@@ -230,7 +232,7 @@ impl UserStore for DieselStore {
         });
         match added {
             Ok(()) => Ok(true),
-            // The id is new, so it is the name that is taken.
+            // The id is new, so the name is taken.
             Err(StoreError::Constraint(_)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -256,7 +258,7 @@ impl UserStore for DieselStore {
                     None => RevokeScope::All,
                     Some(rotation) => match rotate(connection, id, rotation)? {
                         Some(kept) => RevokeScope::AllBut(kept),
-                        // Undoes the change.
+                        // Rolls the change back.
                         None => return Err(DieselError::RollbackTransaction.into()),
                     },
                 };

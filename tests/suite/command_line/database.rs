@@ -103,7 +103,7 @@ fn a_mistyped_file_is_not_made_by_a_command_that_reads() {
             .env("DATABASE_URL", "sqlite://sesions.db");
         let message = refusal(&run_to_end(command));
         for word in [
-            "no file sesions.db",
+            "file sesions.db does not exist",
             "DATABASE_URL",
             "rocket_diesel_sessions migrate",
         ] {

@@ -175,7 +175,7 @@ fn a_database_that_cannot_be_used_stops_the_start() {
         ("sqlite://:memory:", ["DATABASE_URL", "file"]),
         (
             "sqlite://no/such/folder/x.db",
-            ["no folder no/such/folder", "open"],
+            ["directory no/such/folder does not exist", "open"],
         ),
         ("sqlite://no-database", ["no-database", "not a database"]),
     ] {

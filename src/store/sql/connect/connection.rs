@@ -1,8 +1,8 @@
-//! One connection type for both databases. It borrows, so that the connection of any pool serves, and
-//! so does one that an application lends in the middle of its own transaction.
+//! One connection type for both databases. It borrows, so it works with the connection of any pool,
+//! and with one that an application lends in the middle of its own transaction.
 //!
-//! Statements that read the same on both databases are written once, in [`run_on!`]. Hot or
-//! database-specific ones match on [`AnyConnection`] and run on the inner connection.
+//! Statements with the same text on both databases are written once, with [`run_on!`]. Hot or
+//! database-specific ones match on [`AnyConnection`] and use the inner connection.
 
 use diesel::connection::{CacheSize, Instrumentation};
 use diesel::prelude::*;
@@ -17,10 +17,10 @@ pub(in crate::store) enum AnyConnection<'c> {
     Postgres(&'c mut diesel::PgConnection),
 }
 
-/// Evaluates an expression with the inner connection of an [`AnyConnection`], whichever it is. The
-/// expression is compiled for each database, so it may have Diesel types of one of them.
+/// Evaluates an expression with the inner connection of an [`AnyConnection`]. The expression is
+/// compiled once per database, so it may use Diesel types of either.
 ///
-/// It looks like a closure, and is none: `?` leaves the function that it is in.
+/// It looks like a closure but is not one: `?` returns from the enclosing function.
 macro_rules! run_on {
     ($connection:expr, |$inner:ident| $body:expr) => {{
         use $crate::store::sql::connect::connection::AnyConnection;
@@ -42,7 +42,7 @@ macro_rules! run_on {
 pub(in crate::store) use run_on;
 
 impl AnyConnection<'_> {
-    /// Runs `job` in a transaction; inside of another one, in a savepoint.
+    /// Runs `job` in a transaction, or in a savepoint if there is a transaction already.
     pub(in crate::store) fn transaction<T, E: From<DieselError>>(
         &mut self,
         job: impl FnOnce(&mut AnyConnection<'_>) -> Result<T, E>,
@@ -59,7 +59,7 @@ impl AnyConnection<'_> {
         }
     }
 
-    /// Asks the database for a sign of life.
+    /// Checks that the database answers.
     pub(in crate::store) fn ping(&mut self) -> QueryResult<()> {
         run_on!(self, |connection| connection.ping())
     }
@@ -93,13 +93,13 @@ impl OwnedConnection {
         }
     }
 
-    /// Returns whether its transactions are in a state that no one knows. Costs no round trip.
+    /// Returns whether the connection's transactions are in an unknown state. Needs no round trip.
     pub(in crate::store) fn is_broken(&mut self) -> bool {
         run_on!(self.lend(), |connection| connection.is_broken())
     }
 }
 
-/// Runs a query of one column `text`.
+/// Runs a query with one column named `text`.
 pub(in crate::store) fn texts(
     connection: &mut AnyConnection<'_>,
     query: &str,

@@ -1,12 +1,12 @@
-//! What it means that a connection could not be made, and how it is said without a password.
+//! Classifies failures to connect, and removes passwords from their messages.
 
 use crate::store::{DatabaseUrl, StoreError};
 
-/// A failure to connect, as `error` says it.
+/// Converts an error into a failure to connect.
 pub(super) fn connecting(url: &DatabaseUrl, error: impl std::fmt::Display) -> StoreError {
     let text = error.to_string();
     let permanent = match url {
-        // A file that cannot be opened now will not be in a second; one that is locked may be.
+        // Only a locked file may open a moment later.
         DatabaseUrl::Sqlite(_) => !text.contains("locked"),
         DatabaseUrl::Postgres(_) => !waiting_mends(&text),
     };
@@ -17,7 +17,7 @@ pub(super) fn connecting(url: &DatabaseUrl, error: impl std::fmt::Display) -> St
     }
 }
 
-/// A failed migration, as `error` says it.
+/// Converts an error into a failed migration.
 pub(in crate::store) fn migrating(
     url: &DatabaseUrl,
     error: &(impl std::fmt::Display + ?Sized),
@@ -28,7 +28,7 @@ pub(in crate::store) fn migrating(
     }
 }
 
-/// What waiting can mend, in lower case: nothing or no one is there yet, or there are too many.
+/// Parts of messages about failures that may go away by waiting, in lower case.
 const MENDABLE: [&str; 33] = [
     // The network and the operating system.
     "connection refused",
@@ -55,7 +55,7 @@ const MENDABLE: [&str; 33] = [
     "session is not read-only",
     "server is in hot standby mode",
     "server is not in hot standby mode",
-    // PostgreSQL. What it is doing follows: starting up, shutting down, recovering.
+    // PostgreSQL. The first is followed by a state: starting up, shutting down, recovering.
     "the database system is",
     "too many clients",
     "too many connections",
@@ -69,8 +69,8 @@ const MENDABLE: [&str; 33] = [
     "query_wait_timeout",
 ];
 
-/// Returns whether a failure to connect to PostgreSQL may go away by itself. libpq hands on only a text,
-/// without the SQLSTATE. It has a line for each address that was tried, and one of them is
+/// Returns whether a failure to connect to PostgreSQL may go away by waiting. libpq reports only
+/// text, without the SQLSTATE. The text has a line for each address tried, and one such line is
 /// enough.
 fn waiting_mends(text: &str) -> bool {
     let text = text.to_lowercase();
@@ -78,7 +78,7 @@ fn waiting_mends(text: &str) -> bool {
         .any(|line| MENDABLE.iter().any(|part| line.contains(part)) || awaits_a_socket(line))
 }
 
-/// Returns whether a socket is missing from a folder that is there.
+/// Returns whether a socket is missing from an existing directory.
 fn awaits_a_socket(line: &str) -> bool {
     if !line.contains("no such file or directory") {
         return false;
@@ -90,8 +90,8 @@ fn awaits_a_socket(line: &str) -> bool {
     folder.is_some_and(std::path::Path::is_dir)
 }
 
-/// Returns whether a server said something that is not known here, which may be "starting up" in
-/// another language.
+/// Returns whether a server's message is unknown here. It may mean "starting up" in another
+/// language.
 pub(super) fn is_unknown(error: &StoreError) -> bool {
     const KNOWN: [&str; 8] = [
         "does not exist",
@@ -109,14 +109,14 @@ pub(super) fn is_unknown(error: &StoreError) -> bool {
     else {
         return false;
     };
-    // A server's own words follow its severity, a colon and two blanks.
+    // A server's own message follows its severity, a colon and two spaces.
     *permanent && reason.contains(":  ") && !KNOWN.iter().any(|text| reason.contains(text))
 }
 
-/// Shortest secret that is looked for inside of words.
+/// Minimum length of a secret that is also searched inside words.
 const LEAST_SECRET: usize = 4;
 
-/// Blanks a URL's passwords, the environment's, and anything that looks like a URL.
+/// Blanks the passwords of the URL and of the environment, and everything that looks like a URL.
 fn without_secrets(url: &DatabaseUrl, text: &str) -> String {
     let secrets = match url {
         DatabaseUrl::Sqlite(_) => return text.to_owned(),
@@ -130,11 +130,12 @@ fn without_secrets(url: &DatabaseUrl, text: &str) -> String {
     blank(text, &url.to_string(), &secrets)
 }
 
-/// Blanks `secrets` in a text, but for what `shown` has, which is in the message anyway.
+/// Blanks `secrets` in a text, except those that are part of `shown`, which the message contains
+/// anyway.
 fn blank(text: &str, shown: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
     secrets.retain(|secret| !secret.is_empty() && !shown.contains(secret));
-    // The longest first: one may be part of another.
+    // Longest first, because one may be part of another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let mut text = text.to_owned();
     for secret in &secrets {
@@ -147,7 +148,7 @@ fn blank(text: &str, shown: &str, secrets: &[String]) -> String {
     for piece in text.split_inclusive(is_end) {
         let word = piece.trim_end_matches(is_end);
         let end = &piece[word.len()..];
-        // A part of a secret in quotes, as libpq shows what it cannot read.
+        // A quoted part of a secret, as in libpq's messages about text that it cannot parse.
         let is_quoted_part = word.len() >= LEAST_SECRET
             && end == "\""
             && !shown.contains(word)
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_mends_a_server_that_starts_but_no_wrong_password() {
+    fn a_starting_server_is_waited_for_but_a_wrong_password_is_not() {
         for text in [
             "connection to server at \"h\" (::1), port 1 failed: Connection refused\n\tIs the …?",
             "connection to server on socket \"/run/.s.PGSQL.1\" failed: No such file or directory",
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn i8_libpqs_texts_lose_every_secret() {
+    fn i8_every_secret_is_blanked_in_messages_of_libpq() {
         let secrets = ["s3cret%40@x", "abc", "app"].map(str::to_owned);
         for (text, expected) in [
             ("invalid token: \"s3cret%40@x\"", "invalid token: \"...\""),

@@ -1,4 +1,4 @@
-//! Databases of other applications, told by their tables.
+//! Detects databases of other applications by their tables.
 
 use diesel::prelude::*;
 
@@ -6,15 +6,15 @@ use super::connection::{AnyConnection, texts};
 use super::failure::migrating;
 use crate::store::{DatabaseUrl, StoreError};
 
-/// The tables that the migrations make.
+/// The tables that the migrations create.
 const TABLES: &str =
     "'users', 'sessions', 'session_stats', 'session_stats_users', 'session_sweeps'";
 
-/// Finds the first migration among those that were run.
+/// A query for this library's first migration among the applied ones.
 const FIRST: &str = "SELECT version AS text FROM __diesel_schema_migrations \
                      WHERE version = '20261124000000'";
 
-/// The query that finds the table of migrations. It may be another application's.
+/// Returns a query that finds the table of migrations, which may belong to another application.
 pub(in crate::store) fn history(connection: &AnyConnection<'_>) -> &'static str {
     match connection {
         #[cfg(feature = "sqlite")]
@@ -28,8 +28,8 @@ pub(in crate::store) fn history(connection: &AnyConnection<'_>) -> &'static str 
     }
 }
 
-/// Refuses a database that has a table of one of our names and none of our migrations: it is another
-/// application's. Nothing is changed.
+/// Refuses a database that has a table with one of our names but none of our migrations, because it
+/// belongs to another application. Changes nothing.
 pub(super) fn refuse(
     connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,
@@ -47,7 +47,7 @@ pub(super) fn refuse(
                  WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) \
                  AND relname IN ({TABLES})"
             ),
-            "give the sessions a schema of their own, as with ?options=-csearch_path%3Dsessions",
+            "give the sessions a schema of their own, for example with ?options=-csearch_path%3Dsessions",
         ),
     };
     let failed = |error| migrating(url, &error);
@@ -58,21 +58,21 @@ pub(super) fn refuse(
         return Ok(());
     }
     let reason = format!(
-        "the table {taken:?} already exists and is another application's; the names {} are taken \
-         by this library: {advice}",
+        "the table {taken:?} already exists and belongs to another application; this library needs \
+         the names {}: {advice}",
         TABLES.replace('\'', "")
     );
     Err(migrating(url, &reason))
 }
 
-/// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
+/// Returns whether an SQLite file has tables but none of this library's migrations.
 pub(in crate::store) fn has_only_others(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
     let tables = "SELECT name AS text FROM sqlite_master \
                   WHERE name NOT LIKE 'sqlite_%' AND tbl_name <> '__diesel_schema_migrations'";
     Ok(!texts(connection, tables)?.is_empty() && !is_migrated(connection)?)
 }
 
-/// Returns whether this library's first migration was run.
+/// Returns whether this library's first migration has been applied.
 fn is_migrated(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
     let history = history(connection);
     Ok(!texts(connection, history)?.is_empty() && !texts(connection, FIRST)?.is_empty())

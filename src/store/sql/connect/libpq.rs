@@ -1,5 +1,5 @@
-//! What libpq is told when it connects to PostgreSQL: the URL, with what neither it nor libpq's own
-//! environment and service file set. All of it holds for each of several hosts.
+//! The parameters passed to libpq: the URL, and defaults for what the URL, libpq's environment and
+//! its service file do not set. They apply to each of several hosts.
 
 mod roots;
 mod settings;
@@ -9,23 +9,23 @@ use std::time::Duration;
 
 use settings::{Environment, Found, Settings};
 
-/// How the start of a connection is to limit this program's statements.
+/// The limits of statements that are set when a connection starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Limits {
-    /// Ends what takes longer than the timeout, and what waits for a lock for a part of it.
+    /// Ends statements after the timeout, and waits for a lock after a part of it.
     ByTimeout,
-    /// What the role, the server, the URL and the environment set.
+    /// Keeps the limits of the role, the server, the URL and the environment.
     AsGiven,
 }
 
-/// The share of the timeout that a statement may wait for a lock: what is left is for the other
-/// requests of its batch, which are run again without it.
+/// The timeout divided by the longest wait for a lock. The rest of the time is for the other
+/// requests of the batch, which run again without the locked row.
 const LOCK_SHARE: u32 = 4;
 
-/// Shortest time after which a connection is given up whose peer acknowledges nothing.
+/// Minimum time after which a connection whose peer acknowledges nothing is given up.
 const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The settings of the server that limit a statement, with their values in milliseconds.
+/// Returns the server settings that limit a statement, with their values in milliseconds.
 pub(in crate::store) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
     [
         ("statement_timeout", timeout.as_millis()),
@@ -33,14 +33,14 @@ pub(in crate::store) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
     ]
 }
 
-/// The URL to connect with.
+/// Returns the URL to connect with.
 ///
-/// A connection whose peer is gone without a word is given up after twice the timeout, at least
-/// 5 s (`tcp_user_timeout`), one on which nothing is sent after 8 s (`keepalives_…`); connecting
-/// to a host after the timeout, at least 2 s (`connect_timeout`).
+/// A connection whose peer has silently disappeared is given up after twice the timeout, at least 5
+/// s (`tcp_user_timeout`). An idle connection is given up after 8 s (`keepalives_…`), and
+/// connecting to a host after the timeout, at least 2 s (`connect_timeout`).
 ///
 /// # Errors
-/// When `sslrootcert=system` cannot be had; says why.
+/// Fails with the reason if `sslrootcert=system` cannot be honoured.
 pub(in crate::store) fn location(
     url: &str,
     timeout: Duration,
@@ -59,9 +59,9 @@ fn location_in(
     let mut settings = Settings::of(url, environment);
     roots::trust_the_systems(&mut settings, environment)?;
     let user_timeout = (2 * timeout).max(LEAST_USER_TIMEOUT).as_millis();
-    // Not `application_name`, so that PGAPPNAME holds.
+    // Not `application_name`, which would override PGAPPNAME.
     settings.set_default("fallback_application_name", "rocket_diesel_sessions");
-    // Whole seconds; libpq's documentation advises against less than 2.
+    // In whole seconds. libpq's documentation advises against less than 2.
     settings.set_default("connect_timeout", timeout.as_secs().max(2));
     settings.set_default("keepalives", 1);
     settings.set_default("keepalives_idle", 5);
@@ -74,8 +74,8 @@ fn location_in(
     Ok(settings.into_url())
 }
 
-/// Puts the limits into the start of the connection, for where a SET would reach a pooler's other
-/// clients too. Of two settings of a name the server takes the last, which is the user's.
+/// Sets the limits with the connection's start, because a SET could also reach other clients of a
+/// pooler. If a name is set twice, the server uses the last value, which is the user's.
 fn limit_at_the_start(settings: &mut Settings<'_>, timeout: Duration) {
     static WARNED: Once = Once::new();
     let setting = |(name, value)| format!("-c {name}={value}");
@@ -85,9 +85,9 @@ fn limit_at_the_start(settings: &mut Settings<'_>, timeout: Duration) {
         Found::Nothing => settings.set("options", &limits),
         Found::Unknown => WARNED.call_once(|| {
             tracing::warn!(
-                "the service file that the database's connection names is not found where it is \
-                 looked for (PGSERVICEFILE, ~/.pg_service.conf, PGSYSCONFDIR): set \
-                 statement_timeout and lock_timeout for the role"
+                "the service of the database connection was not found (in PGSERVICEFILE, \
+                 ~/.pg_service.conf or PGSYSCONFDIR): set statement_timeout and lock_timeout for \
+                 the role"
             );
         }),
     }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_url_does_not_set_is_added() {
+    fn parameters_that_the_url_does_not_set_are_added() {
         assert_eq!(
             at("postgres://h/d", 200),
             format!("postgres://h/d?{NAME}&connect_timeout=2&{TCP}=5000")
@@ -148,7 +148,7 @@ mod tests {
     const LIMITS: &str = "options=-c%20statement_timeout%3D2000%20-c%20lock_timeout%3D500";
 
     #[test]
-    fn limits_stand_before_options_of_the_url() {
+    fn limits_precede_the_options_of_the_url() {
         let plain = limited(&[], "postgres://h/d");
         assert!(plain.ends_with(&format!("&{LIMITS}")), "{plain}");
         let own = limited(
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_stand_before_options_of_the_environment() {
+    fn limits_precede_the_options_of_the_environment() {
         let environment = [
             ("PGOPTIONS", "-c search_path=s"),
             ("PGCONNECT_TIMEOUT", "9"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_sets_itself_is_left_to_it() {
+    fn parameters_that_a_service_sets_are_not_overridden() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".pg_service.conf");
         let text = "[other]\noptions=-cx=y\n\n# ours\n[mine]\nhost=h\n\
@@ -214,7 +214,7 @@ mod tests {
             );
             assert!(own.contains("keepalives_idle=5"), "{own}");
         }
-        // Where the service is not found, libpq may find it.
+        // If the service is not found here, libpq may still find it.
         let unknown = limited(&[("PGOPTIONS", "-cz=z")], "postgres:///d?service=mine");
         assert!(!unknown.contains("options"), "{unknown}");
         assert!(unknown.contains("keepalives=1"), "{unknown}");

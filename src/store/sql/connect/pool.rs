@@ -1,5 +1,5 @@
-//! The r2d2 pool: connects by URL scheme, never reuses a connection that broke, and outlives calls
-//! that are stuck.
+//! The r2d2 pool. It connects by URL scheme, never reuses a broken connection, and replaces
+//! connections whose calls are stuck.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,34 +15,35 @@ use super::{bounded, connect, set_up};
 use crate::store::sql::error::SqlError;
 use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
-/// Target of the log lines that show each statement (level debug).
+/// Target of the log lines that show each statement, at level debug.
 const SQL_LOG: &str = "rocket_diesel_sessions::sql";
 
-/// The longest wait between two tries to connect: a database that is back is found by then.
+/// Maximum wait between two attempts to connect, so the time after which a recovered database is
+/// found.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_millis(500);
 
-/// Most connections that may be given up while a call is still stuck on them, as a multiple of the
-/// pool's size: what a database that hangs can add to the connections it has to bear.
+/// Maximum number of abandoned connections with stuck calls, as a multiple of the pool's size. It
+/// bounds the additional connections that a hanging database has to bear.
 const LOST_SHARE: usize = 2;
 
-/// How long a wait for a connection lasts before stuck ones are looked for again.
+/// How long to wait for a connection before checking for stuck ones again.
 const WAIT_SLICE: Duration = Duration::from_millis(250);
 
-/// A place in the pool. Its connection is lent out while it is used.
+/// A place in the pool. Its connection is on loan while it is used.
 ///
-/// Diesel's own check sees a broken transaction, but not a lost server.
+/// Diesel's own check detects a broken transaction, but not a lost server.
 pub(in crate::store) struct Place {
     connection: Option<OwnedConnection>,
     made: Instant,
-    /// Whether it has the settings of this program.
+    /// Whether this program's settings have been applied.
     is_set_up: bool,
     broken: bool,
 }
 
 /// A connection on loan from the pool.
 ///
-/// The pool keeps the connection's place, so that it can fill the place anew when a call is stuck
-/// in the client library, which has no time limit of its own.
+/// The pool keeps the connection's place, so that it can fill the place again if a call is stuck in
+/// the client library, which has no time limit.
 pub(in crate::store) struct Lease<'p> {
     connections: &'p Connections,
     number: u64,
@@ -56,7 +57,7 @@ pub(in crate::store) struct Lease<'p> {
 struct Loans {
     next: u64,
     places: HashMap<u64, Loan>,
-    /// Connections whose places were filled anew, and whose calls have not come back.
+    /// Number of connections that were replaced and whose calls have not returned.
     lost: usize,
 }
 
@@ -76,7 +77,7 @@ impl Lease<'_> {
         self.made < moment
     }
 
-    /// Keeps the connection from being used again.
+    /// Prevents the connection from being used again.
     pub(in crate::store) fn discard(&mut self) {
         self.broken = true;
     }
@@ -92,7 +93,7 @@ impl Drop for Lease<'_> {
             }
             loan
         };
-        // Without its place, the connection is closed here.
+        // If its place has been filled again, the connection is closed here.
         if let Some(mut loan) = loan {
             loan.place.broken |= self.broken;
             loan.place.connection = self.connection.take();
@@ -103,11 +104,11 @@ impl Drop for Lease<'_> {
 pub(in crate::store) struct Manager {
     url: DatabaseUrl,
     options: StoreOptions,
-    /// Threads that connect, those that are stuck among them.
+    /// Number of threads that are connecting, including stuck ones.
     connecting: Arc<AtomicUsize>,
 }
 
-/// Counts a thread as long as it lives.
+/// Counts a thread while it lives.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -124,14 +125,14 @@ impl Drop for Counted {
 }
 
 impl Manager {
-    /// Connects on a thread of its own: a server that accepts and then says nothing would keep the
-    /// pool's threads, of which there are few, for ever.
+    /// Connects on a separate thread. A server that accepts connections and then stays silent would
+    /// otherwise block the pool's few threads for ever.
     fn connect_in_time(&self) -> Result<OwnedConnection, StoreError> {
         let most = LOST_SHARE * self.options.pool_size as usize;
         if self.connecting.load(Ordering::Acquire) >= most {
             return Err(StoreError::Connect {
                 database: self.url.to_string(),
-                reason: format!("{most} earlier connections have had no answer"),
+                reason: format!("{most} earlier attempts to connect have not been answered"),
                 permanent: false,
             });
         }
@@ -175,13 +176,13 @@ impl ManageConnection for Manager {
     }
 }
 
-/// The pool, which opens its connections when they are first needed.
+/// The pool. It opens connections on demand.
 pub(in crate::store) struct Connections {
     url: DatabaseUrl,
     options: StoreOptions,
     pool: Pool<Manager>,
     loans: Mutex<Loans>,
-    /// When a connection was last found broken.
+    /// When a connection was last found to be broken.
     last_break: Mutex<Option<Instant>>,
 }
 
@@ -195,11 +196,12 @@ impl Connections {
         let pool = Pool::builder()
             .max_size(options.pool_size)
             .min_idle(Some(0))
-            // Costs a round trip at each use; a broken connection is dropped when it shows.
+            // A test costs a round trip per use. A broken connection is dropped when it fails.
             .test_on_check_out(false)
-            // Waits are given at each use; this decides only how fast it tries to connect again.
+            // Each use gives its own timeout. This one only determines how fast the pool
+            // reconnects.
             .connection_timeout(2 * MAX_RECONNECT_DELAY)
-            // The error reaches the caller that waits for the connection; r2d2 need not log it too.
+            // The error reaches the caller that waits for the connection, so r2d2 need not log it.
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(manager);
         Self {
@@ -211,8 +213,8 @@ impl Connections {
         }
     }
 
-    /// Waits for a connection until `timeout` has passed. What is older than the last break is not
-    /// used: after a restart of the server, all of it is broken.
+    /// Waits for a connection for up to `timeout`. Connections older than the last break are not
+    /// used, because a restart of the server breaks all of them.
     pub(in crate::store) fn checkout(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
         let start = Instant::now();
         let deadline = start + timeout;
@@ -224,7 +226,7 @@ impl Connections {
                     place.broken = true;
                 }
                 Ok(place) => match self.lend(place) {
-                    // The server may have closed it before it was used for the first time.
+                    // The server may have closed it before its first use.
                     Err((made, _)) if made < start && Instant::now() < deadline => {}
                     result => return result.map_err(|(_, error)| error),
                 },
@@ -234,8 +236,8 @@ impl Connections {
         }
     }
 
-    /// Lends a connection out. A new one gets its settings here and not where it is made: the
-    /// database may hang, and the pool's own threads must not.
+    /// Lends a connection. A new one gets its settings here rather than where it is made, because
+    /// the database may hang, and the pool's own threads must not.
     fn lend(
         &self,
         mut place: PooledConnection<Manager>,
@@ -265,9 +267,8 @@ impl Connections {
         Ok(lease)
     }
 
-    /// Fills the places anew whose connections have been on loan for too long: their calls are
-    /// stuck in the client library. What was connected before may be stuck as well, and is not used
-    /// again.
+    /// Replaces connections that have been on loan for too long, whose calls are stuck in the
+    /// client library. Connections made before may be stuck too and are not used again.
     fn replace_stuck(&self) {
         let most = LOST_SHARE * self.pool.max_size() as usize;
         let stuck: Vec<Loan> = {
@@ -292,7 +293,7 @@ impl Connections {
             return;
         }
         tracing::error!(
-            "{}: {} calls have been stuck for over {:?}; their connections are given up",
+            "{}: {} calls have been stuck for over {:?}; their connections are abandoned",
             self.url,
             stuck.len(),
             self.options.patience()
@@ -302,7 +303,8 @@ impl Connections {
         drop(stuck);
     }
 
-    /// Where there is no connection at all, none can be made; where there are some, they are in use.
+    /// Returns the error for a wait that got no connection. If there are no connections, none can be made;
+    /// otherwise all are in use.
     fn no_connection(&self, error: &r2d2::Error, waited: Duration) -> StoreError {
         let reason = error.to_string();
         if self.pool.state().connections == 0 {
@@ -325,7 +327,7 @@ impl Connections {
         }
     }
 
-    /// Keeps a connection, and those that are older than this moment, from being used again.
+    /// Prevents this connection, and all older ones, from being used again.
     pub(in crate::store) fn mark_broken(&self, connection: &mut Lease<'_>) {
         connection.discard();
         *self.last_break() = Some(Instant::now());
@@ -341,8 +343,9 @@ impl Connections {
 }
 
 impl Drop for Connections {
-    /// Closes the idle connections at once. A thread of the pool may keep it alive for a moment, and
-    /// a process that ends before that would leave an SQLite file's write-ahead log behind.
+    /// Closes the idle connections at once. A thread of the pool may keep the pool alive for a
+    /// moment, and a process that ends before that would leave an SQLite file's write-ahead log
+    /// behind.
     fn drop(&mut self) {
         while let Some(mut place) = self.pool.try_get() {
             place.broken = true;
@@ -351,7 +354,7 @@ impl Drop for Connections {
     }
 }
 
-/// Shows each statement, without its values, where that is asked for.
+/// Logs each statement, without its values, if that log target is enabled.
 fn log_statements(connection: &mut AnyConnection<'_>) {
     if !tracing::enabled!(target: SQL_LOG, tracing::Level::DEBUG) {
         return;

@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL, and what they are told once they are there.
+//! Connections to PostgreSQL and their settings.
 
 use std::sync::Once;
 
@@ -12,8 +12,8 @@ use super::libpq::{self, Limits};
 use crate::store::sql::error::SqlError;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
-/// Connects with limits, or without where they are refused: a service without them is better than
-/// none.
+/// Connects with limits, or without them if they are refused, because a service without limits is
+/// better than none.
 pub(super) fn connect(
     url: &DatabaseUrl,
     location: &str,
@@ -24,14 +24,14 @@ pub(super) fn connect(
     if options.prepared_statements {
         return with(Limits::AsGiven);
     }
-    // What SET does behind a pooler in transaction mode, it does to others as well.
+    // Behind a pooler in transaction mode, a SET would also affect other clients.
     match with(Limits::ByTimeout) {
         Err(StoreError::Connect { reason, .. }) if libpq::refuses_limits(&reason) => {
             let connection = with(Limits::AsGiven)?;
             WARNED.call_once(|| {
                 tracing::warn!(
-                    "{url} takes no settings with a connection ({reason}): set statement_timeout \
-                     and lock_timeout for the role, see the README on PgBouncer"
+                    "{url} refuses settings at the start of a connection ({reason}): set \
+                     statement_timeout and lock_timeout for the role, see the README on PgBouncer"
                 );
             });
             Ok(connection)
@@ -40,7 +40,7 @@ pub(super) fn connect(
     }
 }
 
-/// Makes a connection with no settings but those of its start.
+/// Makes a connection with only the settings of its start.
 pub(in crate::store) fn establish(
     url: &DatabaseUrl,
     location: &str,
@@ -56,8 +56,8 @@ pub(in crate::store) fn establish(
     Ok(connection)
 }
 
-/// Limits statements and asks for messages in English. Behind a pooler in transaction mode it only
-/// looks, once.
+/// Limits statements and requests messages in English. Behind a pooler in transaction mode, it only
+/// checks the server once.
 pub(super) fn set_up(
     connection: &mut PgConnection,
     url: &DatabaseUrl,
@@ -93,20 +93,20 @@ pub(super) fn set_up(
     Ok(())
 }
 
-/// What a server says of itself.
+/// Properties of a server.
 #[derive(QueryableByName)]
 struct Server {
-    /// `lc_messages`
+    /// The value of `lc_messages`.
     #[diesel(sql_type = Text)]
     messages: String,
-    /// `server_encoding`
+    /// The value of `server_encoding`.
     #[diesel(sql_type = Text)]
     encoding: String,
 }
 
 impl Server {
-    /// Asks, and in the same round trip sets the limits that the client has not set itself: in the
-    /// URL, with PGOPTIONS, or in a service file.
+    /// Queries the server. In the same round trip, sets the limits that the client has not set
+    /// itself in the URL, in PGOPTIONS or in a service file.
     fn ask(connection: &mut PgConnection, limits: &[(&str, u128)]) -> QueryResult<Self> {
         let names: Vec<&str> = limits.iter().map(|(name, _)| *name).collect();
         let values: Vec<String> = limits.iter().map(|(_, value)| value.to_string()).collect();
@@ -122,8 +122,8 @@ impl Server {
         .get_result(connection)
     }
 
-    /// Returns whether messages are in English. They are all that distinguishes a deadlock and a
-    /// lock that was waited for in vain from other errors: Diesel does not hand on the SQLSTATE.
+    /// Returns whether messages are in English. Only messages distinguish deadlocks and lock
+    /// timeouts from other errors, because Diesel does not report the SQLSTATE.
     fn is_english(&self) -> bool {
         let language = self.messages.split(['.', '@']).next().unwrap_or_default();
         matches!(language, "C" | "POSIX") || language.to_lowercase().starts_with("en")
@@ -136,8 +136,8 @@ impl Server {
         }
         WARNED.call_once(|| {
             tracing::warn!(
-                "{url} has the encoding {}: a text with other characters is refused; a database \
-                 with the encoding UTF8 takes all",
+                "{url} has the encoding {}: text with other characters is refused; a database with \
+                 the encoding UTF8 accepts all characters",
                 self.encoding
             );
         });
@@ -145,7 +145,8 @@ impl Server {
 }
 
 /// # Errors
-/// When the role may not.
+/// Fails if the role lacks the right to do so.
+/// Requests messages in English.
 fn ask_for_english(connection: &mut PgConnection) -> QueryResult<()> {
     diesel::sql_query("SELECT set_config('lc_messages', 'C', false)")
         .execute(connection)
@@ -157,12 +158,13 @@ fn warn_of_language(url: &DatabaseUrl, reason: &str) {
     WARNED.call_once(|| {
         tracing::warn!(
             "{url} has messages in another language ({reason}): deadlocks and locked rows cannot \
-             be distinguished from other errors; ALTER ROLE … SET lc_messages = 'C' mends it"
+             be distinguished from other errors; ALTER ROLE … SET lc_messages = 'C' fixes this"
         );
     });
 }
 
-/// A server that knows no such settings can still serve.
+/// Ignores the error unless the connection broke, because a server without these settings can still
+/// be used.
 fn unless_broken(url: &DatabaseUrl, error: DieselError) -> Result<(), StoreError> {
     static WARNED: Once = Once::new();
     match SqlError::from(error).into() {
@@ -170,8 +172,8 @@ fn unless_broken(url: &DatabaseUrl, error: DieselError) -> Result<(), StoreError
         error => {
             WARNED.call_once(|| {
                 tracing::warn!(
-                    "{url} takes no limits ({error}): set statement_timeout and lock_timeout for \
-                     the role"
+                    "{url} refuses limits ({error}): set statement_timeout and lock_timeout for the \
+                     role"
                 );
             });
             Ok(())

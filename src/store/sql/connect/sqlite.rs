@@ -1,4 +1,4 @@
-//! The file of an SQLite database: where it is, who may read it, and its write-ahead log.
+//! The file of an SQLite database: its creation, its permissions and its write-ahead log.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use super::{Opening, failure};
 use crate::store::url::sqlite::Location;
 use crate::store::{DatabaseUrl, StoreError};
 
-/// Makes the file if a start may, and names what keeps it from being opened. SQLite says no more
-/// than that it cannot.
+/// Creates the file if `opening` allows that. If the file cannot be opened, the error gives the
+/// reason, which SQLite does not report.
 pub(super) fn prepare(
     url: &DatabaseUrl,
     location: &Location<'_>,
@@ -28,17 +28,17 @@ pub(super) fn prepare(
         ))
     };
     if path.is_dir() {
-        return refused(format!("{} is a folder, not a file", path.display()));
+        return refused(format!("{} is a directory, not a file", path.display()));
     }
     if path.exists() {
         return Ok(());
     }
     if !location.may_be_made() {
-        return refused(format!("there is no file {}", path.display()));
+        return refused(format!("the file {} does not exist", path.display()));
     }
     if opening == Opening::Look {
         return refused(format!(
-            "there is no file {}; correct DATABASE_URL, or make it with \
+            "the file {} does not exist; correct DATABASE_URL, or create the file with \
              `rocket_diesel_sessions migrate`",
             path.display()
         ));
@@ -48,17 +48,17 @@ pub(super) fn prepare(
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        return refused(format!("there is no folder {}", folder.display()));
+        return refused(format!("the directory {} does not exist", folder.display()));
     }
     match make(&file) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            refused(format!("{} cannot be made: {error}", file.display()))
+            refused(format!("{} cannot be created: {error}", file.display()))
         }
         _ => Ok(()),
     }
 }
 
-/// The file, or the one that a link leads to which is not there.
+/// Returns the file, or the missing target if it is a symbolic link.
 fn file_to_make(path: &Path) -> PathBuf {
     match (path.read_link(), path.parent()) {
         (Ok(target), Some(folder)) => folder.join(target),
@@ -66,10 +66,11 @@ fn file_to_make(path: &Path) -> PathBuf {
     }
 }
 
-/// Makes a file for the owner only. SQLite gives the files beside it the same mode.
+/// Creates a file that only its owner can read and write. SQLite gives the files beside it the same
+/// mode.
 fn make(file: &Path) -> std::io::Result<()> {
-    /// The end of a file descriptor ends all locks that the process has on its file. So no other
-    /// start of this process may open it before this one is closed.
+    /// Closing a file descriptor releases all locks that the process has on its file. No other
+    /// start in this process may open the file before this descriptor is closed.
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock();
     let mut options = std::fs::OpenOptions::new();
@@ -85,14 +86,14 @@ struct Mode {
     journal_mode: String,
 }
 
-/// Finds out whether the file can be written, and turns on write-ahead logging, which stays with
-/// the file: readers and the writer no longer block each other. The change needs the file for
-/// itself, and `busy_timeout` does not cover it.
+/// Checks that the file can be written, and turns on write-ahead logging, a persistent setting of
+/// the file with which readers and the writer do not block each other. The change needs exclusive
+/// access to the file, and `busy_timeout` does not cover it.
 pub(super) fn enable_writing(
     connection: &mut SqliteConnection,
     timeout: Duration,
 ) -> QueryResult<()> {
-    // BEGIN IMMEDIATE does not fail on a file that is read-only.
+    // BEGIN IMMEDIATE alone does not fail on a read-only file.
     let probe = "PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; \
                  CREATE TABLE \"a file that can be written\" (x); ROLLBACK;";
     match connection.batch_execute(probe) {
@@ -112,7 +113,7 @@ pub(super) fn enable_writing(
     }
 }
 
-/// Turns on the write-ahead log where it is not on. The busy timeout does not cover this.
+/// Turns on the write-ahead log unless it is on. The busy timeout does not cover this.
 fn turn_on_wal(connection: &mut SqliteConnection) -> QueryResult<()> {
     let mode: Mode = diesel::sql_query("PRAGMA journal_mode").get_result(connection)?;
     if mode.journal_mode == "wal" {

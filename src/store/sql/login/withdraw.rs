@@ -1,4 +1,4 @@
-//! Takes back tokens that were committed but never reached their visitors.
+//! Withdraws tokens that were committed but never reached their visitors.
 
 #[cfg(feature = "postgres")]
 use diesel::connection::SimpleConnection;
@@ -14,24 +14,26 @@ use crate::store::sql::error::SqlError;
 use crate::store::sql::schema::sessions;
 use crate::store::{SessionRecord, Withdrawal};
 
-/// A synchronous standby that is away is one of the reasons for a withdrawal, which must not wait for
-/// it in turn. A withdrawal that a failover loses harms no one: it leaves a token in force that no
-/// visitor has.
+/// Commits without waiting for a synchronous standby: an unreachable standby is one of the reasons
+/// for a withdrawal. A withdrawal lost in a failover is harmless, because it leaves a valid token
+/// that no visitor has.
 #[cfg(feature = "postgres")]
 const COMMIT_WITHOUT_STANDBY: &str = "SET LOCAL synchronous_commit = local";
 
-/// A withdrawal whose row is held is tried again later: writers are few, and others wait for one.
+/// Waits only briefly for a lock. The withdrawal is tried again later, and others wait for one of
+/// the few writers.
 #[cfg(feature = "postgres")]
 const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 50";
 
-/// Runs in a transaction; returns, for each withdrawal, whether its token was still the session's.
+/// Withdraws tokens in one transaction. Returns, for each withdrawal, whether its token was still
+/// the session's.
 pub(in crate::store) fn withdraw(
     connection: &mut AnyConnection<'_>,
     withdrawals: &[Withdrawal],
     now: DateTime<Utc>,
 ) -> Result<Vec<bool>, SqlError> {
-    // In one order, so that two calls lock rows in the same order; those of one session stay as they
-    // are, newest first.
+    // Sorted, so that two calls lock rows in the same order. Withdrawals of one session keep their
+    // order, newest first.
     let mut order: Vec<usize> = (0..withdrawals.len()).collect();
     order.sort_by_key(|&of| &withdrawals[of].id);
     connection.transaction(|connection| {
@@ -59,14 +61,15 @@ fn take_back(
     let Some(previous) = &withdrawal.previous else {
         return delete(connection, withdrawal);
     };
-    // A user's id may be refused, which ends a transaction on PostgreSQL: in a savepoint then.
+    // The foreign key may refuse the user's id, which on PostgreSQL would abort the transaction, so
+    // a savepoint is used.
     let restored = if previous.user_id.is_some() && !withdrawal.is_rotation {
         connection.transaction(|connection| restore(connection, withdrawal, previous, now))
     } else {
         restore(connection, withdrawal, previous, now)
     };
     match restored {
-        // Its former user was deleted, and would have ended with its sessions.
+        // Its former user was deleted, which would have ended the session too.
         Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
             delete(connection, withdrawal)
         }
@@ -96,7 +99,7 @@ fn restore(
         .set((
             sessions::session_id.eq(previous.session_id.to_string()),
             sessions::token_hash.eq(previous.token_hash.as_bytes().to_vec()),
-            // A rotation changes neither.
+            // A rotation changes neither the user nor the deadlines.
             (!withdrawal.is_rotation).then_some((user, deadlines)),
             sessions::updated_at.eq(now),
         ));

@@ -1,9 +1,9 @@
-//! The forms of the hot statements that leave out rows which another transaction holds.
+//! Variants of the hot statements that skip rows locked by another transaction.
 //!
-//! They cost more than the usual forms, and are used where those have met a held row. Each is one
-//! statement, so that it is atomic and sees one snapshot: a row that the snapshot has and that could
-//! not be locked is held. One that was changed in between may be reported as held too. Trying again
-//! then finds what became of it.
+//! They cost more than the usual statements and are used after those have met a locked row. Each is
+//! one statement, so it is atomic and sees one snapshot. A row that is in the snapshot and could
+//! not be locked is reported as held. A row that was changed in between may be reported as held
+//! too; trying again then finds the actual outcome.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use crate::store::sql::statement::statement;
 use crate::store::{DeleteOutcome, RotateOutcome, RotateSession, SaveOutcome, SaveSession};
 
 statement! {
-    /// Compare-and-swap of many sessions' data. Yields the lookup ids of those written with true,
-    /// and of those held with false.
+    /// Compare-and-swap of many sessions' data. Yields the lookup halves of the sessions written
+    /// with true, and of those held with false.
     Save on Pg, PgConnection, returns (Text, Bool);
     "WITH w AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
     "::text[], " versions: Vec<i64> as Array<BigInt>,
@@ -38,7 +38,7 @@ statement! {
      AND NOT EXISTS (SELECT FROM free WHERE free.session_id = s.session_id)"
 }
 
-/// Writes the saves whose rows are free.
+/// Runs the saves whose rows are not locked.
 pub(super) fn save(
     connection: &mut PgConnection,
     saves: &[SaveSession],
@@ -67,8 +67,8 @@ pub(super) fn save(
 }
 
 statement! {
-    /// New tokens for many sessions. Yields the old lookup ids of those rotated with true, and of
-    /// those held with false.
+    /// Gives many sessions new tokens. Yields the old lookup halves of the sessions rotated with
+    /// true, and of those held with false.
     Rotate on Pg, PgConnection, returns (Text, Bool);
     "WITH r AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
     "::text[], " new_session_ids: Vec<String> as Array<Text>,
@@ -88,7 +88,7 @@ statement! {
      AND NOT EXISTS (SELECT FROM free WHERE free.session_id = s.session_id)"
 }
 
-/// Rotates the sessions whose rows are free.
+/// Rotates the sessions whose rows are not locked.
 pub(super) fn rotate(
     connection: &mut PgConnection,
     rotations: &[RotateSession],
@@ -120,8 +120,8 @@ pub(super) fn rotate(
 }
 
 statement! {
-    /// Deletes sessions by handle. Yields the handles of those deleted with true, and of those held
-    /// with false.
+    /// Deletes sessions by handle. Yields the handles of the sessions deleted with true, and of
+    /// those held with false.
     Delete on Pg, PgConnection, returns (Text, Bool);
     "WITH free AS MATERIALIZED (SELECT id FROM sessions WHERE id = ANY("
         locked: Vec<String> as Array<Text>,
@@ -132,7 +132,7 @@ statement! {
     "::text[]) AND NOT EXISTS (SELECT FROM free WHERE free.id = s.id)"
 }
 
-/// Deletes the sessions whose rows are free.
+/// Deletes the sessions whose rows are not locked.
 pub(in crate::store) fn delete(
     connection: &mut PgConnection,
     ids: &[String],

@@ -1,8 +1,8 @@
-//! Statements for a batch of one, which most are where visitors are few.
+//! Statements for a batch of one, the usual case with few visitors.
 //!
-//! PostgreSQL keeps a plan that costs no more than one for the very values: here each is one look at
-//! a unique index. A statement over arrays is planned anew each time, which takes longer than to run
-//! it.
+//! PostgreSQL keeps a generic plan if it costs no more than one for the actual values. Each of
+//! these statements is one lookup in a unique index, so its plan is kept. A statement over arrays
+//! is planned anew each time, which takes longer than running it.
 
 use chrono::NaiveDateTime;
 use diesel::pg::Pg;

@@ -1,4 +1,4 @@
-//! The last administrator stays: how that is decided where two may go at the same time.
+//! Protects the last administrator, even if two are removed at the same time.
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -9,11 +9,12 @@ use crate::store::users::{LastAdmin, UserOutcome};
 
 diesel::alias!(users as target: Target);
 
-/// Locks a user's row until the transaction ends, before the user is demoted, disabled or deleted;
-/// returns why that is refused, if it is. Must be the first statement of the transaction.
+/// Locks a user's row until the transaction ends, before the user is demoted, disabled or deleted.
+/// Returns the reason if that is refused. Must be the first statement of the transaction.
 ///
-/// With [`LastAdmin::Keep`], the rows of all administrators are locked too, so that of two changes
-/// that would each leave the other one's administrator, one waits and sees that it is the last.
+/// With [`LastAdmin::Keep`], locks the rows of all administrators too. Of two changes that would
+/// each leave only the other's administrator, one then waits and sees that its administrator is the
+/// last.
 pub(super) fn lock(
     connection: &mut AnyConnection<'_>,
     id: &str,
@@ -35,7 +36,7 @@ pub(super) fn lock(
 }
 
 /// Locks the administrators who may sign in, if the user is one of them, and returns their ids. A
-/// plain write that changes nothing is a lock that every database has.
+/// write that changes nothing is a lock that every database has.
 fn lock_admins(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<Vec<String>> {
     let is_one = target
         .filter(target.field(users::id).eq(id))
@@ -57,8 +58,8 @@ fn lock_user(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<bool> 
     Ok(locked == 1)
 }
 
-/// Locks a user who is no administrator that may sign in. One who has become that since
-/// [`lock_admins`] looked is not found.
+/// Locks a user who is not an administrator, or who may not sign in. A user who has become an
+/// active administrator since [`lock_admins`] ran is not found.
 fn lock_plain_user(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<bool> {
     let is_plain = users::is_admin
         .eq(false)

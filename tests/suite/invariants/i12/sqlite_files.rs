@@ -17,12 +17,18 @@ fn i12_a_file_that_cannot_be_used_stops_the_start_and_is_named() {
     std::fs::write(folder.path().join("text"), "no database ".repeat(100)).unwrap();
     drop(SqliteConnection::establish(&format!("{}/there.db", folder.path().display())).unwrap());
     for (url, words) in [
-        ("sqlite://folder", ["folder is a folder", "open"]),
-        ("sqlite:///", ["/ is a folder", "open"]),
-        ("sqlite://no/x.db", ["no folder no", "open"]),
+        ("sqlite://folder", ["folder is a directory", "open"]),
+        ("sqlite:///", ["/ is a directory", "open"]),
+        ("sqlite://no/x.db", ["directory no does not exist", "open"]),
         ("sqlite://text", ["not a database", "text"]),
-        ("sqlite://text/x.db", ["no folder text", "open"]),
-        ("sqlite://none.db?mode=rw", ["no file none.db", "open"]),
+        (
+            "sqlite://text/x.db",
+            ["directory text does not exist", "open"],
+        ),
+        (
+            "sqlite://none.db?mode=rw",
+            ["file none.db does not exist", "open"],
+        ),
         ("sqlite://there.db?mode=ro", ["readonly", "there.db"]),
         ("sqlite://there.db?immutable=1", ["readonly", "there.db"]),
         ("sqlite://?mode=rwc", ["DATABASE_URL", "name"]),
@@ -102,7 +108,7 @@ fn i12_commands_leave_files_alone_that_are_not_theirs() {
         &["sweep"],
     ] {
         for (url, word) in [
-            ("sqlite://mistyped.db", "no file mistyped.db"),
+            ("sqlite://mistyped.db", "file mistyped.db does not exist"),
             ("sqlite://other.db", "lacks the migrations"),
         ] {
             if arguments == ["sweep"] && url == "sqlite://mistyped.db" {

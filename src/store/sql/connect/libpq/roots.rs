@@ -1,12 +1,12 @@
-//! `sslrootcert=system`: the root certificates of the operating system.
+//! Support for `sslrootcert=system`: the root certificates of the operating system.
 //!
-//! An OpenSSL that is built from source looks for them where it would have been installed, which is
-//! nowhere. So libpq is given the file that the system has.
+//! An OpenSSL built from source looks for them in its own installation directory, which does not
+//! exist. libpq is therefore given the system's file.
 
 use super::settings::{Environment, Settings};
 
-/// Puts the system's file in the place of `system`, under the same terms: the certificate has to be
-/// the server's own.
+/// Replaces `system` by the system's file. The requirement of `system` is kept: the certificate
+/// must match the server's name.
 #[cfg(feature = "bundled")]
 pub(super) fn trust_the_systems(
     settings: &mut Settings<'_>,
@@ -21,8 +21,8 @@ pub(super) fn trust_the_systems(
         Found::Value(mode) if mode == "verify-full" => {}
         Found::Value(mode) => {
             return Err(format!(
-                "sslrootcert=system needs sslmode=verify-full, not {mode:?}: anyone can get a \
-                 certificate that some root has signed"
+                "sslrootcert=system requires sslmode=verify-full, not {mode:?}: anyone can get a \
+                 certificate signed by some root"
             ));
         }
         Found::Nothing | Found::Unknown => settings.set("sslmode", "verify-full"),
@@ -33,7 +33,7 @@ pub(super) fn trust_the_systems(
     Ok(())
 }
 
-/// A system's own OpenSSL knows where they are.
+/// Does nothing, because the system's own OpenSSL finds the certificates.
 #[cfg(not(feature = "bundled"))]
 #[expect(clippy::unnecessary_wraps, reason = "a bundled OpenSSL may find none")]
 pub(super) fn trust_the_systems(
@@ -43,7 +43,7 @@ pub(super) fn trust_the_systems(
     Ok(())
 }
 
-/// The file of root certificates; `None` where OpenSSL finds a folder of them by itself.
+/// Returns the file of root certificates, or `None` if OpenSSL finds a directory of them itself.
 #[cfg(feature = "bundled")]
 fn file(environment: &Environment<'_>) -> Result<Option<String>, String> {
     let exists = |path: &String| std::path::Path::new(path).exists();
@@ -51,7 +51,9 @@ fn file(environment: &Environment<'_>) -> Result<Option<String>, String> {
         return if exists(&file) {
             Ok(Some(file))
         } else {
-            Err(format!("SSL_CERT_FILE names no file: {file:?}"))
+            Err(format!(
+                "SSL_CERT_FILE names a file that does not exist: {file:?}"
+            ))
         };
     }
     if environment("SSL_CERT_DIR").as_ref().is_some_and(exists) {
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_environment_stands_for_the_systems() {
+    fn ssl_cert_file_replaces_the_systems_certificates() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let environment = [("SSL_CERT_FILE", file)];
         let own = asked_for("postgres://h/d?sslrootcert=system", &environment).unwrap();
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn i12_what_cannot_be_had_of_the_systems_certificates_is_refused_by_name() {
+    fn i12_unusable_system_certificates_are_refused_by_name() {
         let weak = asked_for("postgres://h/d?sslrootcert=system&sslmode=require", &[]);
         assert!(weak.unwrap_err().contains("verify-full"));
         let weak = [("PGSSLMODE", "prefer")];

@@ -1,14 +1,14 @@
-//! Where libpq takes a parameter from: the URL, the service that it names, the environment.
+//! The sources of libpq's parameters: the URL, the service that it names, and the environment.
 
 use std::path::PathBuf;
 
 use crate::store::url::decode;
 use crate::store::url::postgres::split_credentials;
 
-/// A look-up of environment variables.
+/// A lookup of environment variables.
 pub(super) type Environment<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
-/// The parameters that libpq also takes from the environment, of those that are asked for here.
+/// The parameters, among those used here, that libpq also reads from the environment.
 const VARIABLES: [(&str, &str); 5] = [
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
     ("options", "PGOPTIONS"),
@@ -17,23 +17,23 @@ const VARIABLES: [(&str, &str); 5] = [
     ("sslrootcert", "PGSSLROOTCERT"),
 ];
 
-/// What is known of a parameter.
+/// The result of looking up a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Value(String),
     Nothing,
-    /// A service may set it whose definition was not found.
+    /// The parameter may be set by a service whose definition was not found.
     Unknown,
 }
 
 enum Service {
     None,
     Unknown,
-    /// Names and values, of which libpq takes the first of a name.
+    /// Names and values. If a name occurs twice, libpq uses the first value.
     Known(Vec<(String, String)>),
 }
 
-/// A URL, its parameters as they stand in it, and what stands behind it.
+/// A URL, its parameters in their encoded form, and the sources behind it.
 pub(super) struct Settings<'u> {
     place: &'u str,
     parameters: Vec<(&'u str, String)>,
@@ -67,7 +67,7 @@ impl<'u> Settings<'u> {
         settings
     }
 
-    /// Looks where libpq looks, in its order.
+    /// Looks a parameter up in libpq's sources, in libpq's order.
     pub(super) fn find(&self, name: &str) -> Found {
         if let Some(value) = self.of_url(name) {
             return Found::Value(value);
@@ -87,23 +87,23 @@ impl<'u> Settings<'u> {
             .map_or(Found::Nothing, Found::Value)
     }
 
-    /// The last of a name counts, as for libpq.
+    /// Returns a parameter of the URL. If a name occurs twice, the last value counts, as for libpq.
     fn of_url(&self, name: &str) -> Option<String> {
         let (_, value) = self.parameters.iter().rfind(|(own, _)| *own == name)?;
         let decoded = decode(name, value).ok()?;
         Some(String::from_utf8_lossy(&decoded).into_owned())
     }
 
-    /// Sets what is set nowhere.
+    /// Sets a parameter that no source sets.
     pub(super) fn set_default(&mut self, name: &'static str, value: impl ToString) {
-        // Where a service may set it that was not found, the default holds.
+        // Also used if a service that was not found might set it.
         let is_set = matches!(self.find(name), Found::Value(_));
         if !is_set {
             self.parameters.push((name, value.to_string()));
         }
     }
 
-    /// Sets a parameter in the URL, which outranks all else.
+    /// Sets a parameter in the URL, which takes precedence over all other sources.
     pub(super) fn set(&mut self, name: &'static str, value: &str) {
         let encoded = encode(value);
         match self.parameters.iter_mut().rfind(|(own, _)| *own == name) {
@@ -119,7 +119,7 @@ impl<'u> Settings<'u> {
     }
 }
 
-/// Encodes all that has a meaning in a URL.
+/// Percent-encodes all characters that have a meaning in a URL.
 fn encode(text: &str) -> String {
     use std::fmt::Write;
     let mut encoded = String::with_capacity(text.len());
@@ -133,8 +133,8 @@ fn encode(text: &str) -> String {
     encoded
 }
 
-/// Looks a service up in the files that libpq reads. The folder that a system's own libpq was built
-/// with is not known here.
+/// Looks a service up in the files that libpq reads. The configuration directory compiled into the
+/// system's libpq is not known here.
 fn service(name: &str, environment: &Environment<'_>) -> Service {
     let own = environment("PGSERVICEFILE").map(PathBuf::from).or_else(|| {
         let home = PathBuf::from(environment("HOME")?);
