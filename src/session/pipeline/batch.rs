@@ -1,4 +1,4 @@
-//! Batches that are run again in parts, so that one row the database refuses fails by itself.
+//! Repeats failed batches in parts, so that a row that the database refuses fails alone.
 
 use std::time::Instant;
 
@@ -7,11 +7,11 @@ use super::job::Job;
 use crate::session::error::SessionError;
 use crate::store::StoreError;
 
-/// Work for one call of the store that can be done in parts.
+/// The work of one call of the store, which can be divided.
 pub(super) trait Batch: Sized {
     fn len(&self) -> usize;
 
-    /// Both halves, each smaller than the whole if that has two items or more.
+    /// Splits the work into halves. Each is smaller than the whole if that has two items or more.
     fn halves(self) -> (Self, Self);
 }
 
@@ -26,19 +26,20 @@ impl<W, T> Batch for Vec<Job<W, T>> {
     }
 }
 
-/// A part of a batch that failed, and why.
+/// A part of a batch that failed, and the error.
 type Failed<B> = (B, StoreError);
 
-/// What [`isolate`] did not get done.
+/// The parts of a batch that [`isolate`] could not get done.
 pub(super) struct Failures<B> {
-    /// Items that failed by themselves.
+    /// Single items that failed.
     pub(super) singles: Vec<Failed<B>>,
-    /// What was not tried any more, because the database itself is at fault.
+    /// Parts that were no longer tried, because the database itself is at fault.
     pub(super) rest: Option<(Vec<B>, SessionError)>,
 }
 
 impl<B> Failures<B> {
-    /// The failures of writes, where a row is refused.
+    /// Returns the failures of writes, with the errors of single items turned into refusals of
+    /// their rows.
     pub(super) fn refused(mut self) -> Self {
         let singles = self.singles.into_iter();
         self.singles = singles
@@ -48,8 +49,8 @@ impl<B> Failures<B> {
     }
 }
 
-/// Calls the store with the whole batch, and with ever smaller parts of what it refuses: one bad row
-/// of `n` costs `2 log n` calls. `prepare` may drop items that need not be done any more.
+/// Calls the store with the whole batch, and then with ever smaller parts of it if that fails: one
+/// bad row of `n` costs `2 log n` calls. `prepare` may drop items that need not be done any more.
 pub(super) fn isolate<B: Batch, T>(
     batch: B,
     verb: &str,
@@ -87,7 +88,8 @@ pub(super) fn isolate<B: Batch, T>(
     Failures { singles, rest }
 }
 
-/// Logs why a call failed. What the breaker reports is at level debug, since all calls fail then.
+/// Logs a failed call. Failures that the breaker logs are at level debug, because all calls fail
+/// then.
 pub(super) fn report(verb: &str, error: &StoreError) {
     if is_reported(error) {
         tracing::debug!("{verb}: {error}");
@@ -96,14 +98,15 @@ pub(super) fn report(verb: &str, error: &StoreError) {
     }
 }
 
-/// Returns whether a part of the batch may succeed where the whole failed with `error`. Nothing was
-/// written then.
+/// Returns whether a part of the batch may succeed after the whole failed with `error`. Such an
+/// error means that nothing was written.
 fn is_divisible(error: &StoreError) -> bool {
     error.is_of_statement() || matches!(error, StoreError::Serialization(_))
 }
 
-/// A statement for one row that fails for no reason which concerns others, or beside others that were
-/// written, is refused because of its row: trying again does not help. Where there is no more room, it does.
+/// Turns the failure of a single row's statement into a refusal if the row is the cause: the
+/// failure concerns no other row, or other rows of the batch were written. Trying again then does
+/// not help. Other errors, such as a lack of disk space, are kept.
 pub(super) fn refusal(error: StoreError, is_written: bool) -> StoreError {
     match error {
         StoreError::Query(cause) => StoreError::Refused(cause),

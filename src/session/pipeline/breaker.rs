@@ -1,9 +1,8 @@
-//! Keeps requests from waiting for a database that does not answer.
+//! Prevents requests from waiting for a database that does not answer.
 //!
 //! After a failure of the database itself, operations fail at once with that failure. A probe in
-//! the background looks for the database, at first without delay and then after a back-off;
-//! operations that come while it looks wait for what it finds. Only an answer of the database ends
-//! an outage.
+//! the background checks the database, first without delay and then after a back-off. Operations
+//! that arrive during a probe wait for its result. Only an answer of the database ends an outage.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,35 +23,35 @@ mod tests;
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const MAX_BACKOFF: Duration = Duration::from_millis(500);
 
-/// What wakes the thread that watches over the others.
+/// A signal to the thread that watches the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nudge {
-    /// The database has failed: a probe is due.
+    /// The database has failed, so a probe is due.
     Probe,
     Stop,
 }
 
 pub(super) struct Breaker {
-    /// Whether there is an outage: read by each request.
+    /// Whether there is an outage. Read by each request.
     is_open: AtomicBool,
-    /// Whether an outage is not over, although operations may be let through: see
+    /// Whether an outage has not ended, even if operations are let through; see
     /// [`give_way`](Self::give_way).
     is_known: Arc<AtomicBool>,
     outage: Mutex<Option<Outage>>,
-    /// A probe has come back, or the outage is over.
+    /// Signals that a probe has returned or the outage has ended.
     changed: Condvar,
     notify: Notify,
     /// Wakes the thread that sends probes.
     nudge: Sender<Nudge>,
-    /// A probe that has not come back for so long is given up: another one may try.
+    /// Time after which a probe that has not returned is abandoned, so that another may run.
     patience: Duration,
 }
 
 struct Outage {
     began: Instant,
-    /// When it was last logged.
+    /// When the outage was last logged.
     logged: Instant,
-    /// Operations that were answered 503 because of it.
+    /// Number of operations that were answered 503 because of the outage.
     refused: u64,
     reason: String,
     backoff: Duration,
@@ -61,16 +60,16 @@ struct Outage {
 
 #[derive(Clone, Copy)]
 enum Probe {
-    /// It is to go at this time.
+    /// To be sent at this time.
     Due(Instant),
-    /// It went at this time.
+    /// Sent at this time.
     Sent(Instant),
-    /// None can go: operations have to find out.
+    /// None can be sent, so operations have to find out themselves.
     Impossible,
 }
 
 impl Breaker {
-    /// A closed breaker, which keeps `is_known` at whether there is an outage.
+    /// Creates a closed breaker. It sets `is_known` to whether there is an outage.
     pub(super) fn new(nudge: Sender<Nudge>, patience: Duration, is_known: Arc<AtomicBool>) -> Self {
         Self {
             is_open: AtomicBool::new(false),
@@ -83,10 +82,10 @@ impl Breaker {
         }
     }
 
-    /// Fails during an outage.
+    /// Checks that there is no outage.
     ///
     /// # Errors
-    /// During an outage.
+    /// Fails during an outage.
     pub(super) fn check(&self) -> Result<(), SessionError> {
         if !self.is_open.load(Ordering::Acquire) {
             return Ok(());
@@ -97,16 +96,16 @@ impl Breaker {
         }
     }
 
-    /// Waits for what a probe finds that is under way, until the deadline.
+    /// Waits for the result of a running probe, at most until the deadline.
     ///
     /// # Errors
-    /// During an outage.
+    /// Fails during an outage.
     pub(super) async fn ready(&self, deadline: Instant) -> Result<(), SessionError> {
         loop {
             if !self.is_open.load(Ordering::Acquire) {
                 return Ok(());
             }
-            // Made before the state is looked at, so that no change is missed.
+            // Created before the state is read, so that no change is missed.
             let changed = self.notify.notified();
             match &*self.lock() {
                 None
@@ -123,10 +122,10 @@ impl Breaker {
         }
     }
 
-    /// Waits as [`ready`](Self::ready) does, on a thread that may block.
+    /// Waits like [`ready`](Self::ready), on a thread that may block.
     ///
     /// # Errors
-    /// During an outage.
+    /// Fails during an outage.
     pub(super) fn enter(&self, deadline: Instant) -> Result<(), SessionError> {
         if !self.is_open.load(Ordering::Acquire) {
             return Ok(());
@@ -150,7 +149,7 @@ impl Breaker {
         }
     }
 
-    /// Returns whether a probe is to be sent now; it counts as sent then.
+    /// Returns whether a probe is due, and if so counts it as sent.
     pub(super) fn sends_probe(&self, now: Instant) -> bool {
         if !self.is_open.load(Ordering::Acquire) {
             return false;
@@ -173,7 +172,7 @@ impl Breaker {
         is_due
     }
 
-    /// Lets operations through where no probe can be sent: the next one that fails opens it again.
+    /// Lets operations through because no probe can be sent. The next failure closes the way again.
     pub(super) fn give_way(&self) {
         if let Some(outage) = &mut *self.lock() {
             outage.probe = Probe::Impossible;
@@ -191,7 +190,7 @@ impl Breaker {
         }
     }
 
-    /// Learns from what came of a probe.
+    /// Learns from the result of a probe.
     pub(super) fn probed(&self, failure: Option<&StoreError>) {
         match failure {
             Some(error) if !is_answer(error) && !is_full(error) => self.still_failing(error),
@@ -199,7 +198,8 @@ impl Breaker {
         }
     }
 
-    /// Learns from what came of another call. What says nothing of the database changes nothing.
+    /// Learns from the result of another call. A result that says nothing about the database
+    /// changes nothing.
     pub(super) fn learn(&self, failure: Option<&StoreError>) {
         match failure {
             None => self.recovered(),
@@ -209,7 +209,7 @@ impl Breaker {
         }
     }
 
-    /// Learns from a failure in the background; returns whether it is one that the breaker reports.
+    /// Learns from a failure in the background. Returns whether the breaker logs it.
     pub(super) fn reports(&self, error: &StoreError) -> bool {
         self.learn(Some(error));
         is_reported(error)
@@ -239,7 +239,7 @@ impl Breaker {
         }
         self.is_open.store(true, Ordering::Release);
         drop(state);
-        // Its receiver ends with the pipeline.
+        // Fails only after the pipeline has ended.
         let _ = self.nudge.send(Nudge::Probe);
     }
 
@@ -283,7 +283,7 @@ impl Breaker {
 }
 
 impl Outage {
-    /// Returns whether a probe is under way, or goes at once.
+    /// Returns whether a probe is running or due.
     fn is_probed(&self, now: Instant) -> bool {
         match self.probe {
             Probe::Due(due) => now >= due,
@@ -292,7 +292,7 @@ impl Outage {
         }
     }
 
-    /// What is logged of an outage that goes on, when it is time for that.
+    /// Returns the log line about an ongoing outage if it is due.
     fn reminder(&mut self, now: Instant) -> Option<String> {
         if now.saturating_duration_since(self.logged) < REMINDER {
             return None;
@@ -319,13 +319,13 @@ fn refusals(number: u64) -> String {
     }
 }
 
-/// Returns whether a failure is one that the breaker reports, so that no one else need do so.
+/// Returns whether the breaker logs this failure, so that others need not.
 pub(super) fn is_reported(error: &StoreError) -> bool {
     is_outage(error) || matches!(error, StoreError::Outage { .. })
 }
 
-/// Returns whether the database itself is at fault, and not one statement. What a store does not
-/// explain is taken for that: a probe finds out.
+/// Returns whether the database itself is at fault, rather than one statement. An unexplained error
+/// counts as such, because a probe will find out.
 fn is_outage(error: &StoreError) -> bool {
     matches!(
         error,
@@ -333,15 +333,15 @@ fn is_outage(error: &StoreError) -> bool {
     )
 }
 
-/// Returns whether the server lives and has no place for another connection: those of the pool may be
-/// good.
+/// Returns whether the server is alive but has no room for another connection. The pool's
+/// connections may still work.
 fn is_full(error: &StoreError) -> bool {
     const TEXTS: [&str; 2] = ["too many", "remaining connection slots"];
     matches!(error, StoreError::Connect { reason, .. }
         if TEXTS.iter().any(|text| reason.contains(text)))
 }
 
-/// Returns whether the database has answered, if only to refuse.
+/// Returns whether the database has answered, even if it refused.
 fn is_answer(error: &StoreError) -> bool {
     error.is_of_statement()
         || matches!(

@@ -1,7 +1,7 @@
-//! Calls of the store beside the queue, for what is rare: logins, lists, sweeps by request.
+//! Calls of the store that bypass the queue, for rare operations: logins, lists, sweeps by request.
 //!
-//! Each runs on a thread of its own. One that is stuck in the store gives its place to others, and
-//! keeps the process from nothing: not from ending either.
+//! Each runs on its own thread. A call that is stuck in the store releases its slot to others, and
+//! does not prevent the process from ending.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::session::error::SessionError;
 use crate::session::observe::metrics::Call;
 use crate::store::{SessionStore, StoreError};
 
-/// Most calls that may be stuck while others have their places.
+/// Maximum number of stuck calls whose slots others have taken.
 const MAX_LOST: usize = 16;
 
-/// The calls that are under way.
+/// The running calls.
 #[derive(Default)]
 pub(super) struct Calls {
     state: Mutex<State>,
@@ -29,19 +29,19 @@ pub(super) struct Calls {
 struct State {
     next: u64,
     running: HashMap<u64, Running>,
-    /// Calls that gave their places to others and have not come back.
+    /// Number of calls that released their slots to others and have not returned.
     lost: usize,
 }
 
 struct Running {
-    /// Its place; others may take it when this is dropped.
+    /// The call's slot. Dropping it releases the slot.
     _permit: OwnedSemaphorePermit,
     gives_up: Instant,
 }
 
 impl Calls {
-    /// Runs `job` when one of `places` is free. The caller waits until `deadline`; the call gives up
-    /// its place `slack` after that.
+    /// Runs `job` when one of `places` is free. The caller waits until `deadline`, and the call
+    /// releases its slot `slack` after that.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -69,12 +69,12 @@ impl Calls {
                 result
             };
             calls.end(number);
-            // A result that its caller no longer waits for is dropped, which undoes a login.
+            // If the caller no longer waits, the result is dropped, which undoes a login.
             drop(reply.send(result));
         };
         let thread = std::thread::Builder::new().name("session-store-call".to_owned());
         if let Err(error) = thread.spawn(call) {
-            tracing::error!("no thread for a call of the session store: {error}");
+            tracing::error!("a call of the session store could not be started: {error}");
             self.end(number);
             return Err(SessionError::Aborted);
         }
@@ -85,7 +85,7 @@ impl Calls {
         }
     }
 
-    /// Gives the places of calls that are stuck to others; returns how many these are.
+    /// Releases the slots of stuck calls. Returns their number.
     pub(super) fn give_up_stuck(&self, now: Instant) -> usize {
         let mut state = self.state();
         let room = MAX_LOST.saturating_sub(state.lost);

@@ -1,4 +1,4 @@
-//! The pipeline's threads: the workers, and the thread that watches over them.
+//! The pipeline's threads: the workers, and the thread that watches them.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,39 +13,39 @@ use super::shared::{Shared, guarded_call};
 use super::worker::Worker;
 use crate::session::observe::metrics::{Abandoned, Call};
 
-/// How often the watch looks.
+/// Time between two checks of the watching thread.
 const TICK: Duration = Duration::from_millis(25);
 
-/// Most threads that may be stuck and replaced at a time.
+/// Maximum number of stuck threads that are replaced at a time.
 const MAX_LOST: usize = 64;
 
-/// Most probes that may be stuck at a time.
+/// Maximum number of stuck probes at a time.
 const MAX_PROBES: usize = 8;
 
-/// The threads that work, and those that are stuck.
+/// The working threads and the stuck ones.
 #[derive(Default)]
 pub(super) struct Crew {
     state: Mutex<State>,
-    /// A thread has ended.
+    /// Signals that a thread has ended.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// How many are to work; none once the pipeline ends.
+    /// Number of workers wanted. Zero once the pipeline ends.
     wanted: usize,
     working: usize,
-    /// Threads whose turns others have taken over, and that have not come back.
+    /// Number of replaced threads that have not returned.
     lost: usize,
     probing: usize,
     hired: u64,
 }
 
 impl Crew {
-    /// Starts as many workers.
+    /// Starts `workers` workers.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system cannot start a thread.
     pub(super) fn start(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -58,7 +58,7 @@ impl Crew {
     /// Starts a worker.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system cannot start a thread.
     fn hire(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
         let number = {
             let mut state = self.state();
@@ -92,7 +92,7 @@ impl Crew {
         Ok(())
     }
 
-    /// Waits until no worker works any more; returns whether that was within `timeout`.
+    /// Waits until all workers have ended, at most for `timeout`. Returns whether they have.
     pub(super) fn wait(&self, timeout: Duration) -> bool {
         let mut state = self.state();
         state.wanted = 0;
@@ -103,7 +103,7 @@ impl Crew {
             .timed_out()
     }
 
-    /// Watches over workers and calls until it is told to stop.
+    /// Watches workers and calls until it is stopped.
     pub(super) fn watch(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -118,7 +118,7 @@ impl Crew {
             self.replace_stuck(shared, now);
             let metrics = &shared.monitor.metrics;
             for _ in 0..calls.give_up_stuck(now) {
-                tracing::error!("a call of the session store is stuck, and is given up");
+                tracing::error!("a call of the session store is stuck and was abandoned");
                 metrics.abandoned(Abandoned::Call);
             }
             if shared.breaker.sends_probe(now) {
@@ -135,14 +135,14 @@ impl Crew {
                 Stuck::Write => Abandoned::Write,
                 Stuck::Closure(handle) => {
                     tracing::warn!(
-                        "a closure given to `update` does not return (session {handle}); it holds up \
+                        "a closure passed to `update` does not return (session {handle}); it blocks \
                          its own session"
                     );
                     Abandoned::Closure
                 }
             };
             if !matches!(kind, Abandoned::Closure) {
-                tracing::error!("a thread is stuck in the session store, and is replaced");
+                tracing::error!("a thread is stuck in the session store and was replaced");
             }
             shared.monitor.metrics.abandoned(kind);
             let mut state = self.state();
@@ -152,7 +152,7 @@ impl Crew {
         self.fill_up(shared);
     }
 
-    /// Hires where workers are missing: one that could not be hired before may be now.
+    /// Starts missing workers, including those that could not be started before.
     fn fill_up(self: &Arc<Self>, shared: &Arc<Shared>) {
         let missing = {
             let state = self.state();
@@ -160,18 +160,18 @@ impl Crew {
         };
         for _ in 0..missing {
             if let Err(error) = self.hire(shared) {
-                tracing::error!("no thread for a worker of the session store: {error}");
+                tracing::error!("a worker of the session store could not be started: {error}");
                 return;
             }
         }
     }
 
-    /// Asks the database for a sign of life, on a thread of its own, which may get stuck.
+    /// Probes the database, on a separate thread that may get stuck.
     fn probe(self: &Arc<Self>, shared: &Arc<Shared>) {
         {
             let mut state = self.state();
             if state.probing >= MAX_PROBES {
-                // Operations have to find out by themselves.
+                // Operations have to find out themselves.
                 shared.breaker.give_way();
                 return;
             }
@@ -188,7 +188,7 @@ impl Crew {
         };
         let thread = std::thread::Builder::new().name("session-store-probe".to_owned());
         if let Err(error) = thread.spawn(probe) {
-            tracing::error!("no thread to look for the database: {error}");
+            tracing::error!("a probe of the database could not be started: {error}");
             self.state().probing -= 1;
         }
     }

@@ -1,4 +1,4 @@
-//! The verbs that do not go through the queue, for what is rare.
+//! The operations that bypass the queue because they are rare.
 
 mod login;
 
@@ -12,7 +12,7 @@ use crate::session::error::SessionError;
 use crate::store::{SessionStore, StoreError};
 
 impl Pipeline {
-    /// Runs `job` beside the queue: for what is rare.
+    /// Runs `job` outside the queue, for rare operations.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
@@ -20,7 +20,7 @@ impl Pipeline {
         self.run_by(self.deadline(), job).await
     }
 
-    /// Runs `job` beside the queue, with a deadline that the job knows of.
+    /// Runs `job` outside the queue, with a deadline that the job knows.
     pub(crate) async fn run_by<T: Send + 'static>(
         &self,
         deadline: Instant,
@@ -29,7 +29,7 @@ impl Pipeline {
         self.run_in(&self.direct, deadline, job).await
     }
 
-    /// Runs what is long beside the queue: with a deadline of its own, and one at a time.
+    /// Runs a long operation outside the queue, with a deadline of its own and one at a time.
     pub(crate) async fn run_long<T: Send + 'static>(
         &self,
         deadline: Instant,

@@ -1,4 +1,4 @@
-//! How the pipeline is doing.
+//! The health of the pipeline.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use super::start::{LONG_CALLS, Pipeline};
 use crate::session::error::SessionError;
 use crate::session::observe::metrics::{Metrics, signed};
 
-/// How often a wait for what happens in the background looks.
+/// Time between two checks while waiting for work in the background.
 const SETTLE_LOOK: Duration = Duration::from_millis(2);
 
 impl Pipeline {
-    /// Finds out whether requests are served, in the way that they go.
+    /// Checks that requests are served, by taking the same path as a request.
     pub(crate) async fn ready(&self) -> Result<(), SessionError> {
         if self.shared.queue.is_stuck(self.timeout) {
             return Err(self.failed(SessionError::Timeout));
@@ -21,10 +21,11 @@ impl Pipeline {
         self.load(Uuid::nil()).await.map(drop)
     }
 
-    /// Waits until activity is written, and tokens that did not reach their visitors are taken back.
+    /// Waits until touches are written, and until tokens that did not reach their visitors are
+    /// withdrawn.
     ///
     /// # Errors
-    /// [`SessionError::Timeout`] when that takes longer than the timeout.
+    /// Returns [`SessionError::Timeout`] if that takes longer than the timeout.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let deadline = self.deadline();
         while !self.shared.queue.is_settled() {
@@ -36,15 +37,15 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Fails while the database is known to be down.
+    /// Checks that the database is not known to be down.
     ///
     /// # Errors
-    /// During an outage.
+    /// Fails during an outage.
     pub(crate) fn ensure_available(&self) -> Result<(), SessionError> {
         self.shared.breaker.check()
     }
 
-    /// Puts what is only known when it is asked for into the metrics.
+    /// Updates the metrics that are sampled on demand.
     pub(crate) fn sample(&self, metrics: &Metrics) {
         let (loads, writes) = self.shared.queue.depth();
         metrics.waiting_loads.set(signed(loads));

@@ -1,4 +1,4 @@
-//! What requests ask of the store, and how each gets its answer.
+//! Jobs: the operations that requests ask of the store, and how each gets its answer.
 
 use std::any::Any;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use super::untold::Untold;
 use crate::session::error::SessionError;
 use crate::store::{EndReason, NewSession, RotateSession, SessionRecord};
 
-/// What an update makes of a row's data. Called again when another process was faster.
+/// Makes the new data of a row. It is called again if another process has changed the row first.
 pub(crate) type Apply = Box<dyn FnMut(&SessionRecord) -> Result<Change, SessionError> + Send>;
 
-/// What a row's data became.
+/// The result of applying an update to a row's data.
 #[derive(Debug)]
 pub(crate) enum Change {
     Unchanged,
     Data(String),
 }
 
-/// Why a job has no result.
+/// The reason why a job has no result.
 pub(super) enum Failure {
     Error(SessionError),
-    /// Of the update's closure: it goes on in the request that brought it.
+    /// The update's closure panicked. The panic resumes in the request that brought the closure.
     Panic(Box<dyn Any + Send>),
 }
 
@@ -34,12 +34,12 @@ impl From<SessionError> for Failure {
     }
 }
 
-/// What is asked, until when, and where the answer goes. Dropping it unanswered tells the caller
-/// that it was given up.
+/// An operation, its deadline, and the channel for its answer. Dropping it unanswered informs the
+/// caller that it was abandoned.
 pub(super) struct Job<W, T> {
     pub(super) work: W,
     pub(super) deadline: Instant,
-    /// When its row was first found held by another transaction.
+    /// When its row was first found to be locked by another transaction.
     pub(super) held_since: Option<Instant>,
     reply: oneshot::Sender<Result<T, Failure>>,
 }
@@ -63,8 +63,8 @@ impl<W, T> Job<W, T> {
         now >= self.deadline || self.reply.is_closed()
     }
 
-    /// Hands over the result. A result that its caller no longer waits for is dropped, which undoes
-    /// a change of token ([`Untold`]).
+    /// Sends the result. If the caller no longer waits, the result is dropped, which undoes a
+    /// change of token ([`Untold`]).
     pub(super) fn answer(self, result: Result<T, Failure>) {
         drop(self.reply.send(result));
     }
@@ -94,12 +94,12 @@ pub(super) fn fail_all<W, T>(jobs: Vec<Job<W, T>>, error: &SessionError) {
     }
 }
 
-/// A time that was read from the clock, and what has passed since then: whatever waits in the queue
+/// A time read from the clock, and the time that has passed since. A job that waits in the queue
 /// may come too late for its session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     now: DateTime<Utc>,
-    /// `None` where the clock stands still until a test moves it.
+    /// `None` if the clock stands still until a test moves it.
     read: Option<Instant>,
 }
 
@@ -111,12 +111,12 @@ impl Moment {
         }
     }
 
-    /// The time that was read.
+    /// Returns the time that was read.
     pub(super) fn then(&self) -> DateTime<Utc> {
         self.now
     }
 
-    /// The present time.
+    /// Returns the present time.
     pub(super) fn present(&self) -> DateTime<Utc> {
         let passed = self.read.map_or(Duration::ZERO, |read| read.elapsed());
         let passed = TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX);
@@ -131,14 +131,14 @@ pub(super) struct Update {
     pub(super) apply: Apply,
 }
 
-/// A new token for a session.
+/// The rotation of a session.
 pub(super) struct Rotation {
     /// The session as the request last saw it.
     pub(super) previous: Box<SessionRecord>,
     pub(super) rotation: RotateSession,
 }
 
-/// The end of a session, by public handle.
+/// The deletion of a session by its handle.
 pub(super) struct Deletion {
     pub(super) id: String,
     pub(super) reason: EndReason,
@@ -146,9 +146,9 @@ pub(super) struct Deletion {
 
 pub(super) type LoadJob = Job<Uuid, Option<SessionRecord>>;
 pub(super) type CreateJob = Job<NewSession, Untold>;
-/// `None`: the session is gone, has a new token, or has expired.
+/// Answered with `None` if the session is gone, has a new token, or has expired.
 pub(super) type UpdateJob = Job<Update, Option<SessionRecord>>;
-/// `None`: the session is gone, has another token, or has expired.
+/// Answered with `None` if the session is gone, has another token, or has expired.
 pub(super) type RotateJob = Job<Rotation, Option<Untold>>;
 pub(super) type DeleteJob = Job<Deletion, bool>;
 

@@ -1,14 +1,14 @@
-//! The way from async requests to the blocking store: the one place where it happens.
+//! The only path from async requests to the blocking store.
 //!
 //! ```text
-//! request ──job──▶ queue ──turn──▶ worker ──one call a kind──▶ store
+//! request ──job──▶ queue ──turn──▶ worker ──one call per kind──▶ store
 //!    ▲                                │
 //!    └────────────one-shot────────────┘
 //! ```
 //!
-//! A request does not take a thread and a connection: it leaves a job and awaits the answer. A
-//! few worker threads take whatever has queued up, with no delay added, and answer it with one
-//! statement a kind. The busier the server, the larger the batches.
+//! A request takes neither a thread nor a connection: it leaves a job and awaits the answer. A few
+//! worker threads take the jobs that have queued up, without added delay, and answer them with one
+//! statement per kind. The busier the server, the larger the batches.
 
 mod batch;
 mod breaker;

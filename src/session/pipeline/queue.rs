@@ -1,12 +1,12 @@
 //! The bounded queue between requests and workers.
 //!
-//! A worker takes a turn: whatever has queued up of one kind, loads or writes, at most
-//! `max_batch`. One turn of a kind at a time makes the largest batches, which cost the least; so a
-//! second one begins only when a whole batch waits, or when the first takes long.
+//! A worker takes a turn: all queued jobs of one kind, loads or writes, up to `max_batch`. One turn
+//! per kind at a time makes the largest batches, which cost the least. A second turn therefore
+//! starts only if a whole batch is waiting, or if the first takes long.
 //!
-//! While a session is being updated, further updates of it wait, so that they are applied
-//! together in its next turn instead of refusing each other. A job whose row another transaction
-//! holds is put off for a moment, so that no worker waits for the row.
+//! While a session is being updated, further updates of it wait. They are then applied together in
+//! its next turn, instead of conflicting with each other. A job whose row another transaction has
+//! locked is put off for a moment, so that no worker waits for the row.
 
 mod activity;
 mod state;
@@ -30,49 +30,49 @@ use crate::store::{SessionRecord, TouchSession, Withdrawal};
 pub(super) use self::activity::Seen;
 pub(super) use self::turn::{Bench, Turn, TurnId};
 
-/// A turn that has taken this long keeps no other from beginning: the database is slow, far away
-/// or stuck, or a closure is.
+/// A turn that has taken this long no longer prevents another from starting: the database is slow,
+/// far away or stuck, or a closure is.
 const LONG: Duration = Duration::from_millis(5);
 
-/// A closure that runs for longer has its worker for itself from then on.
+/// A closure that runs longer keeps its worker to itself from then on.
 const LONGEST_CLOSURE: Duration = Duration::from_millis(100);
 
-/// A job whose row is held is tried again after this time.
+/// Time after which a job whose row is locked is tried again.
 const HELD_RETRY: Duration = Duration::from_millis(30);
 
-/// Most undos that are kept while the database fails.
+/// Maximum number of undos that are kept while the database fails.
 const MAX_UNDOS: usize = 100_000;
 
-/// How much is taken in, and how it is handed out.
+/// The limits of what the queue accepts and hands out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Most loads that wait at a time, most writes, and most sessions whose touches do.
+    /// Maximum number of waiting loads, of waiting writes, and of sessions with waiting touches.
     pub(super) waiting: usize,
-    /// Most jobs of one turn.
+    /// Maximum number of jobs in one turn.
     pub(super) batch: usize,
-    /// Most turns of writes at a time.
+    /// Maximum number of concurrent turns of writes.
     pub(super) writers: usize,
-    /// How long callers wait.
+    /// The time that callers wait.
     pub(super) timeout: Duration,
     /// A turn that takes longer is stuck in the store.
     pub(super) patience: Duration,
-    /// Whether the clock that callers read goes on by itself.
+    /// Whether the clock that callers read advances by itself.
     pub(super) is_clock_real: bool,
 }
 
 pub(super) struct Queue {
     limits: Limits,
     state: Mutex<State>,
-    /// There is something to do for a worker, or the queue was closed.
+    /// Signals that there is work for a worker, or that the queue was closed.
     work: Condvar,
 }
 
-/// A turn that was taken from its worker.
+/// A stuck turn that was taken from its worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stuck {
     Load,
     Write,
-    /// With the public handle of the session whose closure does not come back.
+    /// Contains the handle of the session whose closure does not return.
     Closure(String),
 }
 
@@ -85,7 +85,7 @@ impl Queue {
         }
     }
 
-    /// Takes in a load; also returns what is known of its session's use that is still to be written.
+    /// Queues a load. Also returns the session's touches that are not yet written.
     pub(super) fn push_load(&self, job: LoadJob) -> Result<Option<Seen>, SessionError> {
         let state = self.open(|state| state.loads.len())?;
         let seen = state.touches.seen(&job.work);
@@ -99,8 +99,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes in activity of a session that ends at `alive_until` without it, or leaves it out when
-    /// there is too much: the session's next request brings it again.
+    /// Queues a touch of a session that expires at `alive_until` without it. If too many touches
+    /// are waiting it is dropped, and the session's next request brings another.
     pub(super) fn push_touch(&self, touch: TouchSession, alive_until: DateTime<Utc>) {
         let came = self.moment(touch.now);
         let mut state = self.lock();
@@ -109,37 +109,39 @@ impl Queue {
         self.wake(state);
     }
 
-    /// Keeps an undo in mind whose token is the row's no longer.
+    /// Remembers an undo whose token has been replaced.
     pub(super) fn supersede(&self, withdrawal: Withdrawal) {
         self.lock().supersede(withdrawal);
     }
 
-    /// A token is a row's again. If it is one to be taken back, it will be.
+    /// Records that a token is valid again. If its undo was superseded, it is queued now.
     pub(super) fn restored(&self, token: &Uuid) {
         let mut state = self.lock();
         state.restored(token);
         self.wake(state);
     }
 
-    /// Puts off an undo that is to be tried again.
+    /// Puts off an undo that has to be tried again.
     pub(super) fn put_off_undo(&self, undo: Undo, wait: Duration) {
         let mut state = self.lock();
         if state.undos.len() >= MAX_UNDOS {
             drop(state);
             let id = undo.withdrawal.id;
-            tracing::error!("the new token of session {id}, which no one got, was not undone");
+            tracing::error!(
+                "the new token of session {id}, which its visitor did not receive, could not be withdrawn"
+            );
             return;
         }
         state.undos.push((Instant::now() + wait, undo));
         self.wake(state);
     }
 
-    /// The moment in which a caller read the clock.
+    /// Returns the moment at which a caller read the clock.
     pub(super) fn moment(&self, now: DateTime<Utc>) -> Moment {
         Moment::new(now, self.limits.is_clock_real)
     }
 
-    /// Puts off jobs whose rows another transaction holds.
+    /// Puts off jobs whose rows another transaction has locked.
     pub(super) fn put_off(&self, jobs: impl IntoIterator<Item = WriteJob>) {
         let mut state = self.lock();
         let due = Instant::now() + HELD_RETRY;
@@ -147,7 +149,8 @@ impl Queue {
         state.deferred.extend(jobs);
     }
 
-    /// The state, if it takes in one more job of a kind of which so many wait.
+    /// Locks the queue for one more job. Fails if the queue is closed, or if `waiting` jobs reach
+    /// the limit.
     fn open(
         &self,
         waiting: impl FnOnce(&State) -> usize,
@@ -167,14 +170,14 @@ impl Queue {
         self.wake(state);
     }
 
-    /// Waits for work. `None` when the queue was closed and all of it is done.
+    /// Waits for the next turn. Returns `None` once the queue is closed and all work is done.
     pub(super) fn next(&self) -> Option<Turn> {
         step_back();
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             if let Some(turn) = state.take(self.limits, now) {
-                // What is left is for another worker.
+                // The rest is for another worker.
                 self.wake(state);
                 return Some(turn);
             }
@@ -197,9 +200,9 @@ impl Queue {
         }
     }
 
-    /// Ends a turn. Updates that waited for its sessions go first now; they may start from what the
-    /// turn committed. Returns whether the turn was still its worker's; if not, another worker has
-    /// taken the worker's place.
+    /// Ends a turn. Updates that waited for its sessions now go first and may start from the
+    /// committed rows. Returns whether the turn still belonged to its worker. If not, another
+    /// worker has replaced that one.
     pub(super) fn end(&self, id: TurnId, committed: HashMap<Uuid, SessionRecord>) -> bool {
         let mut state = self.lock();
         let was_running = state.end(id, committed);
@@ -207,8 +210,9 @@ impl Queue {
         was_running
     }
 
-    /// Takes at most `most` turns from workers that are stuck, in the store or in a closure; what is
-    /// still to be done of them is for other workers. Also hands out what was put off until now.
+    /// Takes at most `most` turns from workers that are stuck in the store or in a closure, and
+    /// queues their remaining jobs for other workers. Also wakes a worker for jobs that were put
+    /// off until now.
     pub(super) fn watch(&self, now: Instant, most: usize) -> Vec<Stuck> {
         let mut state = self.lock();
         state.undo_late_attempts(self.limits, now);
@@ -221,32 +225,32 @@ impl Queue {
         stuck
     }
 
-    /// Returns whether all activity is written, and all that was to be undone is.
+    /// Returns whether all touches are written and all undos are done.
     pub(super) fn is_settled(&self) -> bool {
         let state = self.lock();
         state.touches.is_settled() && state.undos.is_empty()
     }
 
-    /// Returns whether all writers have been busy for longer than `limit`, so that a write that
-    /// comes now would not be done in that time.
+    /// Returns whether all writers have been busy for longer than `limit`, so that a new write
+    /// would not finish in that time.
     pub(super) fn is_stuck(&self, limit: Duration) -> bool {
         self.lock().is_stuck(self.limits.writers, limit)
     }
 
-    /// How many loads wait, and how many writes.
+    /// Returns the numbers of waiting loads and waiting writes.
     pub(super) fn depth(&self) -> (usize, usize) {
         let state = self.lock();
         (state.loads.len(), state.waiting_writes())
     }
 
-    /// Takes nothing in any more; what is there will be done.
+    /// Closes the queue to new jobs. Jobs already queued will be done.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
     }
 
-    /// Wakes one worker if one waits and is wanted: to work, or to watch turns that may take long.
-    /// Waking costs a system call, so no worker is woken in vain.
+    /// Wakes one idle worker if it is needed, to work or to watch turns that may take long. Waking
+    /// costs a system call, so workers are woken only then.
     fn wake(&self, state: MutexGuard<'_, State>) {
         let now = Instant::now();
         let is_wanted = state.idle > 0
@@ -273,7 +277,7 @@ impl Ledger for Queue {
         let mut state = self.lock();
         let was_in_time = state.attempts.remove(&number).is_some();
         if state.closed {
-            // It may have been the last thing to wait for.
+            // The workers may have been waiting only for this attempt.
             self.work.notify_all();
         }
         was_in_time
@@ -288,8 +292,8 @@ impl Ledger for Queue {
     }
 }
 
-/// Lets other threads of the machine run first, if any can: where all cores are busy, more jobs
-/// are there afterwards, for one statement. Where one is free, it returns at once.
+/// Lets other threads of the machine run first. If all cores are busy, more jobs are queued
+/// afterwards and share a statement. If a core is free, this returns at once.
 fn step_back() {
     std::thread::yield_now();
 }

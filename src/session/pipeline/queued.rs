@@ -1,4 +1,4 @@
-//! The verbs that go through the queue: what every request asks for.
+//! The operations that go through the queue, which every request uses.
 
 use std::time::Instant;
 
@@ -14,8 +14,9 @@ use crate::session::error::SessionError;
 use crate::store::{EndReason, NewSession, RotateSession, SessionRecord, TouchSession};
 
 impl Pipeline {
-    /// The row of one session, with the activity that this process has still to write: a session
-    /// that was in use in time is not refused because the write is slower than the next request.
+    /// Loads the row of one session and applies the touches that this process has yet to write. A
+    /// session that was used in time is therefore not refused because the write is slower than the
+    /// next request.
     pub(crate) async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
         let (job, answer) = Job::new(id, self.deadline());
         let deadline = job.deadline;
@@ -36,13 +37,13 @@ impl Pipeline {
         Ok(record)
     }
 
-    /// Inserts a session. Its token is taken back unless the visitor is told of it.
+    /// Inserts a session. Its token is withdrawn unless a response delivers it.
     pub(crate) async fn create(&self, new: NewSession) -> Result<Untold, SessionError> {
         self.write(new, WriteJob::Create).await
     }
 
-    /// Applies a change to the newest data of a session and returns what is stored then; `None`
-    /// when the session is gone, has a new token, or has expired.
+    /// Applies a change to the newest data of a session and returns the stored row. Returns `None`
+    /// if the session is gone, has a new token, or has expired.
     pub(crate) async fn update(
         &self,
         session: SessionRecord,
@@ -57,14 +58,14 @@ impl Pipeline {
         self.write(update, WriteJob::Update).await
     }
 
-    /// Records activity of a session whose deadline was `alive_until`, without making anyone wait.
-    /// Losing one does little harm.
+    /// Touches a session whose deadline was `alive_until`, without making anyone wait. Losing a
+    /// touch does little harm.
     pub(crate) fn touch(&self, touch: TouchSession, alive_until: DateTime<Utc>) {
         self.shared.queue.push_touch(touch, alive_until);
     }
 
-    /// Gives a session a new token, which is taken back unless the visitor is told of it; `None`
-    /// when the session is gone, has another token, or has expired.
+    /// Gives a session a new token, which is withdrawn unless a response delivers it. Returns
+    /// `None` if the session is gone, has another token, or has expired.
     pub(crate) async fn rotate(
         &self,
         previous: SessionRecord,
@@ -77,7 +78,7 @@ impl Pipeline {
         self.write(rotation, WriteJob::Rotate).await
     }
 
-    /// Deletes a session by its public handle; returns whether it was there.
+    /// Deletes a session by its handle. Returns whether it existed.
     pub(crate) async fn delete(&self, id: String, reason: EndReason) -> Result<bool, SessionError> {
         self.write(Deletion { id, reason }, WriteJob::Delete).await
     }
@@ -94,7 +95,7 @@ impl Pipeline {
         self.answer(queued, deadline, answer).await
     }
 
-    /// Takes a job in, unless there is an outage.
+    /// Queues a job, unless there is an outage.
     async fn checked(
         &self,
         deadline: Instant,

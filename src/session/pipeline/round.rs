@@ -1,5 +1,5 @@
-//! What a turn of writes has to do: as it comes from the queue, in each of its rounds, and as one call
-//! of the store.
+//! A turn of writes in its forms: as it comes from the queue, in each of its rounds, and as one
+//! call of the store.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::update::{Plan, SessionUpdates, fail_updates};
 use crate::session::error::SessionError;
 use crate::store::{NewSession, SaveSession, TouchSession};
 
-/// Writes to be made together.
+/// Writes that are taken from the queue together.
 #[derive(Default)]
 pub(super) struct WriteTurn {
     pub(super) creates: Vec<CreateJob>,
@@ -35,7 +35,8 @@ impl WriteTurn {
     }
 }
 
-/// What is left of a turn of writes. Its updates take as many rounds as others are faster.
+/// The rest of a turn of writes. The turn takes another round whenever another process has changed
+/// one of its sessions first.
 #[derive(Default)]
 pub(super) struct Round {
     pub(super) creates: Vec<CreateJob>,
@@ -43,16 +44,16 @@ pub(super) struct Round {
     pub(super) deletes: Vec<DeleteJob>,
     pub(super) touches: Vec<TouchSession>,
     pub(super) undos: Vec<Undo>,
-    /// Sessions whose closures are still to run.
+    /// Sessions whose closures have yet to run.
     pub(super) updates: Vec<SessionUpdates>,
-    /// Sessions whose new data is to be written.
+    /// Sessions whose new data has yet to be written.
     pub(super) saves: Vec<(SessionUpdates, SaveSession)>,
-    /// Sessions whose rows are to be loaded anew.
+    /// Sessions whose rows have yet to be loaded again.
     pub(super) stale: Vec<SessionUpdates>,
 }
 
 impl Round {
-    /// The first round of a turn, without the jobs whose callers have stopped waiting.
+    /// Returns the first round of a turn, without the jobs whose callers have stopped waiting.
     pub(super) fn first(turn: WriteTurn, now: Instant) -> Self {
         Self {
             creates: without_late(turn.creates, now),
@@ -65,7 +66,7 @@ impl Round {
         }
     }
 
-    /// When the first of the callers stops waiting.
+    /// Returns when the first caller stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let creates = self.creates.iter().map(|job| job.deadline);
         let rotations = self.rotations.iter().map(|job| job.deadline);
@@ -74,7 +75,7 @@ impl Round {
         creates.chain(rotations).chain(deletes).chain(updates).min()
     }
 
-    /// Puts updates whose closures have run where their plan says.
+    /// Sorts in the updates of a session whose closures have run, according to their plan.
     pub(super) fn place(&mut self, (updates, plan): (SessionUpdates, Plan)) {
         match plan {
             Plan::Save(save) => self.saves.push((updates, save)),
@@ -83,7 +84,7 @@ impl Round {
         }
     }
 
-    /// Takes out what one call of the store writes. Touches are not tried after `touch_until`.
+    /// Takes out the writes for one call of the store. Touches are not tried after `touch_until`.
     pub(super) fn take_writes(&mut self, touch_until: Instant) -> Writes {
         Writes {
             creates: std::mem::take(&mut self.creates),
@@ -103,25 +104,25 @@ impl Round {
     }
 }
 
-/// What goes into one write of the store.
+/// The writes of one call of the store.
 pub(super) struct Writes {
     pub(super) creates: Vec<CreateJob>,
     pub(super) saves: Vec<(SessionUpdates, SaveSession)>,
     pub(super) touches: Vec<TouchSession>,
-    /// When touches are no longer tried: no caller waits for them, and the next request of a session
-    /// brings its touch again.
+    /// When touches are no longer tried. No caller waits for them, and the session's next request
+    /// touches it again.
     touch_until: Instant,
 }
 
-/// The values of [`Writes`] as the store takes them.
+/// The values of [`Writes`] in the form that the store takes.
 pub(super) struct Values {
     pub(super) creates: Vec<NewSession>,
     pub(super) saves: Vec<SaveSession>,
 }
 
 impl Writes {
-    /// The values to write. The data of saves is moved out, and put back by
-    /// [`put_back`](Self::put_back).
+    /// Returns the values to write. The data of saves is moved out; [`put_back`](Self::put_back)
+    /// returns it.
     pub(super) fn values(&mut self) -> Values {
         let take = |save: &mut SaveSession| SaveSession {
             data: std::mem::take(&mut save.data),
@@ -139,12 +140,12 @@ impl Writes {
         }
     }
 
-    /// Returns whether a caller waits for any of it.
+    /// Returns whether a caller waits for any of the writes.
     pub(super) fn is_awaited(&self) -> bool {
         !(self.creates.is_empty() && self.saves.is_empty())
     }
 
-    /// Leaves out what no one waits for any more.
+    /// Drops the writes for which no one waits any more.
     pub(super) fn in_time(mut self, now: Instant) -> Self {
         if now >= self.touch_until {
             self.touches.clear();
@@ -169,7 +170,7 @@ impl Batch for Writes {
         self.creates.len() + self.saves.len() + self.touches.len()
     }
 
-    /// Splits each kind, so that a kind with one item and one of another come apart too.
+    /// Splits across the kinds, so that two items of different kinds are separated too.
     fn halves(mut self) -> (Self, Self) {
         let mut left = self.len() / 2;
         let mut take = |len: usize| {

@@ -1,4 +1,4 @@
-//! What the pipeline's threads share.
+//! The state that the pipeline's threads share.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,19 +15,19 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) breaker: Breaker,
-    /// How long a job waits for a row that another transaction holds.
+    /// How long a job waits for a row that another transaction has locked.
     pub(super) lock_wait: Duration,
 }
 
 impl Shared {
-    /// A change of a token that is about to be made.
+    /// Registers a change of a token that is about to be made.
     pub(super) fn attempt(&self, withdrawal: Withdrawal) -> Untold {
         let ledger: Arc<dyn Ledger> = Arc::<Queue>::clone(&self.queue);
         Untold::attempt(ledger, withdrawal)
     }
 }
 
-/// Calls the store; a panic in it is a failure like others.
+/// Calls the store. A panic in it is treated as a failure.
 pub(super) fn guarded_call<T>(
     call: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {

@@ -17,44 +17,44 @@ use crate::session::error::SessionError;
 use crate::session::observe::monitor::Monitor;
 use crate::store::{SessionStore, patience};
 
-/// Calls at a time that may take long: clearing, sweeping.
+/// Maximum number of concurrent long calls: clearing and sweeping.
 pub(super) const LONG_CALLS: u32 = 1;
 
-/// Probes at a time, which look for a database that has failed.
+/// Maximum number of concurrent probes, which check whether a failed database has recovered.
 const PROBES: u32 = 1;
 
-/// The least number of calls at a time that do not go through the queue: logins, lists.
+/// Minimum number of concurrent calls that bypass the queue: logins and lists.
 pub(crate) const MIN_DIRECT_CALLS: u32 = 2;
 
-/// Connections that calls beside the queue need at least.
+/// Minimum number of connections for calls that bypass the queue.
 pub(crate) const CALL_CONNECTIONS: u32 = MIN_DIRECT_CALLS + PROBES + LONG_CALLS;
 
-/// How long a shutdown waits for the workers beyond the deadline of the last job.
+/// How long a shutdown waits for the workers after the deadline of the last job.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The share of the timeout that a job waits for a row which another transaction holds.
+/// The timeout divided by the time that a job waits for a row that another transaction has locked.
 const LOCK_SHARE: u32 = 4;
 
-/// How a pipeline works.
+/// The options of a pipeline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PipelineOptions {
     pub(crate) workers: usize,
     pub(crate) max_batch: usize,
     pub(crate) max_queue: usize,
-    /// Calls at a time that do not go through the queue.
+    /// Maximum number of concurrent calls that bypass the queue.
     pub(crate) direct_calls: usize,
     pub(crate) timeout: Duration,
 }
 
-/// Dropping it takes no more jobs in, waits until those that are queued are done, touches among
-/// them, and ends the workers.
+/// The path from requests to the store. Dropping it closes the queue, waits until all queued jobs
+/// and touches are done, and ends the workers.
 pub(crate) struct Pipeline {
     pub(super) shared: Arc<Shared>,
     crew: Arc<Crew>,
     pub(super) calls: Arc<Calls>,
     pub(super) direct: Arc<Semaphore>,
     pub(super) long: Arc<Semaphore>,
-    /// Permits of `direct`.
+    /// Number of permits of `direct`.
     pub(super) direct_calls: usize,
     pub(super) timeout: Duration,
     pub(super) patience: Duration,
@@ -66,14 +66,14 @@ impl Pipeline {
     /// Starts the workers.
     ///
     /// # Errors
-    /// When the system gives no threads.
+    /// Fails if the system cannot start a thread.
     pub(crate) fn start(
         store: Arc<dyn SessionStore>,
         monitor: Arc<Monitor>,
         options: PipelineOptions,
     ) -> std::io::Result<Self> {
         let patience = patience(options.timeout);
-        // One worker is kept for loads, so that writes which hang do not keep readers out.
+        // One worker is reserved for loads, so that hanging writes do not block readers.
         let writers = options.workers.saturating_sub(1).max(1);
         let limits = Limits {
             waiting: options.max_queue,
@@ -121,14 +121,14 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// The latest moment at which a write may commit and its caller still learn the result: a little
-    /// before the deadline, so that the answer is on its way by then.
+    /// Returns the latest moment at which a write may commit and its caller still learn the result.
+    /// It is slightly before `deadline`, to leave time for the answer.
     pub(crate) fn commit_deadline(&self, deadline: Instant) -> Instant {
         deadline.checked_sub(self.timeout / 10).unwrap_or(deadline)
     }
 
-    /// How long an answer waits for an undo: the request has used up time of its own by then, and the
-    /// undo goes on by itself.
+    /// Returns how long a response waits for an undo. The request has already used time of its own,
+    /// and the undo continues in the background.
     pub(crate) fn undo_deadline(&self) -> Instant {
         Instant::now() + self.timeout / 4
     }
@@ -154,7 +154,7 @@ impl Drop for Pipeline {
             tracing::warn!("the session store's workers did not end in time");
         }
         if let Some((nudge, watch)) = self.watch.lock().take() {
-            // It ends at the next look, if it has not ended.
+            // If the send fails, the thread has already ended.
             let _ = nudge.send(Nudge::Stop);
             let _ = watch.join();
         }

@@ -1,4 +1,4 @@
-//! The pipeline over a real store.
+//! Tests of the pipeline with a real store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,12 +54,12 @@ fn new_session() -> NewSession {
     }
 }
 
-/// Counts one up.
+/// Returns an update that increments the data.
 fn increment() -> Apply {
     increment_into(Arc::default())
 }
 
-/// Counts one up and tells what it made.
+/// Returns an update that increments the data and stores the result in `made`.
 fn increment_into(made: Arc<AtomicU64>) -> Apply {
     Box::new(move |record| {
         let count = record.data.parse::<u64>().unwrap() + 1;
@@ -69,7 +69,7 @@ fn increment_into(made: Arc<AtomicU64>) -> Apply {
 }
 
 #[test]
-fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
+fn jobs_queued_at_shutdown_are_done_and_later_ones_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     let pipeline = pipeline(&store);
@@ -77,7 +77,7 @@ fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
     store.create(std::slice::from_ref(&new)).unwrap();
     let session = new.into_record();
 
-    // Jobs whose callers wait elsewhere, as those of requests do.
+    // Jobs whose callers wait on other threads, like those of requests.
     let mut answers = Vec::new();
     for _ in 0..1000 {
         let update = Update {
@@ -121,7 +121,7 @@ fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
     };
     let stored = store.list(&query).unwrap().remove(0);
     assert_eq!((done, stored.data.as_str()), (1000, "1000"));
-    // A thousand increments, a few writes.
+    // A thousand increments take only a few writes.
     assert!(stored.version < 100, "{} writes", stored.version);
     assert_eq!(stored.last_seen_at, touched_at);
 
@@ -130,7 +130,7 @@ fn what_is_queued_at_the_end_is_done_or_refused_and_nothing_hangs() {
 }
 
 #[test]
-fn i1_each_caller_sees_its_own_update_and_may_go_on_from_what_it_got() {
+fn i1_each_caller_sees_its_own_update_and_can_continue_from_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     let pipeline = Arc::new(pipeline(&store));
@@ -165,7 +165,7 @@ fn i1_each_caller_sees_its_own_update_and_may_go_on_from_what_it_got() {
 }
 
 #[test]
-fn an_update_that_changes_nothing_is_checked_against_the_newest_row_and_writes_nothing() {
+fn an_unchanged_update_is_verified_against_the_newest_row_and_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     let pipeline = pipeline(&store);

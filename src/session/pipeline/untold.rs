@@ -1,8 +1,8 @@
-//! Tokens that are committed and that no visitor has been told of.
+//! Changes of tokens that are committed but not yet delivered to their visitors.
 //!
-//! A token is worth nothing before its visitor has the cookie. Until the cookie is in an answer,
-//! whatever keeps it from getting there undoes the change: a deadline, a handler that is cancelled,
-//! an answer of 503, a panic. The visitor's old cookie is good again afterwards.
+//! A token is useless until its visitor has the cookie. Until a response carries the cookie,
+//! anything that prevents it undoes the change: a deadline, a cancelled handler, a 503, a panic.
+//! The visitor's old cookie is then valid again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,54 +15,55 @@ use crate::store::{SessionRecord, StoreError, Withdrawal};
 /// How long an undo is tried while the database fails.
 const TRY_FOR: Duration = Duration::from_mins(10);
 
-/// Between two tries: while the database fails, or while it is not known whether the token was
-/// committed.
+/// The first pause between two attempts, while the database fails or while it is unknown whether
+/// the token was committed.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Where changes of tokens are kept in mind while they are being made, and undos until they are done.
-/// The queue is one; what owes to it need not know how it works.
+/// Keeps changes of tokens while they are in progress, and undos until they are done. The queue
+/// implements it.
 pub(super) trait Ledger: Send + Sync {
-    /// Keeps a change of a token in mind while it is being made; returns its number.
+    /// Registers a change of a token in progress and returns its number.
     fn begin_attempt(&self, withdrawal: Withdrawal) -> u64;
 
-    /// Forgets an attempt that came to an end; returns whether that was in time.
+    /// Removes an attempt that has ended. Returns whether that was in time.
     fn end_attempt(&self, number: u64) -> bool;
 
-    /// Takes in an undo, also when all else is refused.
+    /// Accepts an undo, even if the queue refuses everything else.
     fn push_undo(&self, undo: Undo);
 
-    /// The time after which a call that has not come back is taken to be stuck.
+    /// Returns the time after which a call that has not returned counts as stuck.
     fn patience(&self) -> Duration;
 }
 
-/// A change of a session's token. Dropping it undoes the change.
+/// A change of a session's token that is not yet delivered. Dropping it undoes the change.
 pub(crate) struct Untold {
-    /// `None` when there is nothing to undo.
+    /// `None` if there is nothing to undo.
     undo: Option<Undo>,
-    /// While the change is being made: its place among the ledger's attempts.
+    /// The change's number among the ledger's attempts, while it is in progress.
     attempt: Option<u64>,
-    /// Whether it took so long that it is being undone already.
+    /// Whether the change took so long that it is already being undone.
     is_late: bool,
     ledger: Arc<dyn Ledger>,
 }
 
-/// The undoing of one change.
+/// The undo of a change.
 pub(super) struct Undo {
     pub(super) withdrawal: Withdrawal,
-    /// Set while it is not known whether the change was committed, or will be: it is looked for
-    /// until this moment.
+    /// Set while it is unknown whether the change was or will be committed. Until this moment, the
+    /// undo is repeated.
     pub(super) unsure_until: Option<Instant>,
-    /// When it is given up if the database goes on failing.
+    /// When the undo is given up if the database keeps failing.
     pub(super) gives_up: Instant,
-    /// How long the next try waits.
+    /// The pause before the next attempt.
     pub(super) backoff: Duration,
-    /// Says that it is done.
+    /// Signals that the undo is done.
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
 impl Undo {
-    /// The undoing of a change of which it is not known whether it was, or will be, committed.
+    /// Returns the undo of a change that may have been, or may yet be, committed.
     pub(super) fn unsure(withdrawal: Withdrawal, patience: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -74,7 +75,7 @@ impl Undo {
         }
     }
 
-    /// The undoing of a change that is committed.
+    /// Returns the undo of a committed change.
     pub(super) fn sure(withdrawal: Withdrawal) -> Self {
         Self {
             unsure_until: None,
@@ -82,7 +83,7 @@ impl Undo {
         }
     }
 
-    /// How long to wait before the next try.
+    /// Returns the pause before the next attempt, and doubles it for the one after.
     pub(super) fn next_backoff(&mut self) -> Duration {
         let backoff = self.backoff;
         self.backoff = (backoff * 2).min(MAX_BACKOFF);
@@ -91,8 +92,8 @@ impl Undo {
 }
 
 impl Untold {
-    /// A change that is about to be made. If what comes of it is not known in time, it is looked for
-    /// and undone.
+    /// Registers a change that is about to be made. If its outcome is not known in time, it is
+    /// undone.
     pub(super) fn attempt(ledger: Arc<dyn Ledger>, withdrawal: Withdrawal) -> Self {
         let attempt = Some(ledger.begin_attempt(withdrawal.clone()));
         Self {
@@ -103,7 +104,7 @@ impl Untold {
         }
     }
 
-    /// The change is committed.
+    /// Records that the change is committed.
     pub(crate) fn committed(mut self) -> Self {
         self.end_attempt();
         if let Some(undo) = &mut self.undo {
@@ -112,7 +113,7 @@ impl Untold {
         self
     }
 
-    /// The same change of a session that was `previous` before, which is known better now.
+    /// Replaces the session's previous state by a more precise one, if there is one.
     pub(super) fn of(mut self, previous: Option<Box<SessionRecord>>) -> Self {
         if let (Some(undo), Some(previous)) = (&mut self.undo, previous) {
             undo.withdrawal.previous = Some(previous);
@@ -120,13 +121,13 @@ impl Untold {
         self
     }
 
-    /// Returns whether the change took so long that it is being undone already.
+    /// Returns whether the change took so long that it is already being undone.
     pub(crate) fn is_late(&self) -> bool {
         self.is_late
     }
 
-    /// The change failed with `error`. Where that says that nothing was committed, there is nothing
-    /// to undo.
+    /// Records that the change failed with `error`. If the error says that nothing was committed,
+    /// there is nothing to undo.
     pub(super) fn failed(mut self, error: &StoreError) {
         if error.is_certain() {
             self.undo = None;
@@ -139,24 +140,24 @@ impl Untold {
         }
     }
 
-    /// The change was not made: there is nothing to undo.
+    /// Records that the change was not made, so that there is nothing to undo.
     pub(super) fn not_made(mut self) {
         self.undo = None;
     }
 
-    /// The visitor has been told: the change stays.
+    /// Records that the change was delivered to the visitor and stays.
     pub(crate) fn told(mut self) {
         self.undo = None;
     }
 
-    /// Undoes the change; returns when that is committed, or given up.
+    /// Undoes the change. Returns when the undo is committed or given up.
     pub(crate) async fn undo(mut self) {
         let (done, is_done) = oneshot::channel();
         if let Some(undo) = &mut self.undo {
             undo.done = Some(done);
         }
         drop(self);
-        // Dropped when it is given up.
+        // The sender is dropped if the undo is given up.
         let _ = is_done.await;
     }
 }
@@ -179,7 +180,7 @@ impl fmt::Debug for Untold {
 
 #[cfg(test)]
 impl Untold {
-    /// A change of which nothing is left to undo.
+    /// Returns a change with nothing to undo.
     pub(crate) fn settled() -> Self {
         struct Empty;
 

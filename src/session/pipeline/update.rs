@@ -1,4 +1,5 @@
-//! The updates of one session in one turn: applied one after the other in memory, written once.
+//! The updates of one session in one turn. They are applied one after the other in memory and
+//! written once.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,28 +13,28 @@ use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
 use crate::store::{SaveSession, SessionRecord};
 
-/// The updates of one session in one turn, in the order they came.
+/// The updates of one session in one turn, in order of arrival.
 pub(super) struct SessionUpdates {
-    /// The row that they start from.
+    /// The row to which they are applied.
     base: SessionRecord,
-    /// Whether `base` was loaded in this turn, and not by a request some time ago.
+    /// Whether `base` was loaded in this turn, rather than earlier by a request.
     is_newest: bool,
     jobs: Vec<UpdateJob>,
 }
 
-/// What the updates of a session need next.
+/// The next step for the updates of a session.
 pub(super) enum Plan {
-    /// Their data is to be written under the version it was made from.
+    /// Write their data if the row still has the version it was made from.
     Save(SaveSession),
-    /// They change nothing, if their base is still the newest row: that has to be looked up.
+    /// Load the row: the updates change nothing if `base` is still the newest row.
     Verify,
-    /// Nothing: all of them are answered.
+    /// Nothing, because all of them are answered.
     Done,
 }
 
 impl SessionUpdates {
-    /// Sorts updates by session. Those of a session start from the newest row that any of their
-    /// requests saw.
+    /// Groups updates by session. Those of a session start from the newest row that any of their
+    /// requests has seen.
     pub(super) fn by_session(jobs: Vec<UpdateJob>) -> Vec<Self> {
         let mut places: HashMap<Uuid, usize> = HashMap::new();
         let mut sessions: Vec<Self> = Vec::new();
@@ -61,17 +62,17 @@ impl SessionUpdates {
         self.base.session_id
     }
 
-    /// When the first of the callers stops waiting.
+    /// Returns when the first caller stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.jobs.iter().map(|job| job.deadline).min()
     }
 
-    /// The session's public handle.
+    /// Returns the session's handle.
     pub(super) fn handle(&self) -> &str {
         &self.base.id
     }
 
-    /// The jobs, to be tried again later from the newest row that is known.
+    /// Returns the jobs, to be tried again later from the newest known row.
     pub(super) fn into_jobs(self) -> Vec<UpdateJob> {
         let base = &self.base;
         let mut jobs = self.jobs;
@@ -83,13 +84,13 @@ impl SessionUpdates {
         jobs
     }
 
-    /// Returns whether all of the callers have stopped waiting.
+    /// Returns whether all callers have stopped waiting.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.jobs.iter().all(|job| job.is_late(now))
     }
 
-    /// Applies the closures in memory, each to what the one before left. A job that is late, or whose
-    /// closure fails or panics, is answered and leaves no trace.
+    /// Applies the closures in memory, each to the result of the previous one. A job that is late,
+    /// or whose closure fails or panics, is answered and has no effect.
     pub(super) fn prepare(&mut self) -> Plan {
         // The deadline may have moved since the row was loaded.
         if !self.is_newest && self.jobs.iter().any(|job| is_over(&self.base, job)) {
@@ -138,12 +139,12 @@ impl SessionUpdates {
         Plan::Done
     }
 
-    /// Returns how many updates there are.
+    /// Returns the number of updates.
     pub(super) fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Answers all jobs after `save` was committed; returns the row as it is stored now.
+    /// Answers all jobs after `save` was committed, and returns the row as it is now stored.
     pub(super) fn committed(mut self, save: SaveSession) -> SessionRecord {
         let stored = SessionRecord {
             version: save.version + 1,
@@ -155,16 +156,16 @@ impl SessionUpdates {
         stored
     }
 
-    /// Each job gets the row as it is stored, which later jobs may have changed again: what its own
-    /// closure made, its caller knows from the closure. Data and version belong together, for the
-    /// caller may start its next update from them.
+    /// Answers each job with the stored row, which includes the results of later jobs. A caller
+    /// knows its own result from its closure. Data and version belong together, because the caller
+    /// may start its next update from them.
     fn answer(&mut self, stored: &SessionRecord) {
         for job in self.jobs.drain(..) {
             job.answer(Ok(Some(stored.clone())));
         }
     }
 
-    /// Starts again from what is stored; `None` when the session is gone for all of its jobs.
+    /// Restarts from the stored row. Returns `None` if the session has ended for all of the jobs.
     pub(super) fn restart(mut self, newest: Option<SessionRecord>) -> Option<Self> {
         let jobs = std::mem::take(&mut self.jobs);
         for job in jobs {
@@ -195,7 +196,8 @@ pub(super) fn fail_updates(
     }
 }
 
-/// Returns whether the session has expired by now, for a job whose caller read the clock before.
+/// Returns whether the session has expired by now, according to the time that the job's caller
+/// read.
 fn is_over(session: &SessionRecord, job: &UpdateJob) -> bool {
     is_expired(session, job.work.now.present())
 }

@@ -1,4 +1,5 @@
-//! A worker thread: takes what has queued up and answers it with one call of the store a kind.
+//! A worker thread. It takes turns from the queue and answers them with one call of the store per
+//! kind.
 
 mod ends;
 mod tokens;
@@ -18,7 +19,7 @@ use super::shared::Shared;
 use crate::session::observe::metrics::Call;
 use crate::store::{SessionRecord, SessionStore, StoreError};
 
-/// Rows as a turn left them.
+/// The rows as a turn left them, by lookup half.
 type Committed = HashMap<Uuid, SessionRecord>;
 
 pub(super) struct Worker {
@@ -26,9 +27,9 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Works until the queue is closed and empty, or another worker has taken this one's place.
-    /// Returns whether it was not replaced. A panic in the store costs the turn in which it happens:
-    /// its callers are answered 503, and the worker goes on.
+    /// Works until the queue is closed and empty, or until another worker has replaced this one.
+    /// Returns whether it was not replaced. After a panic in the store, the callers of that turn
+    /// are answered 503, and the worker goes on.
     pub(super) fn run(&self) -> bool {
         let queue = &self.shared.queue;
         while let Some(turn) = queue.next() {
@@ -49,7 +50,7 @@ impl Worker {
         true
     }
 
-    /// Answers loads, those of one session with one row.
+    /// Answers loads. Loads of the same session share a row.
     fn run_loads(&self, jobs: Vec<LoadJob>) {
         let Some(jobs) = self.admitted(without_late(jobs, Instant::now())) else {
             return;
@@ -81,7 +82,7 @@ impl Worker {
         fail_jobs(failures);
     }
 
-    /// The jobs, unless there is an outage.
+    /// Returns the jobs, unless there is an outage.
     fn admitted<W, T>(&self, jobs: Vec<Job<W, T>>) -> Option<Vec<Job<W, T>>> {
         let deadline = jobs.iter().map(|job| job.deadline).min()?;
         match self.shared.breaker.enter(deadline) {
@@ -93,7 +94,7 @@ impl Worker {
         }
     }
 
-    /// Calls the store, and keeps how that went.
+    /// Calls the store and records the duration and the result.
     fn call<T>(
         &self,
         kind: Call,
@@ -114,12 +115,12 @@ fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {
     records.into_iter().map(by_id).collect()
 }
 
-/// Keeps a panic of the store from ending the thread. The jobs it had are dropped, which answers
+/// Prevents a panic of the store from ending the thread. The turn's jobs are dropped, which answers
 /// their callers.
 fn guarded<T>(turn: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(turn)).ok();
     if result.is_none() {
-        tracing::error!("the session store panicked; the requests of that batch are answered 503");
+        tracing::error!("the session store panicked; the requests of this batch are answered 503");
     }
     result
 }

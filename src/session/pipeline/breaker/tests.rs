@@ -1,4 +1,4 @@
-//! The breaker, with a clock of the test's.
+//! Tests of the breaker, with the time given by the test.
 
 use std::sync::mpsc::{Receiver, channel};
 
@@ -43,14 +43,14 @@ fn i6_an_outage_is_probed_at_once_and_then_after_a_back_off() {
     breaker.probed(Some(&outage()));
     assert!(!breaker.sends_probe(Instant::now()));
     assert!(breaker.sends_probe(Instant::now() + FIRST_BACKOFF));
-    // One that does not come back is given up.
+    // A probe that does not return is abandoned.
     assert!(breaker.sends_probe(Instant::now() + FIRST_BACKOFF + PATIENCE));
     breaker.probed(None);
     assert!(breaker.check().is_ok() && !breaker.sends_probe(Instant::now()));
 }
 
 #[test]
-fn i6_who_comes_during_a_probe_waits_for_what_it_finds() {
+fn i6_an_operation_during_a_probe_waits_for_its_result() {
     let (breaker, _nudged) = breaker();
     breaker.learn(Some(&outage()));
     assert!(breaker.sends_probe(Instant::now()));
@@ -94,7 +94,7 @@ fn i6_only_an_answer_of_the_database_ends_an_outage() {
 }
 
 #[test]
-fn an_outage_is_logged_once_a_minute_with_what_it_refused() {
+fn an_outage_is_logged_once_a_minute_with_its_refusals() {
     let (breaker, _nudged) = breaker();
     breaker.refused();
     breaker.learn(Some(&outage()));
@@ -115,7 +115,7 @@ fn an_outage_is_logged_once_a_minute_with_what_it_refused() {
 }
 
 #[test]
-fn i6_an_outage_that_lets_operations_through_is_still_the_same_one() {
+fn i6_an_outage_continues_while_it_lets_operations_through() {
     let (breaker, _nudged) = breaker();
     breaker.learn(Some(&outage()));
     breaker.refused();
@@ -131,7 +131,7 @@ fn i6_an_outage_that_lets_operations_through_is_still_the_same_one() {
 }
 
 #[test]
-fn a_statement_that_fails_and_a_pool_in_use_are_no_outage() {
+fn a_failed_statement_or_a_pool_in_use_is_not_an_outage() {
     let (breaker, _nudged) = breaker();
     for error in [refused(), pool_in_use()] {
         breaker.learn(Some(&error));
@@ -140,7 +140,7 @@ fn a_statement_that_fails_and_a_pool_in_use_are_no_outage() {
 }
 
 #[test]
-fn i6_an_error_that_a_store_does_not_explain_is_an_outage_until_a_probe_succeeds() {
+fn i6_an_unexplained_error_is_an_outage_until_a_probe_succeeds() {
     let (breaker, nudged) = breaker();
     let unexplained = StoreError::other("connection reset");
     breaker.learn(Some(&unexplained));

@@ -1,4 +1,4 @@
-//! New tokens that are not made by a worker: logins, and rotations in the application's own
+//! New tokens that are not issued by a worker: logins, and rotations in the application's own
 //! transactions.
 
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::session::pipeline::untold::Untold;
 use crate::store::{LoginOutcome, LoginSession, RotateSession, SessionRecord, Withdrawal};
 
 impl Pipeline {
-    /// Signs a user in by the deadline. The token is taken back unless the visitor is told of it.
-    /// `done` learns of the outcome even if the caller has stopped waiting.
+    /// Signs a user in by the deadline. The token is withdrawn unless a response delivers it.
+    /// `done` receives the outcome even if the caller has stopped waiting.
     pub(crate) async fn login(
         &self,
         login: LoginSession,
@@ -20,7 +20,7 @@ impl Pipeline {
     ) -> Result<(LoginOutcome, Option<Untold>), SessionError> {
         let shared = Arc::clone(&self.shared);
         self.run_by(deadline, move |store| {
-            // Until the login itself says what there was before.
+            // Used until the login itself reports the session as it was before.
             let seen = match &login.session {
                 Some(session) => store.find(&session.id)?,
                 None => None,
@@ -46,8 +46,8 @@ impl Pipeline {
         .await
     }
 
-    /// Has a new token of `previous` taken back that the application makes in a transaction of its
-    /// own, unless the visitor is told of it.
+    /// Registers a new token of `previous` that the application issues in its own transaction. The
+    /// token is withdrawn unless a response delivers it.
     pub(crate) fn attempt(&self, previous: SessionRecord, rotation: &RotateSession) -> Untold {
         let withdrawal = Withdrawal {
             id: previous.id.clone(),
@@ -59,7 +59,7 @@ impl Pipeline {
     }
 }
 
-/// An attempt that was committed if `is_made`; otherwise there is nothing to undo.
+/// Returns the attempt as committed if `is_made`. Otherwise there is nothing to undo.
 fn settle(attempt: Option<Untold>, is_made: bool) -> Option<Untold> {
     let attempt = attempt?;
     if is_made {
@@ -69,7 +69,7 @@ fn settle(attempt: Option<Untold>, is_made: bool) -> Option<Untold> {
     None
 }
 
-/// Takes back what a login makes of the session `previous`, or of none.
+/// Returns the withdrawal of a login into the session `previous`, or into a new one.
 fn withdrawal(login: &LoginSession, previous: Option<Box<SessionRecord>>) -> Withdrawal {
     let id = previous
         .as_ref()

@@ -1,4 +1,4 @@
-//! Activity of sessions that is still to be written.
+//! Touches of sessions that are not yet written.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -9,28 +9,28 @@ use uuid::Uuid;
 use crate::session::pipeline::job::Moment;
 use crate::store::TouchSession;
 
-/// A touch that is to be written while its session lives.
+/// A touch that is to be written if its session is still live.
 struct Activity {
     touch: TouchSession,
-    /// The session's deadline without it.
+    /// The session's deadline without this touch.
     alive_until: DateTime<Utc>,
     came: Moment,
 }
 
 impl Activity {
-    /// Returns whether the session is alive by now. If not, a request may have been refused, and
-    /// the session must not come back.
+    /// Returns whether the session is still live. If not, a request may have been refused, and the
+    /// session must not be served again.
     fn is_in_time(&self) -> bool {
         self.came.present() < self.alive_until
     }
 
-    /// Returns whether both can be written as one: the session is alive at the later touch without
-    /// the earlier one.
+    /// Returns whether both touches can be written as one: the session is live at the later touch
+    /// even without the earlier one.
     fn can_take(&self, other: &Self) -> bool {
         other.touch.now < self.alive_until
     }
 
-    /// Two touches of one session are as good as one: the later times count.
+    /// Merges two touches of one session. The later times count.
     fn merge(&mut self, other: Self) {
         let (kept, touch) = (&mut self.touch, other.touch);
         kept.expires_at = kept.expires_at.max(touch.expires_at);
@@ -43,29 +43,30 @@ impl Activity {
     }
 }
 
-/// What is known of a session's use beyond its row.
+/// The activity of a session that is not yet in its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session::pipeline) struct Seen {
-    /// The first time. All of it counts only if the session was alive then.
+    /// The first activity. The rest counts only if the session was live at that time.
     pub(in crate::session::pipeline) first: DateTime<Utc>,
+    /// The last activity.
     pub(in crate::session::pipeline) last: DateTime<Utc>,
-    /// The deadline that follows.
+    /// The resulting deadline.
     pub(in crate::session::pipeline) until: DateTime<Utc>,
 }
 
-/// Touches that wait, and those of turns that are under way.
+/// The waiting touches, and those of running turns.
 #[derive(Default)]
 pub(super) struct Touches {
-    /// Touches of a session that cannot be written as one stand in their order.
+    /// The touches per session that cannot be merged, in their order.
     waiting: HashMap<Uuid, Vec<Activity>>,
-    /// When the first of the touches came.
+    /// When the first waiting touch arrived.
     since: Option<Instant>,
     writing: HashMap<Uuid, Activity>,
 }
 
 impl Touches {
-    /// Takes in a touch of a session that ends at `alive_until` without it, unless touches of `most`
-    /// sessions wait already.
+    /// Adds a touch of a session that expires at `alive_until` without it, unless touches of `most`
+    /// sessions are already waiting.
     pub(super) fn push(
         &mut self,
         touch: TouchSession,
@@ -99,12 +100,12 @@ impl Touches {
         self.waiting.is_empty()
     }
 
-    /// When the first of the touches that wait came.
+    /// Returns when the first waiting touch arrived.
     pub(super) fn since(&self) -> Option<Instant> {
         self.since
     }
 
-    /// Takes a touch each of at most `most` sessions, to be written.
+    /// Takes out one touch each of at most `most` sessions, to be written.
     pub(super) fn take(&mut self, most: usize) -> Vec<TouchSession> {
         let sessions: Vec<Uuid> = self.waiting.keys().take(most).copied().collect();
         let mut taken = Vec::with_capacity(sessions.len());
@@ -127,12 +128,12 @@ impl Touches {
         taken
     }
 
-    /// The touch of a session was written, or will not be.
+    /// Records that the touch of a session was written or will not be.
     pub(super) fn written(&mut self, session_id: &Uuid) {
         self.writing.remove(session_id);
     }
 
-    /// What is known of a session's use that is still to be written.
+    /// Returns the activity of a session that is not yet written.
     pub(super) fn seen(&self, session_id: &Uuid) -> Option<Seen> {
         let waiting = self.waiting.get(session_id).into_iter().flatten();
         let mut touches = self.writing.get(session_id).into_iter().chain(waiting);

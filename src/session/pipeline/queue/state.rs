@@ -1,4 +1,4 @@
-//! What is in the queue, and the rules by which it is handed out. No threads, no waiting.
+//! The queue's content and the rules by which it is handed out, without threads or waiting.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -16,18 +16,18 @@ use crate::session::pipeline::untold::Undo;
 use crate::session::pipeline::update::SessionUpdates;
 use crate::store::{SessionRecord, Withdrawal};
 
-/// Most undos of one turn: each is a statement of its own.
+/// Maximum number of undos in one turn. Each is a statement of its own.
 const MAX_UNDOS: usize = 32;
 
-/// Most undos that are kept in mind because their tokens were replaced, and how long they are kept
-/// when there are many.
+/// Maximum number of superseded undos, whose tokens have been replaced.
 const MAX_SUPERSEDED: usize = 10_000;
+/// How long superseded undos are kept if there are that many.
 const SUPERSEDED_FOR: Duration = Duration::from_mins(1);
 
-/// Touches wait for loads no longer than this.
+/// Maximum time that touches wait while loads go first.
 const TOUCH_WAIT: Duration = Duration::from_millis(100);
 
-/// A change of a token that is being made.
+/// A change of a token in progress.
 pub(super) struct Attempt {
     withdrawal: Withdrawal,
     began: Instant,
@@ -38,26 +38,26 @@ pub(super) struct State {
     pub(super) loads: VecDeque<LoadJob>,
     pub(super) writes: VecDeque<WriteJob>,
     pub(super) touches: Touches,
-    /// Jobs whose rows were held, and when they are tried again.
+    /// Jobs whose rows were locked, and when they are tried again.
     pub(super) deferred: Vec<(Instant, WriteJob)>,
-    /// Tokens to take back, and when that is tried.
+    /// Tokens to withdraw, and when that is tried.
     pub(super) undos: Vec<(Instant, Undo)>,
-    /// Whether the last turn of writes was one of undos.
+    /// Whether the last turn of writes consisted of undos.
     has_undone: bool,
-    /// Undos that came when their token was the row's no longer, by that token.
+    /// Undos that came after their token had been replaced, by that token.
     pub(super) superseded: HashMap<Uuid, (Instant, Withdrawal)>,
-    /// Changes of tokens that are being made.
+    /// Changes of tokens in progress.
     pub(super) attempts: HashMap<u64, Attempt>,
     next_attempt: u64,
-    /// Sessions that a worker is updating, and the updates that wait for it.
+    /// Sessions that a worker is updating, and the updates that wait for them.
     busy: HashMap<Uuid, Vec<UpdateJob>>,
-    /// How many wait in `busy`.
+    /// Number of updates that wait in `busy`.
     parked: usize,
     running: Vec<Running>,
     turns: u64,
-    /// Workers that wait for work.
+    /// Number of workers that wait for work.
     pub(super) idle: usize,
-    /// Whether one of them looks again when a turn has taken long.
+    /// Whether one of them wakes up to check for turns that take long.
     pub(super) is_watched: bool,
     pub(super) closed: bool,
 }
@@ -103,13 +103,13 @@ impl State {
         !(self.writes.is_empty() && self.touches.is_empty()) || self.has_due(now)
     }
 
-    /// Returns whether something that was put off is to be done now.
+    /// Returns whether a job that was put off is due.
     pub(super) fn has_due(&self, now: Instant) -> bool {
         self.deferred.iter().any(|(due, _)| self.is_due(*due, now)) || self.has_undo(now)
     }
 
-    /// Returns whether undos are to be done now: in one turn at a time, so that others are not kept
-    /// waiting by rows that are held.
+    /// Returns whether undos are due. They run in one turn at a time, so that locked rows do not
+    /// keep other writes waiting.
     fn has_undo(&self, now: Instant) -> bool {
         let is_undoing = |turn: &Running| matches!(&turn.kind, Kind::Writes { withdrawals, .. } if !withdrawals.is_empty());
         self.undos.iter().any(|(due, _)| now >= *due) && !self.running.iter().any(is_undoing)
@@ -130,8 +130,8 @@ impl State {
             && self.busy.is_empty()
     }
 
-    /// The next turn: of the two kinds, the one whose oldest job has waited longest. Touches are
-    /// in little hurry.
+    /// Takes the next turn. Of the two kinds, the one with the oldest job goes first. Touches are
+    /// less urgent.
     pub(super) fn take(&mut self, limits: Limits, now: Instant) -> Option<Turn> {
         let can_load = self.can_load(limits, now);
         if self.can_write(limits, now) {
@@ -175,7 +175,7 @@ impl State {
         id
     }
 
-    /// Hands out the jobs that were put off until now.
+    /// Queues the jobs that were put off until now.
     fn resume(&mut self, now: Instant) {
         if self.deferred.is_empty() {
             return;
@@ -190,11 +190,12 @@ impl State {
         }
     }
 
-    /// Writes for a turn, and the sessions of its updates, which are busy from now on.
+    /// Takes out writes for a turn, and returns them with the sessions of its updates, which are
+    /// busy from now on.
     fn take_writes(&mut self, max_batch: usize, now: Instant) -> (WriteTurn, Vec<Uuid>) {
         let mut turn = WriteTurn::default();
         let mut sessions = Vec::new();
-        // In turn with the writes of requests.
+        // Undos alternate with the writes of requests.
         let is_their_turn = self.writes.is_empty() || !std::mem::take(&mut self.has_undone);
         if is_their_turn && self.has_undo(now) {
             let due = self.undos.extract_if(.., |(due, _)| now >= *due);
@@ -217,7 +218,7 @@ impl State {
                             turn.updates.push(job);
                         }
                         Entry::Occupied(_) if sessions.contains(&id) => turn.updates.push(job),
-                        // Left over from a turn that could not take all of the session's updates.
+                        // Left by a turn that could not take all updates of the session.
                         Entry::Occupied(mut entry) => {
                             entry.get_mut().push(job);
                             self.parked += 1;
@@ -230,7 +231,7 @@ impl State {
         (turn, sessions)
     }
 
-    /// Ends a turn; returns whether it was under way.
+    /// Ends a turn. Returns whether it was still running.
     pub(super) fn end(&mut self, id: TurnId, committed: HashMap<Uuid, SessionRecord>) -> bool {
         let place = self.running.iter().position(|turn| turn.id == id);
         let Some(place) = place else { return false };
@@ -238,7 +239,7 @@ impl State {
         true
     }
 
-    /// Takes a turn from those under way. Updates that wait for its sessions go first now.
+    /// Removes a running turn. Updates that waited for its sessions now go first.
     fn release(&mut self, place: usize, mut committed: HashMap<Uuid, SessionRecord>) {
         let turn = self.running.swap_remove(place);
         let Kind::Writes {
@@ -264,7 +265,7 @@ impl State {
         }
     }
 
-    /// Takes at most `most` turns from those under way that are stuck.
+    /// Removes at most `most` running turns that are stuck.
     pub(super) fn take_stuck(
         &mut self,
         patience: Duration,
@@ -300,10 +301,10 @@ impl State {
         stuck
     }
 
-    /// Queues what a turn had not done when it was taken from its worker.
+    /// Queues the jobs that a turn had not done when it was taken from its worker.
     fn put_back(&mut self, mut round: Round) {
         let updates = round.take_updates().into_iter();
-        // The next request of a session brings its touch again.
+        // Touches are dropped. A session's next request brings another.
         let now = Instant::now();
         let undos = round.undos.into_iter().map(|undo| (now, undo));
         self.undos.extend(undos);
@@ -325,8 +326,8 @@ impl State {
         number
     }
 
-    /// Has changes of tokens undone whose callers have stopped waiting. They may be committed only
-    /// later, so they are looked for until they would be taken to be stuck.
+    /// Queues the undos of token changes whose callers have stopped waiting. Such a change may be
+    /// committed later, so it is looked for until it counts as stuck.
     pub(super) fn undo_late_attempts(&mut self, limits: Limits, now: Instant) {
         let late = self
             .attempts
@@ -335,7 +336,7 @@ impl State {
         self.undos.extend(undos.map(|undo| (now, undo)));
     }
 
-    /// Keeps an undo whose token another one has taken the place of: if that one is taken back, this
+    /// Remembers an undo whose token has been replaced by another. If that one is withdrawn, this
     /// undo is due after all.
     pub(super) fn supersede(&mut self, withdrawal: Withdrawal) {
         let now = Instant::now();
@@ -349,7 +350,7 @@ impl State {
         }
     }
 
-    /// Has the undo done whose token was just restored, if one is due.
+    /// Queues the superseded undo of a token that was just restored.
     pub(super) fn restored(&mut self, token: &Uuid) {
         if let Some((now, withdrawal)) = self.superseded.remove(token) {
             self.undos.push((now, Undo::sure(withdrawal)));
@@ -367,8 +368,8 @@ impl State {
             .filter(move |turn| writes == matches!(turn.kind, Kind::Writes { .. }))
     }
 
-    /// Returns whether every turn of a kind that is under way has taken at least `LONG`, so that
-    /// another may start beside it.
+    /// Returns whether every running turn of a kind has taken at least `LONG`, so that another may
+    /// start beside it.
     fn is_none_recent(&self, now: Instant, writes: bool) -> bool {
         self.of_kind(writes)
             .all(|turn| now.duration_since(turn.began) >= LONG)

@@ -1,4 +1,4 @@
-//! The queue by itself: no store, no threads.
+//! Tests of the queue alone, without a store or threads.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ fn sessions(turn: &WriteTurn) -> Vec<Uuid> {
 }
 
 #[test]
-fn a_full_queue_takes_in_nothing_and_a_closed_one_is_finished_first() {
+fn a_full_queue_refuses_jobs_and_a_closed_one_finishes_its_jobs() {
     let queue = queue(2, 10, 1);
     assert!(queue.push_load(load()).is_ok() && queue.push_load(load()).is_ok());
     let refused = queue.push_load(load());
@@ -109,7 +109,7 @@ fn a_full_queue_takes_in_nothing_and_a_closed_one_is_finished_first() {
 }
 
 #[test]
-fn a_turn_takes_all_of_the_older_kind_up_to_the_batch() {
+fn a_turn_takes_the_older_kind_of_jobs_up_to_the_batch_size() {
     let queue = queue(100, 3, 1);
     let mut answers = Vec::new();
     for _ in 0..4 {
@@ -128,7 +128,7 @@ fn a_turn_takes_all_of_the_older_kind_up_to_the_batch() {
 }
 
 #[test]
-fn i1_updates_of_a_busy_session_wait_and_start_from_what_was_committed() {
+fn i1_updates_of_a_busy_session_wait_and_start_from_the_committed_row() {
     let queue = queue(100, 10, 2);
     let (hot, other) = (Uuid::now_v7(), Uuid::now_v7());
     let mut answers = Vec::new();
@@ -144,7 +144,7 @@ fn i1_updates_of_a_busy_session_wait_and_start_from_what_was_committed() {
     push(hot);
     push(other);
     push(hot);
-    // Another worker gets the other session alone.
+    // Another worker gets only the other session.
     let (second, second_began) = writes(&queue);
     assert_eq!(sessions(&second), [other]);
     assert!(queue.end(second_began, HashMap::new()));
@@ -157,7 +157,7 @@ fn i1_updates_of_a_busy_session_wait_and_start_from_what_was_committed() {
 }
 
 #[test]
-fn what_a_turn_could_not_take_of_a_session_waits_for_it() {
+fn updates_beyond_the_batch_size_wait_for_their_sessions_turn() {
     let queue = queue(100, 2, 2);
     let hot = Uuid::now_v7();
     let mut answers = Vec::new();
@@ -189,7 +189,7 @@ fn one_writer_leaves_the_loads_to_others() {
 }
 
 #[test]
-fn a_turn_that_takes_long_keeps_no_other_from_beginning() {
+fn a_second_turn_starts_beside_one_that_takes_long() {
     let queue = queue(100, 10, 2);
     queue.push_load(load()).unwrap();
     let began = Instant::now();
@@ -221,7 +221,7 @@ fn touches_of_a_session_are_merged_and_bounded() {
 }
 
 #[test]
-fn i4_activity_that_comes_after_the_deadline_is_not_written() {
+fn i4_a_touch_after_the_deadline_is_not_written() {
     let queue = queue(10, 10, 1);
     let (late, in_time) = (
         touch(Uuid::now_v7(), 2, None),
@@ -236,12 +236,12 @@ fn i4_activity_that_comes_after_the_deadline_is_not_written() {
     let touches = writes(&queue).0.touches;
     assert_eq!(touches.len(), 1);
     assert_eq!(touches[0].session_id, in_time.session_id);
-    // Until it is written, a load sees it.
+    // A load sees it until it is written.
     assert!(load(&in_time).unwrap().is_some());
 }
 
 #[test]
-fn i11_a_turn_that_is_stuck_in_the_store_gives_up_its_sessions() {
+fn i11_a_turn_stuck_in_the_store_releases_its_sessions() {
     let queue = queue(100, 10, 1);
     let hot = Uuid::now_v7();
     let (job, _answer) = update(hot);
@@ -260,7 +260,7 @@ fn i11_a_turn_that_is_stuck_in_the_store_gives_up_its_sessions() {
 }
 
 #[test]
-fn i11_what_waits_behind_a_stuck_closure_goes_to_another_worker() {
+fn i11_jobs_behind_a_stuck_closure_go_to_another_worker() {
     let queue = queue(100, 10, 1);
     let (stuck, other) = (Uuid::now_v7(), Uuid::now_v7());
     let mut answers = Vec::new();
@@ -281,14 +281,14 @@ fn i11_what_waits_behind_a_stuck_closure_goes_to_another_worker() {
     assert_eq!(queue.watch(later, 8), [Stuck::Closure("handle".into())]);
     let (turn, _) = writes(&queue);
     assert_eq!(sessions(&turn), [other]);
-    // The worker keeps what it has, and is told that another has taken its place.
+    // The worker keeps its own updates and learns that another has replaced it.
     let kept = bench.end(running, |round, updates| round.updates.push(updates));
     assert_eq!(kept.unwrap().session_id(), stuck);
     assert!(bench.begin().is_none() && !queue.end(id, HashMap::new()));
 }
 
 #[test]
-fn what_was_put_off_comes_back_when_it_is_due() {
+fn a_job_that_was_put_off_is_handed_out_when_it_is_due() {
     let queue = queue(100, 10, 1);
     let (job, _answer) = update(Uuid::now_v7());
     queue.put_off([job]);

@@ -1,4 +1,4 @@
-//! Turns: what a worker has taken to do at once.
+//! Turns: the jobs that a worker takes at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use crate::session::pipeline::round::{Round, WriteTurn};
 use crate::session::pipeline::update::SessionUpdates;
 use crate::store::Withdrawal;
 
-/// Identifies a turn among those under way.
+/// Identifies a running turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session::pipeline) struct TurnId(pub(super) u64);
 
-/// What a worker is to do next. Each turn ends with
-/// [`Queue::end`](super::Queue::end).
+/// The next jobs of a worker. Each turn ends with [`Queue::end`](super::Queue::end).
 pub(in crate::session::pipeline) enum Turn {
     Loads(Vec<LoadJob>, TurnId),
     Writes(WriteTurn, TurnId, Arc<Bench>),
 }
 
-/// Where a round of writes lies while a closure of one of its updates runs. A closure that does not
-/// come back keeps its own session only: all else is taken away and given to another worker.
+/// Holds a round of writes while a closure of one of its updates runs. A closure that does not
+/// return blocks only its own session, because the rest of the round can be taken away and given to
+/// another worker.
 #[derive(Default)]
 pub(in crate::session::pipeline) struct Bench {
     state: Mutex<BenchState>,
@@ -31,9 +31,9 @@ pub(in crate::session::pipeline) struct Bench {
 
 #[derive(Default)]
 struct BenchState {
-    /// `None` while nothing lies there, and for good once it was taken away.
+    /// `None` while no closures are to run, and for good once the round was taken away.
     round: Option<Round>,
-    /// Since when a closure runs, and the public handle of its session.
+    /// When the running closure started, and the handle of its session.
     closure: Option<(Instant, String)>,
 }
 
@@ -42,8 +42,8 @@ impl Bench {
         self.lock().round = Some(round);
     }
 
-    /// Takes the updates of the next session whose closures are to run; `None` if none is left, or
-    /// all was taken away.
+    /// Takes out the updates of the next session whose closures are to run. Returns `None` if none
+    /// is left or the round was taken away.
     pub(in crate::session::pipeline) fn begin(&self) -> Option<SessionUpdates> {
         let mut state = self.lock();
         let updates = state.round.as_mut()?.updates.pop()?;
@@ -51,8 +51,8 @@ impl Bench {
         Some(updates)
     }
 
-    /// Ends what [`begin`](Self::begin) began, and puts away what came of it. Gives it back if all
-    /// else was taken away in the meantime.
+    /// Ends the run that [`begin`](Self::begin) started, and puts its result into the round with
+    /// `put`. Returns the result if the round was taken away in the meantime.
     pub(in crate::session::pipeline) fn end<T>(
         &self,
         made: T,
@@ -69,13 +69,13 @@ impl Bench {
         }
     }
 
-    /// Takes all that lies there.
+    /// Takes the round out.
     pub(in crate::session::pipeline) fn take(&self) -> Round {
         self.lock().round.take().unwrap_or_default()
     }
 
-    /// Takes all that lies there if a closure has run for `limit`; also returns the public handle
-    /// of that closure's session.
+    /// Takes the round away if a closure has run for `limit`. Also returns the handle of that
+    /// closure's session.
     pub(super) fn take_from_closure(
         &self,
         limit: Duration,
@@ -96,7 +96,7 @@ impl Bench {
     }
 }
 
-/// A turn that is under way.
+/// A running turn.
 pub(super) struct Running {
     pub(super) id: TurnId,
     pub(super) began: Instant,
@@ -106,11 +106,11 @@ pub(super) struct Running {
 pub(super) enum Kind {
     Loads,
     Writes {
-        /// The sessions of its updates, which are busy until it ends.
+        /// The sessions of the turn's updates, which are busy until it ends.
         sessions: Vec<Uuid>,
-        /// The sessions of its touches.
+        /// The sessions of the turn's touches.
         touched: Vec<Uuid>,
-        /// The tokens that it takes back: again, if it is stuck.
+        /// The tokens that the turn withdraws. If it gets stuck, this is tried again.
         withdrawals: Vec<Withdrawal>,
         bench: Arc<Bench>,
     },

@@ -1,4 +1,4 @@
-//! Ends of sessions, and jobs whose rows are held.
+//! Deletes sessions, and puts off jobs whose rows are locked.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -41,7 +41,7 @@ impl Worker {
         fail_jobs(failures.refused());
     }
 
-    /// Puts off jobs whose rows another transaction holds. One that has waited for long enough
+    /// Puts off jobs whose rows another transaction has locked. A job that has waited long enough
     /// fails.
     pub(super) fn put_off_held<W, T>(
         &self,

@@ -1,4 +1,4 @@
-//! New tokens for sessions, and the undoing of those that never reached their visitors.
+//! Rotates sessions, and undoes changes of tokens that never reached their visitors.
 
 use std::time::Instant;
 
@@ -69,7 +69,7 @@ impl Worker {
         }
     }
 
-    /// Takes back tokens that never reached their visitors.
+    /// Withdraws tokens that never reached their visitors.
     pub(super) fn undo(&self, undos: Vec<Undo>) {
         if undos.is_empty() {
             return;
@@ -80,8 +80,8 @@ impl Worker {
         let withdraw = |store: &dyn SessionStore| store.withdraw(&withdrawals, now);
         match guarded_call(|| self.call(Call::Rotate, undos.len(), withdraw)) {
             Ok(withdrawn) => {
-                // First those that came too early, so that one which restores their tokens finds
-                // them.
+                // Those that came too early are handled first, so that an undo that restores their
+                // tokens finds them.
                 let (done, too_early): (Vec<_>, Vec<_>) = undos
                     .into_iter()
                     .zip(withdrawn)
@@ -96,7 +96,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                report("undo of new tokens, which will be tried again", &error);
+                report("withdraw new tokens (will be tried again)", &error);
                 for undo in undos {
                     self.put_off(undo);
                 }
@@ -107,7 +107,9 @@ impl Worker {
     fn undone(&self, mut undo: Undo, is_withdrawn: bool) {
         let id = &undo.withdrawal.id;
         if is_withdrawn {
-            tracing::debug!("undid the new token of session {id}, which its visitor did not get");
+            tracing::debug!(
+                "withdrew the new token of session {id}, which its visitor did not receive"
+            );
             self.shared.monitor.metrics.withdrawn.inc();
             if let Some(previous) = &undo.withdrawal.previous {
                 self.shared.queue.restored(&previous.session_id);
@@ -125,7 +127,7 @@ impl Worker {
             self.shared.queue.supersede(undo.withdrawal.clone());
         }
         if let Some(done) = undo.done {
-            // Its request may be gone.
+            // The request may have ended.
             let _ = done.send(());
         }
     }
@@ -136,7 +138,9 @@ impl Worker {
             self.shared.queue.put_off_undo(undo, wait);
         } else {
             let id = &undo.withdrawal.id;
-            tracing::error!("the new token of session {id}, which no one got, was not undone");
+            tracing::error!(
+                "the new token of session {id}, which its visitor did not receive, could not be withdrawn"
+            );
         }
     }
 }

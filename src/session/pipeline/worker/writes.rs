@@ -1,14 +1,14 @@
-//! A turn of writes, in rounds. Here is why no update is lost.
+//! Runs a turn of writes, in rounds. No update is lost, for the following reasons:
 //!
 //! 1. [`prepare`] applies the closures of each session in memory, one after the other, to one row.
-//!    What they make of it is a save under the version of that row.
-//! 2. [`Worker::commit`] has the store write each save where that version is still the one that is
-//!    stored: a compare-and-swap.
-//! 3. [`Worker::settle`] answers the callers of a save that was written. A save that was refused is
-//!    stale: its closures run again in the next round, on the row as [`Worker::reload`] finds it.
+//!    The result is a save that requires the version of that row.
+//! 2. [`Worker::commit`] writes each save only if that version is still stored (compare-and-swap).
+//! 3. [`Worker::settle`] answers the callers of a save that was written. The updates of a save that
+//!    was refused are stale: their closures run again in the next round, on the row that
+//!    [`Worker::reload`] finds.
 //!
-//! So a caller gets an answer of success only for a closure whose result is part of a row that was
-//! written over the very row it was applied to.
+//! A caller therefore gets a success only for a closure whose result was written over exactly the
+//! row to which it was applied.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::session::pipeline::update::{SessionUpdates, fail_updates};
 use crate::store::{SaveOutcome, SaveSession, StoreError, Withdrawal, WriteBatch, WriteOutcome};
 
 impl Worker {
-    /// Runs a turn of writes; returns the rows that its updates left.
+    /// Runs a turn of writes and returns the rows that its updates left.
     pub(super) fn run_writes(&self, turn: WriteTurn, bench: &Bench) -> Committed {
         let now = Instant::now();
         let touch_until = now + self.shared.lock_wait;
@@ -38,7 +38,7 @@ impl Worker {
         }
         loop {
             round = prepare(round, bench);
-            // First, so that an old cookie is good again as soon as possible.
+            // Undos come first, so that old cookies are valid again as soon as possible.
             self.undo(std::mem::take(&mut round.undos));
             let writes = round.take_writes(touch_until);
             self.commit(writes, &mut round, &mut committed);
@@ -52,14 +52,14 @@ impl Worker {
         committed
     }
 
-    /// Waits for the end of an outage if a probe is about to find it, at most until the first of the
-    /// jobs is late.
+    /// During an outage, waits for a probe that is about to run, at most until the first job is
+    /// late.
     fn admit(&self, round: &Round) -> Result<(), SessionError> {
         let deadline = round.deadline().unwrap_or_else(Instant::now);
         self.shared.breaker.enter(deadline)
     }
 
-    /// Answers all jobs with an error, and keeps the undos for later.
+    /// Answers all jobs with an error and keeps the undos for later.
     fn refuse(&self, round: Round, error: &SessionError) {
         fail_all(round.creates, error);
         fail_all(round.rotations, error);
@@ -70,8 +70,8 @@ impl Worker {
         }
     }
 
-    /// Writes in as few calls as the store lets, and settles each. What is to be done again goes back
-    /// into `round`.
+    /// Writes in as few calls as the store allows, and settles each. Writes to be repeated return
+    /// to `round`.
     fn commit(&self, writes: Writes, round: &mut Round, committed: &mut Committed) {
         let mut is_written = false;
         let failures = isolate(
@@ -87,7 +87,7 @@ impl Worker {
         give_up(failures, is_written, round);
     }
 
-    /// Calls the store: all of `writes` is committed, or none of it. A save is written only over the
+    /// Calls the store, which commits all of `writes` or none. A save is written only over the
     /// version it was made from.
     fn write_once(&self, writes: &mut Writes) -> Result<(WriteOutcome, Vec<Untold>), StoreError> {
         let size = writes.len();
@@ -127,8 +127,8 @@ impl Worker {
         }
     }
 
-    /// Answers what was committed. Updates whose save was refused are stale, and those whose row is
-    /// held are put off.
+    /// Answers the callers of committed writes. Updates whose save was refused become stale, and
+    /// those whose row is locked are put off.
     fn settle(
         &self,
         writes: Writes,
@@ -156,14 +156,14 @@ impl Worker {
     }
 
     fn saved(&self, updates: SessionUpdates, save: SaveSession, committed: &mut Committed) {
-        // A caller with the answer may look at the metrics.
+        // Counted first, because a caller with an answer may look at the metrics.
         let metrics = &self.shared.monitor.metrics;
         metrics.updated.inc_by(whole(updates.len()));
         let record = updates.committed(save);
         committed.insert(record.session_id, record);
     }
 
-    /// Starts stale updates again, from what is stored now. Those of a session that is gone are
+    /// Restarts stale updates from the stored rows. Updates of sessions that have ended are
     /// answered.
     fn reload(&self, stale: Vec<SessionUpdates>) -> Vec<SessionUpdates> {
         let ids: Vec<Uuid> = stale.iter().map(SessionUpdates::session_id).collect();
@@ -192,9 +192,9 @@ impl Worker {
     }
 }
 
-/// Runs the closures of all sessions, and places each session's updates by their plan. What is left of
-/// the round if a closure did not come back in time is that closure's session: another worker has the
-/// others.
+/// Runs the closures of all sessions and sorts each session's updates by their plan. If a closure
+/// does not return in time, the rest of the round has been given to another worker, and only that
+/// closure's session is left.
 fn prepare(round: Round, bench: &Bench) -> Round {
     if round.updates.is_empty() {
         return round;
@@ -211,12 +211,12 @@ fn prepare(round: Round, bench: &Bench) -> Round {
     bench.take()
 }
 
-/// Deals with what could not be written. What only met another transaction is done again; all else is
-/// answered with its error.
+/// Handles failed writes. Those that only conflicted with another transaction are repeated; all
+/// others are answered with their error.
 fn give_up(failures: Failures<Writes>, is_written: bool, round: &mut Round) {
     for (writes, error) in failures.singles {
         if matches!(error, StoreError::Serialization(_)) {
-            // Nothing was written, and the next round may be luckier.
+            // Nothing was written, and the next round may succeed.
             round.creates.extend(writes.creates);
             let saves = writes.saves.into_iter();
             round.stale.extend(saves.map(|(updates, _)| updates));
