@@ -12,6 +12,7 @@ pub mod words;
 
 use std::io::Write;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use rocket::fairing::AdHoc;
 use rocket::{Build, Orbit, Request, Response, Rocket};
@@ -67,15 +68,12 @@ pub fn rocket(
     let metrics_access = settings.app.metrics_access(is_debug);
     let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
     let marks = Marks::new(settings.keys.clone(), Arc::clone(&clock));
-    let users = Counters::new().and_then(|counters| {
-        Users::new(
-            stores.users,
-            Arc::clone(&clock),
-            &settings.app,
-            settings.sessions.timeout,
-            counters,
-        )
-    });
+    let users = users(
+        stores.users,
+        Arc::clone(&clock),
+        settings.app.clone(),
+        settings.sessions.timeout,
+    );
     let sessions = Sessions::<SessionData>::fairing()
         .config(settings.sessions)
         .keys(settings.keys)
@@ -87,29 +85,12 @@ pub fn rocket(
         .attach(http::headers::shield(is_debug))
         .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
         .attach(StrictPaths)
-        .attach(AdHoc::try_on_ignite("Users", |rocket| {
-            Box::pin(async move {
-                match users {
-                    Ok(users) => Ok(rocket.manage(users.counters()).manage(users)),
-                    Err(error) => {
-                        tracing::error!("users: {error}");
-                        Err(rocket)
-                    }
-                }
-            })
-        }))
         .attach(sessions)
+        .attach(users)
         .attach(AdHoc::on_response(
             "No caching of API answers",
             |request, response| Box::pin(async move { forbid_caching(request, response) }),
         ))
-        .attach(AdHoc::on_liftoff("Users watch for outages", |rocket| {
-            Box::pin(async move {
-                if let (Some(users), Some(sessions)) = (rocket.state::<Users>(), rocket.state()) {
-                    users.attach(SessionAdmin::clone(sessions));
-                }
-            })
-        }))
         .attach(AdHoc::on_liftoff("Start message", move |rocket| {
             Box::pin(async move {
                 if needs_tls {
@@ -136,6 +117,33 @@ pub fn rocket(
         .mount("/", traced(api::well_known::routes()))
         .mount("/", traced(monitoring::metrics::routes(metrics_access)))
         .register("/", pages::catchers())
+}
+
+/// Manages the users, whose store is called through the session layer: after its fairing.
+fn users(
+    store: Arc<dyn UserStore>,
+    clock: Arc<dyn Clock>,
+    config: AppConfig,
+    timeout: Duration,
+) -> AdHoc {
+    AdHoc::try_on_ignite("Users", move |rocket| {
+        Box::pin(async move {
+            let Some(sessions) = rocket.state::<SessionAdmin>().cloned() else {
+                tracing::error!("users: the session layer is not attached");
+                return Err(rocket);
+            };
+            let users = Counters::new().and_then(|counters| {
+                Users::new(store, clock, &config, timeout, counters, sessions)
+            });
+            match users {
+                Ok(users) => Ok(rocket.manage(users.counters()).manage(users)),
+                Err(error) => {
+                    tracing::error!("users: {error}");
+                    Err(rocket)
+                }
+            }
+        })
+    })
 }
 
 /// Says that the server stops, once. A server that has nothing to do may have ended before Rocket runs

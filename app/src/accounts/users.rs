@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -35,7 +35,7 @@ pub(crate) struct Users {
     has_registration: bool,
     counters: Arc<Counters>,
     /// Runs the calls of the store.
-    sessions: OnceLock<SessionAdmin>,
+    sessions: SessionAdmin,
 }
 
 impl Users {
@@ -47,6 +47,7 @@ impl Users {
         config: &AppConfig,
         timeout: Duration,
         counters: Arc<Counters>,
+        sessions: SessionAdmin,
     ) -> Result<Self, String> {
         Ok(Self {
             store,
@@ -56,14 +57,8 @@ impl Users {
             reauthenticate_after: config.reauthenticate_after,
             has_registration: config.registration,
             counters,
-            sessions: OnceLock::new(),
+            sessions,
         })
-    }
-
-    /// Has the session layer run the calls of the store.
-    pub(crate) fn attach(&self, sessions: SessionAdmin) {
-        // Rocket ignites once.
-        let _ = self.sessions.set(sessions);
     }
 
     /// What attempts are counted in.
@@ -344,8 +339,7 @@ impl Users {
         call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
         let store = Arc::clone(&self.store);
-        let sessions = self.sessions.get().ok_or(SessionError::NotAttached)?;
-        sessions.call(move || call(&*store)).await
+        self.sessions.call(move || call(&*store)).await
     }
 }
 
