@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use rocket::serde::json::{Value, from_str, to_pretty_string};
 use woothee::parser::Parser;
 
 /// What a person would call the sender of this user agent.
@@ -45,6 +46,12 @@ pub fn until(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
         }
         _ => ago(then, now),
     }
+}
+
+/// The data of a session as JSON on several lines. Data that is not JSON stays as it is.
+pub fn data(data: &str) -> String {
+    let json = from_str::<Value>(data).and_then(|value| to_pretty_string(&value));
+    json.unwrap_or_else(|_| data.to_owned())
 }
 
 #[cfg(test)]

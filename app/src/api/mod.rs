@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 pub(super) mod auth;
+pub mod cursor;
 pub(super) mod session;
 pub mod views;
 pub(super) mod well_known;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rocket_diesel_sessions_app::api::cursor;
 use uuid::Uuid;
 
 /// The longest wait for the database.
@@ -29,12 +30,9 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Where an earlier list has ended.
-pub(super) fn cursor(cursor: &str) -> Result<Uuid, String> {
-    Uuid::try_parse(cursor)
-        .ok()
-        .filter(|uuid| uuid.get_version_num() == 7)
-        .ok_or_else(|| "it is not the `next` of an earlier list".to_owned())
+/// The cursor that an earlier list has printed as its `next`.
+pub(super) fn cursor(text: &str) -> Result<Uuid, String> {
+    cursor::parse(text).ok_or_else(|| "it is not the `next` of an earlier list".to_owned())
 }
 
 #[cfg(test)]

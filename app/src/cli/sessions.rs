@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket_diesel_sessions::admin::SessionPage;
 use rocket_diesel_sessions::store::{
     ListSessions, SessionFilter, SessionRecord, SessionStore, StoreError, UserStore,
@@ -184,11 +183,6 @@ fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Re
         ("absoluteExpiresAt", date(session.absolute_expires_at, now)),
         ("version", session.version.to_string()),
     ]))?;
-    say(format_args!("data:\n{}", pretty(&session.data)))
-}
-
-/// Data as JSON on several lines; what is no JSON as it is.
-fn pretty(data: &str) -> String {
-    let json = from_str::<Value>(data).and_then(|value| to_pretty_string(&value));
-    printable_lines(&json.unwrap_or_else(|_| data.to_owned()))
+    let data = words::data(&session.data);
+    say(format_args!("data:\n{}", printable_lines(&data)))
 }

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::http::{RawStr, Status};
-use rocket::serde::json::{Value, from_str, to_pretty_string};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{SessionAdmin, SessionError};
@@ -167,9 +166,7 @@ async fn session(
         ApiError::new(Status::NotFound, "not_found", message)
             .in_other_words("There is no such session. It may have ended.")
     })?;
-    // What is no JSON is shown as it is.
-    let data = from_str::<Value>(&record.data).and_then(|value| to_pretty_string(&value));
-    let data = data.unwrap_or_else(|_| record.data.clone());
+    let data = words::data(&record.data);
     let mut items = items(&visitor, users, vec![record]).await?;
     let session = items.pop().ok_or_else(ApiError::internal)?;
     Page::show(&Detail {
