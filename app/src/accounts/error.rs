@@ -33,6 +33,9 @@ pub enum AccountError {
     /// The password is wrong, where no username was asked for.
     #[error("the password is wrong")]
     WrongPassword,
+    /// The new password is the current one.
+    #[error("the new password is the current one; choose another")]
+    SamePassword,
     /// There were too many attempts.
     #[error("{what}; try again later")]
     TooMany {

@@ -1,9 +1,13 @@
-//! Accounts: who may have one, under which name and password, and who may try how often.
+//! Accounts: who may have one, under which name and password, who may try how often, and how
+//! sessions of users begin and end.
 
 pub mod error;
 pub mod new_account;
+pub(super) mod own_account;
 pub(super) mod passwords;
 pub(super) mod places;
+pub(super) mod revoke;
+pub(super) mod sign_in;
 pub(super) mod throttle;
 pub(super) mod username;
 pub(super) mod users;

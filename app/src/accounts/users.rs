@@ -212,7 +212,7 @@ impl Users {
     ///
     /// # Errors
     /// As for [`recognise`](Self::recognise).
-    pub(crate) async fn check(
+    pub(super) async fn check(
         &self,
         user_id: &str,
         session: &str,
@@ -270,7 +270,7 @@ impl Users {
     ///
     /// # Errors
     /// When it is not allowed.
-    pub(crate) async fn hash(&self, password: &str) -> Result<String, AccountError> {
+    pub(super) async fn hash(&self, password: &str) -> Result<String, AccountError> {
         let password = NewPassword::new(password).map_err(AccountError::Refused)?;
         self.hasher.hash(password, Turn::SignIn).await
     }
@@ -279,7 +279,7 @@ impl Users {
     ///
     /// # Errors
     /// When the old password was changed in the meantime, or the session that asks has ended.
-    pub(crate) async fn change_password(
+    pub(super) async fn change_password(
         &self,
         change: PasswordChange,
     ) -> Result<Vec<String>, AccountError> {
@@ -293,7 +293,7 @@ impl Users {
     ///
     /// # Errors
     /// When the session that asks has ended, or the user is the last administrator.
-    pub(crate) async fn delete(
+    pub(super) async fn delete(
         &self,
         user_id: &str,
         by: ActingSession,
@@ -364,7 +364,7 @@ fn limited(
 }
 
 /// Refuses a password that anybody would try first.
-pub(crate) fn refuse_username(username: &str, password: &str) -> Result<(), AccountError> {
+pub(super) fn refuse_username(username: &str, password: &str) -> Result<(), AccountError> {
     if password.trim().to_lowercase() == username {
         let reason = "password: must not be the username";
         return Err(AccountError::Refused(reason.to_owned()));

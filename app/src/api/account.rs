@@ -2,21 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
-use rocket::serde::Serialize;
 use rocket::serde::json::Json;
+use rocket::serde::{Deserialize, Serialize};
 use rocket::{Route, State, delete, get, post, routes};
-use rocket_diesel_sessions::store::PasswordChange;
 use rocket_diesel_sessions::{UserSession, UserSessionPage, UserSessions};
 use uuid::Uuid;
 
-use super::session::{Answer, Deleted, parse_cursor, parse_number};
-use crate::accounts::users::{Users, refuse_username};
+use super::query::{self, NoQuery};
+use super::session::{Answer, Deleted};
+use crate::accounts::revoke;
+use crate::accounts::sign_in::sign_out;
+use crate::accounts::users::Users;
 use crate::guards::signed_in::SignedIn;
-use crate::http::body::Fields;
+use crate::http::body::Body;
 use crate::http::error::ApiError;
-use crate::http::paths::NoQuery;
-use crate::monitoring::audit::{Event, Trail};
-use crate::monitoring::counters::Action;
+use crate::monitoring::audit::Trail;
 
 /// Devices on a page of the API at most, and by default.
 const MAX_LIMIT: u32 = 1000;
@@ -56,29 +56,25 @@ impl DeviceView {
     }
 }
 
-/// A page of the user's devices, the last to sign in first.
+/// A page of the user's devices, newest sign-in first.
 #[get("/sessions?<limit>&<after>")]
 async fn list(
-    signed_in: Result<SignedIn, ApiError>,
+    signed_in: SignedIn,
     sessions: &State<UserSessions>,
     limit: Option<&str>,
     after: Option<&str>,
 ) -> Answer<DeviceList> {
-    let signed_in = signed_in?;
-    let limit = limit.map_or(Ok(MAX_LIMIT), |limit| {
-        parse_number("limit", limit, MAX_LIMIT)
-    })?;
-    let after = after.map(parse_cursor).transpose()?;
-    let page = devices(&signed_in, sessions, limit, after).await?;
-    let view = |session| DeviceView::of(session, &signed_in.id);
+    let limit = query::number("limit", limit, MAX_LIMIT, MAX_LIMIT)?;
+    let page = devices(&signed_in, sessions, limit, query::after(after)?).await?;
+    let view = |session| DeviceView::of(session, &signed_in.handle);
     Ok(Json(DeviceList {
         sessions: page.sessions.into_iter().map(view).collect(),
         next: page.next,
     }))
 }
 
-/// A page of the user's devices. The one that asks is on the first page, and on no other, however
-/// many have signed in since.
+/// Returns a page of the user's devices. The one that asks is on the first page and on no other,
+/// however many have signed in since.
 pub(crate) async fn devices(
     signed_in: &SignedIn,
     sessions: &UserSessions,
@@ -86,7 +82,7 @@ pub(crate) async fn devices(
     after: Option<Uuid>,
 ) -> Result<UserSessionPage, ApiError> {
     let mut page = sessions.page(&signed_in.user_id, limit, after).await?;
-    let is_current = |session: &UserSession| session.id == signed_in.id;
+    let is_current = |session: &UserSession| session.id == signed_in.handle;
     if after.is_some() {
         page.sessions.retain(|session| !is_current(session));
     } else if !page.sessions.iter().any(is_current) {
@@ -98,180 +94,95 @@ pub(crate) async fn devices(
 
 /// Signs out one device.
 #[delete("/sessions/<id>")]
-async fn revoke(
-    signed_in: Result<SignedIn, ApiError>,
-    query: Result<NoQuery, ApiError>,
+async fn revoke_one(
+    signed_in: SignedIn,
+    _query: NoQuery,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
-    let signed_in = signed_in?;
-    query?;
-    if id == signed_in.id {
-        signed_in.sign_out(trail).await?;
+    let SignedIn { user_id, .. } = &signed_in;
+    if id == signed_in.handle {
+        sign_out(&signed_in.session, trail).await?;
         return Ok(Status::NoContent);
     }
     signed_in.require_password(users)?;
-    if revoke_device(&signed_in, sessions, trail, id).await? {
+    let sessions = sessions.by(signed_in.session_id);
+    if revoke::own_session(&sessions, user_id, id, trail).await? {
         Ok(Status::NoContent)
     } else {
-        Err(no_such_device())
+        let message = "you have no session with this id";
+        Err(ApiError::new(Status::NotFound, "not_found", message))
     }
 }
 
 /// Signs out all devices but this one.
 #[delete("/sessions")]
 async fn revoke_others(
-    signed_in: Result<SignedIn, ApiError>,
-    query: Result<NoQuery, ApiError>,
+    signed_in: SignedIn,
+    _query: NoQuery,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
 ) -> Answer<Deleted> {
-    let signed_in = signed_in?;
-    query?;
     signed_in.require_password(users)?;
-    let deleted = revoke_other_devices(&signed_in, sessions, trail).await?;
+    let sessions = sessions.by(signed_in.session_id);
+    let SignedIn {
+        user_id, handle, ..
+    } = &signed_in;
+    let deleted = revoke::other_sessions(&sessions, user_id, handle, trail).await?;
     Ok(Json(Deleted { deleted }))
 }
 
-/// Changes the password; signs out the other devices.
-#[post("/password", data = "<fields>")]
-async fn password(
-    signed_in: Result<SignedIn, ApiError>,
+/// `{"currentPassword","newPassword"}`, in snake case too.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+struct PasswordChange {
+    #[serde(alias = "current_password")]
+    current_password: String,
+    #[serde(alias = "new_password")]
+    new_password: String,
+}
+
+/// Changes the password and signs out the other devices.
+#[post("/password", data = "<body>")]
+async fn change_password(
+    signed_in: SignedIn,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    body: Body<PasswordChange>,
 ) -> Result<Status, ApiError> {
-    let signed_in = signed_in?;
-    let fields = fields?;
-    let current = fields.required_as("currentPassword", "current_password")?;
-    let new = fields.required_as("newPassword", "new_password")?;
-    change_password(&signed_in, users, sessions, trail, current, new).await?;
+    let Body(change) = body;
+    let (current, new) = (&change.current_password, &change.new_password);
+    let account = signed_in.account(trail);
+    account
+        .change_password(users, sessions, current, new)
+        .await?;
     Ok(Status::NoContent)
 }
 
 /// Deletes the account, and with it all of its sessions.
 #[delete("/")]
 async fn delete_account(
-    signed_in: Result<SignedIn, ApiError>,
-    query: Result<NoQuery, ApiError>,
+    signed_in: SignedIn,
+    _query: NoQuery,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
 ) -> Result<Status, ApiError> {
-    let signed_in = signed_in?;
-    query?;
     signed_in.require_password(users)?;
-    delete_user(&signed_in, users, sessions, trail).await?;
+    signed_in.account(trail).delete(users, sessions).await?;
     Ok(Status::NoContent)
 }
 
-/// Signs out another device of the user; returns whether it was signed in.
-pub(crate) async fn revoke_device(
-    signed_in: &SignedIn,
-    sessions: &UserSessions,
-    trail: Trail,
-    id: &str,
-) -> Result<bool, ApiError> {
-    let user_id = &signed_in.user_id;
-    let sessions = sessions.by(signed_in.session_id);
-    let was_there = sessions.revoke(user_id, id).await?;
-    if was_there {
-        let entry = trail.event(Event::SessionRevoked).user(&**user_id);
-        entry.by(user_id).session(id).write();
-    }
-    Ok(was_there)
-}
-
-/// Signs out all devices of the user but this one; returns how many.
-pub(crate) async fn revoke_other_devices(
-    signed_in: &SignedIn,
-    sessions: &UserSessions,
-    trail: Trail,
-) -> Result<usize, ApiError> {
-    let user_id = &signed_in.user_id;
-    let sessions = sessions.by(signed_in.session_id);
-    let ended = sessions.revoke_others(user_id, &signed_in.id).await?;
-    if ended > 0 {
-        let entry = trail.event(Event::SessionRevoked).user(&**user_id);
-        entry.by(user_id).deleted(ended).write();
-    }
-    Ok(ended)
-}
-
-fn no_such_device() -> ApiError {
-    let message = "you have no session with this id";
-    ApiError::new(Status::NotFound, "not_found", message)
-}
-
-/// Checks the current password and changes it, which ends the other sessions and rotates this one.
-pub(crate) async fn change_password(
-    signed_in: &SignedIn,
-    users: &Users,
-    sessions: &UserSessions,
-    trail: Trail,
-    current: &str,
-    new: &str,
-) -> Result<(), ApiError> {
-    let changed = replace_password(signed_in, users, sessions, trail, current, new).await;
-    users.counted(Action::Password, changed)
-}
-
-async fn replace_password(
-    signed_in: &SignedIn,
-    users: &Users,
-    sessions: &UserSessions,
-    trail: Trail,
-    current: &str,
-    new: &str,
-) -> Result<(), ApiError> {
-    let (user_id, id) = (&signed_in.user_id, &signed_in.id);
-    let user = users.check(user_id, id, current, trail).await?;
-    if new == current {
-        let message = "newPassword: is the current password; choose another";
-        let error = ApiError::unprocessable(message);
-        return Err(error.in_other_words("The new password is the current one. Choose another."));
-    }
-    refuse_username(&user.username, new)?;
-    let new_hash = users.hash(new).await?;
-    let change = async |rotation, deadline| {
-        let change = PasswordChange {
-            user_id: user.id,
-            old_hash: user.password_hash,
-            new_hash,
-            rotation: Some(rotation),
-            now: users.now(),
-            deadline: Some(deadline),
-        };
-        let ended = users.change_password(change).await?;
-        sessions.note_ended(&ended);
-        Ok::<_, ApiError>(())
-    };
-    signed_in.session.rotate_with(change).await?;
-    let entry = trail.event(Event::PasswordChanged).user(&**user_id);
-    entry.by(user_id).session(&**id).write();
-    Ok(())
-}
-
-/// Deletes the user; the browser is told to forget the cookie.
-pub(crate) async fn delete_user(
-    signed_in: &SignedIn,
-    users: &Users,
-    sessions: &UserSessions,
-    trail: Trail,
-) -> Result<(), ApiError> {
-    let by = signed_in.acting(users);
-    let ended = users.delete(&signed_in.user_id, by).await?;
-    let entry = trail.event(Event::AccountDeleted).user(&*signed_in.user_id);
-    entry.by(&signed_in.user_id).session(&*signed_in.id).write();
-    sessions.note_ended(&ended);
-    signed_in.session.logout().await?;
-    Ok(())
-}
-
 pub(crate) fn routes() -> Vec<Route> {
-    routes![list, revoke, revoke_others, password, delete_account]
+    routes![
+        list,
+        revoke_one,
+        revoke_others,
+        change_password,
+        delete_account
+    ]
 }

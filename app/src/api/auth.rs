@@ -2,16 +2,18 @@
 
 use rocket::http::Status;
 use rocket::response::status::Custom;
-use rocket::serde::Serialize;
 use rocket::serde::json::Json;
+use rocket::serde::{Deserialize, Serialize};
 use rocket::{Route, State, post, routes};
 use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::store::UserRecord;
 
 use super::session::Answer;
+use crate::accounts::sign_in::{sign_in, sign_out};
 use crate::accounts::users::Users;
-use crate::guards::signed_in::{SignedIn, sign_in};
-use crate::http::body::Fields;
+use crate::guards::registration::OpenRegistration;
+use crate::guards::signed_in::SignedIn;
+use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
 use crate::monitoring::counters::Action;
@@ -42,41 +44,47 @@ impl From<UserRecord> for UserAnswer {
     }
 }
 
+/// `{"username","password"}`.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct Credentials {
+    username: String,
+    password: String,
+}
+
 /// Adds a user and signs in.
-#[post("/register", data = "<fields>")]
+#[post("/register", data = "<body>")]
 async fn register(
     session: Session<SessionData>,
+    _open: OpenRegistration,
     users: &State<Users>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    body: Body<Credentials>,
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
-    users.admit_registration()?;
-    let fields = fields?;
-    let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let user = users.register(username, password, trail).await?;
+    let Body(Credentials { username, password }) = body;
+    let user = users.register(&username, &password, trail).await?;
     sign_in(&session, &user, trail).await?;
     Ok(Custom(Status::Created, Json(user.into())))
 }
 
-/// Signs in; also again, to give the password once more.
-#[post("/login", data = "<fields>")]
+/// Signs in, or confirms the password of the user who is signed in.
+#[post("/login", data = "<body>")]
 async fn login(
     session: Session<SessionData>,
     users: &State<Users>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    body: Body<Credentials>,
 ) -> Answer<UserAnswer> {
-    let fields = fields?;
-    let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let user = users.recognise(username, password, trail).await?;
+    let Body(Credentials { username, password }) = body;
+    let user = users.recognise(&username, &password, trail).await?;
     users.counted(Action::Login, sign_in(&session, &user, trail).await)?;
     Ok(Json(user.into()))
 }
 
 /// Ends the session.
 #[post("/logout")]
-async fn logout(signed_in: Result<SignedIn, ApiError>, trail: Trail) -> Result<Status, ApiError> {
-    signed_in?.sign_out(trail).await?;
+async fn logout(signed_in: SignedIn, trail: Trail) -> Result<Status, ApiError> {
+    sign_out(&signed_in.session, trail).await?;
     Ok(Status::NoContent)
 }
 

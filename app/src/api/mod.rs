@@ -3,6 +3,7 @@
 pub(super) mod account;
 pub(super) mod auth;
 pub mod cursor;
+pub(super) mod query;
 pub(super) mod session;
 pub mod views;
 pub(super) mod well_known;

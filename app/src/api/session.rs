@@ -1,23 +1,21 @@
 //! `/api/session`: the visitor's own session, and everybody's for administrators.
 
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
-use rocket::http::{RawStr, Status};
-use rocket::outcome::Outcome;
-use rocket::request::{self, FromRequest};
+use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
 use rocket_diesel_sessions::{Session, SessionAdmin, UserSessions};
 use uuid::Uuid;
 
+use super::query::{self, NoQuery, Scope};
 use super::views::{CurrentSession, SessionList, StatsView};
-use crate::accounts::users::Users;
-use crate::guards::admin::{self, Admin};
-use crate::guards::signed_in::SignedIn;
-use crate::http::body::{bad_request, read_body, unsupported};
+use crate::accounts::revoke;
+use crate::guards::admin::{Admin, RecentAdmin};
+use crate::http::body::{parse_json, read_body, unsupported};
 use crate::http::error::ApiError;
-use crate::http::paths::NoQuery;
-use crate::monitoring::audit::{Event, Trail};
+use crate::http::failure::outcome;
+use crate::monitoring::audit::Trail;
 use crate::session_data::{DataPatch, SessionData};
 
 /// Sessions of one page.
@@ -63,27 +61,19 @@ fn current(session: Session<SessionData>) -> Answer<CurrentSession> {
 
 /// Changes fields of the visitor's data.
 #[patch("/data", data = "<patch>")]
-async fn change_data(
-    session: Session<SessionData>,
-    patch: Result<DataPatch, ApiError>,
-) -> Answer<CurrentSession> {
-    let patch = patch?;
+async fn change_data(session: Session<SessionData>, patch: DataPatch) -> Answer<CurrentSession> {
     session.update(move |data| patch.apply(data)).await?;
     Ok(Json(session.record().into()))
 }
 
 /// Ends the visitor's session.
 #[delete("/")]
-async fn destroy(
-    query: Result<NoQuery, ApiError>,
-    session: Session<SessionData>,
-) -> Result<Status, ApiError> {
-    query?;
+async fn destroy(_query: NoQuery, session: Session<SessionData>) -> Result<Status, ApiError> {
     session.destroy().await?;
     Ok(Status::NoContent)
 }
 
-/// A page of everybody's sessions.
+/// A page of everyone's sessions.
 #[get("/sessions?<limit>&<after>&<user>")]
 async fn list(
     _admin: Admin,
@@ -92,10 +82,8 @@ async fn list(
     after: Option<&str>,
     user: Option<&str>,
 ) -> Answer<SessionList> {
-    let limit = limit.map_or(Ok(DEFAULT_LIMIT), |limit| {
-        parse_number("limit", limit, MAX_LIMIT)
-    })?;
-    let after = after.map(parse_cursor).transpose()?;
+    let limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let after = query::after(after)?;
     let page = sessions.list(limit, after, user.map(str::to_owned)).await?;
     Ok(Json(page.into()))
 }
@@ -107,52 +95,37 @@ async fn stats(
     sessions: &State<SessionAdmin>,
     hours: Option<&str>,
 ) -> Answer<StatsView> {
-    let hours = hours.map_or(Ok(DEFAULT_HOURS), |hours| {
-        parse_number("hours", hours, MAX_HOURS)
-    })?;
+    let hours = query::number("hours", hours, DEFAULT_HOURS, MAX_HOURS)?;
     Ok(Json(sessions.stats(hours).await?.into()))
 }
 
-/// Ends everybody's sessions, or those of one user.
+/// Ends everyone's sessions, or those of one user.
 #[delete("/sessions")]
 async fn clear(
-    admin: Result<RecentAdmin, ApiError>,
-    scope: Result<Scope, ApiError>,
+    admin: RecentAdmin,
+    scope: Scope,
     sessions: &State<SessionAdmin>,
     user_sessions: &State<UserSessions>,
     trail: Trail,
 ) -> Answer<Deleted> {
-    let (RecentAdmin(admin), scope) = (admin?, scope?);
+    let by = admin.0.name();
     let deleted = match scope {
-        Scope::Everybody => {
-            let deleted = sessions.clear().await?;
-            trail.event(Event::SessionsCleared).by(admin.name()).write();
-            deleted
-        }
-        Scope::User(id) => {
-            let deleted = user_sessions.revoke_all(&id).await?;
-            if deleted > 0 {
-                let entry = trail.event(Event::SessionRevoked).by(admin.name());
-                entry.user(&*id).write();
-            }
-            deleted
-        }
+        Scope::Everyone => revoke::all_sessions(sessions, by, trail).await?,
+        Scope::User(id) => revoke::sessions_of_user(user_sessions, &id, by, trail).await?,
     };
     Ok(Json(Deleted { deleted }))
 }
 
-/// Ends one session by its public handle.
+/// Ends one session, by handle.
 #[delete("/sessions/<id>")]
-async fn revoke(
-    admin: Result<RecentAdmin, ApiError>,
-    query: Result<NoQuery, ApiError>,
+async fn revoke_one(
+    admin: RecentAdmin,
+    _query: NoQuery,
     sessions: &State<SessionAdmin>,
     trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
-    let RecentAdmin(admin) = admin?;
-    query?;
-    if revoke_session(sessions, &admin, trail, id).await? {
+    if revoke::any_session(sessions, id, admin.0.name(), trail).await? {
         Ok(Status::NoContent)
     } else {
         let message = "there is no session with this id";
@@ -160,127 +133,12 @@ async fn revoke(
     }
 }
 
-/// Ends a session for an administrator; returns whether it was there.
-pub(crate) async fn revoke_session(
-    sessions: &SessionAdmin,
-    admin: &Admin,
-    trail: Trail,
-    id: &str,
-) -> Result<bool, ApiError> {
-    // Whose it was is not known afterwards. What cannot be read can be ended all the same.
-    let found = sessions.find(id).await.ok().flatten();
-    let was_there = sessions.revoke(id).await?;
-    if was_there {
-        let owner = found.and_then(|session| session.user_id);
-        let entry = trail.event(Event::SessionRevoked).user(owner.as_deref());
-        entry.by(admin.name()).session(id).write();
-    }
-    Ok(was_there)
-}
-
-/// An administrator who may end other people's sessions: a signed-in one has given the password a
-/// short time ago.
-struct RecentAdmin(Admin);
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for RecentAdmin {
-    type Error = ApiError;
-
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
-        match recent_admin(request).await {
-            Ok(admin) => Outcome::Success(Self(admin)),
-            Err(error) => Outcome::Error((error.status(), error)),
-        }
-    }
-}
-
-async fn recent_admin(request: &Request<'_>) -> Result<Admin, ApiError> {
-    let admin = match request.guard::<Admin>().await {
-        Outcome::Success(admin) => admin,
-        Outcome::Error((status, ())) | Outcome::Forward(status) => {
-            return Err(admin::refusal(request, status));
-        }
-    };
-    if let Admin::User(_) = &admin {
-        let signed_in = match request.guard::<SignedIn>().await {
-            Outcome::Success(signed_in) => signed_in,
-            Outcome::Error((_, error)) => return Err(error),
-            Outcome::Forward(status) => return Err(ApiError::of(status)),
-        };
-        let users = request.rocket().state::<Users>();
-        signed_in.require_password(users.ok_or_else(ApiError::internal)?)?;
-    }
-    Ok(admin)
-}
-
-/// Whose sessions to end. What is misspelt must not end all of them.
-enum Scope {
-    /// Asked for without a query.
-    Everybody,
-    /// Of the user with this id: `?user=<id>`.
-    User(String),
-}
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for Scope {
-    type Error = ApiError;
-
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
-        let query = request.uri().query().map(|query| query.as_str());
-        let scope = Self::of(query).ok_or_else(|| {
-            ApiError::unprocessable(
-                "no session was ended: the query must be user=<id>, once; without a query, all \
-                 sessions end",
-            )
-        });
-        match scope {
-            Ok(scope) => Outcome::Success(scope),
-            Err(error) => Outcome::Error((error.status(), error)),
-        }
-    }
-}
-
-impl Scope {
-    fn of(query: Option<&str>) -> Option<Self> {
-        let Some(query) = query else {
-            return Some(Self::Everybody);
-        };
-        let id = query.strip_prefix("user=")?;
-        let id = RawStr::new(id).url_decode().ok()?;
-        let is_one = !query.contains('&') && !id.trim().is_empty();
-        is_one.then(|| Self::User(id.into_owned()))
-    }
-}
-
-pub(crate) fn parse_number(name: &str, number: &str, most: u32) -> Result<u32, ApiError> {
-    match number.parse() {
-        Ok(parsed) if (1..=most).contains(&parsed) => Ok(parsed),
-        _ => Err(ApiError::unprocessable(format!(
-            "{name}: {number:?} is not a whole number from 1 to {most}"
-        ))),
-    }
-}
-
-pub(crate) fn parse_cursor(cursor: &str) -> Result<Uuid, ApiError> {
-    Uuid::try_parse(cursor)
-        .ok()
-        .filter(|uuid| uuid.get_version_num() == 7)
-        .ok_or_else(|| {
-            let message = format!("after: {cursor:?} is not the `next` of an earlier answer");
-            ApiError::unprocessable(message)
-                .in_other_words("This link is incomplete. Start from the first page.")
-        })
-}
-
 #[rocket::async_trait]
 impl<'r> FromData<'r> for DataPatch {
-    type Error = ApiError;
+    type Error = ();
 
     async fn from_data(request: &'r Request<'_>, body: Data<'r>) -> DataOutcome<'r, Self> {
-        match read_patch(request, body).await {
-            Ok(patch) => Outcome::Success(patch),
-            Err(error) => Outcome::Error((Status::UnprocessableEntity, error)),
-        }
+        outcome(request, read_patch(request, body).await)
     }
 }
 
@@ -289,9 +147,7 @@ async fn read_patch(request: &Request<'_>, body: Data<'_>) -> Result<DataPatch, 
         return Err(unsupported("application/json"));
     }
     let body = read_body(body, 64.kibibytes()).await?;
-    let body = rocket::serde::json::from_slice(&body)
-        .map_err(|error| bad_request(format!("the body is not JSON: {error}")))?;
-    DataPatch::from_json(body).map_err(ApiError::unprocessable)
+    DataPatch::from_json(parse_json(&body)?).map_err(ApiError::unprocessable)
 }
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -303,6 +159,6 @@ pub(crate) fn routes() -> Vec<Route> {
         list,
         stats,
         clear,
-        revoke
+        revoke_one
     ]
 }

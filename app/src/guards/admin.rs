@@ -2,13 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::OnceLock;
-use std::time::Duration;
 
 use rocket::Config;
 use rocket::http::Status;
 use rocket::http::uri::Host;
-use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket_diesel_sessions::{ConfigError, SetupError, is_forwarded};
 use sha2::{Digest, Sha256};
@@ -17,6 +14,7 @@ use subtle::ConstantTimeEq;
 use super::signed_in::SignedIn;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
+use crate::http::failure::outcome;
 use crate::monitoring::audit::{Event, Trail};
 
 /// The environment variable that holds the token.
@@ -114,16 +112,47 @@ impl<'r> FromRequest<'r> for Admin {
     type Error = ();
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        outcome(request, Self::of(request).await)
+    }
+}
+
+impl Admin {
+    /// Returns the administrator who sends a request, for guards that build on this one.
+    ///
+    /// # Errors
+    /// 401 without a session or with a wrong token, 429 after too many wrong tokens, 403 for other
+    /// users.
+    pub(crate) async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
         let is_open = is_open(request.rocket().config());
-        let admitted = match presented_token(request) {
+        match presented_token(request) {
             Some(token) => with_token(request, token),
             None if is_open && is_from_this_machine(request) => Ok(Self::Local),
             None => signed_in(request).await,
-        };
-        match admitted {
-            Ok(admin) => Outcome::Success(admin),
-            Err(status) => Outcome::Error((status, ())),
         }
+    }
+}
+
+/// An administrator who may end other people's sessions. One who is signed in has given the password
+/// a short time ago.
+pub(crate) struct RecentAdmin(pub(crate) Admin);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for RecentAdmin {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        outcome(request, Self::of(request).await)
+    }
+}
+
+impl RecentAdmin {
+    async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
+        let admin = Admin::of(request).await?;
+        if let Admin::User(_) = &admin {
+            let signed_in = SignedIn::of(request).await?;
+            signed_in.require_password(users(request)?)?;
+        }
+        Ok(Self(admin))
     }
 }
 
@@ -163,53 +192,39 @@ pub(crate) fn presented_token<'r>(request: &'r Request<'_>) -> Option<&'r str> {
     request.headers().get("Authorization").find_map(bearer)
 }
 
-/// Lets in who has the token. Wrong ones are counted for their address: 429 after too many.
-fn with_token(request: &Request<'_>, presented: &str) -> Result<Admin, Status> {
+/// Admits a client that has the token. Wrong tokens are counted for their address.
+fn with_token(request: &Request<'_>, presented: &str) -> Result<Admin, ApiError> {
     let token = request.rocket().state::<AdminToken>();
     if token.is_some_and(|token| token.admits(presented)) {
         return Ok(Admin::Token);
     }
     let trail = Trail::of(request);
-    let users = request.rocket().state::<Users>();
-    let counted = users.map_or(Ok(()), |users| users.count_wrong_token(trail.ip()));
-    let (event, status) = match counted {
-        Ok(()) => (Event::LoginFailed, Status::Unauthorized),
+    let (event, error) = match users(request)?.count_wrong_token(trail.ip()) {
+        Ok(()) => (Event::LoginFailed, ApiError::of(Status::Unauthorized)),
         Err(wait) => {
-            let _ = request.local_cache(OnceLock::<Duration>::new).set(wait);
-            (Event::LoginLimited, Status::TooManyRequests)
+            let error = ApiError::too_many("too many wrong tokens were given", wait);
+            (Event::LoginLimited, error)
         }
     };
     trail.event(event).by(TOKEN_NAME).write();
-    Err(status)
+    Err(error)
 }
 
-/// What the guard's refusal says.
-pub(crate) fn refusal(request: &Request<'_>, status: Status) -> ApiError {
-    match request.local_cache(OnceLock::<Duration>::new).get() {
-        Some(wait) if status == Status::TooManyRequests => {
-            ApiError::too_many("too many wrong tokens were given", *wait)
-        }
-        _ => ApiError::of(status),
-    }
-}
-
-/// The visitor as an administrator: 401 without a session, 403 for other users.
-async fn signed_in(request: &Request<'_>) -> Result<Admin, Status> {
-    let signed_in = match request.guard::<SignedIn>().await {
-        Outcome::Success(signed_in) => signed_in,
-        Outcome::Error((status, _)) | Outcome::Forward(status) => return Err(status),
-    };
-    let users = request.rocket().state::<Users>();
-    let users = users.ok_or(Status::InternalServerError)?;
-    let user = signed_in
-        .user(users)
-        .await
-        .map_err(|error| error.status())?;
+/// Admits a signed-in administrator. The errors are those for administrators, who may also come with
+/// the token.
+async fn signed_in(request: &Request<'_>) -> Result<Admin, ApiError> {
+    let for_admins = |error: ApiError| ApiError::of(error.status());
+    let signed_in = SignedIn::of(request).await.map_err(for_admins)?;
+    let user = signed_in.user(users(request)?).await.map_err(for_admins)?;
     if user.is_admin {
         Ok(Admin::User(user.id))
     } else {
-        Err(Status::Forbidden)
+        Err(ApiError::of(Status::Forbidden))
     }
+}
+
+fn users<'r>(request: &'r Request<'_>) -> Result<&'r Users, ApiError> {
+    request.rocket().state().ok_or_else(ApiError::internal)
 }
 
 /// The token of an `Authorization` header (RFC 6750, section 2.1; the scheme's case is free), which

@@ -1,111 +1,102 @@
-//! The body of a request: a few texts by name, as a form or as a JSON object.
+//! The body of a request: named texts, as a form or as a JSON object.
 
 use std::collections::HashMap;
 
-use rocket::data::{ByteUnit, Data, FromData, Outcome as DataOutcome, ToByteUnit};
+use rocket::data::{ByteUnit, Data, FromData, Outcome, ToByteUnit};
 use rocket::http::{RawStr, Status};
-use rocket::outcome::Outcome;
 use rocket::request::Request;
+use rocket::serde::DeserializeOwned;
 use rocket::serde::json::Value;
 
 use super::error::ApiError;
+use super::failure::outcome;
+use super::texts;
 
-/// Largest body: a name and two passwords, percent-encoded.
+/// The largest body, in KiB: a name and two passwords, percent-encoded.
 const LIMIT: u64 = 16;
 
-/// Texts by name.
-pub(crate) struct Fields {
-    is_form: bool,
-    values: HashMap<String, String>,
-}
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON_OR_FORM: &str = "application/json or application/x-www-form-urlencoded";
 
-impl Fields {
-    /// The text of this name, which may be empty.
-    pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.optional(name)
-            .ok_or_else(|| ApiError::unprocessable(format!("{name}: is missing")))
-    }
-
-    /// The same, in camel case or snake case.
-    pub(crate) fn required_as(&self, name: &str, other: &str) -> Result<&str, ApiError> {
-        self.optional(other).map_or_else(|| self.required(name), Ok)
-    }
-
-    pub(crate) fn optional(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
-    }
-
-    /// Refuses what no form of a page sends.
-    pub(crate) fn of_form(self) -> Result<Self, ApiError> {
-        if self.is_form {
-            Ok(self)
-        } else {
-            Err(unsupported("application/x-www-form-urlencoded"))
-        }
-    }
-
-    fn from_form(body: &[u8]) -> Result<Self, ApiError> {
-        let body = std::str::from_utf8(body).map_err(|_| not_utf8())?;
-        let decode = |text: &str| RawStr::new(text).url_decode().map(String::from);
-        let mut values = HashMap::new();
-        for field in body.split('&').filter(|field| !field.is_empty()) {
-            let (name, value) = field.split_once('=').unwrap_or((field, ""));
-            let (Ok(name), Ok(value)) = (decode(name), decode(value)) else {
-                return Err(not_utf8());
-            };
-            values.insert(name, value);
-        }
-        let is_form = true;
-        Ok(Self { is_form, values })
-    }
-
-    fn from_json(body: &[u8]) -> Result<Self, ApiError> {
-        let body = rocket::serde::json::from_slice(body)
-            .map_err(|error| bad_request(format!("the body is not JSON: {error}")))?;
-        let Value::Object(fields) = body else {
-            return Err(ApiError::unprocessable("the body is not a JSON object"));
-        };
-        let mut values = HashMap::new();
-        for (name, value) in fields {
-            let Value::String(value) = value else {
-                return Err(ApiError::unprocessable(format!("{name}: is not a string")));
-            };
-            values.insert(name, value);
-        }
-        let is_form = false;
-        Ok(Self { is_form, values })
-    }
-}
+/// The body of a request to the API: JSON or a form.
+pub(crate) struct Body<T>(pub(crate) T);
 
 #[rocket::async_trait]
-impl<'r> FromData<'r> for Fields {
-    type Error = ApiError;
+impl<'r, T: DeserializeOwned> FromData<'r> for Body<T> {
+    type Error = ();
 
-    async fn from_data(request: &'r Request<'_>, body: Data<'r>) -> DataOutcome<'r, Self> {
-        match read(request, body).await {
-            Ok(fields) => Outcome::Success(fields),
-            Err(error) => Outcome::Error((error.status(), error)),
-        }
+    async fn from_data(request: &'r Request<'_>, body: Data<'r>) -> Outcome<'r, Self> {
+        let read = match request.content_type() {
+            Some(kind) if kind.is_form() => read(body, from_form).await,
+            Some(kind) if kind.is_json() => read(body, from_json).await,
+            _ => Err(unsupported(JSON_OR_FORM)),
+        };
+        outcome(request, read.map(Self))
     }
 }
 
-async fn read(request: &Request<'_>, body: Data<'_>) -> Result<Fields, ApiError> {
-    let kind = request.content_type();
-    let is_form = kind.is_some_and(|kind| kind.is_form());
-    if !is_form && !kind.is_some_and(|kind| kind.is_json()) {
-        return Err(unsupported(
-            "application/json or application/x-www-form-urlencoded",
-        ));
+/// The body that a page's form sends.
+pub(crate) struct Form<T>(pub(crate) T);
+
+#[rocket::async_trait]
+impl<'r, T: DeserializeOwned> FromData<'r> for Form<T> {
+    type Error = ();
+
+    async fn from_data(request: &'r Request<'_>, body: Data<'r>) -> Outcome<'r, Self> {
+        let read = match request.content_type() {
+            Some(kind) if kind.is_form() => read(body, from_form).await,
+            _ => Err(unsupported(FORM)),
+        };
+        outcome(request, read.map(Self))
     }
+}
+
+/// Texts by name.
+type Texts = HashMap<String, String>;
+
+async fn read<T: DeserializeOwned>(
+    body: Data<'_>,
+    parse: fn(&[u8]) -> Result<Texts, ApiError>,
+) -> Result<T, ApiError> {
     let body = read_body(body, LIMIT.kibibytes()).await?;
-    if is_form {
-        Fields::from_form(&body)
-    } else {
-        Fields::from_json(&body)
-    }
+    texts::typed(parse(&body)?).map_err(ApiError::unprocessable)
 }
 
-/// The whole body, if it is within the limit.
+/// Reads the fields of a form; of several with one name, the last. A decoder that replaces what is not
+/// UTF-8 would change passwords, so that is refused.
+fn from_form(body: &[u8]) -> Result<Texts, ApiError> {
+    let body = std::str::from_utf8(body).map_err(|_| not_utf8())?;
+    let decode = |text: &str| RawStr::new(text).url_decode().map(String::from);
+    let mut texts = Texts::new();
+    for field in body.split('&').filter(|field| !field.is_empty()) {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        let (Ok(name), Ok(value)) = (decode(name), decode(value)) else {
+            return Err(not_utf8());
+        };
+        texts.insert(name, value);
+    }
+    Ok(texts)
+}
+
+/// Reads the fields of a JSON object, all of which must be strings.
+fn from_json(body: &[u8]) -> Result<Texts, ApiError> {
+    let Value::Object(fields) = parse_json(body)? else {
+        return Err(ApiError::unprocessable("the body is not a JSON object"));
+    };
+    let text = |(name, value)| match value {
+        Value::String(value) => Ok((name, value)),
+        _ => Err(ApiError::unprocessable(format!("{name}: is not a string"))),
+    };
+    fields.into_iter().map(text).collect()
+}
+
+/// Parses a body as JSON.
+pub(crate) fn parse_json(body: &[u8]) -> Result<Value, ApiError> {
+    rocket::serde::json::from_slice(body)
+        .map_err(|error| bad_request(format!("the body is not JSON: {error}")))
+}
+
+/// Reads the whole body, if it is within the limit.
 pub(crate) async fn read_body(body: Data<'_>, limit: ByteUnit) -> Result<Vec<u8>, ApiError> {
     let body = body
         .open(limit)
@@ -119,13 +110,14 @@ pub(crate) async fn read_body(body: Data<'_>, limit: ByteUnit) -> Result<Vec<u8>
     Ok(body.into_inner())
 }
 
-pub(crate) fn bad_request(message: String) -> ApiError {
-    ApiError::of(Status::BadRequest).saying(message)
-}
-
+/// 415, with the types that are allowed.
 pub(crate) fn unsupported(allowed: &str) -> ApiError {
     let message = format!("the body must be sent as Content-Type: {allowed}");
     ApiError::of(Status::UnsupportedMediaType).saying(message)
+}
+
+fn bad_request(message: String) -> ApiError {
+    ApiError::of(Status::BadRequest).saying(message)
 }
 
 fn not_utf8() -> ApiError {
@@ -137,27 +129,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_and_json_name_the_same_texts() {
-        let form = Fields::from_form(b"username=Zo%C3%AB&password=a+b%26c&empty=&flag").ok();
-        let form = form.unwrap();
-        assert_eq!(form.optional("username"), Some("Zoë"));
-        assert_eq!(form.optional("password"), Some("a b&c"));
-        assert_eq!(form.optional("empty"), Some(""));
-        assert_eq!(form.optional("flag"), Some(""));
-        assert_eq!(form.optional("none"), None);
+    fn forms_and_json_have_the_same_texts() {
+        let form = from_form(b"a=1&username=Zo%C3%AB&password=a+b%26c&empty=&flag&a=2").unwrap();
+        let texts = [
+            ("username", "Zoë"),
+            ("password", "a b&c"),
+            ("empty", ""),
+            ("flag", ""),
+            ("a", "2"),
+        ];
+        assert_eq!(form.len(), texts.len());
+        for (name, text) in texts {
+            assert_eq!(form[name], text);
+        }
         let json = r#"{"username":"Zoë","password":"a b&c"}"#;
-        let json = Fields::from_json(json.as_bytes()).ok().unwrap();
-        assert_eq!(json.values["username"], form.values["username"]);
-        assert_eq!(json.values["password"], form.values["password"]);
-        assert!(form.of_form().is_ok() && json.of_form().is_err());
+        let json = from_json(json.as_bytes()).unwrap();
+        assert_eq!(json["username"], form["username"]);
+        assert_eq!(json["password"], form["password"]);
     }
 
     #[test]
     fn what_is_neither_is_refused() {
-        assert!(Fields::from_form(b"username=%ff").is_err());
-        assert!(Fields::from_form(b"\xff=1").is_err());
+        assert!(from_form(b"username=%ff").is_err());
+        assert!(from_form(b"\xff=1").is_err());
         for json in ["[]", "{", r#"{"username":7}"#, r#"{"username":null}"#, ""] {
-            assert!(Fields::from_json(json.as_bytes()).is_err(), "{json}");
+            assert!(from_json(json.as_bytes()).is_err(), "{json}");
         }
     }
 }

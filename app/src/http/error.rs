@@ -9,9 +9,9 @@ use rocket::{Request, Response};
 use rocket_diesel_sessions::SessionError;
 use uuid::Uuid;
 
+use super::failure::{fail, wants_page};
 use super::request_id;
 use crate::accounts::error::AccountError;
-use crate::monitoring::counters::Attempt;
 
 /// The code of a wrong name or password.
 const WRONG_CREDENTIALS: &str = "wrong_credentials";
@@ -30,7 +30,7 @@ const ADMIN_CHALLENGE: &str = "Bearer";
 const USER_CHALLENGE: &str = "Session";
 
 /// An error as `{"error":{"code":"…","message":"…","requestId":"…"}}`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: Status,
     code: &'static str,
@@ -81,20 +81,6 @@ impl ApiError {
         matches!(self.status.code, 401 | 409 | 422 | 429) && self.code != "session_ended"
     }
 
-    /// The error once more, for a page about it.
-    pub(crate) fn again(&self) -> Self {
-        Self {
-            message: self.message.clone(),
-            allowed: self.allowed.clone(),
-            ..*self
-        }
-    }
-
-    /// Whether it is that the user is signed in on as many devices as allowed.
-    pub(crate) fn is_too_many_sessions(&self) -> bool {
-        self.code == TOO_MANY_SESSIONS
-    }
-
     /// Whether it says that no one is signed in.
     pub(crate) fn is_signed_out(&self) -> bool {
         self.code == SIGNED_OUT
@@ -121,6 +107,18 @@ impl ApiError {
     /// The message for a page.
     pub(crate) fn in_words(&self) -> &str {
         self.in_words.unwrap_or(&self.message)
+    }
+
+    /// The response for programs.
+    pub(crate) fn as_json(&self, request: &Request<'_>) -> response::Result<'static> {
+        let body = Body {
+            error: Detail {
+                code: self.code,
+                message: &self.message,
+                request_id: request_id::of(request),
+            },
+        };
+        Ok(self.with_headers(Json(body).respond_to(request)?))
     }
 
     pub(crate) fn with_headers(&self, mut response: Response<'static>) -> Response<'static> {
@@ -310,39 +308,22 @@ impl From<AccountError> for ApiError {
             AccountError::WrongCredentials | AccountError::WrongPassword => {
                 Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
             }
+            AccountError::SamePassword => {
+                Self::unprocessable("newPassword: is the current password; choose another")
+                    .in_other_words("The new password is the current one. Choose another.")
+            }
             AccountError::TooMany { what, wait } => Self::too_many(what, wait),
             AccountError::Session(error) => error.into(),
         }
     }
 }
 
-impl From<&ApiError> for Attempt {
-    fn from(error: &ApiError) -> Self {
-        match error.status.code {
-            401 => Self::Failed,
-            429 => Self::Limited,
-            500.. => Self::Broken,
-            _ => Self::Refused,
-        }
-    }
-}
-
-impl From<&AccountError> for Attempt {
-    fn from(error: &AccountError) -> Self {
-        (&ApiError::from(error.clone())).into()
-    }
-}
-
+/// A page for browsers, from the catcher, and JSON for programs.
 impl<'r> Responder<'r, 'static> for ApiError {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        let body = Body {
-            error: Detail {
-                code: self.code,
-                message: &self.message,
-                request_id: request_id::of(request),
-            },
-        };
-        let response = Json(body).respond_to(request)?;
-        Ok(self.with_headers(response))
+        if wants_page(request) {
+            return Err(fail(request, self));
+        }
+        self.as_json(request)
     }
 }

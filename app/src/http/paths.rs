@@ -4,12 +4,8 @@
 use rocket::data::Data;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Method, Status};
-use rocket::outcome::Outcome as GuardOutcome;
-use rocket::request::{self, FromRequest};
 use rocket::route::{Handler, Outcome};
 use rocket::{Build, Request, Rocket, Route};
-
-use super::error::ApiError;
 
 /// The methods that some route takes.
 const METHODS: [Method; 5] = [
@@ -98,25 +94,6 @@ fn fits(route: &str, path: &str) -> bool {
             (Some(segment), Some(sent)) if segment == sent => {}
             _ => return false,
         }
-    }
-}
-
-/// A request without a query, for what would be done to more than the query names.
-///
-/// # Errors
-/// 422, as `Result<NoQuery, ApiError>` in a handler.
-pub(crate) struct NoQuery;
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for NoQuery {
-    type Error = ApiError;
-
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
-        if request.uri().query().is_none() {
-            return GuardOutcome::Success(Self);
-        }
-        let error = ApiError::unprocessable("nothing was done: this address takes no query");
-        GuardOutcome::Error((error.status(), error))
     }
 }
 

@@ -9,8 +9,10 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 use rocket::http::Status;
+use rocket_diesel_sessions::SessionError;
 
 use super::process::Process;
+use crate::accounts::error::AccountError;
 
 /// Upper bounds of the time in which a request is answered, in seconds.
 const SECONDS: [f64; 14] = [
@@ -35,7 +37,6 @@ pub(crate) enum Action {
 
 const ACTIONS: [&str; 4] = ["login", "register", "password", "reauthenticate"];
 
-/// What came of an attempt: `ok`, wrong, one too many, or not allowed for another reason.
 /// What an attempt came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
@@ -48,6 +49,25 @@ pub(crate) enum Attempt {
     Refused,
     /// The server failed.
     Broken,
+}
+
+impl From<&AccountError> for Attempt {
+    fn from(error: &AccountError) -> Self {
+        match error {
+            AccountError::WrongCredentials
+            | AccountError::WrongPassword
+            | AccountError::Session(SessionError::UserRefused) => Self::Failed,
+            AccountError::TooMany { .. } => Self::Limited,
+            AccountError::Hash(_) => Self::Broken,
+            AccountError::Session(error) if error.status().code >= 500 => Self::Broken,
+            AccountError::Session(_)
+            | AccountError::Refused(_)
+            | AccountError::RegistrationClosed
+            | AccountError::Taken(_)
+            | AccountError::LastAdministrator
+            | AccountError::SamePassword => Self::Refused,
+        }
+    }
 }
 
 const RESULTS: [&str; 4] = ["ok", "failed", "limited", "refused"];
@@ -142,7 +162,6 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::error::ApiError;
 
     fn has(counters: &Counters, line: &str) -> bool {
         counters.to_text().lines().any(|have| have == line)
@@ -151,13 +170,20 @@ mod tests {
     #[test]
     fn an_attempt_is_counted_by_what_it_came_to() {
         let counters = Counters::new().unwrap();
-        let attempt = |status| {
-            let attempt = Attempt::from(&ApiError::of(status));
-            counters.attempt(Action::Reauthenticate, attempt);
-        };
         counters.attempt(Action::Reauthenticate, Attempt::Ok);
-        for status in [401, 429, 403, 409, 422, 500, 503].map(Status::new) {
-            attempt(status);
+        for error in [
+            AccountError::WrongPassword,
+            AccountError::TooMany {
+                what: "too many passwords",
+                wait: Duration::from_secs(1),
+            },
+            AccountError::RegistrationClosed,
+            AccountError::Taken("ada".to_owned()),
+            AccountError::Session(SessionError::Ended),
+            AccountError::Session(SessionError::Overloaded),
+            AccountError::Hash("no random bytes".to_owned()),
+        ] {
+            counters.attempt(Action::Reauthenticate, Attempt::from(&error));
         }
         for (result, number) in [("ok", 1), ("failed", 1), ("limited", 1), ("refused", 3)] {
             let labels = format!("action=\"reauthenticate\",result=\"{result}\"");

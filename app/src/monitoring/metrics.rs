@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use rocket::http::{ContentType, Status};
-use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::SessionAdmin;
 
 use super::counters::Counters;
 use crate::guards::admin::{Admin, is_from_this_machine, presented_token};
+use crate::http::error::ApiError;
+use crate::http::failure::outcome;
 use crate::settings::config::MetricsAccess;
 
 /// A client that may read the metrics.
@@ -20,14 +21,20 @@ impl<'r> FromRequest<'r> for Scraper {
     type Error = ();
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        outcome(request, Self::of(request).await)
+    }
+}
+
+impl Scraper {
+    async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
         let is_open = request.rocket().state() == Some(&MetricsAccess::Loopback);
         if is_open && presented_token(request).is_none() && is_from_this_machine(request) {
-            return Outcome::Success(Self);
+            return Ok(Self);
         }
-        match request.guard::<Admin>().await {
+        match Admin::of(request).await? {
             // Open administration does not open what the setting closes.
-            Outcome::Success(Admin::Local) => Outcome::Error((Status::Unauthorized, ())),
-            admitted => admitted.map(|_| Self),
+            Admin::Local => Err(ApiError::of(Status::Unauthorized)),
+            Admin::Token | Admin::User(_) => Ok(Self),
         }
     }
 }

@@ -2,25 +2,27 @@
 
 use askama::Template;
 use chrono::{DateTime, Utc};
-use rocket::http::Status;
+use rocket::http::{RawStr, Status};
+use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::store::UserRecord;
-use rocket_diesel_sessions::{UserSession, UserSessions};
+use rocket_diesel_sessions::{Session, UserSession, UserSessions};
 use uuid::Uuid;
 
-use super::confirm::{Confirmed, Question, ask, confirm, confirm_now};
+use super::confirm::{Confirmed, Question};
 use super::frame::Frame;
 use super::notice::{Marks, Notice};
 use super::page::{Page, PageResult};
+use crate::accounts::revoke;
+use crate::accounts::sign_in::sign_out;
 use crate::accounts::users::Users;
-use crate::api::account::{
-    change_password, delete_user, devices, revoke_device, revoke_other_devices,
-};
-use crate::api::session::parse_cursor;
-use crate::guards::signed_in::{SignedIn, sign_in};
-use crate::http::body::Fields;
+use crate::api::account::devices;
+use crate::api::query;
+use crate::guards::signed_in::SignedIn;
+use crate::http::body::Form;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
+use crate::session_data::SessionData;
 use crate::words;
 
 #[derive(Template)]
@@ -84,7 +86,7 @@ async fn show(
 ) -> PageResult {
     let user = signed_in.user(users).await?;
     let now = users.now();
-    let device = |session| Device::of(session, &signed_in.id, now);
+    let device = |session| Device::of(session, &signed_in.handle, now);
     let list = devices(signed_in, sessions, DEVICES, after).await?;
     let mut devices: Vec<Device> = list.sessions.into_iter().map(device).collect();
     devices.sort_by_key(|device| (!device.is_current, std::cmp::Reverse(device.last_seen_at)));
@@ -106,175 +108,164 @@ async fn show(
 
 #[get("/account?<after>")]
 async fn account(
-    signed_in: Result<SignedIn, ApiError>,
+    signed_in: SignedIn,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     after: Option<&str>,
 ) -> PageResult {
-    let signed_in = signed_in?;
-    let after = after.map(parse_cursor).transpose()?;
+    let after = query::after(after)?;
     show(&signed_in, users, sessions, after, None).await
 }
 
-/// Gives the session a new token if the password was just given, and leaves a notice.
-async fn done(
-    signed_in: &SignedIn,
-    confirmed: Confirmed,
-    notice: Notice,
-    trail: Trail,
-) -> PageResult {
-    let session = &signed_in.session;
-    if let Confirmed::Now(user) = confirmed {
-        sign_in(session, &user, trail).await?;
-    }
-    // It is done, whether it can be said or not.
+/// The form of what may need the password.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct Confirmation {
+    password: Option<String>,
+}
+
+/// Leaves a notice for the account's page and goes there.
+async fn done(session: &Session<SessionData>, notice: Notice) -> PageResult {
+    // It is done, even if the notice cannot be stored.
     let _ = session.update(move |data| notice.leave(data)).await;
     Ok(Page::Next(PATH))
 }
 
-/// Signs out one other device; for this one it is the sign-out.
-#[post("/account/sessions/<id>/end", data = "<fields>")]
+/// Signs out one other device. For this device, it is the sign-out.
+#[post("/account/sessions/<id>/end", data = "<form>")]
 async fn end_one(
-    signed_in: Result<SignedIn, ApiError>,
+    signed_in: SignedIn,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
     id: &str,
-    fields: Result<Fields, ApiError>,
+    form: Form<Confirmation>,
 ) -> PageResult {
-    let (signed_in, fields) = (signed_in?, fields?.of_form()?);
-    if id == signed_in.id {
-        signed_in.sign_out(trail).await?;
+    let (session, password) = (&signed_in.session, form.0.password.as_deref());
+    if id == signed_in.handle {
+        sign_out(session, trail).await?;
         return Ok(Page::Next("/signed-out"));
     }
-    match confirm(&signed_in, users, trail, &fields).await? {
-        Confirmed::No(wrong) => {
-            let action = format!("/account/sessions/{}/end", percent_encoded(id));
-            let question = Question {
-                title: "Confirm your password",
-                text: "It was given some time ago, and is needed to sign out another device.",
-                action: &action,
-                fields: Vec::new(),
-                verb: "Sign out that device",
-                back: PATH,
-            };
-            let status = Status::Forbidden;
-            ask(&signed_in, users, &question, status, wrong.as_ref()).await
-        }
-        confirmed => {
-            // Where the form was sent twice, the second one finds nothing.
-            let notice = if revoke_device(&signed_in, sessions, trail, id).await? {
-                Notice::DeviceSignedOut
-            } else {
-                Notice::DeviceWasGone
-            };
-            done(&signed_in, confirmed, notice, trail).await
-        }
-    }
-}
-
-fn percent_encoded(segment: &str) -> String {
-    rocket::http::RawStr::new(segment)
-        .percent_encode()
-        .to_string()
+    let action = format!("/account/sessions/{}/end", RawStr::new(id).percent_encode());
+    let purpose = "to sign out another device";
+    let question = Question::again(purpose, &action, "Sign out that device", PATH);
+    let confirmed = match question.confirm(&signed_in, users, trail, password).await? {
+        Confirmed::NotYet(page) => return Ok(page),
+        confirmed => confirmed,
+    };
+    let sessions = sessions.by(signed_in.session_id);
+    // Where the form was sent twice, the second one finds nothing.
+    let notice = if revoke::own_session(&sessions, &signed_in.user_id, id, trail).await? {
+        Notice::DeviceSignedOut
+    } else {
+        Notice::DeviceWasGone
+    };
+    confirmed.renew(session, trail).await?;
+    done(session, notice).await
 }
 
 /// Signs out all devices but this one.
-#[post("/account/sessions/end-others", data = "<fields>")]
+#[post("/account/sessions/end-others", data = "<form>")]
 async fn end_others(
-    signed_in: Result<SignedIn, ApiError>,
+    signed_in: SignedIn,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    form: Form<Confirmation>,
 ) -> PageResult {
-    let (signed_in, fields) = (signed_in?, fields?.of_form()?);
-    match confirm(&signed_in, users, trail, &fields).await? {
-        Confirmed::No(wrong) => {
-            let question = Question {
-                title: "Confirm your password",
-                text: "It was given some time ago, and is needed to sign out your other devices.",
-                action: "/account/sessions/end-others",
-                fields: Vec::new(),
-                verb: "Sign out everywhere else",
-                back: PATH,
-            };
-            let status = Status::Forbidden;
-            ask(&signed_in, users, &question, status, wrong.as_ref()).await
-        }
-        confirmed => {
-            revoke_other_devices(&signed_in, sessions, trail).await?;
-            done(&signed_in, confirmed, Notice::OthersSignedOut, trail).await
-        }
-    }
+    let password = form.0.password.as_deref();
+    let (purpose, action) = (
+        "to sign out your other devices",
+        "/account/sessions/end-others",
+    );
+    let question = Question::again(purpose, action, "Sign out everywhere else", PATH);
+    let confirmed = match question.confirm(&signed_in, users, trail, password).await? {
+        Confirmed::NotYet(page) => return Ok(page),
+        confirmed => confirmed,
+    };
+    let (user_id, keep) = (&signed_in.user_id, &signed_in.handle);
+    let sessions = sessions.by(signed_in.session_id);
+    revoke::other_sessions(&sessions, user_id, keep, trail).await?;
+    confirmed.renew(&signed_in.session, trail).await?;
+    done(&signed_in.session, Notice::OthersSignedOut).await
 }
 
-#[post("/account/password", data = "<fields>")]
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct PasswordChange {
+    current_password: String,
+    new_password: String,
+}
+
+#[post("/account/password", data = "<form>")]
 async fn password(
-    signed_in: Result<SignedIn, ApiError>,
+    signed_in: SignedIn,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    form: Form<PasswordChange>,
 ) -> PageResult {
-    let (signed_in, fields) = (signed_in?, fields?.of_form()?);
-    let current = fields.required("current_password")?;
-    let new = fields.required("new_password")?;
-    match change_password(&signed_in, users, sessions, trail, current, new).await {
-        Ok(()) => {
-            let session = &signed_in.session;
-            // It is changed, whether it can be said or not.
-            let _ = session
-                .update(|data| Notice::PasswordChanged.leave(data))
-                .await;
-            Ok(Page::Next(PATH))
-        }
+    let Form(change) = form;
+    let (current, new) = (&change.current_password, &change.new_password);
+    let account = signed_in.account(trail);
+    let changed = account.change_password(users, sessions, current, new).await;
+    match changed.map_err(ApiError::from) {
+        Ok(()) => done(&signed_in.session, Notice::PasswordChanged).await,
         Err(error) if error.is_for_the_form() => {
             show(&signed_in, users, sessions, None, Some(&error)).await
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
-/// What the deletion is asked for with, however short ago the password was given.
-const DELETION: Question<'static> = Question {
-    title: "Delete your account",
-    text: "Your name, your password and all your sessions are deleted at once, and every device is \
-           signed out. This cannot be undone.",
-    action: "/account/delete",
-    fields: Vec::new(),
-    verb: "Delete my account for good",
-    back: PATH,
-};
-
-#[get("/account/delete")]
-async fn delete_page(signed_in: Result<SignedIn, ApiError>, users: &State<Users>) -> PageResult {
-    ask(&signed_in?, users, &DELETION, Status::Ok, None).await
+/// The question before a deletion. It is asked however short ago the password was given.
+fn deletion() -> Question<'static> {
+    Question {
+        title: "Delete your account",
+        text:
+            "Your name, your password and all your sessions are deleted at once, and every device \
+               is signed out. This cannot be undone."
+                .to_owned(),
+        action: "/account/delete",
+        fields: Vec::new(),
+        verb: "Delete my account for good",
+        back: PATH,
+    }
 }
 
-#[post("/account/delete", data = "<fields>")]
+#[get("/account/delete")]
+async fn delete_page(signed_in: SignedIn, users: &State<Users>) -> PageResult {
+    deletion().ask(&signed_in, users, Status::Ok, None).await
+}
+
+#[post("/account/delete", data = "<form>")]
 async fn delete(
-    signed_in: Result<SignedIn, ApiError>,
+    signed_in: SignedIn,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     marks: &State<Marks>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    form: Form<Confirmation>,
 ) -> PageResult {
-    let (signed_in, fields) = (signed_in?, fields?.of_form()?);
-    let refused = match confirm_now(&signed_in, users, trail, &fields).await? {
-        Confirmed::No(wrong) => wrong,
-        _ => match delete_user(&signed_in, users, sessions, trail).await {
-            Ok(()) => {
-                let mark = marks.mark(Notice::AccountDeleted);
-                return Ok(Page::NextWith(format!("/account-deleted?done={mark}")));
-            }
-            Err(error) if error.is_for_the_form() => Some(error),
-            Err(error) => return Err(error.into()),
-        },
-    };
-    let status = Status::Forbidden;
-    ask(&signed_in, users, &DELETION, status, refused.as_ref()).await
+    let (question, password) = (deletion(), form.0.password.as_deref());
+    if let Confirmed::NotYet(page) = question
+        .confirm_now(&signed_in, users, trail, password)
+        .await?
+    {
+        return Ok(page);
+    }
+    let deleted = signed_in.account(trail).delete(users, sessions).await;
+    match deleted.map_err(ApiError::from) {
+        Ok(()) => {
+            let mark = marks.mark(Notice::AccountDeleted);
+            Ok(Page::NextWith(format!("/account-deleted?done={mark}")))
+        }
+        Err(error) if error.is_for_the_form() => {
+            let (status, error) = (error.status(), Some(&error));
+            question.ask(&signed_in, users, status, error).await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The address of a form's target, typed or reloaded: the page of the form.

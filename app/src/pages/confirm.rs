@@ -2,27 +2,30 @@
 
 use askama::Template;
 use rocket::http::Status;
+use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::store::UserRecord;
 
 use super::frame::Frame;
 use super::page::{Page, PageResult};
+use crate::accounts::error::AccountError;
+use crate::accounts::sign_in::sign_in;
 use crate::accounts::users::Users;
 use crate::guards::signed_in::SignedIn;
-use crate::http::body::Fields;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
+use crate::session_data::SessionData;
 
 /// What the password is asked for. The form is sent again with it.
 pub(super) struct Question<'a> {
     pub(super) title: &'static str,
-    pub(super) text: &'static str,
-    /// Where the form is sent.
+    pub(super) text: String,
+    /// The address that the form is sent to.
     pub(super) action: &'a str,
-    /// What else the form had.
+    /// The other fields of the form.
     pub(super) fields: Vec<(&'static str, &'a str)>,
-    /// What the button does.
+    /// The label of the button.
     pub(super) verb: &'static str,
-    /// The page that one comes from.
+    /// The page to go back to.
     pub(super) back: &'static str,
 }
 
@@ -37,63 +40,108 @@ struct ConfirmPage<'a> {
 
 /// How a form that needs the password goes on.
 pub(super) enum Confirmed {
-    /// It was given a short time ago.
+    /// The password was given a short time ago.
     Recently,
-    /// It came with the form and is right.
+    /// The password came with the form and is right.
     Now(UserRecord),
-    /// It has to be asked for.
-    No(Option<ApiError>),
+    /// The password is still needed. The page asks for it.
+    NotYet(Page),
 }
 
-/// Whether the password was given, with the form or a short time ago.
-pub(super) async fn confirm(
-    signed_in: &SignedIn,
-    users: &Users,
-    trail: Trail,
-    fields: &Fields,
-) -> Result<Confirmed, ApiError> {
-    match confirm_now(signed_in, users, trail, fields).await? {
-        Confirmed::No(None) if signed_in.has_just_given_password(users) => Ok(Confirmed::Recently),
-        confirmed => Ok(confirmed),
+impl Confirmed {
+    /// Gives the session a new token if the password came with the form, because the age of the
+    /// token is taken for that of the password.
+    pub(super) async fn renew(
+        self,
+        session: &Session<SessionData>,
+        trail: Trail,
+    ) -> Result<(), AccountError> {
+        match self {
+            Self::Now(user) => sign_in(session, &user, trail).await,
+            Self::Recently | Self::NotYet(_) => Ok(()),
+        }
     }
 }
 
-/// Whether the password came with the form, for what it is always asked for.
-pub(super) async fn confirm_now(
-    signed_in: &SignedIn,
-    users: &Users,
-    trail: Trail,
-    fields: &Fields,
-) -> Result<Confirmed, ApiError> {
-    let Some(password) = fields.optional("password") else {
-        return Ok(Confirmed::No(None));
-    };
-    let (user_id, id) = (&signed_in.user_id, &signed_in.id);
-    let confirmed = users.confirm(user_id, id, password, trail).await;
-    match confirmed.map_err(ApiError::from) {
-        Ok(user) => Ok(Confirmed::Now(user)),
-        Err(error) if error.is_for_the_form() => Ok(Confirmed::No(Some(error))),
-        Err(error) => Err(error),
+impl<'a> Question<'a> {
+    /// Asks for a password that was given too long ago for this purpose, as in "to sign out another
+    /// device".
+    pub(super) fn again(
+        purpose: &str,
+        action: &'a str,
+        verb: &'static str,
+        back: &'static str,
+    ) -> Self {
+        Self {
+            title: "Confirm your password",
+            text: format!("You entered it some time ago, and it is needed {purpose}."),
+            action,
+            fields: Vec::new(),
+            verb,
+            back,
+        }
     }
-}
 
-/// The page; `status` is the one of a first question.
-pub(super) async fn ask(
-    signed_in: &SignedIn,
-    users: &Users,
-    question: &Question<'_>,
-    status: Status,
-    wrong: Option<&ApiError>,
-) -> PageResult {
-    let user = signed_in.user(users).await?;
-    let page = ConfirmPage {
-        frame: Frame::of_user(&signed_in.session, Some(&user)).await?,
-        username: &user.username,
-        question,
-        problem: wrong.map(ApiError::in_words),
-    };
-    match wrong {
-        Some(error) => Page::refused(error, &page),
-        None => Page::with_status(status, &page),
+    /// Confirms the password, which was given with the form or a short time ago.
+    ///
+    /// # Errors
+    /// What cannot be answered by asking once more, such as an outage.
+    pub(super) async fn confirm(
+        &self,
+        signed_in: &SignedIn,
+        users: &Users,
+        trail: Trail,
+        password: Option<&str>,
+    ) -> Result<Confirmed, ApiError> {
+        if password.is_none() && signed_in.has_just_given_password(users) {
+            return Ok(Confirmed::Recently);
+        }
+        self.confirm_now(signed_in, users, trail, password).await
+    }
+
+    /// Confirms the password, which must come with the form.
+    ///
+    /// # Errors
+    /// What cannot be answered by asking once more, such as an outage.
+    pub(super) async fn confirm_now(
+        &self,
+        signed_in: &SignedIn,
+        users: &Users,
+        trail: Trail,
+        password: Option<&str>,
+    ) -> Result<Confirmed, ApiError> {
+        let mut wrong = None;
+        if let Some(password) = password {
+            let (user_id, handle) = (&signed_in.user_id, &signed_in.handle);
+            let confirmed = users.confirm(user_id, handle, password, trail).await;
+            match confirmed.map_err(ApiError::from) {
+                Ok(user) => return Ok(Confirmed::Now(user)),
+                Err(error) if error.is_for_the_form() => wrong = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let asked = self.ask(signed_in, users, Status::Forbidden, wrong.as_ref());
+        asked.await.map(Confirmed::NotYet)
+    }
+
+    /// Shows the page, with this status if nothing was wrong.
+    pub(super) async fn ask(
+        &self,
+        signed_in: &SignedIn,
+        users: &Users,
+        status: Status,
+        wrong: Option<&ApiError>,
+    ) -> PageResult {
+        let user = signed_in.user(users).await?;
+        let page = ConfirmPage {
+            frame: Frame::of_user(&signed_in.session, Some(&user)).await?,
+            username: &user.username,
+            question: self,
+            problem: wrong.map(ApiError::in_words),
+        };
+        match wrong {
+            Some(error) => Page::refused(error, &page),
+            None => Page::with_status(status, &page),
+        }
     }
 }

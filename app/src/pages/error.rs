@@ -1,9 +1,7 @@
 //! Errors as a browser gets them: a page that says what happened and what can be done.
 
-use std::sync::OnceLock;
-
 use askama::Template;
-use rocket::http::{Accept, Method, Status};
+use rocket::http::{Method, Status};
 use rocket::outcome::Outcome;
 use rocket::response::content::RawHtml;
 use rocket::response::{self, Redirect, Responder};
@@ -13,50 +11,25 @@ use uuid::Uuid;
 
 use super::frame::Frame;
 use crate::accounts::users::Users;
-use crate::guards::admin::{self, presented_token};
+use crate::guards::admin::presented_token;
 use crate::http::error::ApiError;
+use crate::http::failure::{failure, wants_page};
 use crate::http::next::{Next, page_of_form};
 use crate::http::paths::{allowed_methods, is_for_every_path};
 use crate::http::request_id;
 use crate::session_data::SessionData;
 
-/// An error of a page's route: a page for browsers, JSON for others. A browser whose session has
-/// ended in the meantime is sent to sign in.
-pub(crate) struct PageError(ApiError);
-
-impl<T: Into<ApiError>> From<T> for PageError {
-    fn from(error: T) -> Self {
-        Self(error.into())
-    }
-}
-
-/// The error of a request, on its way to the catcher: that one can await what the page needs.
-#[derive(Default)]
-struct Failed(OnceLock<ApiError>);
-
-impl<'r> Responder<'r, 'static> for PageError {
-    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        if !wants_page(request) {
-            return self.0.respond_to(request);
-        }
-        let status = self.0.status();
-        // A request fails once.
-        let _ = request.local_cache(Failed::default).0.set(self.0);
-        Err(status)
-    }
-}
-
-/// What a catcher answers.
-enum Failure {
+/// What the catcher answers.
+enum Answer {
     Json(ApiError),
     SignIn(String),
     Page(ApiError, String),
 }
 
-impl<'r> Responder<'r, 'static> for Failure {
+impl<'r> Responder<'r, 'static> for Answer {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         match self {
-            Self::Json(error) => error.respond_to(request),
+            Self::Json(error) => error.as_json(request),
             Self::SignIn(address) => Redirect::to(address).respond_to(request),
             Self::Page(error, html) => {
                 let response = RawHtml(html).respond_to(request)?;
@@ -94,14 +67,16 @@ fn title(status: Status) -> &'static str {
 }
 
 #[catch(default)]
-async fn any(status: Status, request: &Request<'_>) -> Failure {
-    let failed = request.local_cache(Failed::default).0.get();
-    let error = failed.map_or_else(|| uncaught(status, request), ApiError::again);
+async fn any(status: Status, request: &Request<'_>) -> Answer {
+    let error = match failure(request, status) {
+        Some(error) => error.clone(),
+        None => found_by_rocket(status, request),
+    };
     if !wants_page(request) {
-        return Failure::Json(error);
+        return Answer::Json(error);
     }
     if error.is_signed_out() {
-        return Failure::SignIn(sign_in_address(request));
+        return Answer::SignIn(sign_in_address(request));
     }
     let address = request.uri().to_string();
     let can_repeat = status == Status::ServiceUnavailable && request.method() == Method::Get;
@@ -113,13 +88,13 @@ async fn any(status: Status, request: &Request<'_>) -> Failure {
         request_id: request_id::of(request),
     };
     match page.render() {
-        Ok(html) => Failure::Page(error, html),
-        Err(_) => Failure::Json(error),
+        Ok(html) => Answer::Page(error, html),
+        Err(_) => Answer::Json(error),
     }
 }
 
-/// What Rocket found itself.
-fn uncaught(status: Status, request: &Request<'_>) -> ApiError {
+/// The error where a route, a fairing or a guard of another crate gave only a status.
+fn found_by_rocket(status: Status, request: &Request<'_>) -> ApiError {
     if status == Status::NotFound {
         let allowed = allowed_methods(request);
         if !allowed.is_empty() && !allowed.contains(&request.method()) {
@@ -130,7 +105,7 @@ fn uncaught(status: Status, request: &Request<'_>) -> ApiError {
     if status == Status::Forbidden && request.route().is_some_and(is_for_every_path) {
         return ApiError::cross_site();
     }
-    admin::refusal(request, status)
+    ApiError::of(status)
 }
 
 /// The page to sign in, with the way back. Where a form was sent, it says so.
@@ -165,12 +140,6 @@ async fn frame(status: Status, request: &Request<'_>) -> Frame {
         can_register: users.has_registration(),
         ..Frame::without_notice(&session, user.as_ref())
     }
-}
-
-/// Whether a person is looking: a browser outside the API.
-fn wants_page(request: &Request<'_>) -> bool {
-    let accepts_html = |accept: &Accept| accept.iter().any(|media| media.media_type().is_html());
-    !request.uri().path().starts_with("/api/") && request.accept().is_some_and(accepts_html)
 }
 
 pub(crate) fn catchers() -> Vec<Catcher> {

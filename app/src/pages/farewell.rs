@@ -46,8 +46,8 @@ async fn account_deleted(
     marks: &State<Marks>,
     done: Option<&str>,
 ) -> PageResult {
-    let is_so = done.and_then(|mark| marks.read(mark)) == Some(Notice::AccountDeleted);
-    let words = if is_so { DELETED } else { SIGNED_OUT };
+    let has_happened = marks.shows(done, Notice::AccountDeleted);
+    let words = if has_happened { DELETED } else { SIGNED_OUT };
     farewell(&session, users, words).await
 }
 
@@ -58,8 +58,8 @@ async fn all_signed_out(
     marks: &State<Marks>,
     done: Option<&str>,
 ) -> PageResult {
-    let is_so = done.and_then(|mark| marks.read(mark)) == Some(Notice::AllEnded);
-    let words = if is_so { ALL_ENDED } else { SIGNED_OUT };
+    let has_happened = marks.shows(done, Notice::AllEnded);
+    let words = if has_happened { ALL_ENDED } else { SIGNED_OUT };
     farewell(&session, users, words).await
 }
 

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use chrono::{DateTime, Utc};
+use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{DatabaseUrl, Session};
@@ -10,7 +11,7 @@ use super::frame::Frame;
 use super::notice::Notice;
 use super::page::{Page, PageResult};
 use crate::accounts::users::Users;
-use crate::http::body::Fields;
+use crate::http::body::Form;
 use crate::http::error::ApiError;
 use crate::session_data::{DataPatch, Entered, SessionData, Theme};
 
@@ -20,8 +21,8 @@ struct Home<'a> {
     frame: Frame,
     data: &'a SessionData,
     /// What the form has in its fields, and had when it was shown first.
-    entered: Form<'a>,
-    shown: Form<'a>,
+    entered: Fields<'a>,
+    shown: Fields<'a>,
     facts: Option<Facts>,
     themes: [Theme; 3],
     problem: Option<&'a str>,
@@ -30,7 +31,7 @@ struct Home<'a> {
 
 /// The fields of the form.
 #[derive(Clone, Copy)]
-struct Form<'a> {
+struct Fields<'a> {
     display_name: &'a str,
     theme: &'a str,
 }
@@ -75,11 +76,11 @@ async fn show(
     session: &Session<SessionData>,
     users: &Users,
     storage: &StorageName,
-    refused: Option<(&ApiError, Form<'_>, Form<'_>)>,
+    refused: Option<(&ApiError, Fields<'_>, Fields<'_>)>,
 ) -> PageResult {
     let frame = Frame::of(session, users).await?;
     let data = session.try_data()?;
-    let stored = Form {
+    let stored = Fields {
         display_name: data.display_name.as_deref().unwrap_or_default(),
         theme: data.theme.name(),
     };
@@ -116,23 +117,32 @@ async fn visit(session: Session<SessionData>) -> PageResult {
     Ok(Page::Next("/"))
 }
 
+/// The form of the settings, as it was filled in and as it was first shown.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct Settings {
+    display_name: String,
+    theme: String,
+    shown_display_name: Option<String>,
+    shown_theme: Option<String>,
+}
+
 /// Changes the typed fields.
-#[post("/settings", data = "<fields>")]
+#[post("/settings", data = "<form>")]
 async fn change_settings(
     session: Session<SessionData>,
     users: &State<Users>,
     storage: &State<StorageName>,
-    fields: Result<Fields, ApiError>,
+    form: Form<Settings>,
 ) -> PageResult {
-    let fields = fields?.of_form()?;
-    let (display_name, theme) = (fields.required("display_name")?, fields.required("theme")?);
+    let Form(form) = form;
     let entered = Entered {
-        display_name: Some(display_name),
-        theme: Some(theme),
+        display_name: Some(&form.display_name),
+        theme: Some(&form.theme),
     };
     let shown = Entered {
-        display_name: fields.optional("shown_display_name"),
-        theme: fields.optional("shown_theme"),
+        display_name: form.shown_display_name.as_deref(),
+        theme: form.shown_theme.as_deref(),
     };
     match DataPatch::from_form(entered, shown) {
         Ok(patch) => {
@@ -145,11 +155,11 @@ async fn change_settings(
         }
         Err(problem) => {
             let error = ApiError::unprocessable(problem);
-            let entered = Form {
-                display_name,
-                theme,
+            let entered = Fields {
+                display_name: &form.display_name,
+                theme: &form.theme,
             };
-            let shown = Form {
+            let shown = Fields {
                 display_name: shown.display_name.unwrap_or_default(),
                 theme: shown.theme.unwrap_or_default(),
             };

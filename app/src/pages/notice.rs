@@ -134,6 +134,11 @@ impl Marks {
         let is_ours = is_fresh && self.keys.verify_text(&signed(text), signature);
         is_ours.then(|| Notice::from_code(code)).flatten()
     }
+
+    /// Returns whether an address carries a mark of this notice.
+    pub(crate) fn shows(&self, mark: Option<&str>, notice: Notice) -> bool {
+        mark.and_then(|mark| self.read(mark)) == Some(notice)
+    }
 }
 
 /// What is signed: nothing else that the secret signs begins so.

@@ -6,10 +6,9 @@ use rocket::request::Request;
 use rocket::response::content::RawHtml;
 use rocket::response::{self, Redirect, Responder};
 
-use super::error::PageError;
 use crate::http::error::ApiError;
 
-pub(super) type PageResult = Result<Page, PageError>;
+pub(super) type PageResult = Result<Page, ApiError>;
 
 /// What a page's route answers.
 pub(super) enum Page {

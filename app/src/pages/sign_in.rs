@@ -7,22 +7,24 @@ use askama::Template;
 use chrono::TimeDelta;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
+use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
-use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::UserSessions;
 use rocket_diesel_sessions::store::UserRecord;
+use rocket_diesel_sessions::{Session, SessionError, UserSessions};
 
 use super::account::Device;
 use super::frame::Frame;
 use super::notice::Notice;
 use super::page::{Page, PageResult};
 use crate::accounts::error::AccountError;
+use crate::accounts::revoke;
+use crate::accounts::sign_in::{sign_in, sign_out};
 use crate::accounts::users::Users;
-use crate::guards::signed_in::sign_in;
-use crate::http::body::Fields;
+use crate::guards::registration::OpenRegistration;
+use crate::http::body::Form;
 use crate::http::error::ApiError;
 use crate::http::next::Next;
-use crate::monitoring::audit::{Event, Trail};
+use crate::monitoring::audit::Trail;
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
 
@@ -137,60 +139,58 @@ async fn login_page(
     })
 }
 
-#[post("/login", data = "<fields>")]
+/// The form to sign in.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct LoginForm {
+    username: String,
+    password: String,
+    next: Option<String>,
+    /// The handle of the device to sign out, where there were too many.
+    end: Option<String>,
+}
+
+#[post("/login", data = "<form>")]
 async fn login(
     session: Session<SessionData>,
     users: &State<Users>,
     sessions: &State<UserSessions>,
     arrival: Arrival,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    form: Form<LoginForm>,
 ) -> PageResult {
-    let fields = fields?.of_form()?;
-    let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let next = Next::new(fields.optional("next"));
-    let error = match users.recognise(username, password, trail).await {
+    let Form(form) = form;
+    let next = Next::new(form.next.as_deref());
+    let error = match users.recognise(&form.username, &form.password, trail).await {
         Ok(user) => {
-            if let Some(device) = fields.optional("end") {
-                end_device(&user, sessions, trail, device).await?;
+            if let Some(device) = &form.end {
+                revoke::own_session(sessions, &user.id, device, trail).await?;
             }
-            match users.counted(Action::Login, sign_in(&session, &user, trail).await) {
+            let signed_in = sign_in(&session, &user, trail).await;
+            match users.counted(Action::Login, signed_in) {
                 Ok(()) => return Ok(arrival.go_on(&next)),
-                Err(error) if error.is_too_many_sessions() => {
-                    return too_many(&session, users, sessions, &user, &next, &error).await;
+                Err(AccountError::Session(SessionError::TooManySessions)) => {
+                    return too_many(&session, users, sessions, &user, &next).await;
                 }
                 Err(error) => error,
             }
         }
-        Err(error) => error.into(),
+        Err(error) => error,
     };
+    let error = ApiError::from(error);
     if !error.is_for_the_form() {
-        return Err(error.into());
+        return Err(error);
     }
     Page::refused(
         &error,
         &LoginPage {
             frame: Frame::of(&session, users).await?,
-            username,
+            username: &form.username,
             next: &next,
             reason: None,
             problem: Some(error.in_words()),
         },
     )
-}
-
-/// Signs out the device that was chosen to make room.
-async fn end_device(
-    user: &UserRecord,
-    sessions: &UserSessions,
-    trail: Trail,
-    id: &str,
-) -> Result<(), ApiError> {
-    if sessions.revoke(&user.id, id).await? {
-        let entry = trail.event(Event::SessionRevoked).user(&*user.id);
-        entry.by(&user.id).session(id).write();
-    }
-    Ok(())
 }
 
 /// The devices of a user who has given the right password, one of which is to be signed out.
@@ -200,7 +200,6 @@ async fn too_many(
     sessions: &UserSessions,
     user: &UserRecord,
     next: &Next,
-    error: &ApiError,
 ) -> PageResult {
     let page = sessions.page(&user.id, DEVICES, None).await?;
     let now = users.now();
@@ -208,7 +207,7 @@ async fn too_many(
     let mut devices: Vec<Device> = page.sessions.into_iter().map(device).collect();
     devices.sort_by_key(|device| Reverse(device.last_seen_at));
     Page::refused(
-        error,
+        &SessionError::TooManySessions.into(),
         &TooMany {
             frame: Frame::of(session, users).await?,
             username: &user.username,
@@ -238,18 +237,27 @@ async fn register_page(
     })
 }
 
-#[post("/register", data = "<fields>")]
+/// The form to register.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct RegisterForm {
+    username: String,
+    password: String,
+    next: Option<String>,
+}
+
+#[post("/register", data = "<form>")]
 async fn register(
     session: Session<SessionData>,
+    _open: OpenRegistration,
     users: &State<Users>,
     arrival: Arrival,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    form: Form<RegisterForm>,
 ) -> PageResult {
-    users.admit_registration()?;
-    let fields = fields?.of_form()?;
-    let (username, password) = (fields.required("username")?, fields.required("password")?);
-    let next = Next::new(fields.optional("next"));
+    let Form(form) = form;
+    let (username, password) = (form.username.as_str(), form.password.as_str());
+    let next = Next::new(form.next.as_deref());
     let mut registered = users.register(username, password, trail).await;
     if let Err(AccountError::Taken(_)) = registered
         && let Some(user) = just_registered(users, username, password, trail).await
@@ -273,7 +281,7 @@ async fn register(
                 is_password_wrong: error.is_about("password"),
             },
         ),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -294,12 +302,7 @@ async fn just_registered(
 
 #[post("/logout")]
 async fn logout(session: Session<SessionData>, trail: Trail) -> PageResult {
-    let (user_id, id) = (session.user_id(), session.handle());
-    session.logout().await?;
-    if let Some(user_id) = user_id {
-        let entry = trail.event(Event::Logout).user(&*user_id);
-        entry.by(&user_id).session(id.as_deref()).write();
-    }
+    sign_out(&session, trail).await?;
     Ok(Page::Next("/signed-out"))
 }
 

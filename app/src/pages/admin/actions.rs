@@ -1,20 +1,23 @@
 //! What administrators can do: end one session or all of them, and sweep.
 
-use rocket::http::{RawStr, Status};
+use rocket::http::RawStr;
+use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
-use rocket_diesel_sessions::SessionAdmin;
+use rocket_diesel_sessions::{Session, SessionAdmin};
 
 use super::search::Search;
 use super::sessions::address;
-use super::{AdminViewer, Confirmed, PATH, Question, ask, confirm};
+use super::{AdminViewer, PATH};
+use crate::accounts::revoke;
 use crate::accounts::users::Users;
-use crate::api::session::revoke_session;
-use crate::guards::signed_in::sign_in;
-use crate::http::body::Fields;
+use crate::guards::admin::Admin;
+use crate::http::body::Form;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::{Event, Trail};
+use crate::pages::confirm::{Confirmed, Question};
 use crate::pages::notice::{Marks, Notice};
 use crate::pages::page::{Page, PageResult};
+use crate::session_data::SessionData;
 
 /// What has to be typed to end all sessions.
 const WORD: &str = "clear";
@@ -34,101 +37,109 @@ impl AdminViewer {
         address(&[query, &[("done", mark.as_str())]].concat())
     }
 
-    /// Whether what cannot be undone may be done: a user has to have given the password. Others have
-    /// none.
+    /// Confirms what cannot be undone: users have to have given the password, and others have none.
     async fn confirm(
         &self,
+        question: &Question<'_>,
         users: &Users,
         trail: Trail,
-        fields: &Fields,
+        password: Option<&str>,
     ) -> Result<Confirmed, ApiError> {
         match &self.signed_in {
-            Some(signed_in) => confirm(signed_in, users, trail, fields).await,
+            Some(signed_in) => question.confirm(signed_in, users, trail, password).await,
             None => Ok(Confirmed::Recently),
-        }
-    }
-
-    async fn ask(
-        &self,
-        users: &Users,
-        question: &Question<'_>,
-        wrong: Option<&ApiError>,
-    ) -> PageResult {
-        match &self.signed_in {
-            Some(signed_in) => ask(signed_in, users, question, Status::Forbidden, wrong).await,
-            None => Err(ApiError::internal().into()),
         }
     }
 }
 
+/// The form that ends a session, with the search whose results it is on.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct Revocation {
+    q: Option<String>,
+    after: Option<String>,
+    password: Option<String>,
+}
+
 /// Ends a session; one's own as if by signing out.
-#[post("/admin/sessions/<id>/revoke", data = "<fields>")]
-async fn revoke(
-    visitor: Result<AdminViewer, ApiError>,
+#[post("/admin/sessions/<id>/revoke", data = "<form>")]
+async fn revoke_one(
+    visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
     trail: Trail,
     id: &str,
-    fields: Result<Fields, ApiError>,
+    form: Form<Revocation>,
 ) -> PageResult {
-    let (visitor, fields) = (visitor?, fields?.of_form()?);
+    let Form(form) = form;
     if let Some(own) = &visitor.session
         && own.handle().as_deref() == Some(id)
     {
-        let was_signed_in = own.user_id().is_some();
-        own.logout().await?;
-        let entry = trail.event(Event::Logout).by(visitor.admin.name());
-        entry.session(id).write();
-        return Ok(if was_signed_in {
-            Page::Next("/signed-out")
-        } else {
-            let mark = marks.mark(Notice::SessionEnded);
-            Page::NextWith(address(&[("done", &mark)]))
-        });
+        return end_own(own, &visitor.admin, marks, trail, id).await;
     }
-    let (q, after) = (fields.optional("q"), fields.optional("after"));
-    let query = Search::query_of(q, after);
-    let confirmed = visitor.confirm(users, trail, &fields).await?;
-    if let Confirmed::No(wrong) = &confirmed {
-        let action = format!(
-            "/admin/sessions/{}/revoke",
-            RawStr::new(id).percent_encode()
-        );
-        let question = Question {
-            title: "Confirm your password",
-            text: "It was given some time ago, and is needed to end this user's session.",
-            action: &action,
-            fields: query,
-            verb: "End that session",
-            back: PATH,
-        };
-        return visitor.ask(users, &question, wrong.as_ref()).await;
-    }
-    let notice = if revoke_session(sessions, &visitor.admin, trail, id).await? {
+    let action = format!(
+        "/admin/sessions/{}/revoke",
+        RawStr::new(id).percent_encode()
+    );
+    let query = Search::query_of(form.q.as_deref(), form.after.as_deref());
+    let purpose = "to end this user's session";
+    let question = Question {
+        fields: query.clone(),
+        ..Question::again(purpose, &action, "End that session", PATH)
+    };
+    let password = form.password.as_deref();
+    let confirmed = match visitor.confirm(&question, users, trail, password).await? {
+        Confirmed::NotYet(page) => return Ok(page),
+        confirmed => confirmed,
+    };
+    let by = visitor.admin.name();
+    let notice = if revoke::any_session(sessions, id, by, trail).await? {
         Notice::SessionEnded
     } else {
         Notice::SessionWasGone
     };
-    // With a new token, whose age is that of the password.
-    if let (Confirmed::Now(user), Some(session)) = (confirmed, &visitor.session) {
-        sign_in(session, &user, trail).await?;
+    if let Some(session) = &visitor.session {
+        confirmed.renew(session, trail).await?;
     }
     let address = visitor.go_on(&query, notice, marks).await;
     Ok(Page::NextWith(format!("{address}#sessions")))
 }
 
-/// Deletes what has expired.
-#[post("/admin/sweep", data = "<fields>")]
+/// Ends the administrator's own session.
+async fn end_own(
+    session: &Session<SessionData>,
+    admin: &Admin,
+    marks: &Marks,
+    trail: Trail,
+    handle: &str,
+) -> PageResult {
+    let was_signed_in = session.user_id().is_some();
+    session.logout().await?;
+    let entry = trail.event(Event::Logout).by(admin.name());
+    entry.session(handle).write();
+    Ok(if was_signed_in {
+        Page::Next("/signed-out")
+    } else {
+        let mark = marks.mark(Notice::SessionEnded);
+        Page::NextWith(address(&[("done", &mark)]))
+    })
+}
+
+/// A form that is only a button.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct Button {}
+
+/// Deletes expired sessions.
+#[post("/admin/sweep", data = "<_form>")]
 async fn sweep(
-    visitor: Result<AdminViewer, ApiError>,
+    visitor: AdminViewer,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    _form: Form<Button>,
 ) -> PageResult {
-    let visitor = visitor?;
-    fields?.of_form()?;
     let deleted = sessions.sweep().await?.deleted;
     if deleted > 0 {
         let entry = trail.event(Event::Swept).by(visitor.admin.name());
@@ -138,41 +149,45 @@ async fn sweep(
     Ok(Page::NextWith(address))
 }
 
+/// The form that ends all sessions.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct Clearing {
+    word: String,
+    password: Option<String>,
+}
+
 /// Ends all sessions, if the word was typed.
-#[post("/admin/clear", data = "<fields>")]
+#[post("/admin/clear", data = "<form>")]
 async fn clear(
-    visitor: Result<AdminViewer, ApiError>,
+    visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
     trail: Trail,
-    fields: Result<Fields, ApiError>,
+    form: Form<Clearing>,
 ) -> PageResult {
-    let (visitor, fields) = (visitor?, fields?.of_form()?);
-    if fields.required("word")?.trim() != WORD {
+    let Form(Clearing { word, password }) = form;
+    if word.trim() != WORD {
         let error = ApiError::unprocessable(format!(
             "nothing was ended: type the word {WORD} to end all sessions"
         ));
-        let everybody = Search::default();
-        return super::show(&visitor, users, sessions, everybody, None, Some(&error)).await;
+        let everyone = Search::default();
+        return super::show(&visitor, users, sessions, everyone, None, Some(&error)).await;
     }
-    if let Confirmed::No(wrong) = visitor.confirm(users, trail, &fields).await? {
-        let question = Question {
-            title: "Confirm your password",
-            text: "It was given some time ago, and is needed to end all sessions. Everyone, \
-                   including you, will be signed out.",
-            action: "/admin/clear",
-            fields: vec![("word", WORD)],
-            verb: "End all sessions",
-            back: PATH,
-        };
-        return visitor.ask(users, &question, wrong.as_ref()).await;
+    let purpose = "to end all sessions. Everyone, including you, will be signed out";
+    let question = Question {
+        fields: vec![("word", WORD)],
+        ..Question::again(purpose, "/admin/clear", "End all sessions", PATH)
+    };
+    let password = password.as_deref();
+    let confirmed = visitor.confirm(&question, users, trail, password).await?;
+    if let Confirmed::NotYet(page) = confirmed {
+        return Ok(page);
     }
     let session = visitor.session.as_ref();
     let was_signed_in = session.is_some_and(|session| session.user_id().is_some());
-    sessions.clear().await?;
-    let entry = trail.event(Event::SessionsCleared);
-    entry.by(visitor.admin.name()).write();
+    revoke::all_sessions(sessions, visitor.admin.name(), trail).await?;
     let mark = marks.mark(Notice::AllEnded);
     Ok(Page::NextWith(if was_signed_in {
         format!("/all-signed-out?done={mark}")
@@ -193,5 +208,5 @@ fn clear_page() -> Page {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![revoke, sweep, clear, sweep_page, clear_page]
+    routes![revoke_one, sweep, clear, sweep_page, clear_page]
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rocket::http::Status;
-use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::response::stream::{Event, EventStream};
 use rocket::serde::Serialize;
@@ -19,6 +18,7 @@ use rocket_diesel_sessions::{SessionAdmin, SessionError};
 use super::AdminViewer;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
+use crate::http::failure::outcome;
 use crate::session_data::SessionData;
 
 /// How often a stream tells the figures.
@@ -96,14 +96,11 @@ struct Watcher(AdminViewer);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Watcher {
-    type Error = ApiError;
+    type Error = ();
 
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
         Session::<SessionData>::without_activity(request);
-        match AdminViewer::of(request).await {
-            Ok(visitor) => Outcome::Success(Self(visitor)),
-            Err(error) => Outcome::Error((error.status(), error)),
-        }
+        outcome(request, AdminViewer::of(request).await.map(Self))
     }
 }
 
@@ -119,13 +116,13 @@ impl Watcher {
 
 #[get("/admin/live")]
 fn live(
-    watcher: Result<Watcher, ApiError>,
+    watcher: Watcher,
     users: &State<Users>,
     live: &State<Live>,
     sessions: &State<SessionAdmin>,
     mut shutdown: Shutdown,
 ) -> Result<EventStream![], ApiError> {
-    let end = Instant::now() + watcher?.lifetime(users);
+    let end = Instant::now() + watcher.lifetime(users);
     let place = Arc::clone(&live.places).try_acquire_owned();
     let place = place.map_err(|_| {
         let message = "too many administrators watch; the page shows the figures as they were";

@@ -11,15 +11,14 @@ mod sessions;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
-use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 
-use super::confirm::{Confirmed, Question, ask, confirm};
 use crate::accounts::users::Users;
-use crate::guards::admin::{self, Admin, presented_token};
-use crate::guards::signed_in::SignedIn;
+use crate::guards::admin::{Admin, presented_token};
+use crate::guards::signed_in::{SignedIn, session};
 use crate::http::error::ApiError;
+use crate::http::failure::outcome;
 use crate::pages::frame::Frame;
 use crate::pages::notice::{Marks, Notice};
 use crate::pages::page::{Page, PageResult};
@@ -56,45 +55,32 @@ pub(super) struct AdminViewer {
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for AdminViewer {
-    type Error = ApiError;
+    type Error = ();
 
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ApiError> {
-        match Self::of(request).await {
-            Ok(visitor) => Outcome::Success(visitor),
-            Err(error) => Outcome::Error((error.status(), error)),
-        }
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        outcome(request, Self::of(request).await)
     }
 }
 
 impl AdminViewer {
     async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
         let has_token = presented_token(request).is_some();
-        let admin = match request.guard::<Admin>().await {
-            Outcome::Success(admin) => admin,
-            Outcome::Error((Status::Unauthorized, ())) if !has_token => {
+        let admin = match Admin::of(request).await {
+            Err(error) if error.status() == Status::Unauthorized && !has_token => {
                 return Err(ApiError::signed_out());
             }
-            Outcome::Error((status, ())) | Outcome::Forward(status) => {
-                return Err(admin::refusal(request, status));
-            }
+            admitted => admitted?,
         };
-        let (mut session, mut signed_in) = (None, None);
-        if !has_token {
-            session = match request.guard::<Session<SessionData>>().await {
-                Outcome::Success(session) => {
-                    Some(session).filter(|session| session.handle().is_some())
-                }
-                Outcome::Error((_, error)) => return Err(error.into()),
-                Outcome::Forward(status) => return Err(ApiError::of(status)),
-            };
-        }
-        if let Admin::User(_) = &admin {
-            signed_in = match request.guard::<SignedIn>().await {
-                Outcome::Success(signed_in) => Some(signed_in),
-                Outcome::Error((_, error)) => return Err(error),
-                Outcome::Forward(status) => return Err(ApiError::of(status)),
-            };
-        }
+        let session = if has_token {
+            None
+        } else {
+            let session = session(request).await?;
+            session.handle().is_some().then_some(session)
+        };
+        let signed_in = match &admin {
+            Admin::User(_) => Some(SignedIn::of(request).await?),
+            Admin::Token | Admin::Local => None,
+        };
         Ok(Self {
             admin,
             session,
@@ -185,7 +171,7 @@ async fn show(
     let rows = hours::rows(&stats.hours, now, WEEK);
     let (Ok(day), Ok(week)) = (Chart::of_day(&rows), Chart::of_week(&rows)) else {
         tracing::error!("a chart cannot be drawn");
-        return Err(ApiError::internal().into());
+        return Err(ApiError::internal());
     };
     let sweeps = sessions.sweeps(SWEEPS).await?;
     let page = Dashboard {
@@ -209,7 +195,7 @@ async fn show(
 
 #[get("/admin?<q>&<after>&<done>")]
 async fn dashboard(
-    visitor: Result<AdminViewer, ApiError>,
+    visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
@@ -217,7 +203,6 @@ async fn dashboard(
     after: Option<&str>,
     done: Option<&str>,
 ) -> PageResult {
-    let visitor = visitor?;
     let done = done.and_then(|mark| marks.read(mark));
     let search = Search::new(q, after)?;
     show(&visitor, users, sessions, search, done, None).await

@@ -8,7 +8,7 @@ use rocket_diesel_sessions::{SessionAdmin, SessionError};
 use uuid::Uuid;
 
 use super::Users;
-use crate::api::session::parse_cursor;
+use crate::api::query;
 use crate::http::error::ApiError;
 use crate::words;
 
@@ -22,7 +22,7 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(q: Option<&'a str>, after: Option<&str>) -> Result<Self, ApiError> {
-        let after = after.map(parse_cursor).transpose()?;
+        let after = query::after(after)?;
         let q = q.map(str::trim).filter(|q| !q.is_empty());
         Ok(Self { q, after })
     }

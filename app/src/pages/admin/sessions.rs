@@ -155,12 +155,11 @@ struct Detail {
 
 #[get("/admin/sessions/<id>")]
 async fn session(
-    visitor: Result<AdminViewer, ApiError>,
+    visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     id: &str,
 ) -> PageResult {
-    let visitor = visitor?;
     let record = sessions.find(id).await?.ok_or_else(|| {
         let message = "there is no session with this handle; it may have ended";
         ApiError::new(Status::NotFound, "not_found", message)

@@ -1,0 +1,98 @@
+//! What signed-in users change of their own accounts.
+
+use rocket_diesel_sessions::store::{ActingSession, PasswordChange};
+use rocket_diesel_sessions::{Session, UserSessions};
+use uuid::Uuid;
+
+use super::error::AccountError;
+use super::users::{Users, refuse_username};
+use crate::monitoring::audit::{Event, Trail};
+use crate::monitoring::counters::Action;
+use crate::session_data::SessionData;
+
+/// A user's own account, as a session of the user changes it.
+pub(crate) struct OwnAccount<'a> {
+    pub(crate) user_id: &'a str,
+    /// The session's handle.
+    pub(crate) handle: &'a str,
+    /// The lookup half of the session's token.
+    pub(crate) session_id: Uuid,
+    pub(crate) session: &'a Session<SessionData>,
+    pub(crate) trail: Trail,
+}
+
+impl OwnAccount<'_> {
+    /// Checks the current password and changes it, which ends the user's other sessions and rotates
+    /// this one.
+    ///
+    /// # Errors
+    /// When the current password is wrong, the new one is not allowed, or the session has ended.
+    pub(crate) async fn change_password(
+        &self,
+        users: &Users,
+        sessions: &UserSessions,
+        current: &str,
+        new: &str,
+    ) -> Result<(), AccountError> {
+        let changed = self.replace_password(users, sessions, current, new).await;
+        users.counted(Action::Password, changed)
+    }
+
+    async fn replace_password(
+        &self,
+        users: &Users,
+        sessions: &UserSessions,
+        current: &str,
+        new: &str,
+    ) -> Result<(), AccountError> {
+        let user = users
+            .check(self.user_id, self.handle, current, self.trail)
+            .await?;
+        if new == current {
+            return Err(AccountError::SamePassword);
+        }
+        refuse_username(&user.username, new)?;
+        let new_hash = users.hash(new).await?;
+        let change = async |rotation, deadline| {
+            let change = PasswordChange {
+                user_id: user.id,
+                old_hash: user.password_hash,
+                new_hash,
+                rotation: Some(rotation),
+                now: users.now(),
+                deadline: Some(deadline),
+            };
+            let ended = users.change_password(change).await?;
+            sessions.note_ended(&ended);
+            Ok::<_, AccountError>(())
+        };
+        self.session.rotate_with(change).await?;
+        self.record(Event::PasswordChanged);
+        Ok(())
+    }
+
+    /// Deletes the account with all of its sessions. The answer has the browser forget the cookie.
+    ///
+    /// # Errors
+    /// When the user is the last administrator, or the session has ended.
+    pub(crate) async fn delete(
+        &self,
+        users: &Users,
+        sessions: &UserSessions,
+    ) -> Result<(), AccountError> {
+        let by = ActingSession {
+            session_id: self.session_id,
+            now: users.now(),
+        };
+        let ended = users.delete(self.user_id, by).await?;
+        self.record(Event::AccountDeleted);
+        sessions.note_ended(&ended);
+        self.session.logout().await?;
+        Ok(())
+    }
+
+    fn record(&self, event: Event) {
+        let entry = self.trail.event(event).user(self.user_id);
+        entry.by(self.user_id).session(self.handle).write();
+    }
+}

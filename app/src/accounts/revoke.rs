@@ -1,0 +1,95 @@
+//! Ending sessions from elsewhere, by their users and by administrators, with a line in the audit log.
+
+use rocket_diesel_sessions::{SessionAdmin, SessionError, UserSessions};
+
+use crate::monitoring::audit::{Event, Trail};
+
+/// Ends one of the user's own sessions, by handle. Returns whether there was one.
+///
+/// # Errors
+/// When the store fails, or the session that asks has ended.
+pub(crate) async fn own_session(
+    sessions: &UserSessions,
+    user_id: &str,
+    handle: &str,
+    trail: Trail,
+) -> Result<bool, SessionError> {
+    let was_there = sessions.revoke(user_id, handle).await?;
+    if was_there {
+        let entry = trail.event(Event::SessionRevoked).user(user_id);
+        entry.by(user_id).session(handle).write();
+    }
+    Ok(was_there)
+}
+
+/// Ends all of the user's own sessions but the one with the handle `keep`. Returns how many there
+/// were.
+///
+/// # Errors
+/// When the store fails, or the session that asks has ended.
+pub(crate) async fn other_sessions(
+    sessions: &UserSessions,
+    user_id: &str,
+    keep: &str,
+    trail: Trail,
+) -> Result<usize, SessionError> {
+    let ended = sessions.revoke_others(user_id, keep).await?;
+    if ended > 0 {
+        let entry = trail.event(Event::SessionRevoked).user(user_id);
+        entry.by(user_id).deleted(ended).write();
+    }
+    Ok(ended)
+}
+
+/// Ends any session for the administrator `by`, by handle. Returns whether there was one.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn any_session(
+    sessions: &SessionAdmin,
+    handle: &str,
+    by: &str,
+    trail: Trail,
+) -> Result<bool, SessionError> {
+    // Afterwards no one knows whose it was. A session that cannot be read can be ended all the same.
+    let found = sessions.find(handle).await.ok().flatten();
+    let was_there = sessions.revoke(handle).await?;
+    if was_there {
+        let owner = found.and_then(|session| session.user_id);
+        let entry = trail.event(Event::SessionRevoked).user(owner.as_deref());
+        entry.by(by).session(handle).write();
+    }
+    Ok(was_there)
+}
+
+/// Ends all sessions of a user for the administrator `by`. Returns how many there were.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn sessions_of_user(
+    sessions: &UserSessions,
+    user_id: &str,
+    by: &str,
+    trail: Trail,
+) -> Result<usize, SessionError> {
+    let ended = sessions.revoke_all(user_id).await?;
+    if ended > 0 {
+        let entry = trail.event(Event::SessionRevoked).user(user_id);
+        entry.by(by).write();
+    }
+    Ok(ended)
+}
+
+/// Ends everyone's sessions for the administrator `by`. Returns how many there were.
+///
+/// # Errors
+/// When the store fails, or takes longer than a minute.
+pub(crate) async fn all_sessions(
+    sessions: &SessionAdmin,
+    by: &str,
+    trail: Trail,
+) -> Result<usize, SessionError> {
+    let ended = sessions.clear().await?;
+    trail.event(Event::SessionsCleared).by(by).write();
+    Ok(ended)
+}

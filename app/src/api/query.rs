@@ -1,0 +1,102 @@
+//! What the query of a request asks for.
+
+use rocket::http::RawStr;
+use rocket::request::{self, FromRequest, Request};
+use uuid::Uuid;
+
+use super::cursor;
+use crate::http::error::ApiError;
+use crate::http::failure::outcome;
+
+/// A request without a query, for what would otherwise be done to more than the query names.
+///
+/// # Errors
+/// 422.
+pub(super) struct NoQuery;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for NoQuery {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        let admitted = match request.uri().query() {
+            None => Ok(Self),
+            Some(_) => Err(ApiError::unprocessable(
+                "nothing was done: this address takes no query",
+            )),
+        };
+        outcome(request, admitted)
+    }
+}
+
+/// Whose sessions to end. A query that is misspelt must not end all of them.
+pub(super) enum Scope {
+    /// Everyone's, without a query.
+    Everyone,
+    /// Those of the user with this id: `?user=<id>`.
+    User(String),
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Scope {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        let query = request.uri().query().map(|query| query.as_str());
+        let scope = Self::of(query).ok_or_else(|| {
+            ApiError::unprocessable(
+                "no session was ended: the query must be user=<id>, once; without a query, all \
+                 sessions end",
+            )
+        });
+        outcome(request, scope)
+    }
+}
+
+impl Scope {
+    fn of(query: Option<&str>) -> Option<Self> {
+        let Some(query) = query else {
+            return Some(Self::Everyone);
+        };
+        let id = query.strip_prefix("user=")?;
+        let id = RawStr::new(id).url_decode().ok()?;
+        let is_one = !query.contains('&') && !id.trim().is_empty();
+        is_one.then(|| Self::User(id.into_owned()))
+    }
+}
+
+/// A whole number from 1 to `most`, or the default where there is none.
+///
+/// # Errors
+/// 422 that names the number.
+pub(super) fn number(
+    name: &str,
+    number: Option<&str>,
+    default: u32,
+    most: u32,
+) -> Result<u32, ApiError> {
+    let Some(number) = number else {
+        return Ok(default);
+    };
+    match number.parse() {
+        Ok(parsed) if (1..=most).contains(&parsed) => Ok(parsed),
+        _ => Err(ApiError::unprocessable(format!(
+            "{name}: {number:?} is not a whole number from 1 to {most}"
+        ))),
+    }
+}
+
+/// The cursor of a page after the first.
+///
+/// # Errors
+/// 422 if it is none that a list has given.
+pub(crate) fn after(cursor: Option<&str>) -> Result<Option<Uuid>, ApiError> {
+    let parse = |cursor| {
+        cursor::parse(cursor).ok_or_else(|| {
+            let message = format!("after: {cursor:?} is not the `next` of an earlier answer");
+            ApiError::unprocessable(message)
+                .in_other_words("This link is incomplete. Start from the first page.")
+        })
+    };
+    cursor.map(parse).transpose()
+}

@@ -1,0 +1,50 @@
+//! How a request fails. Rocket gives its catchers only a status, so the error itself waits in the
+//! request's cache.
+
+use std::sync::OnceLock;
+
+use rocket::http::{Accept, Status};
+use rocket::outcome::Outcome;
+use rocket::request::Request;
+
+use super::error::ApiError;
+
+/// Addresses outside of `/api/` that only programs open.
+const FOR_PROGRAMS: [&str; 2] = ["/admin/live", "/readyz"];
+
+/// The error of a request, on its way to the catcher.
+#[derive(Default)]
+struct Failure(OnceLock<ApiError>);
+
+/// Leaves an error for the catcher and returns the status to fail with.
+pub(crate) fn fail(request: &Request<'_>, error: ApiError) -> Status {
+    let status = error.status();
+    // A request fails once.
+    let _ = request.local_cache(Failure::default).0.set(error);
+    status
+}
+
+/// Returns the error that a request has failed with, if it left one of this status.
+pub(crate) fn failure<'r>(request: &'r Request<'_>, status: Status) -> Option<&'r ApiError> {
+    let error = request.local_cache(Failure::default).0.get();
+    error.filter(|error| error.status() == status)
+}
+
+/// The outcome of a guard of the request or of its body. An error is left for the catcher.
+pub(crate) fn outcome<T, F>(
+    request: &Request<'_>,
+    admitted: Result<T, ApiError>,
+) -> Outcome<T, (Status, ()), F> {
+    match admitted {
+        Ok(admitted) => Outcome::Success(admitted),
+        Err(error) => Outcome::Error((fail(request, error), ())),
+    }
+}
+
+/// Returns whether a person is looking: a browser that opens what is not only for programs.
+pub(crate) fn wants_page(request: &Request<'_>) -> bool {
+    let path = request.uri().path();
+    let is_for_programs = path.starts_with("/api/") || FOR_PROGRAMS.contains(&path.as_str());
+    let accepts_html = |accept: &Accept| accept.iter().any(|media| media.media_type().is_html());
+    !is_for_programs && request.accept().is_some_and(accepts_html)
+}
