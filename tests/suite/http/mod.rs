@@ -8,6 +8,7 @@ mod last_administrator;
 mod open_administration;
 mod passwords;
 mod raw_paths;
+mod refusals;
 mod registration;
 mod request_ids;
 mod site;
