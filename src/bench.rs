@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use rocket::data::ToByteUnit;
 use uuid::Uuid;
 
@@ -18,6 +17,7 @@ use crate::session::{
     decode, recode, to_json,
 };
 use crate::store::{NewSession, SessionRecord, SessionStore, TokenHash};
+use crate::testing::new_session;
 
 /// Generates a token and returns its cookie value.
 pub fn signed_token(keys: &SessionKeys) -> Result<String, SessionError> {
@@ -61,18 +61,9 @@ impl BenchPipeline {
 
     pub async fn create(&self, data: &str) -> Result<SessionRecord, SessionError> {
         let now = SystemClock.now();
-        let token = Token::generate(now)?;
         let new = NewSession {
-            id: cuid2::create_id(),
-            session_id: token.session_id(),
-            token_hash: token.hash(),
-            user_id: None,
             data: data.to_owned(),
-            expires_at: now + TimeDelta::days(1),
-            absolute_expires_at: now + TimeDelta::days(1),
-            user_agent: None,
-            ip: None,
-            now,
+            ..new_session(now)
         };
         self.0.create(new.clone()).await?.told();
         Ok(new.into_record())

@@ -102,6 +102,7 @@ pub(crate) fn token_time(session_id: Uuid) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::new_session;
 
     fn hours(hours: u64) -> Duration {
         Duration::from_secs(hours * 3600)
@@ -118,19 +119,10 @@ mod tests {
         let absolute = lax.absolute_deadline(created);
         let stored = SessionRecord {
             user_id: Some("ada".into()),
-            ..crate::store::NewSession {
-                id: "handle".into(),
-                session_id: uuid_of(created),
-                token_hash: crate::store::TokenHash::of(b""),
-                user_id: None,
-                data: "0".into(),
-                expires_at: lax.deadline(created, absolute, true),
-                absolute_expires_at: absolute,
-                user_agent: None,
-                ip: None,
-                now: created,
-            }
-            .into_record()
+            session_id: uuid_of(created),
+            expires_at: lax.deadline(created, absolute, true),
+            absolute_expires_at: absolute,
+            ..new_session(created).into_record()
         };
         assert_eq!(lax.effective(stored.clone()), stored);
         // More lenient settings change nothing.

@@ -16,10 +16,11 @@ use uuid::Uuid;
 
 use self::state::{Phase, State};
 use super::codec::TypedData;
+use super::cookie::token::Token;
 use super::error::SessionError;
 use super::request::RequestContext;
 use super::shared::Shared;
-use crate::store::{EndReason, SessionRecord};
+use crate::store::{EndReason, NewSession, SessionRecord};
 
 /// The visitor's session, with data of type `D`.
 ///
@@ -244,8 +245,28 @@ impl<D> Inner<D> {
         &self.shared
     }
 
-    pub(crate) fn context(&self) -> &RequestContext {
-        &self.context
+    /// Returns a session to insert for this request's visitor.
+    fn new_session(
+        &self,
+        token: &Token,
+        user_id: Option<String>,
+        data: String,
+        now: DateTime<Utc>,
+    ) -> NewSession {
+        let expiry = self.shared.expiry;
+        let absolute_expires_at = expiry.absolute_deadline(now);
+        NewSession {
+            id: cuid2::create_id(),
+            session_id: token.session_id(),
+            token_hash: token.hash(),
+            expires_at: expiry.deadline(now, absolute_expires_at, user_id.is_some()),
+            absolute_expires_at,
+            user_id,
+            data,
+            user_agent: self.context.user_agent.clone(),
+            ip: self.context.ip.clone(),
+            now,
+        }
     }
 
     /// Waits until no other operation of this request is under way.

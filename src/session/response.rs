@@ -17,7 +17,7 @@ const RETRY_AFTER: &str = "1";
 /// Adds the session's cookie and cache headers to the response. Returns the changes of the token
 /// that the response cannot carry, newest first.
 pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<Untold> {
-    let (shared, context) = (inner.shared(), inner.context());
+    let (shared, context) = (inner.shared(), &inner.context);
     if inner.is_data_missed() {
         refuse_success(response);
     }

@@ -27,6 +27,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::sessions;
 use crate::store::{
     BindSession, LoginSession, NewSession, RotateSession, SaveOutcome, SaveSession, SessionLimit,
     SessionRecord, SessionStore, StoreError, TokenHash, TouchSession, WriteBatch, WriteOutcome,
@@ -89,21 +90,12 @@ fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-/// Returns a session created at `now`, with one day to the idle deadline and thirty to the absolute
-/// one.
+/// Returns a session with data that a store could garble.
 fn new_session(now: DateTime<Utc>) -> NewSession {
-    let session_id = Uuid::now_v7();
     NewSession {
-        id: cuid2::create_id(),
-        session_id,
-        token_hash: TokenHash::of(session_id.as_bytes()),
-        user_id: None,
         data: r#"{"text":"Zoë \"quoted\" \\ 👋"}"#.to_owned(),
-        expires_at: now + TimeDelta::days(1),
-        absolute_expires_at: now + TimeDelta::days(30),
         user_agent: Some("agent".to_owned()),
-        ip: None,
-        now,
+        ..sessions::new_session(now)
     }
 }
 

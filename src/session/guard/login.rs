@@ -11,7 +11,7 @@ use crate::session::codec::{self, TypedData};
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::store::{
-    BindSession, EndReason, LoginOutcome, LoginSession, NewSession, RotateSession, SessionRecord,
+    BindSession, EndReason, LoginOutcome, LoginSession, RotateSession, SessionRecord,
 };
 
 /// Who is to be signed in, and what must still be true of that user when it is committed.
@@ -127,25 +127,14 @@ impl<D: TypedData> Session<D> {
             state.check_open()?;
             replaced.extend(state.undecodable.clone());
         }
-        let (shared, context) = (inner.shared(), inner.context());
+        let shared = inner.shared();
         // Of its own: what has expired since the request came is not signed in.
         let now = shared.clock.now();
         let deadline = shared.pipeline.deadline();
         let token = Token::generate(now)?;
-        let absolute = shared.expiry.absolute_deadline(now);
         let data = D::default();
-        let fresh = NewSession {
-            id: cuid2::create_id(),
-            session_id: token.session_id(),
-            token_hash: token.hash(),
-            user_id: Some(login.user_id.clone()),
-            data: codec::encode(&data, shared.max_data_size)?,
-            expires_at: shared.expiry.deadline(now, absolute, true),
-            absolute_expires_at: absolute,
-            user_agent: context.user_agent.clone(),
-            ip: context.ip.clone(),
-            now,
-        };
+        let json = codec::encode(&data, shared.max_data_size)?;
+        let fresh = inner.new_session(&token, Some(login.user_id.clone()), json, now);
         let bind = record.as_ref().map(|record| BindSession {
             id: record.id.clone(),
             session_id: record.session_id,

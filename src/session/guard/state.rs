@@ -217,26 +217,18 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
+    use crate::testing::new_session;
 
     fn token() -> Token {
         Token::generate(Utc::now()).unwrap()
     }
 
     fn record(token: &Token) -> SessionRecord {
-        let now = Utc::now();
-        NewSession {
-            id: "handle".into(),
+        SessionRecord {
             session_id: token.session_id(),
             token_hash: token.hash(),
-            user_id: None,
-            data: "0".into(),
-            expires_at: now,
-            absolute_expires_at: now,
-            user_agent: None,
-            ip: None,
-            now,
+            ..new_session(Utc::now()).into_record()
         }
-        .into_record()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
 use crate::session::pipeline::{Apply, Change};
 use crate::session::request::slot::undecodable;
-use crate::store::{NewSession, SessionRecord};
+use crate::store::SessionRecord;
 
 /// Determines when a visitor without a session gets one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl<D: TypedData> Inner<D> {
         make: Make,
         mut change: impl FnMut(D) -> (Arc<D>, R),
     ) -> Result<R, SessionError> {
-        let (shared, context) = (self.shared(), self.context());
+        let shared = self.shared();
         let default = D::default();
         let before = codec::to_json(&default)?;
         let (data, result) = change(default);
@@ -80,19 +80,7 @@ impl<D: TypedData> Inner<D> {
         }
         self.state().check_open()?;
         let token = Token::generate(now)?;
-        let absolute_expires_at = shared.expiry.absolute_deadline(now);
-        let new = NewSession {
-            id: cuid2::create_id(),
-            session_id: token.session_id(),
-            token_hash: token.hash(),
-            user_id: None,
-            data: json,
-            expires_at: shared.expiry.deadline(now, absolute_expires_at, false),
-            absolute_expires_at,
-            user_agent: context.user_agent.clone(),
-            ip: context.ip.clone(),
-            now,
-        };
+        let new = self.new_session(&token, None, json, now);
         let untold = shared.pipeline.create(new.clone()).await?;
         let record = new.into_record();
         self.state().created(record, data, token, untold)?;

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use rocket::tokio::runtime::Runtime;
 use tempfile::TempDir;
 
 use super::job::{Apply, Change, Job, Update, WriteJob};
 use super::start::{Pipeline, PipelineOptions};
-use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::observe::monitor::Monitor;
 use crate::store::{
     DieselStore, EndReason, ListSessions, NewSession, SessionStore, StoreOptions, TouchSession,
 };
+use crate::testing::new_session;
 
 fn store(folder: &TempDir) -> Arc<DieselStore> {
     let url = format!("sqlite://{}/test.db", folder.path().display());
@@ -37,20 +37,11 @@ fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
     Pipeline::start(Arc::clone(store) as _, Arc::new(monitor), options).unwrap()
 }
 
-fn new_session() -> NewSession {
-    let now = crate::session::Clock::now(&crate::session::SystemClock);
-    let token = Token::generate(now).unwrap();
+/// A session whose data is a count.
+fn counter() -> NewSession {
     NewSession {
-        id: cuid2::create_id(),
-        session_id: token.session_id(),
-        token_hash: token.hash(),
-        user_id: None,
         data: "0".to_owned(),
-        expires_at: now + TimeDelta::hours(1),
-        absolute_expires_at: now + TimeDelta::hours(1),
-        user_agent: None,
-        ip: None,
-        now,
+        ..new_session(Utc::now())
     }
 }
 
@@ -73,7 +64,7 @@ fn jobs_queued_at_shutdown_are_done_and_later_ones_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     let pipeline = pipeline(&store);
-    let new = new_session();
+    let new = counter();
     store.create(std::slice::from_ref(&new)).unwrap();
     let session = new.into_record();
 
@@ -136,7 +127,7 @@ fn i1_each_caller_sees_its_own_update_and_can_continue_from_it() {
     let pipeline = Arc::new(pipeline(&store));
     let runtime = Runtime::new().unwrap();
     let mut seen: Vec<u64> = runtime.block_on(async {
-        let new = new_session();
+        let new = counter();
         pipeline.create(new.clone()).await.unwrap().told();
         let session = new.into_record();
         let updates: Vec<_> = (0..500)
@@ -170,7 +161,7 @@ fn an_unchanged_update_is_verified_against_the_newest_row_and_not_written() {
     let store = store(&folder);
     let pipeline = pipeline(&store);
     Runtime::new().unwrap().block_on(async {
-        let new = new_session();
+        let new = counter();
         pipeline.create(new.clone()).await.unwrap().told();
         let stale = new.into_record();
         let now = stale.created_at;

@@ -9,7 +9,7 @@ use super::*;
 use crate::session::pipeline::job::{Answer, Change, Job, Update, UpdateJob};
 use crate::session::pipeline::round::{Round, WriteTurn};
 use crate::session::pipeline::update::SessionUpdates;
-use crate::store::{NewSession, TokenHash};
+use crate::testing::new_session;
 
 fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
     Queue::new(Limits {
@@ -31,20 +31,11 @@ fn load() -> LoadJob {
 }
 
 fn record(session_id: Uuid) -> SessionRecord {
-    let now = DateTime::<Utc>::UNIX_EPOCH;
-    NewSession {
+    SessionRecord {
         id: "handle".into(),
         session_id,
-        token_hash: TokenHash::from_bytes([0; 32]),
-        user_id: None,
-        data: "0".into(),
-        expires_at: now,
-        absolute_expires_at: now,
-        user_agent: None,
-        ip: None,
-        now,
+        ..new_session(DateTime::UNIX_EPOCH).into_record()
     }
-    .into_record()
 }
 
 fn update(session_id: Uuid) -> (WriteJob, Answer<Option<SessionRecord>>) {

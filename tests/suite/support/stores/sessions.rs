@@ -1,25 +1,14 @@
 //! Sessions that tests put into a store.
 
-use chrono::{SubsecRound, TimeDelta, Utc};
-use rocket_diesel_sessions::store::{NewSession, SessionStore, TokenHash};
-use uuid::Uuid;
+use chrono::{TimeDelta, Utc};
+use rocket_diesel_sessions::store::{NewSession, SessionStore};
+use rocket_diesel_sessions::testing;
 
 /// A session of a day, for `user_id`.
 pub(crate) fn new_session(user_id: Option<&str>) -> NewSession {
-    let now = Utc::now().trunc_subsecs(6);
-    let session_id = Uuid::now_v7();
-    NewSession {
-        id: cuid2::create_id(),
-        session_id,
-        token_hash: TokenHash::of(session_id.as_bytes()),
-        user_id: user_id.map(str::to_owned),
-        data: "{}".to_owned(),
-        expires_at: now + TimeDelta::days(1),
-        absolute_expires_at: now + TimeDelta::days(30),
-        user_agent: None,
-        ip: None,
-        now,
-    }
+    let mut new = testing::new_session(Utc::now());
+    new.user_id = user_id.map(str::to_owned);
+    new
 }
 
 /// Makes `count` sessions that expired yesterday.

@@ -1,0 +1,42 @@
+//! Example rows.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::store::{NewSession, TokenHash};
+
+/// Returns an anonymous session to insert, created at `now` in microseconds. Its data is `{}`, its
+/// idle deadline is one day away, its absolute one thirty days. No cookie belongs to it. Lookup
+/// halves of later calls sort after those of earlier ones.
+///
+/// # Example
+///
+/// ```
+/// use chrono::Utc;
+/// use rocket_diesel_sessions::store::{SessionStore, StoreError};
+/// use rocket_diesel_sessions::testing::new_session;
+///
+/// fn finds_what_it_keeps(store: &dyn SessionStore) -> Result<(), StoreError> {
+///     let mut new = new_session(Utc::now());
+///     new.data = "[1]".to_owned();
+///     store.create(std::slice::from_ref(&new))?;
+///     assert_eq!(store.find(&new.id)?, Some(new.into_record()));
+///     Ok(())
+/// }
+/// ```
+pub fn new_session(now: DateTime<Utc>) -> NewSession {
+    let now = now.trunc_subsecs(6);
+    let session_id = Uuid::now_v7();
+    NewSession {
+        id: cuid2::create_id(),
+        session_id,
+        token_hash: TokenHash::of(session_id.as_bytes()),
+        user_id: None,
+        data: "{}".to_owned(),
+        expires_at: now + TimeDelta::days(1),
+        absolute_expires_at: now + TimeDelta::days(30),
+        user_agent: None,
+        ip: None,
+        now,
+    }
+}
