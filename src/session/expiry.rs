@@ -102,6 +102,7 @@ pub(crate) fn token_time(session_id: Uuid) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::clock::{Clock, SystemClock};
     use crate::testing::new_session;
 
     fn hours(hours: u64) -> Duration {
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn i4_stricter_settings_apply_to_existing_sessions() {
         let lax = ExpiryPolicy::new(hours(24), hours(24), hours(72), hours(1));
-        let created = Utc::now();
+        let created = SystemClock.now();
         let uuid_of = |time: DateTime<Utc>| {
             let millis = u64::try_from(time.timestamp_millis()).unwrap();
             uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
