@@ -1,15 +1,15 @@
-//! The cause of an error, without its type.
+//! The cause of an error, with its type hidden.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// What an error of this crate was caused by: an error of a database's client library, of the
-/// system, or of a store's own.
+/// The underlying cause of an error of this crate: an error of a database's client library, of the
+/// system, or of a custom store.
 ///
-/// The type of the error inside is not part of this crate's interface, so that another version of
-/// Diesel is not another version of this crate. `Display`, `Debug` and
-/// [`source`](Error::source) are those of the error inside.
+/// The type of the inner error is not part of this crate's API, so that a new version of Diesel
+/// does not require a new version of this crate. `Display`, `Debug` and [`source`](Error::source)
+/// are those of the inner error.
 ///
 /// ```
 /// use rocket_diesel_sessions::Cause;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Cause {
-    /// Takes an error, or a text in its place.
+    /// Wraps an error, or a text that describes one.
     ///
     /// # Example
     ///
@@ -34,7 +34,7 @@ impl Cause {
         Self(error.into().into())
     }
 
-    /// Returns the error inside if it is an `E`. A store's own errors can be found by this.
+    /// Returns the inner error if it is an `E`. This finds the errors of a custom store.
     ///
     /// # Example
     ///

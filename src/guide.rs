@@ -1,6 +1,6 @@
-//! Guides. Each is also a file in the repository's folder `docs/`.
+//! Guides. Each is also a file in the repository's directory `docs/`.
 //!
-//! The definitions of links before a text win over those at the end of its file, which are for
+//! Link definitions before a text take precedence over those at the end of its file, which are for
 //! readers of the repository.
 
 /// How to run the application in production, and what it does when something fails.
@@ -42,7 +42,7 @@ pub mod testing {}
 #[doc = include_str!("../docs/custom-store.md")]
 pub mod custom_store {}
 
-/// The names of the API, the routes, the commands and the settings.
+/// The items of the API, the routes, the commands and the settings.
 ///
 /// [README]: crate
 /// [Operating]: operating#the-command-line
@@ -110,5 +110,5 @@ pub mod reference {}
 ///
 /// # grafana.json
 ///
-/// A dashboard for Grafana, in the repository's folder `docs/`.
+/// A dashboard for Grafana, in the repository's directory `docs/`.
 pub mod files {}

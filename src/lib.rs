@@ -1,5 +1,5 @@
-//! Database-backed, typed sessions for [Rocket](rocket), kept in SQLite or PostgreSQL through
-//! [Diesel](diesel): exact under concurrency, never brought back once ended.
+//! Database-backed, typed sessions for [Rocket](rocket), stored in SQLite or PostgreSQL through
+//! [Diesel](diesel). Concurrent updates are never lost, and ended sessions never come back.
 //!
 //! ```no_run
 //! use rocket::serde::{Deserialize, Serialize};
@@ -31,54 +31,53 @@
 //!
 //! # The life of a session
 //!
-//! 1. **A request comes in.** Unless a handler asks for the session, nothing happens: no
-//!    statement, no cookie.
-//! 2. **The guard asks.** [`Session<D>`](Session) as a handler's argument looks for the cookie.
-//!    Its signature is checked with the secrets of [`SessionKeys`] before the database hears of
-//!    it; a forged cookie counts as none.
-//! 3. **The row is loaded**, once a request, by the cookie's lookup half. Its secret half must
-//!    hash to what is stored, and the row must not have passed its idle or absolute deadline.
-//!    Then its JSON is decoded as `D`.
-//! 4. **Or there is none.** A visitor without a session gets `D::default()`, and still no row.
-//! 5. **The handler reads** with [`data`](Session::data) and
-//!    **changes** with [`update`](Session::update): a closure, applied to the newest data and
-//!    committed before the call returns. When another request was faster, the closure is applied
-//!    again to what that one stored. The first change that leaves something other than
-//!    `D::default()` makes the row, with a token of 256 random bits. The database gets only a hash
-//!    of it.
-//! 6. **The answer goes out.** The fairing adds the cookie if there is a new token, on answers of
-//!    every status but 503. A new token that no answer brings to its visitor is taken back, and the
-//!    old cookie is good again. Activity was recorded with the load, if that was due
-//!    ([`SessionConfig`]'s `touch_interval`), without making the visitor wait.
-//! 7. **The token changes** with what the session may do: [`login`](Session::login) binds the
-//!    session to a user and replaces its token in one transaction, [`rotate`](Session::rotate)
-//!    replaces only the token. The data stays, and the old token is dead at once.
-//! 8. **The session ends**: by [`logout`](Session::logout) or [`destroy`](Session::destroy), by
-//!    [`UserSessions`] or [`SessionAdmin`], with its user, or at a deadline. From then on no request
-//!    writes to it, whenever it was loaded; what is still under way gets
-//!    [`SessionError::Ended`].
-//! 9. **The row goes.** Ended sessions are deleted at once, expired ones by a background thread,
-//!    every hour ([`admin::sweep_once`] is one pass of it).
+//! 1. **A request arrives.** Unless a handler asks for the session, nothing happens: no statement
+//!    is run and no cookie is set.
+//! 2. **The guard reads the cookie.** [`Session<D>`](Session) as a handler's argument verifies the
+//!    cookie's signature with the secrets of [`SessionKeys`] before it asks the database. A forged
+//!    cookie counts as none.
+//! 3. **The row is loaded** once per request, by the token's lookup half. The hash of the token's
+//!    secret half must match the stored one, and the session must not have passed its idle or
+//!    absolute deadline. The row's JSON is then decoded as `D`.
+//! 4. **A visitor without a session** gets `D::default()`. No row is created yet.
+//! 5. **The handler reads** with [`data`](Session::data) **and changes** with
+//!    [`update`](Session::update). Its closure is applied to the newest data and committed before
+//!    the call returns. If another request has changed the data first, the closure is applied again
+//!    to the result. The first change that differs from `D::default()` creates the row, with a
+//!    token of 256 random bits. The database gets only a hash of it.
+//! 6. **The response is sent.** If there is a new token, the fairing adds the cookie to a response
+//!    of any status except 503. A new token that no response delivers is withdrawn, and the old
+//!    cookie is valid again. Activity has been recorded with the load, if due ([`SessionConfig`]'s
+//!    `touch_interval`), without making the visitor wait.
+//! 7. **The token changes** with the session's privileges. [`login`](Session::login) binds the
+//!    session to a user and replaces its token in one transaction; [`rotate`](Session::rotate)
+//!    replaces only the token. The data is kept, and the old token is invalid at once.
+//! 8. **The session ends** by [`logout`](Session::logout) or [`destroy`](Session::destroy), through
+//!    [`UserSessions`] or [`SessionAdmin`], with its user, or at a deadline. No request can write to
+//!    it afterwards, whenever it was loaded. A request in progress gets [`SessionError::Ended`].
+//! 9. **The row is deleted**, for ended sessions at once, and for expired ones by a background
+//!    thread every hour ([`admin::sweep_once`] runs one pass).
 //!
-//! When the database fails, none of this turns into a logout: the guard answers 503 with
-//! `Retry-After`, and the cookie stays.
+//! A failure of the database never turns into a logout: the guard answers 503 with `Retry-After`,
+//! and the cookie stays valid.
 //!
 //! # Setting it up
 //!
-//! [`Sessions::fairing`] takes what it needs from the environment: `DATABASE_URL`,
-//! `SESSION_SECRET`, and the section `[default.sessions]` of Rocket.toml, which is
-//! [`SessionConfig`]. Each can be given in code instead. Other databases can be served by another
-//! [`SessionStore`](store::SessionStore); [`testing::conformance`] checks what one must do.
+//! [`Sessions::fairing`] takes its settings from the environment: `DATABASE_URL`, `SESSION_SECRET`,
+//! and the section `[default.sessions]` of Rocket.toml, which is [`SessionConfig`]. Each can be
+//! given in code instead. Another [`SessionStore`](store::SessionStore) can support other
+//! databases; [`testing::conformance`] checks what it must do.
 //!
-//! The guides say more: [testing](guide::testing) an application, [rolling deploys](guide::rolling_deploys),
-//! [operating](guide::operating) a server, [custom stores](guide::custom_store).
+//! The guides contain more: [testing](guide::testing) an application, [rolling
+//! deploys](guide::rolling_deploys), [operating](guide::operating) a server, [custom
+//! stores](guide::custom_store).
 //!
 //! # Features
 //!
-//! | feature | default | what it brings |
+//! | feature | default | effect |
 //! |---|---|---|
-//! | `sqlite`, `postgres` | yes | the two databases; at least one is needed |
-//! | `bundled` | no | builds SQLite, libpq and OpenSSL from source; without it, the system's are linked |
+//! | `sqlite`, `postgres` | yes | support the database; at least one is required |
+//! | `bundled` | no | build SQLite, libpq and OpenSSL from source instead of linking the system's |
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!("enable the feature `sqlite` or `postgres`, or both");
@@ -101,7 +100,7 @@ pub use session::{
     is_forwarded, visitor_address,
 };
 
-// To set up and configure.
+// For setup and configuration.
 pub use session::{
     ConfigError, CookieConfig, OnUndecodable, SameSite, SessionConfig, SessionKeys, SetupError,
     database_url_from_env, figment,
@@ -109,12 +108,12 @@ pub use session::{
 #[doc(inline)]
 pub use store::{DatabaseUrl, DieselStore, OnSessionLimit, SqliteSynchronous};
 
-// To see what happens.
+// For observation.
 pub use session::{Clock, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};
 #[doc(inline)]
 pub use store::EndReason;
 
-/// For pages and programs of administrators: lists, statistics, sweeps and the audit log.
+/// Items for administration: lists, statistics, sweeps and the audit log.
 pub mod admin {
     pub use crate::session::{
         AUDIT_LOG, SessionPage, SessionStats, SweepReport, check_clock, clear_all, sweep_once,
@@ -122,7 +121,7 @@ pub mod admin {
     };
 }
 
-/// The README's code compiles.
+/// Checks that the README's code compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[allow(missing_debug_implementations)]

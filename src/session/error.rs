@@ -1,4 +1,4 @@
-//! The session layer's errors, and the one place that maps them to HTTP.
+//! The session layer's errors and the only mapping of them to HTTP statuses.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,80 +12,86 @@ use thiserror::Error;
 use crate::Cause;
 use crate::store::StoreError;
 
-/// Why a session operation failed. Absence and expiry are not errors.
+/// The reason why a session operation failed. Absence and expiry are not errors.
 ///
-/// As a responder it gives its [`status`](Self::status) to the application's catchers.
+/// As a responder, it passes its [`status`](Self::status) to the application's catchers.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store failed. After a write it may be unknown whether it was committed. 503.
+    /// The store failed. It may be unknown whether a write was committed. 503.
     #[error("the session store is unavailable: {0}")]
     Unavailable(#[source] Arc<StoreError>),
-    /// The store refused a value, or holds one that no session has; trying again does not help.
-    /// Nothing was written. 500.
+    /// The store refused a value, or contains an unreadable one. Nothing was written, and trying
+    /// again does not help. 500.
     #[error("the session store refused the operation: {0}")]
     Refused(#[source] Arc<StoreError>),
-    /// The store did not answer within `timeout`. After a write, as above. 503.
+    /// The store did not answer within `timeout`. It may be unknown whether a write was committed.
+    /// 503.
     #[error("the session store did not answer in time")]
     Timeout,
-    /// More operations are waiting than `max_queue` allows; this one was not tried. 503.
+    /// More operations are waiting than `max_queue` allows. This one was not tried. 503.
     #[error("too many session operations are waiting")]
     Overloaded,
-    /// The operation was given up: the store panicked, or the server is shutting down. After a
-    /// write, as above. 503.
-    #[error("the session operation was given up")]
+    /// The operation was abandoned because the store panicked or the server is shutting down. It
+    /// may be unknown whether a write was committed. 503.
+    #[error("the session operation was abandoned")]
     Aborted,
-    /// The session was ended, or its token replaced, while this request was using it. 409.
+    /// The session was ended, or its token was replaced, while this request was using it. 409.
     #[error("the session was ended by another request")]
     Ended,
-    /// The user to be signed in does not exist, is disabled, or has another password by now. 401.
+    /// The user to be signed in does not exist, is disabled, or has a different password by now.
+    /// 401.
     #[error("the user may not sign in")]
     UserRefused,
-    /// The user has `max_sessions_per_user` sessions already, and logins are refused then. 409.
-    #[error("the user has as many sessions as allowed")]
+    /// The user already has `max_sessions_per_user` sessions, and the settings refuse further
+    /// logins. 409.
+    #[error("the user has reached the limit of sessions")]
     TooManySessions,
-    /// Statistics are not kept: `Sessions` was given a store of sessions alone. 500.
+    /// Statistics are not kept, because `Sessions` was given a store without statistics. 500.
     #[error("statistics are not kept; give Sessions a StatsStore")]
     NoStatistics,
-    /// The answer's headers are out, and this would need a new cookie: in a stream, a spawned task, or
-    /// a response fairing that is attached after `Sessions`. Nothing was stored. 500.
-    #[error("the answer is out, so no cookie can be sent for a new session or token")]
+    /// The response's headers are out, and the operation would need a new cookie. This happens in a
+    /// stream, in a spawned task, or in a response fairing that is attached after `Sessions`.
+    /// Nothing was stored. 500.
+    #[error(
+        "the response is already being sent, so no cookie can be set for a new session or token"
+    )]
     Answered,
-    /// The `commit` of [`rotate_with`](crate::Session::rotate_with) used the session that it is
-    /// rotating. 500.
-    #[error("the session is being rotated by the transaction that asks for it")]
+    /// The `commit` of [`rotate_with`](crate::Session::rotate_with) used the session that is being
+    /// rotated. 500.
+    #[error("the session cannot be used by the transaction that rotates it")]
     Rotating,
-    /// The data is larger than `max_data_size`; nothing was stored. 413.
-    #[error("session data of {size} bytes is over the limit of {limit}")]
+    /// The data is larger than `max_data_size`. Nothing was stored. 413.
+    #[error("the session data of {size} bytes exceeds the limit of {limit}")]
     TooLarge {
-        /// Its size as JSON, in bytes.
+        /// Size of the data as JSON, in bytes.
         size: usize,
         /// `max_data_size` in bytes.
         limit: usize,
     },
-    /// The stored data is not of the expected type (see `on_undecodable`). 500.
-    #[error("session {id} has data of another type: {reason}")]
+    /// The stored data cannot be decoded as the expected type (see `on_undecodable`). 500.
+    #[error("the data of session {id} cannot be decoded: {reason}")]
     Undecodable {
-        /// The session's public handle.
+        /// The session's handle.
         id: String,
-        /// What did not fit.
+        /// The place of the fault in the data.
         reason: String,
     },
-    /// The data cannot be written as JSON, or would not be read back as it is: it holds `NaN` or
-    /// an infinity, nests deeper than 128 levels, or its serde attributes do not agree with one
-    /// another. Nothing was stored. 500.
+    /// The data cannot be written as JSON or would be read back differently: it contains `NaN` or
+    /// an infinity, is nested more than 128 levels deep, or has contradictory serde attributes.
+    /// Nothing was stored. 500.
     #[error("the session data cannot be encoded: {0}")]
     Encode(#[source] Cause),
-    /// The system gave no random bytes. 500.
-    #[error("no random bytes: {0}")]
+    /// The system's random number generator failed. 500.
+    #[error("the random number generator failed: {0}")]
     Random(#[source] Cause),
-    /// `Sessions::fairing()` for this type of data is not attached. 500.
+    /// `Sessions::fairing()` is not attached for this type of data. 500.
     #[error("Sessions::fairing() for this type of data is not attached")]
     NotAttached,
 }
 
 impl SessionError {
-    /// The HTTP status that tells a client what happened.
+    /// Returns the HTTP status for this error.
     pub fn status(&self) -> Status {
         match self {
             Self::Unavailable(_) | Self::Timeout | Self::Overloaded | Self::Aborted => {
@@ -107,7 +113,7 @@ impl SessionError {
 }
 
 impl SessionError {
-    /// All names that [`kind`](Self::kind) gives.
+    /// All names that [`kind`](Self::kind) returns.
     pub(crate) const KINDS: [&'static str; 17] = [
         "outage",
         "unavailable",
@@ -128,7 +134,7 @@ impl SessionError {
         "no_statistics",
     ];
 
-    /// Its name in metrics.
+    /// Returns the error's name in metrics.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable(error) if matches!(**error, StoreError::Outage { .. }) => "outage",
@@ -151,7 +157,7 @@ impl SessionError {
         }
     }
 
-    /// Whether the store is at fault, and trying again later may help.
+    /// Returns whether the store is at fault and trying again later may help.
     pub(crate) fn is_outage(&self) -> bool {
         self.status() == Status::ServiceUnavailable
     }
@@ -174,7 +180,7 @@ impl<'r> Responder<'r, 'static> for SessionError {
     }
 }
 
-/// A setting that cannot be used: its key, its value, and what is allowed.
+/// An unusable setting: its key, its value, and what is allowed.
 #[derive(Clone, Debug, Error)]
 #[error("{key}{value}: {allowed}")]
 pub struct ConfigError {
@@ -184,7 +190,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Says that the setting `key` has a value that is not allowed, and what is.
+    /// Creates the error for a setting whose value is not allowed.
     ///
     /// # Example
     ///
@@ -206,7 +212,7 @@ impl ConfigError {
         }
     }
 
-    /// A setting whose value is not to be shown, or that is missing.
+    /// Creates the error for a setting that is missing or whose value must not be shown.
     pub fn unfit(key: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self {
             key: key.into(),
@@ -215,13 +221,13 @@ impl ConfigError {
         }
     }
 
-    /// The setting, as `sessions.idle_timeout` or `SESSION_SECRET`.
+    /// Returns the setting's key, such as `sessions.idle_timeout` or `SESSION_SECRET`.
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// Why sessions could not be set up: the launch stops with this.
+/// The reason why sessions could not be set up. It stops the launch.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SetupError {
@@ -234,7 +240,7 @@ pub enum SetupError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The database lacks migrations, and `auto_migrate` is off.
+    /// Migrations are pending, and `auto_migrate` is off.
     #[error(
         "{database} lacks the migrations {}; run `rocket_diesel_sessions migrate`, or set \
          sessions.auto_migrate = true", .pending.join(", ")
@@ -242,10 +248,10 @@ pub enum SetupError {
     PendingMigrations {
         /// The database, without its password.
         database: String,
-        /// Names of the migrations that have not been run.
+        /// Names of the pending migrations.
         pending: Vec<String>,
     },
-    /// The database lacks migrations, and what was asked for is not to run them.
+    /// Migrations are pending, and the command does not run them.
     #[error(
         "{database} lacks the migrations {}; run `rocket_diesel_sessions migrate` first",
         .pending.join(", ")
@@ -253,35 +259,35 @@ pub enum SetupError {
     NotMigrated {
         /// The database, without its password.
         database: String,
-        /// Names of the migrations that have not been run.
+        /// Names of the pending migrations.
         pending: Vec<String>,
     },
-    /// The debug profile's secret file cannot be made or read.
+    /// The debug profile's secret file cannot be created or read.
     #[error("{}: {source}; set SESSION_SECRET instead", .path.display())]
     SecretFile {
         /// The file.
         path: PathBuf,
-        /// What went wrong with it.
+        /// The error of the file system.
         source: std::io::Error,
     },
-    /// The system gave no random bytes.
-    #[error("no random bytes: {0}")]
+    /// The system's random number generator failed.
+    #[error("the random number generator failed: {0}")]
     Random(#[source] Cause),
-    /// The first value of the session data could not be stored and read back.
+    /// The session data's default value could not be stored and read back.
     #[error("{type_name}::default(): {reason}")]
     DefaultData {
         /// The type of the session data.
         type_name: &'static str,
-        /// What is wrong with it.
+        /// The fault in the value.
         reason: String,
     },
-    /// Another `Sessions::fairing()` is attached already.
+    /// `Sessions::fairing()` is attached more than once.
     #[error("Sessions::fairing() is attached twice; one Rocket has one type of session data")]
     AttachedTwice,
-    /// Two metrics have one name.
+    /// Two metrics have the same name.
     #[error("metrics: {0}")]
     Metrics(String),
-    /// The system gave no threads.
-    #[error("no worker threads: {0}")]
+    /// A thread could not be started.
+    #[error("the worker threads could not be started: {0}")]
     Threads(#[source] std::io::Error),
 }

@@ -38,11 +38,13 @@ use crate::store::{DieselStore, SessionStore, StatsStore};
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 
-/// Attaches sessions with data of type `D` to a Rocket. One Rocket has one type of session data.
+/// A fairing that attaches sessions with data of type `D` to a Rocket. A Rocket has only one type
+/// of session data.
 ///
-/// What is not given is taken from the environment when Rocket ignites: the section `sessions` of
-/// Rocket's configuration ([`SessionConfig`]), `SESSION_SECRET` and `DATABASE_URL`. If any of it
-/// cannot be used, the launch stops, and the log says why.
+/// Settings, secrets and stores that are not given are taken from the environment when Rocket
+/// ignites: the section `sessions` of Rocket's configuration ([`SessionConfig`]), `SESSION_SECRET`
+/// and `DATABASE_URL`. If one of them cannot be used, the launch stops, and the log gives the
+/// reason.
 ///
 /// # Example
 ///
@@ -57,13 +59,13 @@ pub struct Sessions<D> {
     store: Option<Arc<dyn SessionStore>>,
     stats: Option<Arc<dyn StatsStore>>,
     clock: Arc<dyn Clock>,
-    /// Taken when Rocket ignites.
+    /// The registered hooks, until Rocket ignites.
     hooks: Mutex<Vec<Hook>>,
     background: Mutex<Vec<Background>>,
     marker: PhantomData<fn() -> D>,
 }
 
-/// What the background threads do, kept from ignition until liftoff.
+/// The work of the background threads, kept from ignition until liftoff.
 struct BackgroundTasks {
     sweeper: Arc<Sweeper>,
     cleanup_interval: Duration,
@@ -82,7 +84,7 @@ impl BackgroundTasks {
 }
 
 impl<D: TypedData> Sessions<D> {
-    /// A fairing that takes everything from the environment.
+    /// Creates a fairing that takes everything from the environment.
     pub fn fairing() -> Self {
         Self {
             config: None,
@@ -110,23 +112,25 @@ impl<D: TypedData> Sessions<D> {
         self
     }
 
-    /// Uses this store instead of the database of `DATABASE_URL`; its schema is left to you.
+    /// Uses this store instead of the database in `DATABASE_URL`. The application is responsible
+    /// for its schema.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Keeps usage over time in this store. Where none is given, the database of `DATABASE_URL`
-    /// keeps it, and with a [`store`](Self::store) of your own nothing does.
+    /// Keeps usage statistics in this store. Without it, the database in `DATABASE_URL` keeps them.
+    /// With a [`store`](Self::store) of your own and without this, no statistics are kept.
     #[must_use]
     pub fn statistics(mut self, stats: Arc<dyn StatsStore>) -> Self {
         self.stats = Some(stats);
         self
     }
 
-    /// Calls `hook` after each session that was created, rotated or ended, by whatever request or
-    /// sweep of this instance. It runs on the thread that did it, which waits for it: be quick.
+    /// Calls `hook` after each session that was created, rotated or ended by a request or sweep of
+    /// this instance. The hook runs on the thread that made the change, which waits for it, so it
+    /// should be quick.
     ///
     /// # Example
     ///
@@ -284,7 +288,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
         match tasks.start() {
             Ok(threads) => *self.background.lock() = threads,
             Err(error) => {
-                tracing::error!("no background threads, stopping: {error}");
+                tracing::error!("the background threads could not be started, stopping: {error}");
                 rocket.shutdown().notify();
             }
         }
@@ -307,7 +311,8 @@ impl<D: TypedData> Fairing for Sessions<D> {
 
     async fn on_shutdown(&self, _: &Rocket<Orbit>) {
         let threads = std::mem::take(&mut *self.background.lock());
-        // Not one of the runtime's threads, which the runtime waits for at its end: one may be stuck.
+        // A separate thread, because the runtime waits at its end for its own threads, and a
+        // background thread may be stuck.
         let (done, stopped) = oneshot::channel();
         std::thread::spawn(move || {
             threads.into_iter().for_each(Background::stop);

@@ -1,4 +1,4 @@
-//! What can go wrong below the session layer. Absent, expired and refused are values, not errors.
+//! Errors of the stores. Absence, expiry and refusals by the session layer are values, not errors.
 
 use std::error::Error;
 use std::fmt;
@@ -8,23 +8,24 @@ use chrono::{DateTime, Utc};
 
 use crate::Cause;
 
-/// Why a store could not do what it was asked.
+/// The reason why a store could not do what it was asked.
 ///
 /// # For authors of a store
 ///
-/// What a store reports decides what becomes of the request. Nothing here ends a session or removes
-/// a cookie.
+/// The variant that a store returns decides the outcome of the request. No variant ends a session
+/// or removes a cookie.
 ///
 /// | error | the request gets | the session layer |
 /// |---|---|---|
-/// | [`Constraint`](Self::Constraint), [`Refused`](Self::Refused), [`Corrupt`](Self::Corrupt) | 500 | runs a batch again in parts, so that one row fails by itself |
-/// | [`Query`](Self::Query) | 503, or 500 if one row fails by itself in a write | the same |
-/// | [`Server`](Self::Server), [`Full`](Self::Full), [`Locked`](Self::Locked) | 503 | the same |
-/// | [`Serialization`](Self::Serialization) | 503 if it goes on | tries again |
+/// | [`Constraint`](Self::Constraint), [`Refused`](Self::Refused), [`Corrupt`](Self::Corrupt) | 500 | repeats a batch in parts, so that only the faulty row fails |
+/// | [`Query`](Self::Query) | 503, or 500 if a single row of a write fails | repeats a batch in parts |
+/// | [`Server`](Self::Server), [`Full`](Self::Full), [`Locked`](Self::Locked) | 503 | repeats a batch in parts |
+/// | [`Serialization`](Self::Serialization) | 503 if it persists | tries again |
 /// | [`Connect`](Self::Connect), [`Broken`](Self::Broken), [`Other`](Self::Other) | 503 | answers further requests 503 until [`probe`](super::SessionStore::probe) succeeds |
 /// | all others | 503 | |
 ///
-/// [`Other`](Self::Other) takes any error, and is right for all that a store does not tell apart:
+/// [`Other`](Self::Other) wraps any error. It is the right variant for all errors that a store does
+/// not distinguish:
 ///
 /// ```
 /// use rocket_diesel_sessions::store::StoreError;
@@ -41,7 +42,7 @@ use crate::Cause;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// `DATABASE_URL` names no database that this build can use.
+    /// `DATABASE_URL` does not name a database that this build supports.
     #[error("DATABASE_URL: {0}")]
     Url(String),
     /// No connection could be made.
@@ -50,90 +51,92 @@ pub enum StoreError {
     Connect {
         /// The database, without its password.
         database: String,
-        /// What the database or its client library said.
+        /// The message of the database or its client library.
         reason: String,
-        /// Whether waiting cannot help: the database answered, and refused.
+        /// Whether waiting is useless because the database has answered and refused.
         permanent: bool,
     },
     /// All connections stayed in use, or new ones failed, until the deadline.
     #[error("no database connection within {waited:?}: {reason}")]
     #[non_exhaustive]
     Pool {
-        /// How long the caller waited.
+        /// Time that the caller waited.
         waited: Duration,
-        /// What the pool last met.
+        /// The pool's last error.
         reason: String,
     },
-    /// The database failed a moment ago and was not asked again. Nothing was written.
-    #[error("the database failed a moment ago: {reason}")]
+    /// The database has failed recently and was not asked again. Nothing was written.
+    #[error("the database is failing: {reason}")]
     Outage {
-        /// What it failed with.
+        /// The error with which the database failed.
         reason: String,
     },
-    /// SQLite's one writer was busy until the deadline. Nothing was written.
+    /// Another writer kept the SQLite database locked until the deadline. Nothing was written.
     #[error("another writer kept the database busy for {waited:?}")]
     Busy {
-        /// How long the caller waited.
+        /// Time that the caller waited.
         waited: Duration,
     },
-    /// The store panicked; whether a write was committed is unknown.
+    /// The store panicked. It is unknown whether a write was committed.
     #[error("the store panicked")]
     Panicked,
-    /// What was asked for was not done before its deadline, and rolled back.
-    #[error("it was not done in time, and undone")]
+    /// The operation was not finished by its deadline and was rolled back.
+    #[error("the operation was not finished in time and was rolled back")]
     TooLate,
-    /// The connection broke; whether a write was committed is unknown.
+    /// The connection broke. It is unknown whether a write was committed.
     #[error("the database connection broke: {0}")]
     Broken(#[source] Cause),
-    /// Transactions got in each other's way (SQLSTATE 40001, 40P01); nothing was written.
+    /// The transaction conflicted with another (SQLSTATE 40001, 40P01). Nothing was written.
     #[error("the database asked for the transaction to be run again: {0}")]
     Serialization(#[source] Cause),
-    /// Another transaction holds what this one needs, for longer than a statement waits (SQLSTATE
-    /// 55P03); nothing was written.
+    /// Another transaction held a lock for longer than a statement waits (SQLSTATE 55P03). Nothing
+    /// was written.
     #[error("another transaction holds a lock: {0}")]
     Locked(#[source] Cause),
-    /// Another transaction has held the row for longer than an operation waits; nothing was written.
+    /// Another transaction held the row's lock for longer than an operation waits. Nothing was
+    /// written.
     #[error("another transaction holds the row")]
     Held,
-    /// The server takes no writes (SQLSTATE 25006): it is, or has become, a standby. Nothing was
-    /// written.
+    /// The server accepts no writes (SQLSTATE 25006) because it is a standby, or has become one.
+    /// Nothing was written.
     #[error("the database is read-only: {0}")]
     ReadOnly(#[source] Cause),
-    /// A value breaks a constraint: an id is taken, a user does not exist. Nothing was written.
+    /// A value violates a constraint: for example, an id is taken or a user does not exist. Nothing
+    /// was written.
     #[error("the database refused a value: {0}")]
     Constraint(#[source] Cause),
-    /// The database refuses this value or row, and takes others: a text that its encoding lacks, a
-    /// value that is too long, a trigger that objects. Nothing was written, and trying again does
-    /// not help.
+    /// The database refuses this value or row but accepts others: for example, a text is not
+    /// representable in its encoding, a value is too long, or a trigger objects. Nothing was
+    /// written, and trying again does not help.
     #[error("the database refused a row: {0}")]
     Refused(#[source] Cause),
-    /// The database failed a statement for a reason that the store does not know; it may be one
-    /// row's. Nothing was written.
+    /// A statement failed for a reason that the store does not recognize, possibly because of a
+    /// single row. Nothing was written.
     #[error("the database failed a statement: {0}")]
     Query(#[source] Cause),
-    /// The database failed a statement for a reason that concerns every row: it has no time, or
-    /// the table, its columns or the rights are not there. Nothing was written, and trying again
-    /// later may help.
+    /// A statement failed for a reason that concerns every row: it timed out, or the table, its
+    /// columns or the rights to it are missing. Nothing was written, and trying again later may
+    /// help.
     #[error("the database failed a statement: {0}")]
     Server(#[source] Cause),
-    /// The database has no room for what was to be written, though it may have had room for a row
-    /// before it. Nothing was written.
-    #[error("the database has no room: {0}")]
+    /// The database has no space for the write, although it may have had space for an earlier row.
+    /// Nothing was written.
+    #[error("the database has no space left: {0}")]
     Full(#[source] Cause),
-    /// The store failed, and does not say how. It is taken for a failure of the database, after
+    /// The store failed for an unspecified reason. This counts as a failure of the database, after
     /// which it is unknown whether a write was committed.
     #[error("the session store failed: {0}")]
     Other(#[source] Cause),
-    /// This server's clock and the database's differ too much for either to decide what has
+    /// This server's clock and the database's differ too much to decide which sessions have
     /// expired. Nothing was deleted.
     #[error(
-        "this server's clock says {ours} and the database's {theirs}: nothing is swept until they \
-         agree"
+        "this server's clock shows {ours} and the database's shows {theirs}: nothing is swept until \
+         they agree"
     )]
     ClockSkew {
-        /// What this server's clock says.
+        /// The time of this server's clock.
         ours: DateTime<Utc>,
-        /// What the database's clock says.
+        /// The time of the database's clock.
         theirs: DateTime<Utc>,
     },
     /// A migration could not be run.
@@ -142,22 +145,22 @@ pub enum StoreError {
     Migration {
         /// The database, without its password.
         database: String,
-        /// Which migration, and what the database said.
+        /// The migration and the database's message.
         reason: String,
     },
-    /// A stored row has a value that no session has, such as a hash of the wrong length.
+    /// A stored row has a value that a session cannot have, such as a hash of the wrong length.
     #[error("row {id} of sessions cannot be read: {reason}")]
     #[non_exhaustive]
     Corrupt {
-        /// The row's public handle.
+        /// The row's handle.
         id: String,
-        /// What is wrong with it.
+        /// The fault in the row.
         reason: String,
     },
 }
 
 impl StoreError {
-    /// Takes any error for a failure of the database: [`StoreError::Other`].
+    /// Wraps any error as a failure of the database: [`StoreError::Other`].
     ///
     /// # Example
     ///
@@ -171,7 +174,7 @@ impl StoreError {
         Self::Other(Cause::new(error))
     }
 
-    /// Says that a value breaks a constraint: [`StoreError::Constraint`].
+    /// Returns the error for a value that violates a constraint: [`StoreError::Constraint`].
     ///
     /// # Example
     ///
@@ -185,7 +188,7 @@ impl StoreError {
         Self::Constraint(Cause::new(error))
     }
 
-    /// Says that a value can never be stored: [`StoreError::Refused`].
+    /// Returns the error for a value that can never be stored: [`StoreError::Refused`].
     ///
     /// # Example
     ///
@@ -199,7 +202,7 @@ impl StoreError {
         Self::Refused(Cause::new(error))
     }
 
-    /// Says that a connection broke while it was used: [`StoreError::Broken`].
+    /// Returns the error for a connection that broke while in use: [`StoreError::Broken`].
     ///
     /// # Example
     ///
@@ -213,8 +216,8 @@ impl StoreError {
         Self::Broken(Cause::new(error))
     }
 
-    /// Says that the database, shown without its password, cannot be connected to, and that
-    /// waiting may help: [`StoreError::Connect`].
+    /// Returns the error for a failure to connect that waiting may cure: [`StoreError::Connect`].
+    /// `database` is shown and must not contain a password.
     ///
     /// # Example
     ///
@@ -232,7 +235,7 @@ impl StoreError {
         }
     }
 
-    /// Says that no connection was free until the deadline: [`StoreError::Pool`].
+    /// Returns the error for a wait in which no connection became free: [`StoreError::Pool`].
     ///
     /// # Example
     ///
@@ -250,8 +253,8 @@ impl StoreError {
         }
     }
 
-    /// Says that the stored session with this public handle cannot be read:
-    /// [`StoreError::Corrupt`].
+    /// Returns the error for a stored session that cannot be read: [`StoreError::Corrupt`]. `id` is
+    /// the session's handle.
     ///
     /// # Example
     ///
@@ -270,8 +273,8 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// Returns whether the database reported this for the statement, rather than being at fault
-    /// itself: without the row that caused it, the statement may succeed.
+    /// Returns whether the database reported this error for the statement, rather than being at
+    /// fault itself. The statement may succeed without the row that caused it.
     pub(crate) fn is_of_statement(&self) -> bool {
         matches!(
             self,
@@ -285,9 +288,9 @@ impl StoreError {
         )
     }
 
-    /// Returns whether nothing was written when a call failed with this. After a broken connection,
-    /// an error that the store does not explain, and a call that came to no end in time, that is not
-    /// known.
+    /// Returns whether it is certain that a call which failed with this error wrote nothing. It is
+    /// not after a broken connection, an unspecified error, a panic, or a call that was not
+    /// finished in time.
     pub(crate) fn is_certain(&self) -> bool {
         !matches!(
             self,

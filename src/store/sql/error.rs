@@ -1,7 +1,7 @@
-//! Why a statement failed, as Diesel reports it, and what a [`StoreError`] makes of it.
+//! Classifies Diesel's errors as [`StoreError`]s.
 //!
-//! Diesel hands on neither the SQLSTATE nor SQLite's code, so most classes are told apart by the
-//! message.
+//! Diesel reports neither the SQLSTATE nor SQLite's error code, so most classes are recognized by
+//! the message.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use crate::Cause;
 use crate::store::StoreError;
 
-/// Why a job on a connection failed. Outside of this folder it is a [`StoreError`]: no type of Diesel
-/// is public.
+/// The error of a job on a connection. It becomes a [`StoreError`] outside this folder, because no
+/// type of Diesel is public.
 #[derive(Debug)]
 pub(in crate::store) enum SqlError {
-    /// Diesel, or the database, failed it.
+    /// An error of Diesel or the database.
     Diesel(DieselError),
-    /// The store itself failed it.
+    /// An error of the store itself.
     Store(StoreError),
 }
 
@@ -41,7 +41,7 @@ impl From<SqlError> for StoreError {
     }
 }
 
-/// Says which kind of failure it is. `Cause` keeps what Diesel said.
+/// Classifies an error. `Cause` keeps Diesel's error.
 fn classify(error: DieselError) -> StoreError {
     use DatabaseErrorKind as Kind;
     let class = match &error {
@@ -73,7 +73,7 @@ fn classify(error: DieselError) -> StoreError {
     class(Cause::new(error))
 }
 
-/// The class of a failure that Diesel has no kind for.
+/// Classifies an error for which Diesel has no kind.
 fn by_message(message: &str) -> fn(Cause) -> StoreError {
     match message {
         // SQLSTATE 40P01 and 55P03.
@@ -86,22 +86,22 @@ fn by_message(message: &str) -> fn(Cause) -> StoreError {
     }
 }
 
-/// Returns whether the server ended the connection instead of running the statement (SQLSTATE
-/// 57P01): nothing was written.
+/// Returns whether the server closed the connection instead of running the statement (SQLSTATE
+/// 57P01). Nothing was written.
 pub(super) fn is_termination(error: &StoreError) -> bool {
     matches!(error, StoreError::Broken(cause)
         if cause.to_string().starts_with("terminating connection"))
 }
 
-/// Returns whether a prepared statement no longer fits its table, whose columns were changed
+/// Returns whether a prepared statement no longer fits its table because columns were changed
 /// (SQLSTATE 0A000). The statement was not run.
 pub(super) fn is_stale_statement(error: &StoreError) -> bool {
     matches!(error, StoreError::Server(cause)
         if cause.to_string() == "cached plan must not change result type")
 }
 
-/// Returns whether a statement failed for a reason without a class of its own, which a message in
-/// another language may hide.
+/// Returns whether an error has no specific class, which may be because its message is in another
+/// language.
 pub(super) fn is_unclassified(error: &StoreError) -> bool {
     matches!(
         error,
@@ -109,14 +109,14 @@ pub(super) fn is_unclassified(error: &StoreError) -> bool {
     )
 }
 
-/// Another process has the file. SQLite says the same after its busy timeout, and at once where the
-/// wait would be in vain.
+/// Returns whether another process has locked the file. SQLite returns this message after its busy
+/// timeout, and at once if waiting would be useless.
 fn is_sqlite_busy(message: &str) -> bool {
     message == "database is locked" || message.starts_with("database table is locked")
 }
 
-/// Returns whether a database refuses a value that it will never take. An unknown message is taken for
-/// a failure that passes.
+/// Returns whether the database refuses a value that it will never accept. An unknown message
+/// counts as a temporary failure.
 fn is_of_value(message: &str) -> bool {
     const TEXTS: [&str; 22] = [
         // PostgreSQL: 22021, 22P05, 22P02, 22P03.
@@ -131,7 +131,7 @@ fn is_of_value(message: &str) -> bool {
         "value too long for type",
         "out of range",
         "numeric field overflow",
-        // 54000 and its kin.
+        // 54000 and similar.
         "index row size",
         "index row requires",
         "row is too big",
@@ -151,14 +151,14 @@ fn is_of_value(message: &str) -> bool {
     TEXTS.iter().any(|text| message.contains(text))
 }
 
-/// Returns whether the server has no room for what was to be written, though it may have had room for
-/// a row before it.
+/// Returns whether the server has no space for the write, although it may have had space for an
+/// earlier row.
 fn is_of_space(message: &str) -> bool {
     says_any(message, &["no space left", "disk", "out of memory"])
 }
 
-/// Returns whether a statement failed for a reason that concerns every row: the server has no time, or
-/// the table, its columns or the rights are not there.
+/// Returns whether the failure concerns every row: the statement timed out, or the table, its
+/// columns or the rights to it are missing.
 fn is_of_server(message: &str) -> bool {
     const TEXTS: [&str; 15] = [
         "could not ",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn i12_a_value_that_can_never_be_stored_is_refused_by_its_message() {
+    fn i12_a_value_that_can_never_be_stored_is_recognized_by_the_message() {
         for message in [
             "invalid byte sequence for encoding \"UTF8\": 0x00",
             "character with byte sequence 0xe6 0x97 0xa5 in encoding \"UTF8\" has no equivalent in \
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_or_is_unknown_is_not_refused() {
+    fn temporary_and_unknown_failures_do_not_refuse_the_row() {
         for message in [
             "canceling statement due to statement timeout",
             "permission denied for table sessions",
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_diesel_says_is_kept() {
+    fn the_error_of_diesel_is_kept_as_the_cause() {
         let error = of("permission denied for table sessions");
         assert_eq!(
             error.to_string(),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encoded_or_decoded_is_refused() {
+    fn values_that_cannot_be_encoded_or_decoded_are_refused() {
         let undecodable = DieselError::DeserializationError("not a time".into());
         assert!(matches!(classify(undecodable), StoreError::Refused(_)));
         let unencodable = DieselError::SerializationError("a year of six digits".into());
