@@ -37,6 +37,7 @@ pub mod testing {}
 
 /// How to keep sessions in something other than SQLite or PostgreSQL.
 ///
+/// [`StoreError`]: crate::store::StoreError
 /// [`conformance::run`]: crate::testing::conformance::run
 ///
 #[doc = include_str!("../docs/custom-store.md")]
