@@ -11,7 +11,7 @@ use std::str::FromStr;
 use super::StoreError;
 
 const ALLOWED: &str =
-    "allowed are sqlite://<file>, postgres://… and postgresql://… (see the README)";
+    "allowed are sqlite://<file>, postgres://… and postgresql://… (see docs/operating.md)";
 
 /// The URL of a database. `Display` and `Debug` show neither its password nor the parameters that a
 /// user added.

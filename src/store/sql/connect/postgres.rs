@@ -31,7 +31,8 @@ pub(super) fn connect(
             WARNED.call_once(|| {
                 tracing::warn!(
                     "{url} refuses settings at the start of a connection ({reason}): set \
-                     statement_timeout and lock_timeout for the role, see the README on PgBouncer"
+                     statement_timeout and lock_timeout for the role, see \
+                     docs/operating.md on PgBouncer"
                 );
             });
             Ok(connection)
