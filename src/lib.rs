@@ -106,7 +106,9 @@ pub use session::{
     database_url_from_env, figment,
 };
 #[doc(inline)]
-pub use store::{DatabaseUrl, DieselStore, OnSessionLimit, SqliteSynchronous};
+pub use store::{
+    DatabaseUrl, DieselStore, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource,
+};
 
 // For observation.
 pub use session::{Clock, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};

@@ -9,7 +9,7 @@ use rocket::figment::providers::{Env, Format, Toml};
 use rocket::figment::{Figment, Profile, Provider};
 use rocket_diesel_sessions::figment as sections;
 use rocket_diesel_sessions::{
-    DatabaseUrl, SessionConfig, SessionKeys, SetupError, database_url_from_env,
+    ConfigError, DatabaseUrl, SessionConfig, SessionKeys, SetupError, UserSource,
 };
 
 use super::{AdminToken, AppConfig};
@@ -60,6 +60,7 @@ impl Settings {
         let figment = figment();
         rocket_config(&figment)?;
         let sessions = SessionConfig::from_figment(&figment)?;
+        check_users(&sessions)?;
         let app = AppConfig::from_figment(&figment)?;
         check_keys(&figment)?;
         if let Some(sections) = sections_of_others(&figment) {
@@ -71,14 +72,24 @@ impl Settings {
         }
         let is_debug = figment.profile() == Config::DEBUG_PROFILE;
         Ok(Self {
+            database_url: sessions.database_url()?,
             sessions,
             app,
-            database_url: database_url_from_env()?,
             admin_token: AdminToken::from_env(is_debug)?,
             keys: keys(is_debug)?,
             figment,
         })
     }
+}
+
+/// Refuses users of another program: this application signs in its own.
+fn check_users(sessions: &SessionConfig) -> Result<(), ConfigError> {
+    if sessions.users == UserSource::Own {
+        return Ok(());
+    }
+    let allowed = "must be \"own\": this program keeps its users itself, and \"external\" is for \
+                   applications that attach the library";
+    Err(ConfigError::new("sessions.users", "\"external\"", allowed))
 }
 
 /// Refuses what would be ignored: TLS, which Rocket is built without here, and unknown keys of the file.

@@ -14,7 +14,9 @@ use super::cookie::policy::{CookieConfig, CookiePolicy};
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
-use crate::store::{OnSessionLimit, SessionLimit, SqliteSynchronous};
+use crate::store::{
+    DatabaseUrl, OnSessionLimit, SchemaName, SessionLimit, SqliteSynchronous, UserSource,
+};
 
 /// Name of the section in Rocket's configuration.
 const SECTION: &str = "sessions";
@@ -52,6 +54,14 @@ const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionConfig {
+    /// The database, such as `"postgres://app@db.internal/app"`. Default: `DATABASE_URL`.
+    pub url: Option<DatabaseUrl>,
+    /// PostgreSQL only: the schema of the library's tables, which is made where it is missing and
+    /// used whatever the search path is. Default: the first schema of the search path.
+    pub schema: Option<SchemaName>,
+    /// Who keeps the users. Default `own`: the library, in its table `users`. With `external`,
+    /// the application does, and a user's id is any text.
+    pub users: UserSource,
     /// The cookie's attributes.
     pub cookie: CookieConfig,
     /// A session ends after this time without activity. Default 24 h (OWASP ASVS 5.0, 7.3.1).
@@ -129,6 +139,9 @@ impl Default for SessionConfig {
     fn default() -> Self {
         const HOUR: Duration = Duration::from_hours(1);
         Self {
+            url: None,
+            schema: None,
+            users: UserSource::Own,
             cookie: CookieConfig::default(),
             idle_timeout: 24 * HOUR,
             anonymous_idle_timeout: None,
@@ -333,6 +346,10 @@ mod tests {
             ("max_data_size = '1GiB'", "sessions.max_data_size", "16MiB"),
             ("on_undecodable = 'x'", "sessions.on_undecodable", "fresh"),
             ("cookie.http_only = false", "http_only", "same_site"),
+            ("users = 'mine'", "sessions.users", "external"),
+            ("url = 'mysql://a:secret@b/c'", "sessions.url", "sqlite://"),
+            ("schema = 'pg_x'", "sessions.schema", "letter"),
+            ("schema = 'a\"b'", "sessions.schema", "letter"),
             ("cookie.domain = 'a.b'", "sessions.cookie.domain", "__Host"),
         ] {
             let message = read(toml).unwrap_err();

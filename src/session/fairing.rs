@@ -20,7 +20,6 @@ use super::background::sweeper::Sweeper;
 use super::background::thread::Background;
 use super::clock::{Clock, SystemClock};
 use super::codec::{self, TypedData};
-use super::config::startup::database_url_from_env;
 use super::config::{SessionConfig, is_debug};
 use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
@@ -234,7 +233,7 @@ impl<D: TypedData> Sessions<D> {
 }
 
 async fn open_store(config: SessionConfig) -> Result<Arc<DieselStore>, SetupError> {
-    let url = database_url_from_env()?;
+    let url = config.database_url()?;
     let opened = spawn_blocking(move || config.open_store(&url)).await;
     match opened {
         Ok(store) => Ok(Arc::new(store?)),

@@ -21,7 +21,7 @@ pub use login::{
     RevokeScope, SessionLimit,
 };
 pub(crate) use options::patience;
-pub use options::{SqliteSynchronous, StoreOptions};
+pub use options::{SchemaName, SqliteSynchronous, StoreOptions, UserSource};
 pub use record::{
     DeleteOutcome, ListSessions, NewSession, PoolState, RotateOutcome, RotateSession, SaveOutcome,
     SaveSession, SessionRecord, SweepBatch, SweepOutcome, TokenHash, TouchSession, Withdrawal,

@@ -1,5 +1,7 @@
 //! The options with which a [`DieselStore`](super::DieselStore) connects.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,13 @@ pub struct StoreOptions {
     /// Whether the store is read-only. Default `false`. See
     /// [`DieselStore::open_read_only`](super::DieselStore::open_read_only).
     pub read_only: bool,
+    /// Who keeps the users that sessions belong to. Default [`UserSource::Own`].
+    pub users: UserSource,
+    /// PostgreSQL only: the schema of the tables, whatever the search path is. Migrations make it.
+    /// Default `None`: the first schema of the search path.
+    pub schema: Option<SchemaName>,
+    /// Whether the tables of the statistics are made. Default `true`.
+    pub statistics: bool,
 }
 
 impl StoreOptions {
@@ -42,6 +51,9 @@ impl Default for StoreOptions {
             timeout: Duration::from_secs(2),
             sqlite_synchronous: SqliteSynchronous::Full,
             read_only: false,
+            users: UserSource::Own,
+            schema: None,
+            statistics: true,
         }
     }
 }
@@ -55,4 +67,98 @@ pub enum SqliteSynchronous {
     Full,
     /// A crash of the machine may lose the last commits but cannot damage the file. Faster.
     Normal,
+}
+
+/// Who keeps the users that sessions belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserSource {
+    /// This library, in its table `users`: a session's user is a row there, and ends with it.
+    #[default]
+    Own,
+    /// The application. A user's id is any text, and there is no table `users`. The application
+    /// ends the sessions of a user whom it deletes or disables.
+    External,
+}
+
+impl UserSource {
+    /// The name in the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::External => "external",
+        }
+    }
+}
+
+/// The name of a PostgreSQL schema: a letter or `_`, then letters, digits and `_`, 63 at most, not
+/// beginning with `pg_`. Case counts.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::SchemaName;
+///
+/// let schema: SchemaName = "sessions".parse().unwrap();
+/// assert_eq!(schema.as_str(), "sessions");
+/// assert!("pg_temp".parse::<SchemaName>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SchemaName(String);
+
+impl SchemaName {
+    /// The name, without quotes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The statement by which a connection uses the schema from now on.
+    pub(crate) fn for_connection(&self) -> String {
+        format!("SET search_path TO \"{}\"", self.0)
+    }
+
+    /// The statement by which the rest of a transaction uses the schema.
+    pub(crate) fn for_transaction(&self) -> String {
+        format!("SET LOCAL search_path TO \"{}\"", self.0)
+    }
+}
+
+impl FromStr for SchemaName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_fit = name.len() <= 63
+            && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(is_part)
+            && !name.starts_with("pg_");
+        if is_fit {
+            return Ok(Self(name.to_owned()));
+        }
+        Err(format!(
+            "{name:?} is not the name of a schema: a letter or _, then letters, digits and _, 63 \
+             at most, not beginning with pg_"
+        ))
+    }
+}
+
+impl TryFrom<String> for SchemaName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl From<SchemaName> for String {
+    fn from(name: SchemaName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for SchemaName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }

@@ -8,6 +8,9 @@ pub(super) mod sqlite;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::StoreError;
 
 const ALLOWED: &str =
@@ -134,6 +137,24 @@ impl fmt::Display for DatabaseUrl {
             #[cfg(not(feature = "postgres"))]
             Self::Postgres(_) => f.write_str("postgres://..."),
         }
+    }
+}
+
+/// Reads a URL; the error says nothing of its value.
+impl<'de> Deserialize<'de> for DatabaseUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let url = String::deserialize(deserializer)?;
+        url.trim().parse().map_err(|error| match error {
+            StoreError::Url(reason) => D::Error::custom(reason),
+            other => D::Error::custom(other),
+        })
+    }
+}
+
+/// Writes the URL as it is shown: without user parameters and password.
+impl Serialize for DatabaseUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -33,7 +33,7 @@ use crate::store::{
     SessionRecord, SessionStore, StoreError, TokenHash, TouchSession, WriteBatch, WriteOutcome,
 };
 
-pub use users::run_with_users;
+pub use users::{run_with_external_users, run_with_users};
 
 /// A failed check.
 #[derive(Debug, Error)]

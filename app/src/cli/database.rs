@@ -6,9 +6,7 @@ use clap::Args;
 use rocket::figment::Figment;
 use rocket::serde::json::json;
 use rocket_diesel_sessions::store::StoreError;
-use rocket_diesel_sessions::{
-    DatabaseUrl, DieselStore, SessionConfig, SetupError, database_url_from_env,
-};
+use rocket_diesel_sessions::{DatabaseUrl, DieselStore, SessionConfig, SetupError};
 
 use super::terminal::output::say_json;
 use super::{Failure, say};
@@ -52,12 +50,12 @@ fn settings(
     figment: &Figment,
     wait: Option<Duration>,
 ) -> Result<(SessionConfig, DatabaseUrl), SetupError> {
-    let url = database_url_from_env()?;
     let wait = wait.unwrap_or(WAIT);
     let mut config = SessionConfig {
         startup_timeout: wait,
         ..SessionConfig::from_figment(figment)?
     };
+    let url = config.database_url()?;
     if let DatabaseUrl::Sqlite(_) = &url {
         // Each statement may find the file locked.
         config.timeout = config.timeout.max(wait);

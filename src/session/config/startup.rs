@@ -21,6 +21,29 @@ const STARTUP_PROGRESS: Duration = Duration::from_secs(3);
 const LEAST_TRY: Duration = Duration::from_secs(2);
 
 impl SessionConfig {
+    /// The database of these settings: `url`, or else that of the environment.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// let config = SessionConfig {
+    ///     url: Some("sqlite://visits.db".parse().unwrap()),
+    ///     ..SessionConfig::default()
+    /// };
+    /// assert_eq!(config.database_url().unwrap().to_string(), "sqlite://visits.db");
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`database_url_from_env`].
+    pub fn database_url(&self) -> Result<DatabaseUrl, StoreError> {
+        match &self.url {
+            Some(url) => Ok(url.clone()),
+            None => database_url_from_env(),
+        }
+    }
+
     /// Connects to the database and runs pending migrations. Waits for the database for up to
     /// `startup_timeout`. Blocks.
     ///
@@ -157,6 +180,9 @@ impl SessionConfig {
             timeout: self.timeout,
             sqlite_synchronous: self.sqlite_synchronous,
             read_only: false,
+            users: self.users,
+            schema: self.schema.clone(),
+            statistics: true,
         };
         let mut patience = Patience::new(self.startup_timeout);
         loop {
@@ -225,12 +251,26 @@ impl Patience {
 
 /// Reads the database URL from `DATABASE_URL`. Default `sqlite://sessions.db`.
 ///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::database_url_from_env;
+///
+/// match database_url_from_env() {
+///     Ok(url) => println!("sessions are kept in {url}"),
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// ```
+///
 /// # Errors
 /// Fails if the URL is not one of a database that this build supports.
 pub fn database_url_from_env() -> Result<DatabaseUrl, StoreError> {
     match std::env::var(DATABASE_URL) {
         Ok(url) if !url.trim().is_empty() => url.trim().parse(),
         Err(std::env::VarError::NotUnicode(_)) => Err(StoreError::Url("must be UTF-8".to_owned())),
-        _ => DEFAULT_DATABASE.parse(),
+        _ if cfg!(feature = "sqlite") => DEFAULT_DATABASE.parse(),
+        _ => Err(StoreError::Url(format!(
+            "is not set, and its default, {DEFAULT_DATABASE}, needs the feature \"sqlite\""
+        ))),
     }
 }

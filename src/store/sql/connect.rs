@@ -44,6 +44,13 @@ pub(in crate::store) fn open(
     opening: Opening,
 ) -> Result<(), StoreError> {
     url.check()?;
+    if let (DatabaseUrl::Sqlite(_), Some(schema)) = (url, &options.schema) {
+        return Err(StoreError::Connect {
+            database: url.to_string(),
+            reason: format!("schema = \"{schema}\" is for PostgreSQL; remove the setting"),
+            permanent: true,
+        });
+    }
     #[cfg(feature = "sqlite")]
     if let DatabaseUrl::Sqlite(location) = url {
         let location = Location::of(location).map_err(StoreError::Url)?;
@@ -61,7 +68,7 @@ pub(in crate::store) fn open(
     let connection = &mut connection.lend();
     set_up(connection, url, options)?;
     if opening == Opening::Serve {
-        foreign::refuse(connection, url)?;
+        foreign::refuse(connection, url, options)?;
     }
     #[cfg(feature = "sqlite")]
     if let (AnyConnection::Sqlite(connection), Opening::Serve) = (connection, opening) {

@@ -1,9 +1,10 @@
 //! The transaction that signs a user in, the same on both databases.
 //!
-//! It begins with a write of the user's row that changes nothing. This serializes logins of one
-//! user and changes of that user: no login exceeds the limit of sessions, and none is committed
+//! It begins with a lock on the user. That makes logins of one user, and changes of a user whom the
+//! library keeps, wait for each other: no login gets past the limit of sessions, and none is committed
 //! after the user was disabled or the password changed.
 
+pub(super) mod lock;
 pub(super) mod withdraw;
 
 use std::time::Instant;
@@ -12,12 +13,13 @@ use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::Timestamp;
 
+use self::lock::lock_user;
 use super::connect::connection::{AnyConnection, run_on};
 use super::error::SqlError;
 use super::row::{NewRow, SessionRow};
-use super::schema::{sessions, users};
+use super::schema::sessions;
 use crate::store::{
-    BindSession, LoginOutcome, LoginSession, OnSessionLimit, SessionRecord, StoreError,
+    BindSession, LoginOutcome, LoginSession, OnSessionLimit, SessionRecord, StoreError, UserSource,
 };
 
 /// Signs a user in, in one transaction. On SQLite, its first statement takes the write lock. Also
@@ -25,9 +27,10 @@ use crate::store::{
 pub(super) fn login(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
+    users: UserSource,
 ) -> Result<(LoginOutcome, Option<SessionRecord>), SqlError> {
     connection.transaction(|connection| {
-        if !lock_user(connection, login)? {
+        if !lock_user(connection, login, users)? {
             return Ok((LoginOutcome::UserRefused, None));
         }
         let others = others(connection, login)?;
@@ -70,24 +73,7 @@ pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
     }
 }
 
-/// Returns whether the user may sign in, and locks the user's row, so that this stays true until
-/// the transaction ends.
-fn lock_user(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
-    let user = users::table
-        .filter(users::id.eq(&login.user_id))
-        .filter(users::disabled_at.is_null());
-    let unchanged = users::updated_at.eq(users::updated_at);
-    let locked = run_on!(connection, |connection| match &login.password_hash {
-        Some(hash) => diesel::update(user.filter(users::password_hash.eq(hash)))
-            .set(unchanged)
-            .execute(connection)?,
-        None => diesel::update(user).set(unchanged).execute(connection)?,
-    });
-    Ok(locked == 1)
-}
-
-/// Returns the handles of the user's other live sessions, newest token first. Returns none if there
-/// is no limit.
+/// Handles of the user's other live sessions, newest token first; none where there is no limit.
 fn others(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<Vec<String>> {
     if login.limit.max == 0 {
         return Ok(Vec::new());

@@ -4,26 +4,28 @@
 //! create the tables, and one would fail. Here, all migrations run in one transaction, which takes
 //! an advisory lock on PostgreSQL and is an immediate one on SQLite.
 
+mod sets;
+
+use chrono::Utc;
+use diesel::backend::Backend;
+use diesel::connection::BoxableConnection;
 #[cfg(feature = "postgres")]
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
+use diesel::migration::MigrationSource;
+#[cfg(feature = "postgres")]
 use diesel::prelude::*;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::EmbeddedMigrations;
 
+use self::sets::{Named, Sets};
+use super::connect::connection::AnyConnection;
 #[cfg(feature = "sqlite")]
 use super::connect::connection::OwnedConnection;
-use super::connect::connection::{AnyConnection, texts};
 use super::connect::failure::migrating;
-use super::connect::{connect, foreign, set_up};
+use super::connect::foreign::has_only_others;
+use super::connect::{connect, set_up};
 use super::error::SqlError;
-use crate::store::{DatabaseUrl, StoreError, StoreOptions};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-#[cfg(feature = "sqlite")]
-const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-#[cfg(feature = "postgres")]
-const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+use super::history::{self, Applied, FIRST, History};
+use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
 
 /// The key of this program's advisory lock in a PostgreSQL database ("sessions").
 #[cfg(feature = "postgres")]
@@ -72,8 +74,9 @@ fn sqlite(
     let OwnedConnection::Sqlite(mut connection) = connection else {
         return Err(StoreError::Url("not SQLite".to_owned()));
     };
-    let result: Result<_, SqlError> = connection
-        .immediate_transaction(|connection| Ok(apply(connection, SQLITE, direction, url)?));
+    let result: Result<_, SqlError> = connection.immediate_transaction(|connection| {
+        Ok(apply(connection, &sets::SQLITE, direction, url, options)?)
+    });
     result.map_err(|error| match error.into() {
         StoreError::Query(cause) | StoreError::Server(cause) | StoreError::Full(cause) => {
             failed(url, options, &cause)
@@ -101,77 +104,180 @@ fn postgres(
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<diesel::sql_types::BigInt, _>(LOCK)
             .execute(connection)?;
-        Ok(apply(connection, POSTGRES, direction, url)?)
+        if let Some(schema) = &options.schema {
+            if direction == Direction::Up {
+                create_schema(connection, schema)?;
+            }
+            connection.batch_execute(&schema.for_transaction())?;
+        }
+        Ok(apply(connection, &sets::POSTGRES, direction, url, options)?)
     });
     Ok(result?)
 }
 
+/// Makes the schema where it is missing. Where it is not, no right is needed.
+#[cfg(feature = "postgres")]
+fn create_schema(
+    connection: &mut PgConnection,
+    schema: &crate::store::SchemaName,
+) -> QueryResult<()> {
+    let found = connection.texts(&format!(
+        "SELECT nspname::text AS text FROM pg_namespace WHERE nspname = '{schema}'"
+    ))?;
+    if found.is_empty() {
+        connection.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
+    }
+    Ok(())
+}
+
 fn apply<C>(
     connection: &mut C,
-    source: EmbeddedMigrations,
+    sets: &Sets,
     direction: Direction,
     url: &DatabaseUrl,
+    options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError>
 where
-    C: MigrationHarness<C::Backend> + Connection,
-    EmbeddedMigrations: MigrationSource<C::Backend>,
+    C: History + BoxableConnection<<C as diesel::Connection>::Backend>,
+    EmbeddedMigrations: MigrationSource<<C as diesel::Connection>::Backend>,
 {
-    let versions = match direction {
-        Direction::Up => connection
-            .run_pending_migrations(source)
-            .map(|versions| versions.iter().map(ToString::to_string).collect()),
-        Direction::Down => revert(connection, &source),
-    };
-    versions.map_err(|error| migrating(url, &*error))
+    let applied = history::applied(connection).map_err(SqlError::from)?;
+    check_users(&applied, url, options)?;
+    let wanted = sets
+        .wanted(options)
+        .map_err(|error| migrating(url, &*error))?;
+    let was_run = |migration: &Named<_>| applied.iter().any(|row| row.version == migration.version);
+    let (done, pending): (Vec<_>, Vec<_>) = wanted.into_iter().partition(was_run);
+    match direction {
+        Direction::Up => up(connection, &applied, &done, &pending),
+        Direction::Down => down(connection, done),
+    }
+    .map_err(|error| migrating(url, &*error))
 }
 
-/// Reverts the applied migrations of `source`, newest first. The table of versions may contain
-/// others, which belong to an application.
-fn revert<C>(connection: &mut C, source: &EmbeddedMigrations) -> Result<Vec<String>, Failure>
+type Versions = diesel::migration::Result<Vec<String>>;
+
+fn up<C>(
+    connection: &mut C,
+    applied: &[Applied],
+    done: &[Named<<C as diesel::Connection>::Backend>],
+    pending: &[Named<<C as diesel::Connection>::Backend>],
+) -> Versions
 where
-    C: MigrationHarness<C::Backend> + Connection,
-    EmbeddedMigrations: MigrationSource<C::Backend>,
+    C: History + BoxableConnection<<C as diesel::Connection>::Backend>,
 {
-    let applied = connection.applied_migrations()?;
-    let mut own = MigrationSource::<C::Backend>::migrations(source)?;
-    own.retain(|migration| applied.contains(&migration.name().version()));
-    own.sort_unstable_by_key(|migration| std::cmp::Reverse(migration.name().version().as_owned()));
-    own.iter()
-        .map(|migration| Ok(connection.revert_migration(migration)?.to_string()))
-        .collect()
+    let now = Utc::now();
+    history::create(connection)?;
+    let is_of_diesel = |version: &str| {
+        let mut rows = applied.iter();
+        rows.any(|row| row.version == version && row.name.is_empty())
+    };
+    for migration in done {
+        if is_of_diesel(&migration.version) {
+            history::record(connection, &migration.version, &migration.name, now, true)?;
+        }
+    }
+    for Named {
+        version,
+        name,
+        migration,
+    } in pending
+    {
+        migration
+            .run(connection)
+            .map_err(|error| format!("Failed to run {name} with: {error}"))?;
+        history::record(connection, version, name, now, false)?;
+    }
+    Ok(pending
+        .iter()
+        .map(|migration| migration.version.clone())
+        .collect())
 }
 
-/// Returns the migrations of this build that have not been run. This changes nothing, unlike
-/// Diesel's own `pending_migrations`, which creates its table and needs a right that a server need
-/// not have.
+/// Reverts what was run, newest first.
+fn down<C>(connection: &mut C, mut done: Vec<Named<<C as diesel::Connection>::Backend>>) -> Versions
+where
+    C: History + BoxableConnection<<C as diesel::Connection>::Backend>,
+{
+    done.reverse();
+    history::create(connection)?;
+    for Named {
+        version,
+        name,
+        migration,
+    } in &done
+    {
+        history::forget(connection, version)?;
+        migration
+            .revert(connection)
+            .map_err(|error| format!("Failed to revert {name} with: {error}"))?;
+    }
+    Ok(done
+        .into_iter()
+        .map(|migration| migration.version)
+        .collect())
+}
+
+/// Refuses a database whose sessions belong to other users than the settings say: the table refers
+/// to `users`, or does not.
+fn check_users(
+    applied: &[Applied],
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+) -> Result<(), StoreError> {
+    let Some(first) = applied.iter().find(|row| row.version == FIRST) else {
+        return Ok(());
+    };
+    let stored = if first.name.ends_with("create_sessions") {
+        UserSource::External
+    } else {
+        UserSource::Own
+    };
+    if stored == options.users {
+        return Ok(());
+    }
+    let reason = format!(
+        "its table sessions was made with users = {:?}, and the setting is {:?}: set \
+         sessions.users = {:?}, or give the sessions a file or schema of their own",
+        stored.name(),
+        options.users.name(),
+        stored.name()
+    );
+    Err(migrating(url, &reason))
+}
+
+/// The migrations of this build that have not been run, by name. Changes nothing, not even to ask.
 pub(in crate::store) fn pending(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError> {
-    let mut connection = connect(url, options)?;
-    let connection = &mut connection.lend();
-    set_up(connection, url, options)?;
-    let names = match connection {
+    look(url, options, |connection| match connection {
         #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(_) => names::<diesel::sqlite::Sqlite>(&SQLITE),
+        AnyConnection::Sqlite(connection) => lacking(*connection, &sets::SQLITE, url, options),
         #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(_) => names::<diesel::pg::Pg>(&POSTGRES),
-    };
-    let names = names.map_err(|error| migrating(url, &*error))?;
-    let history = foreign::history(connection);
-    let mut texts = |query: &str| {
-        let texts = texts(connection, query);
-        texts.map_err(|error| failed(url, options, &error))
-    };
-    if texts(history)?.is_empty() {
-        return Ok(names.into_iter().map(|(_, name)| name).collect());
-    }
-    let applied = texts("SELECT version AS text FROM __diesel_schema_migrations")?;
-    let is_pending = |version: &str| applied.iter().all(|applied| applied != version);
-    Ok(names
+        AnyConnection::Postgres(connection) => lacking(*connection, &sets::POSTGRES, url, options),
+    })
+}
+
+fn lacking<C: History>(
+    connection: &mut C,
+    sets: &Sets,
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+) -> Result<Vec<String>, StoreError>
+where
+    C::Backend: Backend,
+    EmbeddedMigrations: MigrationSource<C::Backend>,
+{
+    let applied = history::applied(connection).map_err(|error| failed(url, options, &error))?;
+    check_users(&applied, url, options)?;
+    let wanted = sets.wanted::<C::Backend>(options);
+    let wanted = wanted.map_err(|error| migrating(url, &*error))?;
+    let is_pending = |version: &str| applied.iter().all(|row| row.version != version);
+    Ok(wanted
         .into_iter()
-        .filter(|(version, _)| is_pending(version))
-        .map(|(_, name)| name)
+        .filter(|migration| is_pending(&migration.version))
+        .map(|migration| migration.name)
         .collect())
 }
 
@@ -181,32 +287,21 @@ pub(in crate::store) fn is_of_another_program(
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<bool, StoreError> {
-    if !matches!(url, DatabaseUrl::Sqlite(_)) {
-        return Ok(false);
-    }
+    look(url, options, |connection| {
+        has_only_others(connection).map_err(|error| failed(url, options, &error))
+    })
+}
+
+/// Asks something on a connection of its own, in the schema of the sessions.
+fn look<T>(
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+    ask: impl FnOnce(&mut AnyConnection<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let mut connection = connect(url, options)?;
     let connection = &mut connection.lend();
     set_up(connection, url, options)?;
-    foreign::has_only_others(connection).map_err(|error| failed(url, options, &error))
-}
-
-/// Returns the versions and names of the embedded migrations, in order.
-fn names<DB: diesel::backend::Backend>(
-    source: &EmbeddedMigrations,
-) -> Result<Vec<(String, String)>, Failure>
-where
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    let mut names: Vec<_> = source
-        .migrations()?
-        .iter()
-        .map(|migration| {
-            let name = migration.name();
-            (name.version().to_string(), name.to_string())
-        })
-        .collect();
-    names.sort_unstable();
-    Ok(names)
+    ask(connection)
 }
 
 /// Converts an error. Only a locked file is worth another attempt.

@@ -3,6 +3,7 @@
 
 pub(super) mod connect;
 mod error;
+mod history;
 pub(super) mod listing;
 mod login;
 mod migrations;

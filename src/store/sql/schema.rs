@@ -46,6 +46,14 @@ diesel::table! {
         ip -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        kind -> Text,
+        idle_timeout -> Nullable<BigInt>,
+        absolute_timeout -> Nullable<BigInt>,
+        browser_session -> Bool,
+        authenticated_at -> Nullable<Timestamp>,
+        methods -> Nullable<Text>,
+        actor -> Nullable<Text>,
+        pending_login -> Nullable<Text>,
     }
 }
 

@@ -12,6 +12,7 @@ use super::connect::connection::{AnyConnection, run_on};
 use super::connect::pool::Connections;
 use super::connect::{self, Opening};
 use super::error::SqlError;
+use super::login::lock::sweep_locks;
 use super::login::{self, withdraw};
 use super::migrations::{self, Direction};
 #[cfg(feature = "postgres")]
@@ -25,7 +26,8 @@ use super::users;
 use crate::store::{
     DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
     RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionRecord, SessionStore,
-    StoreError, StoreOptions, SweepBatch, SweepOutcome, Withdrawal, WriteBatch, WriteOutcome,
+    StoreError, StoreOptions, SweepBatch, SweepOutcome, UserSource, Withdrawal, WriteBatch,
+    WriteOutcome,
 };
 
 /// A store of sessions in SQLite or PostgreSQL, depending on the URL.
@@ -108,7 +110,7 @@ impl DieselStore {
 
     /// Runs pending migrations and returns their versions. Several processes may do this at once,
     /// even on an empty database. If no migration is pending, this takes no lock and needs only the
-    /// right to read `__diesel_schema_migrations`.
+    /// right to read `session_schema_migrations`.
     ///
     /// # Errors
     /// Returns [`StoreError::Migration`] if a migration fails.
@@ -219,7 +221,7 @@ impl SessionStore for DieselStore {
         &self,
         login: &LoginSession,
     ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
-        self.change(|connection| login::login(connection, login))
+        self.change(|connection| login::login(connection, login, self.options.users))
     }
 
     fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
@@ -291,7 +293,13 @@ impl SessionStore for DieselStore {
     }
 
     fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {
-        self.change(|connection| Ok(on_database!(connection, sweep(batch))))
+        self.change(|connection| {
+            let swept = on_database!(connection, sweep(batch));
+            if swept.deleted == 0 && self.options.users == UserSource::External {
+                sweep_locks(connection, batch.now)?;
+            }
+            Ok(swept)
+        })
     }
 
     fn ping(&self) -> Result<(), StoreError> {

@@ -98,19 +98,3 @@ impl OwnedConnection {
         run_on!(self.lend(), |connection| connection.is_broken())
     }
 }
-
-/// Runs a query with one column named `text`.
-pub(in crate::store) fn texts(
-    connection: &mut AnyConnection<'_>,
-    query: &str,
-) -> QueryResult<Vec<String>> {
-    let rows: Vec<Row> = run_on!(connection, |connection| diesel::sql_query(query)
-        .load(connection)?);
-    Ok(rows.into_iter().map(|row| row.text).collect())
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    text: String,
-}

@@ -1,79 +1,91 @@
-//! Detects databases of other applications by their tables.
+//! Databases of other applications, recognized by their tables.
 
-use diesel::prelude::*;
+use diesel::QueryResult;
 
-use super::connection::{AnyConnection, texts};
+use super::connection::{AnyConnection, run_on};
 use super::failure::migrating;
-use crate::store::{DatabaseUrl, StoreError};
+use crate::store::sql::history::{self, FIRST, History};
+use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
 
-/// The tables that the migrations create.
-const TABLES: &str =
-    "'users', 'sessions', 'session_stats', 'session_stats_users', 'session_sweeps'";
-
-/// A query for this library's first migration among the applied ones.
-const FIRST: &str = "SELECT version AS text FROM __diesel_schema_migrations \
-                     WHERE version = '20261124000000'";
-
-/// Returns a query that finds the table of migrations, which may belong to another application.
-pub(in crate::store) fn history(connection: &AnyConnection<'_>) -> &'static str {
-    match connection {
-        #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(_) => {
-            "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'"
-        }
-        #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(_) => {
-            "SELECT 'exists' AS text WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL"
-        }
-    }
-}
+/// The tables that the migrations make, beside `users`.
+const TABLES: [&str; 4] = [
+    "sessions",
+    "session_stats",
+    "session_stats_users",
+    "session_sweeps",
+];
 
 /// Refuses a database that has a table with one of our names but none of our migrations, because it
 /// belongs to another application. Changes nothing.
 pub(super) fn refuse(
     connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,
+    options: &StoreOptions,
 ) -> Result<(), StoreError> {
-    let (taken, advice) = match connection {
-        #[cfg(feature = "sqlite")]
-        AnyConnection::Sqlite(_) => (
-            format!("SELECT name AS text FROM sqlite_master WHERE name IN ({TABLES})"),
-            "give the sessions a file of their own",
-        ),
-        #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(_) => (
-            format!(
-                "SELECT relname::text AS text FROM pg_class \
-                 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) \
-                 AND relname IN ({TABLES})"
-            ),
-            "give the sessions a schema of their own, for example with ?options=-csearch_path%3Dsessions",
-        ),
-    };
+    let (taken, is_ours) = run_on!(connection, |connection| {
+        (taken(connection, options), is_ours(connection))
+    });
     let failed = |error| migrating(url, &error);
-    let Some(taken) = texts(connection, &taken).map_err(failed)?.pop() else {
+    let Some(table) = taken.map_err(failed)? else {
         return Ok(());
     };
-    if is_migrated(connection).map_err(failed)? {
+    if is_ours.map_err(failed)? {
         return Ok(());
     }
+    let advice = match (table, url) {
+        ("users", _) => {
+            "where the application has users of its own, set sessions.users = \"external\""
+        }
+        (_, DatabaseUrl::Sqlite(_)) => "give the sessions a file of their own with sessions.url",
+        (_, DatabaseUrl::Postgres(_)) => {
+            "give the sessions a schema of their own with sessions.schema"
+        }
+    };
     let reason = format!(
-        "the table {taken:?} already exists and belongs to another application; this library needs \
-         the names {}: {advice}",
-        TABLES.replace('\'', "")
+        "the table {table:?} already exists and is another application's; this library makes {}: \
+         {advice}",
+        tables(options).collect::<Vec<_>>().join(", ")
     );
     Err(migrating(url, &reason))
 }
 
-/// Returns whether an SQLite file has tables but none of this library's migrations.
-pub(in crate::store) fn has_only_others(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
-    let tables = "SELECT name AS text FROM sqlite_master \
-                  WHERE name NOT LIKE 'sqlite_%' AND tbl_name <> '__diesel_schema_migrations'";
-    Ok(!texts(connection, tables)?.is_empty() && !is_migrated(connection)?)
+fn tables(options: &StoreOptions) -> impl Iterator<Item = &'static str> {
+    let users = (options.users == UserSource::Own).then_some("users");
+    users.into_iter().chain(TABLES)
 }
 
-/// Returns whether this library's first migration has been applied.
-fn is_migrated(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
-    let history = history(connection);
-    Ok(!texts(connection, history)?.is_empty() && !texts(connection, FIRST)?.is_empty())
+/// The first of our names that a table has.
+fn taken(
+    connection: &mut impl History,
+    options: &StoreOptions,
+) -> QueryResult<Option<&'static str>> {
+    for table in tables(options) {
+        if connection.has_own_table(table)? {
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns whether this library's migrations were run.
+fn is_ours(connection: &mut impl History) -> QueryResult<bool> {
+    let applied = history::applied(connection)?;
+    Ok(applied.iter().any(|row| row.version == FIRST))
+}
+
+/// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
+/// A database of PostgreSQL is often shared with other applications, and is none of another program.
+pub(in crate::store) fn has_only_others(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
+    match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(connection) => {
+            let tables = connection.texts(
+                "SELECT name AS text FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' \
+                 AND tbl_name NOT IN ('__diesel_schema_migrations', 'session_schema_migrations')",
+            )?;
+            Ok(!tables.is_empty() && !is_ours(*connection)?)
+        }
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(_) => Ok(false),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use diesel::connection::CacheSize;
+use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 use diesel::sql_types::{Array, Text};
@@ -76,6 +76,14 @@ pub(super) fn set_up(
                 .read_only
                 .then_some(("default_transaction_read_only", 1)),
         );
+    }
+    if let Some(schema) = options
+        .schema
+        .as_ref()
+        .filter(|_| options.prepared_statements)
+    {
+        let used = connection.batch_execute(&schema.for_connection());
+        used.map_err(|error| failure::connecting(url, error))?;
     }
     let server = match Server::ask(connection, &limits) {
         Ok(server) => server,

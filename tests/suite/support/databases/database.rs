@@ -138,11 +138,15 @@ impl Database {
 
     /// A store that finds the database as it is.
     pub(crate) fn bare_store(&self) -> DieselStore {
-        let options = StoreOptions {
+        DieselStore::open(&self.url(), self.options()).unwrap()
+    }
+
+    /// Options for a store on this database.
+    pub(crate) fn options(&self) -> StoreOptions {
+        StoreOptions {
             prepared_statements: self.direct == self.url,
             ..StoreOptions::default()
-        };
-        DieselStore::open(&self.url(), options).unwrap()
+        }
     }
 
     /// Runs SQL on a connection of its own.

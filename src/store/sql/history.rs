@@ -1,0 +1,202 @@
+//! Which migrations a database has had: the table `session_schema_migrations`.
+//!
+//! Diesel's own table, `__diesel_schema_migrations`, is the application's: with this library's
+//! versions in it, `diesel migration revert` and `redo` fail for the application, and an equal
+//! version hides one of the two. An installation whose migrations are in that table, because an
+//! earlier version of this library or Diesel's command line ran them, is taken over.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+/// The version of the first migration.
+pub(super) const FIRST: &str = "20261124000000";
+
+/// A connection that can say which migrations it has had.
+pub(super) trait History: Connection {
+    /// The column `text` of each row of a query.
+    fn texts(&mut self, query: &str) -> QueryResult<Vec<String>>;
+
+    /// Returns whether there is a table of this name.
+    fn has_table(&mut self, name: &str) -> QueryResult<bool>;
+
+    /// Returns whether there is a table of this name where tables are made: on PostgreSQL in the
+    /// first schema of the search path, not in a later one.
+    fn has_own_table(&mut self, name: &str) -> QueryResult<bool>;
+
+    /// Returns whether the table `sessions` has this column.
+    fn has_column(&mut self, column: &str) -> QueryResult<bool>;
+}
+
+/// A migration that was run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Applied {
+    pub(super) version: String,
+    /// Its name; empty where Diesel's table has its version only.
+    pub(super) name: String,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
+}
+
+macro_rules! texts {
+    () => {
+        fn texts(&mut self, query: &str) -> QueryResult<Vec<String>> {
+            let rows: Vec<Row> = diesel::sql_query(query).load(self)?;
+            Ok(rows.into_iter().map(|row| row.text).collect())
+        }
+    };
+}
+
+#[cfg(feature = "sqlite")]
+impl History for SqliteConnection {
+    texts!();
+
+    fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        let found = self.texts(&format!(
+            "SELECT name AS text FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
+        ))?;
+        Ok(!found.is_empty())
+    }
+
+    fn has_own_table(&mut self, name: &str) -> QueryResult<bool> {
+        self.has_table(name)
+    }
+
+    fn has_column(&mut self, column: &str) -> QueryResult<bool> {
+        let found = self.texts(&format!(
+            "SELECT name AS text FROM pragma_table_info('sessions') WHERE name = '{column}'"
+        ))?;
+        Ok(!found.is_empty())
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl History for PgConnection {
+    texts!();
+
+    fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        let found = self.texts(&format!(
+            "SELECT 'exists' AS text WHERE to_regclass('{name}') IS NOT NULL"
+        ))?;
+        Ok(!found.is_empty())
+    }
+
+    fn has_own_table(&mut self, name: &str) -> QueryResult<bool> {
+        let found = self.texts(&format!(
+            "SELECT relname::text AS text FROM pg_class \
+             WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) \
+             AND relname = '{name}'"
+        ))?;
+        Ok(!found.is_empty())
+    }
+
+    fn has_column(&mut self, column: &str) -> QueryResult<bool> {
+        let found = self.texts(&format!(
+            "SELECT attname::text AS text FROM pg_attribute \
+             WHERE attrelid = to_regclass('sessions') AND attname = '{column}' \
+             AND NOT attisdropped"
+        ))?;
+        Ok(!found.is_empty())
+    }
+}
+
+/// The migrations of this library that were run. Only reads.
+pub(super) fn applied(connection: &mut impl History) -> QueryResult<Vec<Applied>> {
+    let mut applied = recorded(connection)?;
+    // An installation that the library made itself has nothing in Diesel's table: a version there
+    // that equals one of the library's is the application's.
+    if applied.is_empty() || is_taken_over(connection)? {
+        let known: Vec<String> = applied.iter().map(|row| row.version.clone()).collect();
+        let of_diesel = of_diesel(connection)?;
+        applied.extend(
+            of_diesel
+                .into_iter()
+                .filter(|version| !known.contains(version))
+                .map(|version| Applied {
+                    version,
+                    name: String::new(),
+                }),
+        );
+    }
+    Ok(applied)
+}
+
+fn recorded(connection: &mut impl History) -> QueryResult<Vec<Applied>> {
+    if !connection.has_table("session_schema_migrations")? {
+        return Ok(Vec::new());
+    }
+    let rows =
+        connection.texts("SELECT version || ' ' || name AS text FROM session_schema_migrations")?;
+    let split = |row: String| {
+        let (version, name) = row.split_once(' ').unwrap_or((&row, ""));
+        Applied {
+            version: version.to_owned(),
+            name: name.to_owned(),
+        }
+    };
+    Ok(rows.into_iter().map(split).collect())
+}
+
+fn is_taken_over(connection: &mut impl History) -> QueryResult<bool> {
+    let taken = connection
+        .texts("SELECT version AS text FROM session_schema_migrations WHERE taken_over LIMIT 1")?;
+    Ok(!taken.is_empty())
+}
+
+/// The versions in Diesel's table, where the tables of this library were made with it.
+fn of_diesel(connection: &mut impl History) -> QueryResult<Vec<String>> {
+    if !connection.has_table("__diesel_schema_migrations")?
+        || !connection.has_column("token_hash")?
+    {
+        return Ok(Vec::new());
+    }
+    let versions = connection.texts("SELECT version AS text FROM __diesel_schema_migrations")?;
+    let is_ours = versions.iter().any(|version| version == FIRST);
+    Ok(if is_ours { versions } else { Vec::new() })
+}
+
+/// Makes the table where there is none.
+pub(super) fn create(connection: &mut impl History) -> QueryResult<()> {
+    if connection.has_table("session_schema_migrations")? {
+        return Ok(());
+    }
+    connection.batch_execute(
+        "CREATE TABLE session_schema_migrations (
+            version    TEXT NOT NULL PRIMARY KEY,
+            name       TEXT NOT NULL,
+            run_on     TIMESTAMP NOT NULL,
+            taken_over BOOLEAN NOT NULL
+        )",
+    )
+}
+
+/// Notes that a migration was run, now or earlier with Diesel's own bookkeeping.
+pub(super) fn record(
+    connection: &mut impl History,
+    version: &str,
+    name: &str,
+    now: DateTime<Utc>,
+    taken_over: bool,
+) -> QueryResult<()> {
+    connection.batch_execute(&format!(
+        "INSERT INTO session_schema_migrations (version, name, run_on, taken_over) \
+         VALUES ('{version}', '{name}', '{}', {taken_over})",
+        now.format("%Y-%m-%d %H:%M:%S")
+    ))
+}
+
+/// Forgets a migration that was reverted, in Diesel's table too where it was taken over.
+pub(super) fn forget(connection: &mut impl History, version: &str) -> QueryResult<()> {
+    let is_of_diesel = of_diesel(connection)?.iter().any(|other| other == version);
+    if is_of_diesel && is_taken_over(connection)? {
+        connection.batch_execute(&format!(
+            "DELETE FROM __diesel_schema_migrations WHERE version = '{version}'"
+        ))?;
+    }
+    connection.batch_execute(&format!(
+        "DELETE FROM session_schema_migrations WHERE version = '{version}'"
+    ))
+}

@@ -1,0 +1,82 @@
+//! What makes logins of one user wait for each other.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Text, Timestamp};
+
+use crate::store::sql::connect::connection::{AnyConnection, run_on};
+use crate::store::sql::schema::users;
+use crate::store::{LoginSession, UserSource};
+
+/// Locks the user until the transaction ends; returns whether the user may sign in. That stays so in
+/// the meantime.
+pub(super) fn lock_user(
+    connection: &mut AnyConnection<'_>,
+    login: &LoginSession,
+    users: UserSource,
+) -> QueryResult<bool> {
+    match users {
+        UserSource::Own => lock_own(connection, login),
+        UserSource::External if login.password_hash.is_some() => {
+            tracing::error!(
+                "a login is refused: verified_against needs users = \"own\"; with users of the \
+                 application, verify in the transaction of login_with"
+            );
+            Ok(false)
+        }
+        UserSource::External => {
+            lock_name(connection, login)?;
+            Ok(true)
+        }
+    }
+}
+
+/// A write that changes nothing is a lock that every database has.
+fn lock_own(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
+    let user = users::table
+        .filter(users::id.eq(&login.user_id))
+        .filter(users::disabled_at.is_null());
+    let unchanged = users::updated_at.eq(users::updated_at);
+    let locked = run_on!(connection, |connection| match &login.password_hash {
+        Some(hash) => diesel::update(user.filter(users::password_hash.eq(hash)))
+            .set(unchanged)
+            .execute(connection)?,
+        None => diesel::update(user).set(unchanged).execute(connection)?,
+    });
+    Ok(locked == 1)
+}
+
+/// Locks a user of the application by name. Where sessions are not limited, none needs to wait, and
+/// SQLite only takes its write lock: a transaction that begins with a read may not get it later.
+fn lock_name(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<()> {
+    const LOCK: &str = "INSERT INTO session_user_locks (user_id, locked_at) VALUES ($1, $2) \
+                        ON CONFLICT (user_id) DO UPDATE SET locked_at = excluded.locked_at";
+    const NOTHING: &str = "UPDATE session_user_locks SET locked_at = locked_at WHERE user_id = ''";
+    if login.limit.max > 0 {
+        run_on!(connection, |connection| diesel::sql_query(LOCK)
+            .bind::<Text, _>(&login.user_id)
+            .bind::<Timestamp, _>(login.fresh.now.naive_utc())
+            .execute(connection)?);
+        return Ok(());
+    }
+    #[cfg(feature = "sqlite")]
+    if let AnyConnection::Sqlite(connection) = connection {
+        diesel::sql_query(NOTHING).execute(*connection)?;
+    }
+    Ok(())
+}
+
+/// How long a lock's row is kept.
+const KEPT: chrono::TimeDelta = chrono::TimeDelta::days(1);
+
+/// Deletes the rows of locks that were last taken more than a day ago.
+pub(in crate::store) fn sweep_locks(
+    connection: &mut AnyConnection<'_>,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    const OLD: &str = "DELETE FROM session_user_locks WHERE locked_at < $1";
+    let before = (now - KEPT).naive_utc();
+    Ok(run_on!(connection, |connection| diesel::sql_query(OLD)
+        .bind::<Timestamp, _>(before)
+        .execute(connection)?))
+}
