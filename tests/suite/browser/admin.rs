@@ -1,9 +1,6 @@
 //! The dashboard, with many sessions.
 
-use rocket::serde::json::{Value, json};
-
-use super::every_page::PROBLEMS;
-use super::{COUNT_A_VISIT, register};
+use crate::support::site::{COUNT_A_VISIT, assert_fits, assert_quiet, assert_sound, register};
 use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
 const SESSIONS: u32 = 100_000;
@@ -52,7 +49,7 @@ on_each_database! {
         assert_eq!(tab.path(), "/admin");
         assert_eq!(tab.count("#session-list tbody tr"), 50);
         assert_eq!(tab.count("figure svg"), 2);
-        assert_eq!(tab.execute(PROBLEMS), json!([]));
+        assert_sound(&tab);
 
         // Somebody comes, and the figures say so without anybody asking.
         let created = || tab.text("[data-figure=created]").parse::<u32>().unwrap();
@@ -72,7 +69,7 @@ on_each_database! {
         assert_eq!(tab.text("#session-list tbody td"), "grace");
         tab.click("#session-1");
         assert!(tab.text("pre").contains("\"note\": \"<script>\""));
-        assert_eq!(tab.execute(PROBLEMS), json!([]));
+        assert_sound(&tab);
         tab.click("form[action$='/revoke'] button");
         assert_eq!(tab.text("#notice"), "That session has ended.");
         tab.fill("q", "madegrace099999");
@@ -80,16 +77,12 @@ on_each_database! {
         assert!(tab.text("#no-sessions").contains("No session is found"));
         assert_eq!(database.sessions(), i64::from(SESSIONS) + 1);
 
-        let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
-        let console: Vec<Value> = tab.log("browser").into_iter().filter(is_serious).collect();
-        assert!(console.is_empty(), "{console:?}");
+        assert_quiet(&tab);
         tab.goto("/admin");
         tab.execute("document.querySelectorAll('details').forEach((one) => (one.open = true))");
         for width in [390, 320] {
             tab.set_width(width);
-            let overflow = "const {scrollWidth, clientWidth} = document.documentElement; \
-                            return scrollWidth - clientWidth";
-            assert_eq!(tab.execute(overflow), json!(0), "at {width}");
+            assert_fits(&tab, width);
         }
     }
 }

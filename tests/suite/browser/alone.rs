@@ -2,100 +2,86 @@
 
 use rocket::serde::json::json;
 
-use super::{
-    COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, SIGN_OUT, assert_signed_out, fill_in, register,
+use crate::support::site::{
+    COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, SIGN_OUT, assert_signed_out, fill_in, in_a_tab,
+    in_chromium, register,
 };
-use crate::support::{Chromium, Database, Kind, Server, wait_until};
+use crate::support::wait_until;
 
 #[test]
 fn a_notice_is_on_the_next_page_and_on_no_other() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    let tab = chromium.open(&server);
-    tab.goto("/");
-    assert_eq!(tab.count("#notice"), 0);
-    tab.fill("display_name", "Amazing Grace");
-    tab.click(SAVE_SETTINGS);
-    assert_eq!(tab.text("#notice"), "Your settings are saved.");
-    tab.reload();
-    assert_eq!(tab.text("h1"), "Hello, Amazing Grace");
-    assert_eq!(tab.count("#notice"), 0);
+    in_a_tab(|tab| {
+        tab.goto("/");
+        assert_eq!(tab.count("#notice"), 0);
+        tab.fill("display_name", "Amazing Grace");
+        tab.click(SAVE_SETTINGS);
+        assert_eq!(tab.text("#notice"), "Your settings are saved.");
+        tab.reload();
+        assert_eq!(tab.text("h1"), "Hello, Amazing Grace");
+        assert_eq!(tab.count("#notice"), 0);
+    });
 }
 
 #[test]
 fn a_page_opens_where_something_was_wrong() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    let tab = chromium.open(&server);
-    register(&tab, "hopper");
-    tab.set_width(390);
-    tab.fill("current_password", "a wrong one");
-    tab.fill("new_password", "another good one");
-    tab.click("form[action='/account/password'] button");
-    // Waits for the focus.
-    tab.text("#current_password:focus");
-    let is_on_screen = "const {top, bottom} = \
+    in_a_tab(|tab| {
+        register(tab, "hopper");
+        tab.set_width(390);
+        tab.fill("current_password", "a wrong one");
+        tab.fill("new_password", "another good one");
+        tab.click("form[action='/account/password'] button");
+        // Waits for the focus.
+        tab.text("#current_password:focus");
+        let is_on_screen = "const {top, bottom} = \
                         document.getElementById('problem').getBoundingClientRect(); \
                         return top >= 0 && bottom <= innerHeight";
-    wait_until("the problem is on the screen", || {
-        tab.execute(is_on_screen) == json!(true)
+        wait_until("the problem is on the screen", || {
+            tab.execute(is_on_screen) == json!(true)
+        });
     });
 }
 
 #[test]
 fn the_back_button_shows_nothing_private_after_signing_out() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    let tab = chromium.open(&server);
-    register(&tab, "hopper");
-    tab.goto("/");
-    tab.goto("/account");
-    tab.click(SIGN_OUT);
-    assert_eq!(tab.path(), "/signed-out");
-    for expected in ["/login", "/"] {
-        tab.back();
-        assert_eq!(tab.path(), expected);
-        assert_signed_out(&tab, "hopper");
-    }
+    in_a_tab(|tab| {
+        register(tab, "hopper");
+        tab.goto("/");
+        tab.goto("/account");
+        tab.click(SIGN_OUT);
+        assert_eq!(tab.path(), "/signed-out");
+        for expected in ["/login", "/"] {
+            tab.back();
+            assert_eq!(tab.path(), expected);
+            assert_signed_out(tab, "hopper");
+        }
+    });
 }
 
 #[test]
 fn everything_works_without_javascript() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    assert!(chromium.open(&server).has_javascript());
-    let tab = chromium.open_without_javascript(&server);
-    assert!(!tab.has_javascript());
-    tab.goto("/");
-    tab.click(COUNT_A_VISIT);
-    register(&tab, "hopper");
-    tab.goto("/");
-    assert_eq!(tab.text("#visit-count"), "1");
-    tab.click(SIGN_OUT);
-    assert_eq!(tab.path(), "/signed-out");
-    assert_signed_out(&tab, "hopper");
+    in_chromium(|chromium, server| {
+        assert!(chromium.open(&server).has_javascript());
+        let tab = chromium.open_without_javascript(&server);
+        assert!(!tab.has_javascript());
+        tab.goto("/");
+        tab.click(COUNT_A_VISIT);
+        register(&tab, "hopper");
+        tab.goto("/");
+        assert_eq!(tab.text("#visit-count"), "1");
+        tab.click(SIGN_OUT);
+        assert_eq!(tab.path(), "/signed-out");
+        assert_signed_out(&tab, "hopper");
 
-    tab.follow("Sign in");
-    fill_in(&tab, "hopper", "a wrong one");
-    assert_eq!(tab.path(), "/login");
-    assert!(tab.text("[role=alert]").contains("wrong"));
-    tab.fill("password", PASSWORD);
-    tab.click("main button");
-    assert_eq!(tab.path(), "/account");
-    assert_eq!(tab.text("h1"), "hopper");
-    tab.click("#this-device button");
-    assert_eq!(tab.path(), "/signed-out");
-    assert_signed_out(&tab, "hopper");
+        tab.follow("Sign in");
+        fill_in(&tab, "hopper", "a wrong one");
+        assert_eq!(tab.path(), "/login");
+        assert!(tab.text("[role=alert]").contains("wrong"));
+        tab.fill("password", PASSWORD);
+        tab.click("main button");
+        assert_eq!(tab.path(), "/account");
+        assert_eq!(tab.text("h1"), "hopper");
+        tab.click("#this-device button");
+        assert_eq!(tab.path(), "/signed-out");
+        assert_signed_out(&tab, "hopper");
+    });
 }

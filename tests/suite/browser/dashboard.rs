@@ -2,7 +2,7 @@
 
 use rocket::serde::json::json;
 
-use super::register;
+use crate::support::site::{COUNT_A_VISIT, assert_fits, in_chromium, register};
 use crate::support::{Chromium, Database, Kind, Server, Tab, wait_until};
 
 /// A server with an administrator, and sessions with addresses and names as long as they may be.
@@ -53,9 +53,7 @@ fn revoke_is_within_reach_at_every_width() {
     for width in [1920, 1280, 1024, 800, 760, 600, 390, 320] {
         tab.set_width(width);
         assert!(is_reachable(&tab), "at {width}");
-        let overflow = "const {scrollWidth, clientWidth} = document.documentElement; \
-                        return scrollWidth - clientWidth";
-        assert_eq!(tab.execute(overflow), json!(0), "at {width}");
+        assert_fits(&tab, width);
     }
 }
 
@@ -68,7 +66,7 @@ fn a_search_shows_what_it_found_and_revoking_keeps_the_place() {
     let server = crowded(&database);
     let tab = chromium.open(&server);
     tab.goto("/");
-    tab.click(super::COUNT_A_VISIT);
+    tab.click(COUNT_A_VISIT);
     tab.goto("/admin");
     let is_in_sight = || {
         let script = "const {top} = document.getElementById('sessions').getBoundingClientRect();
@@ -100,26 +98,23 @@ fn a_search_shows_what_it_found_and_revoking_keeps_the_place() {
 
 #[test]
 fn the_badge_says_live_only_while_figures_come() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    let shown = "return getComputedStyle(document.getElementById('live-status')).display";
-    let without = chromium.open_without_javascript(&server);
-    without.goto("/admin");
-    assert_eq!(without.execute(shown), json!("none"));
+    in_chromium(|chromium, server| {
+        let shown = "return getComputedStyle(document.getElementById('live-status')).display";
+        let without = chromium.open_without_javascript(&server);
+        without.goto("/admin");
+        assert_eq!(without.execute(shown), json!("none"));
 
-    let tab = chromium.open(&server);
-    register(&tab, "hopper");
-    tab.goto("/admin");
-    wait_until("the figures are live", || {
-        tab.text("#live-status") == "live"
-    });
-    server.kill();
-    wait_until("the badge says that they stand", || {
-        let text = tab.text("#live-status");
-        text.strip_prefix("paused, ")
-            .is_some_and(|time| time.len() == 5)
+        let tab = chromium.open(&server);
+        register(&tab, "hopper");
+        tab.goto("/admin");
+        wait_until("the figures are live", || {
+            tab.text("#live-status") == "live"
+        });
+        server.kill();
+        wait_until("the badge says that they stand", || {
+            let text = tab.text("#live-status");
+            text.strip_prefix("paused, ")
+                .is_some_and(|time| time.len() == 5)
+        });
     });
 }

@@ -1,6 +1,6 @@
 //! One user in several browsers.
 
-use super::{
+use crate::support::site::{
     COUNT_A_VISIT, OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, assert_signed_out, fill_in, register,
     sign_in,
 };

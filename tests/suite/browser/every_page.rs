@@ -3,7 +3,10 @@
 use fantoccini::key::Key;
 use rocket::serde::json::{Value, from_str, json};
 
-use super::{OTHER_DEVICE, SAVE_SETTINGS, fill_in, register, sign_in};
+use crate::support::site::{
+    OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, assert_fits, assert_quiet, assert_sound, fill_in,
+    in_a_tab, in_chromium, register, sign_in,
+};
 use crate::support::{Chromium, Database, Kind, Server, Tab};
 
 /// Shows each page in turn, with names as long as they may be, and has it looked at.
@@ -49,33 +52,13 @@ fn walk(chromium: &Chromium, looked_at: impl Fn(&Tab)) {
     looked_at(&tab);
 }
 
-/// Finds what is amiss with the page as a document.
-pub(super) const PROBLEMS: &str = r"
-    const all = (selector) => [...document.querySelectorAll(selector)];
-    const problems = [];
-    const need = (holds, what) => holds || problems.push(what);
-    need(document.documentElement.lang === 'en', 'no language');
-    need(document.title !== '', 'no title');
-    need(all('h1').length === 1, 'not exactly one h1');
-    need(all('main').length === 1, 'not exactly one main landmark');
-    for (const field of all('input:not([hidden]), select, textarea'))
-        need(field.labels.length === 1, `no label: ${field.outerHTML}`);
-    for (const control of all('a, button'))
-        need(control.innerText.trim() !== '', `no text: ${control.outerHTML}`);
-    for (const attribute of ['aria-describedby', 'aria-labelledby', 'for'])
-        for (const element of all(`[${attribute}]`))
-            for (const id of element.getAttribute(attribute).split(' '))
-                need(all(`[id='${id}']`).length === 1, `${attribute} of ${id}`);
-    return problems;
-";
-
 #[test]
 fn every_page_is_a_sound_document_whose_fields_have_labels() {
     let Some(chromium) = Chromium::find() else {
         return;
     };
     walk(chromium, |tab| {
-        assert_eq!(tab.execute(PROBLEMS), json!([]), "{}", tab.path());
+        assert_sound(tab);
     });
 }
 
@@ -84,12 +67,10 @@ fn no_page_scrolls_sideways_on_a_phone() {
     let Some(chromium) = Chromium::find() else {
         return;
     };
-    let overflow = "const {scrollWidth, clientWidth} = document.documentElement; \
-                    return scrollWidth - clientWidth";
     walk(chromium, |tab| {
         for width in [390, 320] {
             tab.set_width(width);
-            assert_eq!(tab.execute(overflow), json!(0), "{} at {width}", tab.path());
+            assert_fits(tab, width);
         }
         tab.set_width(1000);
     });
@@ -97,33 +78,28 @@ fn no_page_scrolls_sideways_on_a_phone() {
 
 #[test]
 fn pages_ask_for_nothing_from_elsewhere_and_break_no_policy() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    let tab = chromium.open(&server);
-    for path in [
-        "/",
-        "/login",
-        "/register",
-        "/signed-out",
-        "/account-deleted",
-    ] {
-        tab.goto(path);
-    }
-    register(&tab, "hopper");
-    let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
-    let console: Vec<Value> = tab.log("browser").into_iter().filter(is_serious).collect();
-    assert!(console.is_empty(), "{console:?}");
+    in_chromium(|chromium, server| {
+        let tab = &chromium.open(&server);
+        for path in [
+            "/",
+            "/login",
+            "/register",
+            "/signed-out",
+            "/account-deleted",
+        ] {
+            tab.goto(path);
+        }
+        register(tab, "hopper");
+        assert_quiet(tab);
 
-    let network = tab.log("performance");
-    let requested: Vec<String> = network.iter().filter_map(requested_url).collect();
-    let ours = |url: &String| url.starts_with(server.url());
-    assert!(
-        requested.len() > 6 && requested.iter().all(ours),
-        "{requested:?}"
-    );
+        let network = tab.log("performance");
+        let requested: Vec<String> = network.iter().filter_map(requested_url).collect();
+        let ours = |url: &String| url.starts_with(server.url());
+        assert!(
+            requested.len() > 6 && requested.iter().all(ours),
+            "{requested:?}"
+        );
+    });
 }
 
 /// The URL of an entry of the network's log, if it is a request.
@@ -137,45 +113,38 @@ fn requested_url(entry: &Value) -> Option<String> {
 
 #[test]
 fn the_first_tab_reaches_a_link_that_skips_to_the_content() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    let tab = chromium.open(&server);
-    register(&tab, "hopper");
-    let is_on_screen = "const {left, top} = document.activeElement.getBoundingClientRect(); \
+    in_a_tab(|tab| {
+        register(tab, "hopper");
+        let is_on_screen = "const {left, top} = document.activeElement.getBoundingClientRect(); \
                         return left >= 0 && top >= 0";
-    for path in ["/", "/account", "/nowhere"] {
-        tab.goto(path);
-        tab.press(Key::Tab);
-        assert_eq!(tab.text(":focus"), "Skip to content");
-        assert_eq!(tab.execute(is_on_screen), json!(true));
-        tab.press(Key::Enter);
-        // Waits for the jump.
-        tab.text("main:target");
-        tab.press(Key::Tab);
-        assert_eq!(tab.count("main :focus"), 1, "{path}");
-    }
+        for path in ["/", "/account", "/nowhere"] {
+            tab.goto(path);
+            tab.press(Key::Tab);
+            assert_eq!(tab.text(":focus"), "Skip to content");
+            assert_eq!(tab.execute(is_on_screen), json!(true));
+            tab.press(Key::Enter);
+            // Waits for the jump.
+            tab.text("main:target");
+            tab.press(Key::Tab);
+            assert_eq!(tab.count("main :focus"), 1, "{path}");
+        }
+    });
 }
 
 #[test]
 fn one_can_sign_in_by_keyboard_alone() {
-    let Some(chromium) = Chromium::find() else {
-        return;
-    };
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let server = Server::start(&database);
-    register(&chromium.open(&server), "hopper");
-    let tab = chromium.open(&server);
-    tab.goto("/login");
-    for password in ["a wrong one", super::PASSWORD] {
-        if tab.count("[role=alert]") == 0 {
-            tab.type_in("hopper");
-            tab.press(Key::Tab);
+    in_chromium(|chromium, server| {
+        register(&chromium.open(&server), "hopper");
+        let tab = chromium.open(&server);
+        tab.goto("/login");
+        for password in ["a wrong one", PASSWORD] {
+            if tab.count("[role=alert]") == 0 {
+                tab.type_in("hopper");
+                tab.press(Key::Tab);
+            }
+            tab.type_in(password);
+            tab.submit();
         }
-        tab.type_in(password);
-        tab.submit();
-    }
-    assert_eq!(tab.path(), "/account");
+        assert_eq!(tab.path(), "/account");
+    });
 }

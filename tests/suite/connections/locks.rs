@@ -6,25 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rocket::futures::future::join_all;
 use rocket::http::Status;
-use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{SessionStore, StoreError, StoreOptions};
-use rocket_diesel_sessions::{DieselStore, SessionConfig};
 
-use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::embedded::{client, get, new_cookie, patient, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_for};
 
 fn open(url: &str) -> DieselStore {
     DieselStore::open(&url.parse().unwrap(), StoreOptions::default()).unwrap()
-}
-
-/// Requests that wait longer than the store does.
-fn patient() -> SessionConfig {
-    SessionConfig {
-        timeout: std::time::Duration::from_secs(20),
-        ..SessionConfig::default()
-    }
 }
 
 /// Twenty sessions, the eighth of which somebody holds, are asked for `path` at once, in a batch:
@@ -46,7 +37,7 @@ fn all_but_the_held_one_succeed(path: &str) {
             }
             Ok(())
         });
-        let client = &Client::untracked(rocket(store, patient()).0).await.unwrap();
+        let client = &client(store, patient()).await;
         let cookies = join_all((0..20).map(|_| new_cookie(client))).await;
         get(client, "/add/held", Some(&cookies[7])).await;
         let mut holder = database.connection();
@@ -99,7 +90,7 @@ fn a_login_waits_for_a_lock_longer_than_a_batch_does() {
     run(async {
         let store = database.store();
         database.add_users(&["ada"]);
-        let client = &Client::untracked(rocket(store, patient()).0).await.unwrap();
+        let client = &client(store, patient()).await;
         let mut holder = database.connection();
         holder.run("BEGIN; SELECT 1 FROM users FOR UPDATE");
         let holder = std::thread::spawn(move || holder.run("SELECT pg_sleep(0.8); COMMIT"));

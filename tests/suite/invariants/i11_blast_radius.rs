@@ -11,23 +11,11 @@ use rocket::http::{Header, Status};
 use rocket::local::asynchronous::Client;
 use rocket::tokio;
 use rocket_diesel_sessions::SessionConfig;
-use rocket_diesel_sessions::store::SessionStore;
 
-use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::embedded::{Gate, client, get, new_cookie, patient, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::local::Answer;
 use crate::support::{Cluster, Database, Kind, wait_for};
-
-async fn client(store: Arc<dyn SessionStore>, timeout: Duration) -> Client {
-    let config = SessionConfig {
-        timeout,
-        ..SessionConfig::default()
-    };
-    Client::untracked(rocket(store, config).0).await.unwrap()
-}
-
-/// Longer than a slow machine takes for a batch.
-const PATIENT: Duration = Duration::from_secs(20);
 
 fn assert_all_are(status: Status, answers: &[Answer], what: &str) {
     for (number, answer) in answers.iter().enumerate() {
@@ -94,21 +82,21 @@ async fn others_are_served_beside(client: &Client, blocked: usize) {
 on_each_database! {
     fn i11_a_closure_that_blocks_holds_up_nobody_else(database: &Database) {
         run(async {
-            let client = client(database.store(), PATIENT).await;
+            let client = client(database.store(), patient()).await;
             others_are_served_beside(&client, 1).await;
         });
     }
 
     fn i11_as_many_closures_as_workers_hold_up_nobody_else(database: &Database) {
         run(async {
-            let client = client(database.store(), PATIENT).await;
+            let client = client(database.store(), patient()).await;
             others_are_served_beside(&client, 4).await;
         });
     }
 
     fn i11_twice_as_many_closures_as_workers_hold_up_nobody_else(database: &Database) {
         run(async {
-            let client = client(database.store(), PATIENT).await;
+            let client = client(database.store(), patient()).await;
             others_are_served_beside(&client, 8).await;
         });
     }
@@ -116,7 +104,7 @@ on_each_database! {
     fn i11_a_closure_that_panics_fails_its_own_request(database: &Database) {
         run(async {
             let (store, gate) = gated(database.store());
-            let client = &client(store, PATIENT).await;
+            let client = &client(store, patient()).await;
             let cookies = new_cookies(client, 20).await;
             let requests = cookies.iter().enumerate().map(|(number, cookie)| {
                 let path = if number % 5 == 0 { "/panic" } else { "/count" };
@@ -152,7 +140,7 @@ fn i11_a_text_that_the_encoding_lacks_harms_only_its_visitor() {
         return;
     };
     run(async {
-        let client = &client(database.store(), Duration::from_secs(2)).await;
+        let client = &client(database.store(), SessionConfig::default()).await;
         let ordinary = new_cookies(client, 8).await;
         let strange = async |cookie: Option<&str>| {
             let mut request = client.get("/count");
@@ -220,7 +208,7 @@ fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &s
     };
     run(async {
         let (store, gate) = gated(database.store());
-        let client = &client(store, PATIENT).await;
+        let client = &client(store, patient()).await;
         for state in STATES {
             let cookies = new_cookies(client, 20).await;
             let marked = |number: usize| number.is_multiple_of(5);
@@ -278,7 +266,7 @@ fn i11_a_new_row_that_is_objected_to_fails_alone() {
     };
     run(async {
         let (store, gate) = gated(database.store());
-        let client = &client(store, PATIENT).await;
+        let client = &client(store, patient()).await;
         for state in STATES {
             object(&database, "INSERT", "NEW", state);
             let requests = (0..20).map(|number| {
@@ -311,7 +299,7 @@ fn others_are_served_beside_held_rows(held: usize) {
         return;
     };
     run(async {
-        let client = &client(database.store(), Duration::from_secs(2)).await;
+        let client = &client(database.store(), SessionConfig::default()).await;
         let owners = new_cookies(client, held).await;
         for cookie in &owners {
             assert_eq!(

@@ -8,9 +8,9 @@ use rocket::serde::{Deserialize, Serialize};
 use rocket::{get, routes};
 use rocket_diesel_sessions::{OnUndecodable, Session, SessionError, SessionKeys, Sessions};
 
-use crate::library::rolling_deploy::{client, get, stored};
 use crate::support::Database;
 use crate::support::local::{SECRET, figment};
+use crate::support::typed::{client, get, stored};
 
 /// Data of all kinds that serde can write and not read.
 #[derive(Default, Serialize, Deserialize)]

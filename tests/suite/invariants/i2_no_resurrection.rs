@@ -7,7 +7,7 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 
-use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::embedded::{Gate, client, client_and_clock, get, new_cookie, run};
 use crate::support::server::Browser;
 use crate::support::{Database, Kind, Server};
 
@@ -36,8 +36,7 @@ const WRITERS: [&str; 3] = ["/slow/count", "/slow/set", "/slow/rotate"];
 on_each_database! {
     fn i2_what_was_loaded_before_the_end_writes_nothing(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             for slow in WRITERS {
                 assert_nothing_comes_back(client, slow, async |cookie| {
                     assert_eq!(get(client, "/destroy", Some(cookie)).await.status, Status::Ok);
@@ -63,8 +62,7 @@ on_each_database! {
 
     fn i2_a_replaced_token_writes_nothing(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             for slow in WRITERS {
                 let mut new = None;
                 assert_nothing_comes_back(client, slow, async |cookie| {
@@ -78,8 +76,7 @@ on_each_database! {
 
     fn i2_an_end_under_way_ends_the_session_whose_token_was_replaced(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             let cookie = new_cookie(client).await;
             let gate = client.rocket().state::<std::sync::Arc<Gate>>().unwrap();
             let mut new = None;
@@ -97,8 +94,7 @@ on_each_database! {
 
     fn i2_what_expires_under_way_writes_nothing(database: &Database) {
         run(async {
-            let (rocket, clock) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let (client, clock) = &client_and_clock(database.store(), SessionConfig::default()).await;
             for slow in WRITERS {
                 assert_nothing_comes_back(client, slow, async |_| {
                     clock.advance(chrono::TimeDelta::hours(25));

@@ -1,29 +1,13 @@
 //! I3: no id that the server did not issue is adopted; a rotation issues a new token.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use rocket::local::asynchronous::Client;
 use rocket::serde::json::Value;
 use rocket_diesel_sessions::SessionConfig;
-use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::support::embedded::{get, new_cookie, rocket, run};
-use crate::support::local::{SECRET, application};
+use crate::support::cookie::signed;
+use crate::support::embedded::{client, client_and_clock, get, new_cookie, run};
+use crate::support::local::application;
 use crate::support::{Database, Visitor};
-
-/// A cookie for a token of one's own making, as whoever holds the signing secret can make it.
-pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32]) -> String {
-    let token = [session_id.as_bytes().as_slice(), &secret_half].concat();
-    let key = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    let signature = key.chain_update(&token).finalize().into_bytes();
-    let (token, signature) = (
-        URL_SAFE_NO_PAD.encode(token),
-        URL_SAFE_NO_PAD.encode(signature),
-    );
-    format!("session={token}.{signature}")
-}
 
 on_each_database! {
     fn i3_an_id_that_was_not_issued_is_not_adopted(database: &Database) {
@@ -40,8 +24,7 @@ on_each_database! {
 
     fn i3_a_rotation_issues_a_new_token_and_kills_the_old(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             let planted = new_cookie(client).await;
             let before = database.number("SELECT count(DISTINCT id) AS n FROM sessions");
             let rotated = get(client, "/rotate", Some(&planted)).await;
@@ -68,8 +51,7 @@ on_each_database! {
 
     fn i3_the_live_one_of_several_cookies_counts(database: &Database) {
         run(async {
-            let (rocket, clock) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let (client, clock) = &client_and_clock(database.store(), SessionConfig::default()).await;
             let ended = new_cookie(client).await;
             get(client, "/destroy", Some(&ended)).await;
             let live = new_cookie(client).await;

@@ -9,7 +9,7 @@ use rocket::local::asynchronous::Client;
 use rocket::serde::json::Value;
 use rocket_diesel_sessions::{Clock, SessionConfig};
 
-use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::embedded::{Gate, client_and_clock, get, new_cookie, rocket, run};
 use crate::support::local::application;
 use crate::support::{Database, Visitor, wait_for, wait_until};
 
@@ -158,8 +158,7 @@ on_each_database! {
     /// Another instance may have activity on its way that prolongs it.
     fn i2_a_logout_ends_a_session_that_has_just_expired(database: &Database) {
         run(async {
-            let (rocket, clock) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let (client, clock) = &client_and_clock(database.store(), SessionConfig::default()).await;
             for path in ["/destroy", "/logout"] {
                 let cookie = &new_cookie(client).await;
                 clock.advance(TimeDelta::hours(24));

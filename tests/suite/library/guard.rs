@@ -8,7 +8,7 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig, SessionKeys, Sessions};
 
-use crate::support::embedded::{Cart, get, new_cookie, rocket, rocket_with, run};
+use crate::support::embedded::{Cart, client, get, new_cookie, rocket, rocket_with, run};
 use crate::support::local::{SECRET, figment};
 use crate::support::{Database, Kind};
 
@@ -31,8 +31,7 @@ on_each_database! {
 
     fn a_change_is_committed_and_its_cookie_sent_on_every_answer_but_503(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             for code in [200, 201, 400, 403, 404, 422, 500] {
                 let answer = get(client, &format!("/status/{code}"), None).await;
                 assert_eq!(answer.status.code, code);
@@ -48,8 +47,7 @@ on_each_database! {
 
     fn two_guards_of_a_request_are_one_session(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             let answer = get(client, "/two", None).await;
             assert_eq!(answer.body, "2");
             assert_eq!(database.sessions(), 1);
@@ -59,8 +57,7 @@ on_each_database! {
 
     fn a_closure_that_panics_fails_its_own_request_alone(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             let cookie = new_cookie(client).await;
             for _ in 0..20 {
                 let answer = get(client, "/panic", Some(&cookie)).await;
@@ -78,8 +75,7 @@ on_each_database! {
                 max_data_size: 1024.into(),
                 ..SessionConfig::default()
             };
-            let (rocket, _) = rocket(database.store(), config);
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), config).await;
             let answer = get(client, "/large/2000", None).await;
             assert_eq!(answer.status, Status::PayloadTooLarge);
             assert_eq!(answer.header("set-cookie"), None);
@@ -94,8 +90,7 @@ on_each_database! {
 
     fn concurrent_updates_in_one_process_are_all_applied(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             let cookie = &new_cookie(client).await;
             let adding = (0..40).map(|number| async move {
                 get(client, &format!("/add/item-{number}"), Some(cookie)).await.body
@@ -112,8 +107,7 @@ on_each_database! {
 
     fn i1_requests_that_update_twice_lose_nothing(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             let cookie = &new_cookie(client).await;
             let answers = join_all((0..50).map(|_| get(client, "/two", Some(cookie)))).await;
             assert!(answers.iter().all(|answer| answer.status == Status::Ok));
@@ -123,8 +117,7 @@ on_each_database! {
 
     fn an_answer_that_depends_on_the_session_is_not_cached(database: &Database) {
         run(async {
-            let (rocket, _) = rocket(database.store(), SessionConfig::default());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &client(database.store(), SessionConfig::default()).await;
             for path in ["/read", "/count"] {
                 let answer = get(client, path, None).await;
                 assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");

@@ -3,7 +3,7 @@
 mod after_the_answer;
 mod guard;
 mod pipeline;
-pub(crate) mod rolling_deploy;
+mod rolling_deploy;
 mod statistics;
 mod undo_races;
 mod user_races;

@@ -6,27 +6,12 @@ use std::time::Duration;
 
 use rocket::futures::future::join_all;
 use rocket::http::Status;
-use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::store::SessionStore;
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 
-use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::embedded::{Gate, client, client_and_clock, get, new_cookie, patient, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::server::Browser;
 use crate::support::{Database, Kind, Server, metric};
-
-async fn client(store: Arc<dyn SessionStore>, config: SessionConfig) -> Client {
-    let (rocket, _) = rocket(store, config);
-    Client::untracked(rocket).await.unwrap()
-}
-
-/// Settings for tests that are to pass on a slow machine.
-fn patient() -> SessionConfig {
-    SessionConfig {
-        timeout: Duration::from_secs(20),
-        ..SessionConfig::default()
-    }
-}
 
 /// Takes a lock that readers do not mind.
 fn lock_writers_out(database: &Database) -> &'static str {
@@ -260,8 +245,7 @@ fn touches_of_the_last_requests_are_written_before_the_end() {
             touch_interval: Duration::ZERO,
             ..patient()
         };
-        let (rocket, clock) = rocket(database.store(), config);
-        let client = Client::untracked(rocket).await.unwrap();
+        let (client, clock) = client_and_clock(database.store(), config).await;
         let cookies = join_all((0..50).map(|_| new_cookie(&client))).await;
         clock.advance(chrono::TimeDelta::minutes(1));
         for cookie in &cookies {

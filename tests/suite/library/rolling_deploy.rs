@@ -1,18 +1,13 @@
 //! Two versions of an application side by side: what one wrote, the other neither loses nor
 //! breaks on.
 
-use std::sync::Arc;
-
-use rocket::http::{Header, Status};
-use rocket::local::blocking::Client;
+use rocket::http::Status;
 use rocket::serde::json::{Value, json};
 use rocket::serde::{Deserialize, Serialize};
 use rocket::{get, routes};
-use rocket_diesel_sessions::{
-    OnUndecodable, Session, SessionAdmin, SessionConfig, SessionError, SessionKeys, Sessions,
-};
+use rocket_diesel_sessions::{OnUndecodable, Session, SessionAdmin, SessionError};
 
-use crate::support::local::{Answer, SECRET, figment};
+use crate::support::typed::{client, get, stored};
 use crate::support::{Database, metric};
 
 /// The type of the release that is being replaced.
@@ -133,46 +128,6 @@ async fn other(session: Session<Other>) -> Result<String, SessionError> {
 async fn end(session: Session<Other>) -> Result<&'static str, SessionError> {
     session.destroy().await?;
     Ok("ended")
-}
-
-pub(crate) fn client<D: rocket_diesel_sessions::TypedData>(
-    database: &Database,
-    on_undecodable: OnUndecodable,
-    routes: Vec<rocket::Route>,
-) -> Client {
-    let config = SessionConfig {
-        on_undecodable,
-        ..SessionConfig::default()
-    };
-    let sessions = Sessions::<D>::fairing()
-        .config(config)
-        .keys(SessionKeys::parse(SECRET).unwrap())
-        .store(database.store());
-    let rocket = rocket::custom(figment("debug", ""))
-        .attach(sessions)
-        .mount("/", routes);
-    Client::untracked(rocket).unwrap()
-}
-
-pub(crate) fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
-    let mut request = client.get(path.to_owned());
-    if let Some(cookie) = cookie {
-        request.add_header(Header::new("Cookie", cookie.to_owned()));
-    }
-    request.dispatch().into()
-}
-
-pub(crate) fn stored(database: &Database) -> Value {
-    let query = rocket_diesel_sessions::store::ListSessions {
-        now: chrono::Utc::now(),
-        after: None,
-        user_id: None,
-        limit: 10,
-    };
-    let store: Arc<_> = database.store();
-    let mut records = rocket_diesel_sessions::store::SessionStore::list(&*store, &query).unwrap();
-    assert_eq!(records.len(), 1);
-    rocket::serde::json::from_str(&records.remove(0).data).unwrap()
 }
 
 on_each_database! {

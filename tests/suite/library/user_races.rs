@@ -4,16 +4,15 @@ use std::collections::HashSet;
 use std::sync::{Arc, Barrier};
 
 use rocket::http::Status;
-use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::store::{
     ActingSession, LastAdmin, LoginOutcome, PasswordChange, Revocation, RevokeScope, RotateSession,
     SessionRecord, SessionStore, StoreOptions, UserOutcome, UserStore,
 };
 use rocket_diesel_sessions::{Clock, DieselStore, SessionAdmin, SessionConfig, SessionError};
 
-use super::users::{client, login_for, login_of_ada, signed_in, user, user_sessions};
-use crate::support::embedded::{Gate, get, new_cookie, rocket, run};
+use crate::support::embedded::{self, Gate, get, new_cookie, run};
 use crate::support::sessions::new_session;
+use crate::support::users::{client, login_for, login_of_ada, signed_in, user, user_sessions};
 use crate::support::{Database, Kind, wait_for};
 
 fn assert_ended(change: &UserOutcome, sessions: usize) {
@@ -271,8 +270,7 @@ on_each_database! {
         let options = StoreOptions { timeout, ..StoreOptions::default() };
         let store = Arc::new(DieselStore::open(&database.url(), options).unwrap());
         run(async {
-            let (rocket, _) = rocket(store, config);
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &embedded::client(store, config).await;
             let cookie = new_cookie(client).await;
             let mut holder = database.connection();
             match database.kind() {

@@ -3,41 +3,12 @@
 use chrono::TimeDelta;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::store::{LoginSession, SessionLimit, SessionStore};
-use rocket_diesel_sessions::{OnSessionLimit, SessionConfig, UserSessions};
+use rocket_diesel_sessions::store::SessionStore;
+use rocket_diesel_sessions::{OnSessionLimit, SessionConfig};
 
 use crate::support::Database;
 use crate::support::embedded::{get, new_cookie, rocket, run};
-use crate::support::sessions::new_session;
-
-/// An application over a database with the users ada and bob.
-pub(crate) async fn client(database: &Database, config: SessionConfig) -> Client {
-    let (rocket, _) = rocket(database.store(), config);
-    database.add_users(&["ada", "bob"]);
-    Client::untracked(rocket).await.unwrap()
-}
-
-pub(crate) fn user_sessions(client: &Client) -> &UserSessions {
-    client.rocket().state::<UserSessions>().unwrap()
-}
-
-/// A login with the user's name as the password, by somebody for whom nothing was stored yet.
-pub(crate) fn login_for(user: &str) -> LoginSession {
-    LoginSession {
-        user_id: user.to_owned(),
-        password_hash: Some(user.to_owned()),
-        session: None,
-        fresh: new_session(None),
-        limit: SessionLimit::default(),
-        deadline: None,
-    }
-}
-
-pub(crate) fn login_of_ada(limit: u32) -> LoginSession {
-    let mut login = login_for("ada");
-    login.limit.max = limit;
-    login
-}
+use crate::support::users::{client, login_of_ada, signed_in, user, user_sessions};
 
 /// As many more sessions of ada as make the limit be passed.
 fn store_beyond_limit(database: &Database) {
@@ -45,18 +16,6 @@ fn store_beyond_limit(database: &Database) {
     for _ in 0..2 {
         store.login(&login_of_ada(0)).unwrap();
     }
-}
-
-/// Signs in without a session; the cookie.
-pub(crate) async fn signed_in(client: &Client, user: &str) -> String {
-    let answer = get(client, &format!("/login/{user}"), None).await;
-    assert_eq!(answer.status, Status::Ok, "{}", answer.body);
-    answer.cookie().unwrap()
-}
-
-/// The user that a cookie stands for.
-pub(crate) async fn user(client: &Client, cookie: &str) -> String {
-    get(client, "/user", Some(cookie)).await.body
 }
 
 on_each_database! {

@@ -6,9 +6,9 @@ use chrono::TimeDelta;
 use rocket::serde::json::{Value, json};
 use rocket_diesel_sessions::store::SessionStore;
 
-use super::logs::{json_lines, released};
 use crate::support::command_line::on;
 use crate::support::local::{ADMIN_TOKEN, SECRET};
+use crate::support::log::{json_lines, released};
 use crate::support::server::Browser;
 use crate::support::sessions::new_session;
 use crate::support::{Database, Server, wait_until};

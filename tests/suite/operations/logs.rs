@@ -5,38 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use rocket::config::LogLevel;
-use rocket::serde::json::{Value, from_str};
+use rocket::serde::json::Value;
 use rocket_diesel_sessions_app::settings::logging::{LogFormat, init};
 
-use crate::support::local::ADMIN_TOKEN;
+use crate::support::log::{json_lines, released};
 use crate::support::server::{program, run_to_end};
-use crate::support::start::release;
 use crate::support::{Cluster, Database, Kind, Server, wait_until};
-
-/// A server in the release profile that logs what it does by default.
-pub(crate) fn released(database: &Database, environment: &[(&str, &str)]) -> Server {
-    let mut command = release(database.folder());
-    command
-        .env("DATABASE_URL", database.raw_url())
-        .env("SESSION_ADMIN_TOKEN", ADMIN_TOKEN)
-        .envs(environment.iter().copied());
-    Server::spawn(command)
-}
-
-/// The lines of a log, each of which must be a JSON object of the shape that they all have.
-pub(crate) fn json_lines(log: &str) -> Vec<Value> {
-    let line = |line: &str| {
-        let json: Value = from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        for key in ["timestamp", "level", "target"] {
-            assert!(json[key].is_string(), "{key} is missing: {line}");
-        }
-        let keys = json.as_object().unwrap().keys();
-        let of_log: Vec<_> = keys.filter(|key| key.starts_with("log.")).collect();
-        assert!(of_log.is_empty(), "{of_log:?}: {line}");
-        json
-    };
-    log.lines().map(line).collect()
-}
 
 /// The messages of a level.
 fn messages<'l>(lines: &'l [Value], level: &str) -> Vec<&'l str> {

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
-use rocket::local::asynchronous::Client;
 use rocket::tokio;
 use rocket_diesel_sessions::store::{
     NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionStore, TokenHash,
@@ -13,7 +12,7 @@ use rocket_diesel_sessions::store::{
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 use uuid::Uuid;
 
-use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::embedded::{client, client_and_clock, get, new_cookie, run};
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, metric};
 
@@ -142,8 +141,7 @@ fn i11_touches_that_wait_for_a_lock_of_the_table_keep_no_reader_out() {
     run(async {
         let config = SessionConfig::default();
         let timeout = config.timeout;
-        let (rocket, clock) = rocket(database.store(), config);
-        let client = &Client::untracked(rocket).await.unwrap();
+        let (client, clock) = &client_and_clock(database.store(), config).await;
         let mut cookies = Vec::new();
         for _ in 0..256 {
             cookies.push(new_cookie(client).await);
@@ -174,8 +172,7 @@ fn i1_a_hot_session_whose_row_is_held_for_a_moment_loses_nothing() {
         return;
     };
     run(async {
-        let (rocket, _) = rocket(database.store(), SessionConfig::default());
-        let client = &Client::untracked(rocket).await.unwrap();
+        let client = &client(database.store(), SessionConfig::default()).await;
         let cookie = &new_cookie(client).await;
         let mut holder = database.connection();
         holder.run("BEGIN; SELECT 1 FROM sessions FOR UPDATE");

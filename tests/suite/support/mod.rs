@@ -10,10 +10,12 @@ mod programs;
 mod stores;
 mod wait;
 
-pub(crate) use applications::{Visitor, accounts, embedded, local};
-pub(crate) use browser::{Chromium, Tab};
+pub(crate) use applications::{Visitor, accounts, cookie, embedded, local, typed, users};
+pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy};
 pub(crate) use metric::{metric, metric_of};
-pub(crate) use programs::{Load, Server, command_line, nginx, outages, server, start, terminal};
+pub(crate) use programs::{
+    Load, Server, command_line, log, nginx, outages, server, start, terminal,
+};
 pub(crate) use stores::{faulty, hooked, memory, sessions};
 pub(crate) use wait::{wait_for, wait_until};

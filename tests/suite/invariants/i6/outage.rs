@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rocket::http::Status;
-use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::SessionConfig;
 use rocket_diesel_sessions::store::StoreError;
 
-use crate::support::embedded::{get, new_cookie, rocket, run};
+use crate::support::embedded::{client, get, new_cookie, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::{Database, Kind, Server, wait_for, wait_until};
 
@@ -101,8 +100,7 @@ fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
         ..SessionConfig::default()
     };
     run(async {
-        let (rocket, _) = rocket(store, config);
-        let client = &Client::untracked(rocket).await.unwrap();
+        let client = &client(store, config).await;
         let ended = new_cookie(client).await;
         get(client, "/destroy", Some(&ended)).await;
         let live = new_cookie(client).await;
@@ -144,7 +142,7 @@ fn i6_an_outage_ends_by_itself_after_probes_that_hang() {
             timeout: Duration::from_millis(300),
             ..SessionConfig::default()
         };
-        let client = &Client::untracked(rocket(store, config).0).await.unwrap();
+        let client = &client(store, config).await;
         let cookie = &new_cookie(client).await;
         is_out.store(true, Ordering::SeqCst);
         assert_eq!(get(client, "/read", Some(cookie)).await.status.code, 503);

@@ -12,14 +12,9 @@ use rocket::{get, routes};
 use rocket_diesel_sessions::store::StoreOptions;
 use rocket_diesel_sessions::{DieselStore, Session, SessionAdmin, SessionConfig, SessionError};
 
-use crate::support::embedded::{Cart, Gate, get, new_cookie, rocket, run};
+use crate::support::embedded::{Cart, Gate, client, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::{Cluster, Database, Kind, metric, wait_for, wait_until};
-
-async fn client(database: &Database, config: SessionConfig) -> Client {
-    let (rocket, _) = rocket(database.store(), config);
-    Client::untracked(rocket).await.unwrap()
-}
 
 fn withdrawn(client: &Client) -> u64 {
     let admin = client.rocket().state::<SessionAdmin>().unwrap();
@@ -29,7 +24,7 @@ fn withdrawn(client: &Client) -> u64 {
 on_each_database! {
     fn i6_a_503_after_a_login_leaves_the_visitor_as_before(database: &Database) {
         run(async {
-            let client = &client(database, SessionConfig::default()).await;
+            let client = &client(database.store(), SessionConfig::default()).await;
             database.add_users(&["ada"]);
             let cookie = &new_cookie(client).await;
             let answer = get(client, "/status/503/login/ada", Some(cookie)).await;
@@ -52,7 +47,7 @@ on_each_database! {
 
     fn i6_a_503_after_a_first_login_leaves_no_session(database: &Database) {
         run(async {
-            let client = &client(database, SessionConfig::default()).await;
+            let client = &client(database.store(), SessionConfig::default()).await;
             database.add_users(&["ada"]);
             for path in ["/status/503/login/ada", "/status/503"] {
                 let answer = get(client, path, None).await;
@@ -64,7 +59,7 @@ on_each_database! {
 
     fn i6_a_503_after_a_login_as_another_user_leaves_the_old_session(database: &Database) {
         run(async {
-            let client = &client(database, SessionConfig::default()).await;
+            let client = &client(database.store(), SessionConfig::default()).await;
             database.add_users(&["ada", "bob"]);
             let bob = &get(client, "/login/bob", None).await.cookie().unwrap();
             assert_eq!(get(client, "/count", Some(bob)).await.body, "1");
@@ -87,7 +82,7 @@ on_each_database! {
 
     fn i6_a_503_after_a_rotation_leaves_the_old_token(database: &Database) {
         run(async {
-            let client = &client(database, SessionConfig::default()).await;
+            let client = &client(database.store(), SessionConfig::default()).await;
             let cookie = &new_cookie(client).await;
             for _ in 0..3 {
                 get(client, "/status/503/rotate", Some(cookie)).await;
@@ -99,7 +94,7 @@ on_each_database! {
 
     fn i6_a_rotation_that_its_handler_gave_up_is_undone(database: &Database) {
         run(async {
-            let client = &client(database, SessionConfig::default()).await;
+            let client = &client(database.store(), SessionConfig::default()).await;
             let gate = client.rocket().state::<Arc<Gate>>().unwrap();
             let mut cookie = new_cookie(client).await;
             for count in 2..6 {
@@ -118,7 +113,7 @@ on_each_database! {
 
     fn i3_a_login_over_data_of_another_type_leaves_no_token_alive(database: &Database) {
         run(async {
-            let client = &client(database, SessionConfig::default()).await;
+            let client = &client(database.store(), SessionConfig::default()).await;
             database.add_users(&["ada"]);
             let old = &new_cookie(client).await;
             let signed_in = get(client, "/login/ada", Some(old)).await.cookie().unwrap();
@@ -169,7 +164,7 @@ fn i6_an_answer_that_is_taken_too_late_counts_as_none() {
     };
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = &Client::untracked(rocket(store, config).0).await.unwrap();
+        let client = &client(store, config).await;
         let (answer, ()) = rocket::tokio::join!(get(client, "/count", None), async {
             rocket::tokio::task::yield_now().await;
             wait_until("it is written", || is_written.load(Ordering::SeqCst));
@@ -218,8 +213,7 @@ fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
     let store = DieselStore::open(&database.url(), options).unwrap();
     store.migrate().unwrap();
     run(async {
-        let (rocket, _) = rocket(Arc::new(store), config);
-        let client = &Client::untracked(rocket).await.unwrap();
+        let client = &client(Arc::new(store), config).await;
         database.add_users(&["ada"]);
         let cookie = &new_cookie(client).await;
         cluster.tell("standby");
@@ -258,7 +252,7 @@ fn i6_a_login_that_was_too_late_is_undone() {
             timeout: Duration::from_millis(300),
             ..SessionConfig::default()
         };
-        let client = &client(&database, config).await;
+        let client = &client(database.store(), config).await;
         database.add_users(&["ada"]);
         let cookie = &new_cookie(client).await;
         for path in ["/rotate", "/login/ada", "/count"] {

@@ -10,8 +10,8 @@ use rocket::serde::json::{Value, from_str, json};
 use rocket_diesel_sessions::store::{ListSessions, SessionStore, UserStore};
 use uuid::Uuid;
 
-use crate::invariants::i3_no_fixation::signed;
 use crate::support::command_line::on;
+use crate::support::cookie::signed;
 use crate::support::local::{ADMIN_TOKEN, SECRET, application};
 use crate::support::{Database, Server, Visitor};
 

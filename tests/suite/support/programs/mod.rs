@@ -2,6 +2,7 @@
 
 pub(crate) mod command_line;
 mod load;
+pub(crate) mod log;
 pub(crate) mod nginx;
 pub(crate) mod outages;
 pub(crate) mod server;

@@ -1,0 +1,54 @@
+//! Applications whose sessions hold data of a test's own type.
+
+use chrono::Utc;
+use rocket::Route;
+use rocket::http::Header;
+use rocket::local::blocking::Client;
+use rocket::serde::json::{Value, from_str};
+use rocket_diesel_sessions::store::{ListSessions, SessionStore};
+use rocket_diesel_sessions::{OnUndecodable, SessionConfig, SessionKeys, Sessions, TypedData};
+
+use super::local::{Answer, SECRET, figment};
+use crate::support::Database;
+
+/// A client of `routes`, whose sessions hold a `D`.
+pub(crate) fn client<D: TypedData>(
+    database: &Database,
+    on_undecodable: OnUndecodable,
+    routes: Vec<Route>,
+) -> Client {
+    let config = SessionConfig {
+        on_undecodable,
+        ..SessionConfig::default()
+    };
+    let sessions = Sessions::<D>::fairing()
+        .config(config)
+        .keys(SessionKeys::parse(SECRET).unwrap())
+        .store(database.store());
+    let rocket = rocket::custom(figment("debug", ""))
+        .attach(sessions)
+        .mount("/", routes);
+    Client::untracked(rocket).unwrap()
+}
+
+/// GET with a cookie, if there is one.
+pub(crate) fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
+    let mut request = client.get(path.to_owned());
+    if let Some(cookie) = cookie {
+        request.add_header(Header::new("Cookie", cookie.to_owned()));
+    }
+    request.dispatch().into()
+}
+
+/// The data of the only session that is stored.
+pub(crate) fn stored(database: &Database) -> Value {
+    let query = ListSessions {
+        now: Utc::now(),
+        after: None,
+        user_id: None,
+        limit: 10,
+    };
+    let mut records = database.store().list(&query).unwrap();
+    assert_eq!(records.len(), 1);
+    from_str(&records.remove(0).data).unwrap()
+}

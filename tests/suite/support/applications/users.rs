@@ -1,0 +1,51 @@
+//! The embedded application with users, who sign in to it.
+
+use rocket::http::Status;
+use rocket::local::asynchronous::Client;
+use rocket_diesel_sessions::store::{LoginSession, SessionLimit};
+use rocket_diesel_sessions::{SessionConfig, UserSessions};
+
+use super::embedded::{self, get};
+use crate::support::Database;
+use crate::support::sessions::new_session;
+
+/// An application over a database with the users ada and bob.
+pub(crate) async fn client(database: &Database, config: SessionConfig) -> Client {
+    let client = embedded::client(database.store(), config).await;
+    database.add_users(&["ada", "bob"]);
+    client
+}
+
+pub(crate) fn user_sessions(client: &Client) -> &UserSessions {
+    client.rocket().state::<UserSessions>().unwrap()
+}
+
+/// A login with the user's name as the password, by somebody for whom nothing was stored yet.
+pub(crate) fn login_for(user: &str) -> LoginSession {
+    LoginSession {
+        user_id: user.to_owned(),
+        password_hash: Some(user.to_owned()),
+        session: None,
+        fresh: new_session(None),
+        limit: SessionLimit::default(),
+        deadline: None,
+    }
+}
+
+pub(crate) fn login_of_ada(limit: u32) -> LoginSession {
+    let mut login = login_for("ada");
+    login.limit.max = limit;
+    login
+}
+
+/// Signs in without a session; the cookie.
+pub(crate) async fn signed_in(client: &Client, user: &str) -> String {
+    let answer = get(client, &format!("/login/{user}"), None).await;
+    assert_eq!(answer.status, Status::Ok, "{}", answer.body);
+    answer.cookie().unwrap()
+}
+
+/// The user that a cookie stands for.
+pub(crate) async fn user(client: &Client, cookie: &str) -> String {
+    get(client, "/user", Some(cookie)).await.body
+}

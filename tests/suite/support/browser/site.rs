@@ -1,0 +1,105 @@
+//! The application's pages in a tab: what is on them, and what visitors do there.
+
+use rocket::serde::json::{Value, json};
+
+use super::chromium::Chromium;
+use super::tab::Tab;
+use crate::support::{Database, Kind, Server};
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+pub(crate) const COUNT_A_VISIT: &str = "form[action='/visit'] button";
+pub(crate) const SAVE_SETTINGS: &str = "form[action='/settings'] button";
+pub(crate) const SIGN_OUT: &str = "nav form[action='/logout'] button";
+pub(crate) const OTHER_DEVICE: &str = ".device:not(#this-device)";
+
+/// Registers from wherever the tab is.
+#[track_caller]
+pub(crate) fn register(tab: &Tab, username: &str) {
+    tab.goto("/");
+    tab.follow("Register");
+    fill_in(tab, username, PASSWORD);
+    assert_eq!(tab.path(), "/account");
+}
+
+/// Signs in from wherever the tab is.
+#[track_caller]
+pub(crate) fn sign_in(tab: &Tab, username: &str) {
+    tab.goto("/");
+    tab.follow("Sign in");
+    fill_in(tab, username, PASSWORD);
+    assert_eq!(tab.path(), "/account");
+}
+
+/// Fills in and sends the form to register or to sign in, whichever is there.
+#[track_caller]
+pub(crate) fn fill_in(tab: &Tab, username: &str, password: &str) {
+    tab.fill("username", username);
+    tab.fill("password", password);
+    tab.click("main button");
+}
+
+/// Asserts that no one is signed in and that the page does not name `username`.
+#[track_caller]
+pub(crate) fn assert_signed_out(tab: &Tab, username: &str) {
+    let source = tab.source();
+    assert!(!source.contains(username), "{source}");
+    assert_eq!(tab.count(".device"), 0, "{source}");
+    assert_eq!(tab.count(SIGN_OUT), 0, "{source}");
+}
+
+/// Runs a test with Chromium and a server of its own, unless there is no Chromium.
+pub(crate) fn in_chromium(test: impl FnOnce(&Chromium, Server)) {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    test(chromium, Server::start(&database));
+}
+
+/// Runs a test in a tab on a server of its own, unless there is no Chromium.
+pub(crate) fn in_a_tab(test: impl FnOnce(&Tab)) {
+    in_chromium(|chromium, server| test(&chromium.open(&server)));
+}
+
+/// Finds what is wrong with the page as a document.
+const PROBLEMS: &str = r"
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const problems = [];
+    const need = (holds, what) => holds || problems.push(what);
+    need(document.documentElement.lang === 'en', 'no language');
+    need(document.title !== '', 'no title');
+    need(all('h1').length === 1, 'not exactly one h1');
+    need(all('main').length === 1, 'not exactly one main landmark');
+    for (const field of all('input:not([hidden]), select, textarea'))
+        need(field.labels.length === 1, `no label: ${field.outerHTML}`);
+    for (const control of all('a, button'))
+        need(control.innerText.trim() !== '', `no text: ${control.outerHTML}`);
+    for (const attribute of ['aria-describedby', 'aria-labelledby', 'for'])
+        for (const element of all(`[${attribute}]`))
+            for (const id of element.getAttribute(attribute).split(' '))
+                need(all(`[id='${id}']`).length === 1, `${attribute} of ${id}`);
+    return problems;
+";
+
+/// Asserts that the page is a sound document whose fields have labels.
+#[track_caller]
+pub(crate) fn assert_sound(tab: &Tab) {
+    assert_eq!(tab.execute(PROBLEMS), json!([]), "{}", tab.path());
+}
+
+/// Asserts that the page is no wider than the window.
+#[track_caller]
+pub(crate) fn assert_fits(tab: &Tab, width: u32) {
+    let overflow = "const {scrollWidth, clientWidth} = document.documentElement; \
+                    return scrollWidth - clientWidth";
+    assert_eq!(tab.execute(overflow), json!(0), "{} at {width}", tab.path());
+}
+
+/// Asserts that the browser had no errors and no warnings to log.
+#[track_caller]
+pub(crate) fn assert_quiet(tab: &Tab) {
+    let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
+    let console: Vec<Value> = tab.log("browser").into_iter().filter(is_serious).collect();
+    assert!(console.is_empty(), "{console:?}");
+}
