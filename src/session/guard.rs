@@ -1,4 +1,4 @@
-//! [`Session`]: the request guard, and what a handler can do with its session.
+//! [`Session`]: the request guard and a handler's operations on its session.
 
 pub(super) mod login;
 pub(super) mod state;
@@ -24,12 +24,12 @@ use crate::store::{EndReason, NewSession, SessionRecord};
 
 /// The visitor's session, with data of type `D`.
 ///
-/// As a request guard it loads the session, once a request however often it is asked for, and
-/// succeeds whether there is one or not; it fails with 503 only when the store does. A session is
-/// made, and a cookie sent, by the first [`update`](Self::update) or [`set`](Self::set).
+/// As a request guard, it loads the session once per request, however often it is asked for, and
+/// succeeds whether or not there is one. It fails, with 503, only if the store fails. The first
+/// [`update`](Self::update) or [`set`](Self::set) creates a session and sends the cookie.
 ///
-/// Whatever costs the database a round trip is `async` and returns a `Result`; when it returns
-/// `Ok`, it is committed. Launch fails if [`Sessions<D>`](crate::Sessions) is not attached.
+/// Operations that access the database are `async` and return a `Result`; `Ok` means committed. The
+/// launch fails if [`Sessions<D>`](crate::Sessions) is not attached.
 ///
 /// # Example
 ///
@@ -57,32 +57,33 @@ pub struct Session<D> {
 }
 
 rocket::tokio::task_local! {
-    /// The session that the running task is rotating in a transaction of its own.
+    /// The session that the running task is rotating in its own transaction.
     static ROTATING: usize;
 }
 
-/// A request's session, shared by all of its guards and the fairing.
+/// A request's session, shared by all of the request's guards and the fairing.
 pub(crate) struct Inner<D> {
     pub(super) shared: Arc<Shared>,
     pub(super) context: RequestContext,
-    /// Handles of further sessions whose tokens the request brought, live or expired.
+    /// Handles of other sessions, live or expired, whose tokens the request brought.
     pub(super) others: Vec<String>,
-    /// Why the visitor's data could not be decoded, where that is an error.
+    /// The error of decoding the visitor's data, if `on_undecodable` makes it one.
     pub(super) undecodable: Option<SessionError>,
-    /// Whether the handler got `D::default()` in the place of such data.
+    /// Whether the handler got `D::default()` instead of such data.
     pub(super) is_data_missed: AtomicBool,
-    /// Operations of one request run one after the other.
+    /// Serializes the operations of one request.
     pub(super) turn: AsyncMutex<()>,
     pub(super) state: Mutex<State<D>>,
 }
 
 impl<D: TypedData> Session<D> {
-    /// The data as this request last saw it: loaded, or left by its own last update. For a
-    /// visitor without a session, `D::default()`.
+    /// Returns the data as this request last saw it: as loaded, or as left by the request's last
+    /// update. For a visitor without a session, it is `D::default()`.
     ///
-    /// Where `on_undecodable` is `"error"` and the visitor's data could not be decoded, it is
-    /// `D::default()` too, and an answer of success becomes an empty 500: the handler has acted on
-    /// data that is not the visitor's. [`try_data`](Self::try_data) lets it answer by itself.
+    /// If `on_undecodable` is `"error"` and the visitor's data could not be decoded, this returns
+    /// `D::default()`, and a successful response is replaced by an empty 500, because the handler
+    /// has acted on data that is not the visitor's. With [`try_data`](Self::try_data), the handler
+    /// can respond itself.
     pub fn data(&self) -> Arc<D> {
         let inner = &self.inner;
         if inner.undecodable().is_some() {
@@ -91,11 +92,11 @@ impl<D: TypedData> Session<D> {
         Arc::clone(&inner.state().data)
     }
 
-    /// The [`data`](Self::data), or an error where it could not be decoded and `on_undecodable` is
-    /// `"error"`.
+    /// Returns the [`data`](Self::data), or an error if `on_undecodable` is `"error"` and it could
+    /// not be decoded.
     ///
     /// # Errors
-    /// [`SessionError::Undecodable`], until the session is ended or replaced by a login.
+    /// Returns [`SessionError::Undecodable`] until the session is ended or replaced by a login.
     pub fn try_data(&self) -> Result<Arc<D>, SessionError> {
         match self.inner.undecodable() {
             Some(error) => Err(error),
@@ -103,9 +104,9 @@ impl<D: TypedData> Session<D> {
         }
     }
 
-    /// Makes the session if there is none, with `D::default()`, for an application that needs a
-    /// handle before it has something to store. [`update`](Self::update) and [`set`](Self::set)
-    /// make one only for data that differs from `D::default()`.
+    /// Creates the session with `D::default()` if there is none, for an application that needs a
+    /// handle before it has data to store. [`update`](Self::update) and [`set`](Self::set) create
+    /// one only for data that differs from `D::default()`.
     ///
     /// # Example
     ///
@@ -121,31 +122,31 @@ impl<D: TypedData> Session<D> {
     /// ```
     ///
     /// # Errors
-    /// As for [`update`](Self::update).
+    /// Fails as [`update`](Self::update) does.
     pub async fn start(&self) -> Result<(), SessionError> {
         self.inner.start().await
     }
 
-    /// Applies `change` to the newest data, commits, and returns its result. Makes the session if
-    /// there is none and the result is not `D::default()`.
+    /// Applies `change` to the newest data, commits, and returns its result. Creates the session if
+    /// there is none and the data differs from `D::default()`.
     ///
-    /// Of concurrent updates none is lost: if another request or process was faster, `change` is
-    /// applied again to what that one stored. So it may run several times, must not have side
-    /// effects, and should be quick. If it changes nothing, nothing is written.
+    /// No concurrent update is lost. If another request or process has changed the data first,
+    /// `change` is applied again to the result. It may therefore run several times, must not have
+    /// side effects, and should be quick. If it changes nothing, nothing is written.
     ///
     /// # Errors
-    /// - [`SessionError::Ended`] when the session was ended, its token replaced, or a deadline
-    ///   passed in the meantime; it is never made again.
-    /// - [`SessionError::Encode`] when the data could not be read back from its JSON; nothing is
-    ///   stored. [`TypedData`] says what has to hold.
-    /// - [`SessionError::Undecodable`] when the stored data could not be decoded and
-    ///   `on_undecodable` is `"error"`.
-    /// - [`SessionError::TooLarge`] when the data outgrows `max_data_size`; nothing is stored.
-    /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] when the store failed; whether
-    ///   the change was committed may be unknown.
+    /// - [`SessionError::Ended`] if the session was ended, its token was replaced, or a deadline
+    ///   passed in the meantime. The session is never re-created.
+    /// - [`SessionError::Encode`] if the data could not be read back from its JSON (see
+    ///   [`TypedData`]). Nothing is stored.
+    /// - [`SessionError::Undecodable`] if the stored data could not be decoded and `on_undecodable`
+    ///   is `"error"`.
+    /// - [`SessionError::TooLarge`] if the data exceeds `max_data_size`. Nothing is stored.
+    /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] if the store failed. It may be
+    ///   unknown whether the change was committed.
     ///
     /// # Panics
-    /// When `change` does; nothing is stored then.
+    /// Panics if `change` panics. Nothing is stored then.
     pub async fn update<R, F>(&self, mut change: F) -> Result<R, SessionError>
     where
         F: FnMut(&mut D) -> R + Send + 'static,
@@ -159,24 +160,23 @@ impl<D: TypedData> Session<D> {
             .await
     }
 
-    /// Replaces the data, commits, and makes the session if there is none and the data is not
-    /// `D::default()`. Fields that a newer
-    /// version of the type stored are kept.
+    /// Replaces the data and commits. Creates the session if there is none and the data differs
+    /// from `D::default()`. Fields stored by a newer version of the type are kept.
     ///
     /// # Errors
-    /// As for [`update`](Self::update).
+    /// Fails as [`update`](Self::update) does.
     pub async fn set(&self, data: D) -> Result<(), SessionError> {
         let data = Arc::new(data);
         self.inner.write(move |_| (Arc::clone(&data), ())).await
     }
 
-    /// Ends the session: its row is deleted, and the browser told to forget the cookie. Also when
-    /// another request has replaced the token since: ending is always safe. Where the request
-    /// brought tokens of several live sessions, all of them end, or the next request would be
-    /// served another one.
+    /// Ends the session: deletes its row and removes the cookie from the browser. This also works
+    /// if another request has replaced the token, because ending a session is always safe. If the
+    /// request brought tokens of several live sessions, all of them end, because the next request
+    /// would otherwise be served another one.
     ///
     /// # Errors
-    /// When the store failed: then the session may still be there, and the cookie is left alone.
+    /// Fails if the store failed. The session may then still exist, and the cookie is not removed.
     pub async fn destroy(&self) -> Result<(), SessionError> {
         let inner = &self.inner;
         let _turn = inner.turn().await?;
@@ -192,37 +192,37 @@ impl<D: TypedData> Session<D> {
         Ok(())
     }
 
-    /// The stored session as this request last saw it; `None` while nothing is stored.
+    /// Returns the stored session as this request last saw it, or `None` if nothing is stored.
     pub fn record(&self) -> Option<SessionRecord> {
         self.inner.state().record().cloned()
     }
 
-    /// The public handle, stable for the session's whole life: the column `id`.
+    /// Returns the handle, the column `id`. It stays the same for the session's whole life.
     pub fn handle(&self) -> Option<String> {
         self.field(|record| record.id.clone())
     }
 
-    /// The lookup half of the token: the column `session_id`. Showing it gives nothing away.
+    /// Returns the lookup half of the token, the column `session_id`. It is not secret.
     pub fn session_id(&self) -> Option<Uuid> {
         self.field(|record| record.session_id)
     }
 
-    /// The signed-in user; `None` for an anonymous visitor.
+    /// Returns the id of the signed-in user, or `None` for an anonymous visitor.
     pub fn user_id(&self) -> Option<String> {
         self.field(|record| record.user_id.clone()).flatten()
     }
 
-    /// When the session was created.
+    /// Returns when the session was created.
     pub fn created_at(&self) -> Option<DateTime<Utc>> {
         self.field(|record| record.created_at)
     }
 
-    /// When the session ends unless it is used.
+    /// Returns when the session expires unless there is further activity.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.field(|record| record.expires_at)
     }
 
-    /// Whether the visitor came without a session.
+    /// Returns whether the visitor came without a session.
     pub fn is_new(&self) -> bool {
         self.inner.state().is_new
     }
@@ -269,11 +269,11 @@ impl<D> Inner<D> {
         }
     }
 
-    /// Waits until no other operation of this request is under way.
+    /// Waits until no other operation of this request is running.
     ///
     /// # Errors
-    /// [`SessionError::Rotating`] inside the transaction of a rotation of this session, which would
-    /// wait for itself; [`SessionError::Timeout`] when another operation takes too long.
+    /// Returns [`SessionError::Rotating`] inside the transaction that rotates this session, which
+    /// would wait for itself, and [`SessionError::Timeout`] if another operation takes too long.
     pub(super) async fn turn(&self) -> Result<AsyncMutexGuard<'_, ()>, SessionError> {
         if ROTATING.try_with(|session| *session == self.address()) == Ok(true) {
             return Err(SessionError::Rotating);
@@ -283,7 +283,7 @@ impl<D> Inner<D> {
         turn.map_err(|_| SessionError::Timeout)
     }
 
-    /// Runs a transaction of the application's that rotates this session.
+    /// Runs the application's own transaction that rotates this session.
     pub(super) async fn rotating<T>(&self, commit: impl Future<Output = T>) -> T {
         ROTATING.scope(self.address(), commit).await
     }
@@ -292,19 +292,19 @@ impl<D> Inner<D> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Why the data could not be decoded, where that is an error and nothing has taken the
-    /// session's place since.
+    /// Returns the error of decoding the data, if `on_undecodable` makes it one and no other
+    /// session has replaced this one since.
     pub(super) fn undecodable(&self) -> Option<SessionError> {
         let error = self.undecodable.as_ref()?;
         matches!(self.state().phase, Phase::Absent).then(|| error.clone())
     }
 
-    /// Returns whether the handler got `D::default()` in the place of data that was not decoded.
+    /// Returns whether the handler got `D::default()` instead of data that could not be decoded.
     pub(super) fn is_data_missed(&self) -> bool {
         self.is_data_missed.load(Ordering::Relaxed)
     }
 
-    /// The stored session, `None` while there is none.
+    /// Returns the stored session, or `None` if there is none.
     pub(super) fn record(&self) -> Result<Option<SessionRecord>, SessionError> {
         match &self.state().phase {
             Phase::Absent => Ok(None),

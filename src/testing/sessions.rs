@@ -1,13 +1,13 @@
-//! Example rows.
+//! Example sessions for tests.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::store::{NewSession, TokenHash};
 
-/// Returns an anonymous session to insert, created at `now` in microseconds. Its data is `{}`, its
-/// idle deadline is one day away, its absolute one thirty days. No cookie belongs to it. Lookup
-/// halves of later calls sort after those of earlier ones.
+/// Returns an anonymous session to insert, created at `now`, truncated to microseconds. Its data is
+/// `{}`, its idle deadline is one day away, and its absolute deadline thirty days. No cookie exists
+/// for it. Lookup halves of later calls sort after those of earlier ones.
 ///
 /// # Example
 ///

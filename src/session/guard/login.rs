@@ -1,5 +1,4 @@
-//! What changes a session's token: [`Session::login`], [`Session::logout`] and
-//! [`Session::rotate`].
+//! Changes of a session's token: [`Session::login`], [`Session::logout`] and [`Session::rotate`].
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +13,7 @@ use crate::store::{
     BindSession, EndReason, LoginOutcome, LoginSession, RotateSession, SessionRecord,
 };
 
-/// Who is to be signed in, and what must still be true of that user when it is committed.
+/// The user to be signed in, and a condition that must still hold when the login is committed.
 ///
 /// # Example
 ///
@@ -22,7 +21,7 @@ use crate::store::{
 /// # use rocket_diesel_sessions::{Login, Session, SessionError};
 /// # use rocket_diesel_sessions::store::UserRecord;
 /// # async fn sign_in(session: Session<u64>, user: UserRecord) -> Result<(), SessionError> {
-/// // However the user was recognised:
+/// // However the user was authenticated:
 /// session.login(&user.id).await?;
 /// // By a password that was checked against this hash:
 /// session.login(Login::new(&user.id).verified_against(&user.password_hash)).await?;
@@ -36,7 +35,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// The user with this id, in the table `users`.
+    /// Creates a login of the user with this id in the table `users`.
     pub fn new(user_id: impl Into<String>) -> Self {
         Self {
             user_id: user_id.into(),
@@ -44,9 +43,8 @@ impl Login {
         }
     }
 
-    /// Refuses the login if the user's password hash is not this one any more: otherwise a login
-    /// that is under way while the password is changed would outlive the change
-    /// (OWASP ASVS 5.0, 7.4.3).
+    /// Refuses the login if the user's password hash has changed. Without this, a login in progress
+    /// while the password is changed would survive the change (OWASP ASVS 5.0, 7.4.3).
     #[must_use]
     pub fn verified_against(mut self, password_hash: impl Into<String>) -> Self {
         self.password_hash = Some(password_hash.into());
@@ -60,21 +58,21 @@ impl<T: Into<String>> From<T> for Login {
     }
 }
 
-/// Shows the user alone.
+/// Shows only the user's id.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Login({:?}, ..)", self.user_id)
     }
 }
 
-/// Returns whether the session is signed in as another user than the one to be signed in.
+/// Returns whether the session belongs to a different user.
 fn is_of_another(record: &SessionRecord, login: &Login) -> bool {
     let user_id = record.user_id.as_ref();
     user_id.is_some_and(|user_id| *user_id != login.user_id)
 }
 
 impl<D> Inner<D> {
-    /// A new token for this session, and what a store is told of it.
+    /// Generates a new token for this session, and the rotation for the store.
     fn rotation(&self, record: &SessionRecord) -> Result<(Token, RotateSession), SessionError> {
         let now = self.shared().clock.now();
         let token = Token::generate(now)?;
@@ -89,25 +87,26 @@ impl<D> Inner<D> {
 }
 
 impl<D: TypedData> Session<D> {
-    /// Signs a user in: the session gets a new token and keeps its data; the old token is dead at
-    /// once (OWASP ASVS 5.0, 7.2.4). Makes the session if there is none.
+    /// Signs a user in. The session gets a new token and keeps its data, and the old token is
+    /// invalid at once (OWASP ASVS 5.0, 7.2.4). Creates the session if there is none.
     ///
-    /// A session that is another user's ends, and the user gets a new one with `D::default()`; so
-    /// does a user whose anonymous session was ended in the meantime. To sign in again as the same user
-    /// is a rotation, also when the form was sent twice at once. A session whose data could not be
-    /// decoded ends. If `max_sessions_per_user` is set, the user's oldest other sessions end in
-    /// the same transaction, or the login is refused, as `on_session_limit` says.
+    /// If the session belongs to another user, it ends, and the user gets a new one with
+    /// `D::default()`. The same happens if the anonymous session was ended in the meantime, or if
+    /// its data could not be decoded. Signing in again as the same user is a rotation, even if the
+    /// form was sent twice at once. If `max_sessions_per_user` is set, the user's oldest other
+    /// sessions end in the same transaction, or the login is refused, depending on
+    /// `on_session_limit`.
     ///
-    /// If the answer becomes a 503, or never goes out, the login is undone: the old cookie is good, and
-    /// an anonymous session is anonymous again. Sessions beyond the limit stay ended. A session that
-    /// the new one takes the place of ends when the answer goes out.
+    /// If the response becomes a 503 or is never sent, the login is undone: the old cookie is valid
+    /// again, and an anonymous session becomes anonymous again. Sessions that ended because of the
+    /// limit stay ended. A session replaced by the new one ends when the response is sent.
     ///
     /// # Errors
-    /// - [`SessionError::UserRefused`] when the user does not exist, is disabled, or has another
+    /// - [`SessionError::UserRefused`] if the user does not exist, is disabled, or has a different
     ///   password by now.
-    /// - [`SessionError::TooManySessions`] when the limit is reached and logins are refused.
-    /// - [`SessionError::Ended`] when this request has ended its session before.
-    /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] when the store failed.
+    /// - [`SessionError::TooManySessions`] if the limit is reached and logins are refused.
+    /// - [`SessionError::Ended`] if this request has already ended its session.
+    /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] if the store failed.
     pub async fn login(&self, login: impl Into<Login>) -> Result<(), SessionError> {
         let login = login.into();
         if login.user_id.contains('\0') {
@@ -116,8 +115,8 @@ impl<D: TypedData> Session<D> {
         let inner = self.inner();
         let _turn = inner.turn().await?;
         let record = inner.record()?;
-        // Sessions that the visitor's token must not outlive. They end when the visitor is told of the
-        // new token: until then, their cookie is what the visitor has.
+        // Sessions that must not outlive the new token. They end just before the visitor receives
+        // it, because until then the visitor has only their cookie.
         let (record, mut replaced) = match record {
             Some(record) if is_of_another(&record, &login) => (None, vec![record.id]),
             record => (record, Vec::new()),
@@ -128,7 +127,8 @@ impl<D: TypedData> Session<D> {
             replaced.extend(state.undecodable.clone());
         }
         let shared = inner.shared();
-        // Of its own: what has expired since the request came is not signed in.
+        // Read again, so that a session that has expired since the request arrived is not signed
+        // in.
         let now = shared.clock.now();
         let deadline = shared.pipeline.deadline();
         let token = Token::generate(now)?;
@@ -154,7 +154,8 @@ impl<D: TypedData> Session<D> {
             fresh.id.clone(),
         );
         let (monitor, user_id) = (Arc::clone(&shared.monitor), request.user_id.clone());
-        // On the thread of the login, so that it is recorded even if the request has stopped waiting.
+        // Called on the login's thread, so that the login is recorded even if the request has
+        // stopped waiting.
         let done = move |outcome: &LoginOutcome| {
             let ended = match outcome {
                 LoginOutcome::Bound(ended) => {
@@ -185,7 +186,7 @@ impl<D: TypedData> Session<D> {
                 let record = fresh.into_record();
                 state.created(record, Arc::new(data), token, untold)?;
             }
-            // Unreachable: a login that was made has a token to tell of.
+            // Unreachable: a committed login has a token to deliver.
             (.., None) => return Err(SessionError::Aborted),
         }
         state.undecodable = None;
@@ -193,14 +194,15 @@ impl<D: TypedData> Session<D> {
         Ok(())
     }
 
-    /// Gives the session a new token and keeps all else: the old one is dead at once. For any
-    /// change of what the session may do (OWASP ASVS 5.0, 7.2.4). Does nothing without a session.
+    /// Gives the session a new token and keeps everything else. The old token is invalid at once.
+    /// Use this for any change of the session's privileges (OWASP ASVS 5.0, 7.2.4). Does nothing
+    /// without a session.
     ///
-    /// If the answer becomes a 503, or never goes out, the rotation is undone, because the visitor has
-    /// only the old cookie.
+    /// If the response becomes a 503 or is never sent, the rotation is undone, because the visitor
+    /// has only the old cookie.
     ///
     /// # Errors
-    /// As for [`update`](Self::update).
+    /// Fails as [`update`](Self::update) does.
     pub async fn rotate(&self) -> Result<(), SessionError> {
         let inner = self.inner();
         let _turn = inner.turn().await?;
@@ -218,12 +220,12 @@ impl<D: TypedData> Session<D> {
         state.rotated(token, untold)
     }
 
-    /// Gives the session a new token in a transaction of the caller's: `commit` gets the old and
-    /// the new one, and the time until when it may be committed, and says whether it was. Past that
-    /// time, no one would learn of the new token.
+    /// Gives the session a new token in the application's own transaction. `commit` receives the
+    /// rotation and the latest time at which it may be committed, and returns whether it was. After
+    /// that time, no response could deliver the new token.
     ///
     /// # Errors
-    /// What `commit` returns; [`SessionError::Ended`] without a session.
+    /// Returns the error of `commit`, and [`SessionError::Ended`] without a session.
     pub async fn rotate_with<F, E>(
         &self,
         commit: impl FnOnce(RotateSession, Instant) -> F,
@@ -239,7 +241,8 @@ impl<D: TypedData> Session<D> {
         let (pipeline, id) = (&inner.shared().pipeline, record.id.clone());
         let deadline = pipeline.commit_deadline(pipeline.deadline());
         let (token, rotation) = inner.rotation(&record)?;
-        // Dropped where `commit` fails: it may have committed all the same.
+        // Dropped, and thereby undone, if `commit` fails, because it may have committed
+        // nevertheless.
         let attempt = pipeline.attempt(record, &rotation);
         inner.rotating(commit(rotation, deadline)).await?;
         inner.state().rotated(token, attempt.committed())?;
@@ -247,18 +250,18 @@ impl<D: TypedData> Session<D> {
         Ok(())
     }
 
-    /// When the session's token was issued: at its creation, login or rotation, to the
-    /// millisecond. Where these happen only when the user gives a password, it is the time of
-    /// that (OWASP ASVS 5.0, 7.5.2).
+    /// Returns when the session's token was issued (at its creation, login or latest rotation), to
+    /// the millisecond. If these happen only when the user gives a password, this is the time of
+    /// the last password check (OWASP ASVS 5.0, 7.5.2).
     pub fn token_issued_at(&self) -> Option<DateTime<Utc>> {
         let (seconds, nanos) = self.session_id()?.get_timestamp()?.to_unix();
         DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
     }
 
-    /// Signs the user out: [`destroy`](Self::destroy) under its usual name.
+    /// Signs the user out. This is [`destroy`](Self::destroy) under its usual name.
     ///
     /// # Errors
-    /// When the store failed: then the session may still be there, and the cookie is left alone.
+    /// Fails if the store failed. The session may then still exist, and the cookie is not removed.
     pub async fn logout(&self) -> Result<(), SessionError> {
         self.destroy().await
     }
