@@ -1,4 +1,4 @@
-//! `embed_migrations!` is not run again when only an SQL file changes; this makes cargo do so.
+//! Makes cargo run `embed_migrations!` again when only an SQL file changes.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");
