@@ -1,11 +1,12 @@
-//! The dashboard, with many sessions.
+//! The dashboard with many sessions.
 
 use crate::support::site::{COUNT_A_VISIT, assert_fits, assert_quiet, assert_sound, register};
 use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
 const SESSIONS: u32 = 100_000;
 
-/// Adds sessions, all of them older than those that the server makes; every third is of a user.
+/// Adds sessions that are all older than those that the server creates. Every third belongs to the
+/// user.
 fn add_sessions(database: &Database, user_id: &str) {
     let (numbers, now, later, hash) = match database.kind() {
         Kind::Sqlite => (
@@ -51,7 +52,7 @@ on_each_database! {
         assert_eq!(tab.count("figure svg"), 2);
         assert_sound(&tab);
 
-        // Somebody comes, and the figures say so without anybody asking.
+        // A visitor comes, and the figures change without a reload.
         let created = || tab.text("[data-figure=created]").parse::<u32>().unwrap();
         wait_until("the figures are live", || tab.text("#live-status") == "live");
         let before = created();

@@ -1,4 +1,4 @@
-//! One browser, and what is peculiar to browsers.
+//! Behaviour that only one real browser can show.
 
 use rocket::serde::json::json;
 
@@ -9,7 +9,7 @@ use crate::support::site::{
 use crate::support::wait_until;
 
 #[test]
-fn a_notice_is_on_the_next_page_and_on_no_other() {
+fn a_notice_is_shown_on_the_next_page_only() {
     in_a_tab(|tab| {
         tab.goto("/");
         assert_eq!(tab.count("#notice"), 0);
@@ -23,7 +23,7 @@ fn a_notice_is_on_the_next_page_and_on_no_other() {
 }
 
 #[test]
-fn a_page_opens_where_something_was_wrong() {
+fn a_refused_form_focuses_the_field_with_the_error() {
     in_a_tab(|tab| {
         register(tab, "hopper");
         tab.set_width(390);
@@ -58,7 +58,7 @@ fn the_back_button_shows_nothing_private_after_signing_out() {
 }
 
 #[test]
-fn everything_works_without_javascript() {
+fn all_pages_work_without_javascript() {
     in_chromium(|chromium, server| {
         assert!(chromium.open(&server).has_javascript());
         let tab = chromium.open_without_javascript(&server);

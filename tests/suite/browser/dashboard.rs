@@ -1,11 +1,12 @@
-//! The dashboard on screens of all widths, and when its figures stand.
+//! The dashboard at all screen widths, and its indicator of live figures.
 
 use rocket::serde::json::json;
 
 use crate::support::site::{COUNT_A_VISIT, assert_fits, in_chromium, register};
 use crate::support::{Chromium, Database, Kind, Server, Tab, wait_until};
 
-/// A server with an administrator, and sessions with addresses and names as long as they may be.
+/// Starts a server with an administrator and with sessions whose addresses and names have the
+/// maximum length.
 fn crowded(database: &Database) -> Server {
     let server = Server::start(database);
     database.add_users(&[&"w".repeat(64)]);
@@ -29,7 +30,8 @@ fn crowded(database: &Database) -> Server {
     server
 }
 
-/// Whether the first Revoke button is wholly within the window, without scrolling sideways.
+/// Returns whether the first Revoke button is wholly within the window, without horizontal
+/// scrolling.
 fn is_reachable(tab: &Tab) -> bool {
     let script = "const button = document.querySelector('#session-list button');
         button.scrollIntoView({block: 'center', inline: 'nearest'});
@@ -42,7 +44,7 @@ fn is_reachable(tab: &Tab) -> bool {
 }
 
 #[test]
-fn revoke_is_within_reach_at_every_width() {
+fn the_revoke_button_is_visible_at_every_screen_width() {
     let Some(chromium) = Chromium::find() else {
         return;
     };
@@ -58,7 +60,7 @@ fn revoke_is_within_reach_at_every_width() {
 }
 
 #[test]
-fn a_search_shows_what_it_found_and_revoking_keeps_the_place() {
+fn revoking_a_found_session_returns_to_the_same_list() {
     let Some(chromium) = Chromium::find() else {
         return;
     };
@@ -88,7 +90,7 @@ fn a_search_shows_what_it_found_and_revoking_keeps_the_place() {
     let is_seen = "const {top, bottom} = document.getElementById('notice').getBoundingClientRect();
         return top >= 0 && bottom <= innerHeight";
     assert_eq!(tab.execute(is_seen), json!(true));
-    // The second page stays the second page.
+    // Revoking on the second page returns to the second page.
     tab.goto("/admin");
     tab.follow("Older");
     let first = tab.text("#session-1");
@@ -97,7 +99,7 @@ fn a_search_shows_what_it_found_and_revoking_keeps_the_place() {
 }
 
 #[test]
-fn the_badge_says_live_only_while_figures_come() {
+fn the_badge_shows_live_only_while_figures_arrive() {
     in_chromium(|chromium, server| {
         let shown = "return getComputedStyle(document.getElementById('live-status')).display";
         let without = chromium.open_without_javascript(&server);

@@ -7,8 +7,8 @@ use crate::support::site::{
 use crate::support::{Chromium, Database, Kind, Server};
 
 on_each_database! {
-    /// The whole story, from the first visit on.
-    fn a_device_that_is_signed_out_from_another_is_out_at_its_next_click(database: &Database) {
+    /// Follows a user from the first visit to the sign-out of a device.
+    fn a_device_signed_out_from_another_is_out_at_its_next_click(database: &Database) {
         let Some(chromium) = Chromium::find() else { return };
         let server = Server::start(database);
         let here = chromium.open(&server);
@@ -49,7 +49,7 @@ on_each_database! {
         assert_eq!(here.text("h1"), "hopper");
     }
 
-    fn a_restart_of_the_server_signs_nobody_out(database: &Database) {
+    fn a_restart_of_the_server_signs_no_one_out(database: &Database) {
         let Some(chromium) = Chromium::find() else { return };
         let server = Server::start(database);
         let mut tab = chromium.open(&server);
@@ -68,7 +68,7 @@ on_each_database! {
 }
 
 #[test]
-fn signing_a_device_out_needs_the_password_when_it_was_given_long_ago() {
+fn signing_a_device_out_needs_a_recent_password() {
     let Some(chromium) = Chromium::find() else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What must be true of every page, whoever looks at it.
+//! Requirements of every page, for every visitor.
 
 use fantoccini::key::Key;
 use rocket::serde::json::{Value, from_str, json};
@@ -9,7 +9,7 @@ use crate::support::site::{
 };
 use crate::support::{Chromium, Database, Kind, Server, Tab};
 
-/// Shows each page in turn, with names as long as they may be, and has it looked at.
+/// Opens each page in turn, with names of the maximum length, and passes it to `looked_at`.
 fn walk(chromium: &Chromium, looked_at: impl Fn(&Tab)) {
     let database = Database::new(Kind::Sqlite).unwrap();
     let always = ("ROCKET_APP", r#"{reauthenticate_after="0s"}"#);
@@ -53,7 +53,7 @@ fn walk(chromium: &Chromium, looked_at: impl Fn(&Tab)) {
 }
 
 #[test]
-fn every_page_is_a_sound_document_whose_fields_have_labels() {
+fn every_page_is_valid_html_whose_fields_have_labels() {
     let Some(chromium) = Chromium::find() else {
         return;
     };
@@ -77,7 +77,7 @@ fn no_page_scrolls_sideways_on_a_phone() {
 }
 
 #[test]
-fn pages_ask_for_nothing_from_elsewhere_and_break_no_policy() {
+fn pages_load_nothing_from_other_hosts_and_keep_the_csp() {
     in_chromium(|chromium, server| {
         let tab = &chromium.open(&server);
         for path in [
@@ -102,7 +102,7 @@ fn pages_ask_for_nothing_from_elsewhere_and_break_no_policy() {
     });
 }
 
-/// The URL of an entry of the network's log, if it is a request.
+/// Returns the URL of a network log entry if it is a request.
 fn requested_url(entry: &Value) -> Option<String> {
     let entry: Value = from_str(entry["message"].as_str()?).ok()?;
     let event = &entry["message"];
@@ -112,7 +112,7 @@ fn requested_url(entry: &Value) -> Option<String> {
 }
 
 #[test]
-fn the_first_tab_reaches_a_link_that_skips_to_the_content() {
+fn the_first_tab_stop_is_a_link_that_skips_to_the_content() {
     in_a_tab(|tab| {
         register(tab, "hopper");
         let is_on_screen = "const {left, top} = document.activeElement.getBoundingClientRect(); \
@@ -132,7 +132,7 @@ fn the_first_tab_reaches_a_link_that_skips_to_the_content() {
 }
 
 #[test]
-fn one_can_sign_in_by_keyboard_alone() {
+fn a_user_can_sign_in_with_only_the_keyboard() {
     in_chromium(|chromium, server| {
         register(&chromium.open(&server), "hopper");
         let tab = chromium.open(&server);

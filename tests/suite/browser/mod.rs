@@ -1,4 +1,4 @@
-//! The application as people meet it: the program itself, and Chromium to visit it.
+//! The application as its users see it: the program itself, visited with Chromium.
 
 mod admin;
 mod alone;

@@ -1,5 +1,5 @@
-//! What commands that change something print for programs, what `--dry-run` leaves alone, and which
-//! lines they write to the audit log.
+//! Commands that change something: their output for programs, `--dry-run`, and their lines in the
+//! audit log.
 
 use chrono::TimeDelta;
 use rocket::serde::json::{Value, from_str, json};
@@ -18,7 +18,7 @@ fn expired() -> NewSession {
     session
 }
 
-/// The events of the audit log that a command writes, each with user and session.
+/// Returns the audit events that a command writes, each with user and session.
 fn events(database: &Database, arguments: &[&str]) -> Vec<[Value; 3]> {
     let mut command = on(database, arguments);
     command
@@ -36,7 +36,7 @@ fn events(database: &Database, arguments: &[&str]) -> Vec<[Value; 3]> {
 }
 
 on_each_database! {
-    fn what_is_changed_is_told_to_programs(database: &Database) {
+    fn commands_report_changes_as_json(database: &Database) {
         let migrated = run_json(database, &["migrate", "--json"]);
         assert!(!migrated["migrations"].as_array().unwrap().is_empty());
         assert_eq!(run_json(database, &["migrate", "--json"]), json!({"migrations": []}));
@@ -71,7 +71,7 @@ on_each_database! {
         assert!(store.user(id).unwrap().is_none());
     }
 
-    fn ended_sessions_are_told_to_programs(database: &Database) {
+    fn commands_report_ended_sessions_as_json(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
         let made = [None, Some("ada"), Some("ada"), None].map(new_session);
@@ -94,7 +94,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 0);
     }
 
-    fn a_dry_run_counts_and_ends_nothing(database: &Database) {
+    fn a_dry_run_counts_sessions_and_ends_none(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
         let made = [None, Some("ada"), Some("ada")].map(new_session);
@@ -141,7 +141,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
     }
 
-    fn users_are_listed_by_role_and_state_with_two_dates(database: &Database) {
+    fn users_are_filtered_by_role_and_state_and_listed_with_dates(database: &Database) {
         database.store();
         database.add_users(&["ada", "bob", "eve"]);
         database.execute("UPDATE users SET is_admin = TRUE WHERE id <> 'eve'");
@@ -165,7 +165,7 @@ on_each_database! {
         assert_eq!(run(database, &["users", "list", "--admins"]), "no such users\n");
     }
 
-    fn sessions_are_listed_by_address_user_and_rest(database: &Database) {
+    fn sessions_are_filtered_by_address_user_and_idle_time(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
         let mut made = [None, Some("ada"), None, None].map(new_session);
@@ -199,7 +199,7 @@ on_each_database! {
         assert_eq!(ids(&["--user", "ada", "--ip", "203.0.113.7"]), [1]);
     }
 
-    fn commands_write_the_audit_log(database: &Database) {
+    fn commands_write_to_the_audit_log(database: &Database) {
         let store = database.store();
         database.add_users(&["ada", "bob", "root"]);
         run(database, &["users", "promote", "root"]);

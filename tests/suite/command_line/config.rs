@@ -1,4 +1,4 @@
-//! `config check`, `healthcheck`, `serve --port`, `completions`, and what the help says.
+//! The commands `config check`, `healthcheck`, `serve --port` and `completions`, and the help.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ fn check(mut command: Command) -> Vec<Value> {
     json["settings"].as_array().unwrap().clone()
 }
 
-/// The value and the source of a setting.
+/// Returns the value and the source of a setting.
 fn setting(settings: &[Value], key: &str) -> (Value, String) {
     let found = settings.iter().find(|setting| setting["key"] == key);
     let found = found.unwrap_or_else(|| panic!("{key} is missing"));
@@ -85,7 +85,7 @@ fn config_check_shows_each_setting_with_its_source_and_no_secret() {
             "environment variable ROCKET_APP",
         ),
         ("app.metrics", json!("token"), "default"),
-        // It is blank, as if it were not set.
+        // A blank value counts as not set.
         ("LOG_FORMAT", json!("text"), "default"),
     ] {
         assert_eq!(setting(&settings, key), (value, source.to_owned()), "{key}");
@@ -97,7 +97,7 @@ fn config_check_shows_each_setting_with_its_source_and_no_secret() {
 }
 
 #[test]
-fn config_check_says_that_node_env_has_chosen_the_profile() {
+fn config_check_shows_that_node_env_selected_the_profile() {
     let folder = folder();
     for (kind, profile, source) in [
         ("production", "release", "environment variable NODE_ENV"),
@@ -116,7 +116,7 @@ fn config_check_says_that_node_env_has_chosen_the_profile() {
 }
 
 #[test]
-fn config_check_makes_no_file_and_reads_the_secret_that_is_there() {
+fn config_check_creates_no_file_and_reads_an_existing_secret() {
     let folder = folder();
     let mut command = program(folder.path());
     command.args(["config", "check"]);
@@ -139,7 +139,7 @@ fn config_check_makes_no_file_and_reads_the_secret_that_is_there() {
 }
 
 #[test]
-fn config_check_fails_as_a_start_does() {
+fn config_check_fails_with_the_error_of_a_start() {
     let folder = folder();
     for (name, value) in [
         ("ROCKET_SESSIONS", r#"{idle_timout="1h"}"#),
@@ -164,7 +164,7 @@ fn config_check_fails_as_a_start_does() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// A health check of the server at this port.
+/// Runs a health check of the server at this port.
 fn healthcheck(folder: &Path, port: &str, arguments: &[&str]) -> Output {
     let mut command = program(folder);
     command
@@ -174,18 +174,18 @@ fn healthcheck(folder: &Path, port: &str, arguments: &[&str]) -> Output {
     run_to_end(command)
 }
 
-/// The port of a server's URL.
+/// Returns the port of a server's URL.
 fn port(url: &str) -> &str {
     url.rsplit(':').next().unwrap()
 }
 
 on_each_database! {
-    fn a_health_check_asks_the_server_of_the_settings(database: &Database) {
+    fn a_health_check_asks_the_server_that_the_settings_name(database: &Database) {
         let server = Server::start(database);
         let port = port(server.url());
         let said = stdout(&healthcheck(database.folder(), port, &[]));
         assert_eq!(said, format!("ready: http://127.0.0.1:{port}/readyz\n"));
-        // It listens on one of all addresses.
+        // The server listens on one of all addresses.
         let mut command = program(database.folder());
         command.args(["healthcheck", "--port", port]).env("ROCKET_ADDRESS", "0.0.0.0");
         assert_eq!(stdout(&run_to_end(command)), said);
@@ -199,7 +199,8 @@ on_each_database! {
     }
 }
 
-/// A server that gives each connection this answer, a byte each `pause`, and then says nothing more.
+/// Starts a server that sends each connection this answer, one byte per `pause`, and then stays
+/// silent. Returns its address.
 fn answering(answer: &'static str, pause: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
@@ -221,7 +222,7 @@ fn answering(answer: &'static str, pause: Duration) -> String {
 }
 
 #[test]
-fn a_health_check_fails_where_the_server_is_not_ready_or_says_nothing() {
+fn a_health_check_fails_if_the_server_is_not_ready_or_silent() {
     let folder = folder();
     let (at_once, slowly) = (Duration::ZERO, Duration::from_millis(50));
     for (answer, pause, word) in [
@@ -253,7 +254,7 @@ fn a_health_check_fails_where_the_server_is_not_ready_or_says_nothing() {
 }
 
 #[test]
-fn serve_listens_where_it_is_told_to_whatever_the_settings_say() {
+fn options_of_serve_override_the_address_and_port_of_the_settings() {
     let database = Database::new(Kind::Sqlite).unwrap();
     std::fs::write(
         database.folder().join("Rocket.toml"),
@@ -275,7 +276,7 @@ fn serve_listens_where_it_is_told_to_whatever_the_settings_say() {
 }
 
 #[test]
-fn completions_are_made_for_each_shell() {
+fn completions_are_generated_for_each_shell() {
     let database = Database::new(Kind::Sqlite).unwrap();
     for (shell, word) in [
         ("bash", "complete -F"),

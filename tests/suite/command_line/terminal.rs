@@ -1,4 +1,4 @@
-//! The command line at a terminal: what is asked, what is not shown, and how wide it gets.
+//! The command line at a terminal: questions, hidden input, and width.
 
 use chrono::TimeDelta;
 use rocket_diesel_sessions::store::{SessionStore, UserStore};
@@ -14,7 +14,7 @@ fn database() -> Database {
     database
 }
 
-/// Types passwords one after the other, as they are asked for; the exit code and the screen.
+/// Types passwords as they are asked for. Returns the exit code and the screen.
 fn add_user(database: &Database, passwords: [&str; 2]) -> (Option<i32>, String) {
     let mut terminal = Terminal::start(database, 80, "users add ada");
     for (question, password) in ["New password for ada: ", "The same again: "]
@@ -65,7 +65,7 @@ fn an_interrupted_question_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn clearing_asks_first() {
+fn clearing_sessions_asks_for_confirmation() {
     let database = database();
     database.store().create(&[new_session(None)]).unwrap();
     let refused = (1, "error: not confirmed");
@@ -86,7 +86,7 @@ fn clearing_asks_first() {
 }
 
 #[test]
-fn deleting_a_user_asks_first() {
+fn deleting_a_user_asks_for_confirmation() {
     let database = database();
     database.add_users(&["ada"]);
     for (answer, (expected, result)) in [
@@ -105,7 +105,7 @@ fn deleting_a_user_asks_first() {
 }
 
 #[test]
-fn a_table_keeps_to_the_terminals_width_and_has_no_colours() {
+fn a_table_fits_the_terminals_width_and_has_no_colours() {
     let database = database();
     let mut session = new_session(None);
     session.ip = Some("2001:db8:1234:5678:9abc:def0:1234:5678".to_owned());
@@ -133,7 +133,7 @@ fn a_table_keeps_to_the_terminals_width_and_has_no_colours() {
 }
 
 #[test]
-fn a_sweep_shows_how_far_it_is_and_then_the_result_alone() {
+fn a_sweep_shows_its_progress_and_then_only_the_result() {
     let database = database();
     let store = database.store();
     let expired = || {
@@ -146,7 +146,7 @@ fn a_sweep_shows_how_far_it_is_and_then_the_result_alone() {
     let (code, screen) = Terminal::start(&database, 80, "sweep").end();
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.contains(" of 2,500"), "{screen:?}");
-    // The line of the bar is cleared before the result is written into it.
+    // The progress bar's line is cleared before the result is written into it.
     let last = screen.trim_end().rsplit("\u{1b}[2K").next().unwrap();
     assert!(
         last.contains("deleted 2500 expired sessions in"),

@@ -1,4 +1,4 @@
-//! `users …`: accounts that an operator makes and changes.
+//! The commands `users …`, with which an operator creates and changes accounts.
 
 use rocket::serde::json::{Value, from_str};
 use rocket_diesel_sessions::store::{LastAdmin, SessionStore, UserRecord, UserStore};
@@ -15,7 +15,7 @@ fn user(database: &Database, name: &str) -> Option<UserRecord> {
     database.store().user_by_name(name).unwrap()
 }
 
-/// What is said when a command that reads a password is refused.
+/// Returns the message of a refused command that reads a password.
 fn refusal(database: &Database, arguments: &[&str], input: &str) -> String {
     let output = run_with_input(database, arguments, input);
     let message = String::from_utf8(output.stderr).unwrap();
@@ -32,7 +32,7 @@ fn add(database: &Database, arguments: &[&str]) -> String {
     ))
 }
 
-/// The status of a login over HTTP.
+/// Returns the status of a login over HTTP.
 fn login(database: &Database, name: &str, password: &str) -> u16 {
     let (client, _) = application(database, "");
     let answer = Visitor::new(&client).enter("login", name, password);
@@ -87,7 +87,7 @@ on_each_database! {
         assert!(rows[2].starts_with("bob") && rows[2].contains("disabled"), "{table}");
     }
 
-    fn more_users_than_one_query_reads_are_all_listed(database: &Database) {
+    fn users_beyond_one_page_of_the_query_are_listed_too(database: &Database) {
         database.store();
         let names: Vec<String> = (0..1001).map(|n| format!("('{n}','u{n:04}','',now,now)")).collect();
         let sql = format!(
@@ -95,7 +95,7 @@ on_each_database! {
             names.join(",")
         );
         database.execute(&sql.replace("now", "'2026-01-01 00:00:00'"));
-        // More than fits into a pipe that nobody reads.
+        // More than fits into a pipe that is not being read.
         let output = run_with_input(database, &["users", "list", "--json"], "");
         let json: Value = from_str(&stdout(&output)).unwrap();
         let users = json["users"].as_array().unwrap();
@@ -103,7 +103,7 @@ on_each_database! {
         assert_eq!(users[1000]["username"], "u1000");
     }
 
-    fn administrators_are_made_and_unmade(database: &Database) {
+    fn users_are_promoted_and_demoted(database: &Database) {
         database.store();
         database.add_users(&["ada", "root"]);
         run(database, &["users", "promote", "root"]);
@@ -124,7 +124,7 @@ on_each_database! {
         }
     }
 
-    fn a_disabled_user_has_no_session_and_gets_none(database: &Database) {
+    fn a_disabled_user_has_no_sessions_and_cannot_sign_in(database: &Database) {
         let store = database.store();
         add(database, &["ada"]);
         let id = user(database, "ada").unwrap().id;
@@ -157,7 +157,7 @@ on_each_database! {
         assert_eq!(login(database, "ada", new), 200);
     }
 
-    fn a_name_that_is_anothers_id_is_not_guessed_at(database: &Database) {
+    fn a_name_that_is_another_users_id_is_refused_as_ambiguous(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
         database.execute("UPDATE users SET username = 'grace' WHERE id = 'ada'");

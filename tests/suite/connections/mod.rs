@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL: how they are set up, and what becomes of them.
+//! Connections to PostgreSQL: their settings, and what happens to them.
 
 mod locks;
 mod pgbouncer;

@@ -1,13 +1,13 @@
 //! PgBouncer in transaction mode. The suite's tests of stores and servers run through one with
-//! `TEST_PGBOUNCER=1` (see tests/run); here is what they do not show.
+//! `TEST_PGBOUNCER=1` (see tests/run). This file tests what they do not cover.
 
 use rocket_diesel_sessions::testing::conformance;
 
 use crate::support::{Cluster, Database, Load, Server};
 
-/// One that refuses settings of a connection, as it does by default.
+/// By default, PgBouncer refuses settings at the start of a connection.
 #[test]
-fn a_pgbouncer_that_takes_no_settings_is_used_without() {
+fn a_pgbouncer_that_refuses_settings_is_used_without_them() {
     if std::env::var("TEST_PGBOUNCER").is_err() {
         eprintln!("TEST_PGBOUNCER is not set: PgBouncer may not be installed");
         return;

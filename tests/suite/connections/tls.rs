@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, with root certificates of the system.
+//! TLS to PostgreSQL with the system's root certificates.
 
 use crate::support::certificates::certificates;
 use crate::support::server::run_to_end;
@@ -41,7 +41,7 @@ fn the_systems_root_certificates_are_found() {
     }
     let by_variable = [ours[0], ("PGSSLROOTCERT", "system")];
     assert!(run_to_end(migrate("", &by_variable)).status.success());
-    // The system's own do not have ours, and are found.
+    // The system's own file lacks our root, but is found.
     assert_refused(
         migrate("sslrootcert=system", &[]),
         &["certificate verify failed"],

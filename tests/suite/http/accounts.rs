@@ -1,4 +1,4 @@
-//! Accounts over the API: registering, signing in and out, devices.
+//! Accounts over the API: registering, signing in and out, and devices.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -23,12 +23,12 @@ fn devices(visitor: &mut Visitor<'_>) -> Vec<Value> {
 }
 
 on_each_database! {
-    fn every_device_can_be_seen_and_signed_out(database: &Database) {
+    fn every_device_can_be_listed_and_signed_out_page_by_page(database: &Database) {
         let (client, _) = application(database, "");
         let mut first = registered(&client, "ada");
         let user = first.user_id().as_str().unwrap().to_owned();
         let store = database.store();
-        // Newer tokens, more than a page of anything holds.
+        // Newer tokens, more than any page holds.
         let later: Vec<_> = (0..1001).map(|_| new_session(Some(&user))).collect();
         store.create(&later).unwrap();
         let page = |visitor: &mut Visitor<'_>, query: &str| {
@@ -76,7 +76,7 @@ on_each_database! {
             let answer = first.get(&format!("/api/account/sessions{wrong}"));
             assert_eq!(answer.status, Status::UnprocessableEntity, "{wrong}");
         }
-        // The page links to those before.
+        // The page links to the earlier ones.
         let html = first.get("/account").body;
         assert!(html.contains("this device"));
         let (_, link) = html.split_once("href=\"/account?after=").unwrap();
@@ -99,7 +99,7 @@ on_each_database! {
         );
     }
 
-    fn i3_registering_and_signing_in_keep_the_data_and_kill_the_old_cookie(database: &Database) {
+    fn i3_registering_and_signing_in_keep_the_data_and_replace_the_token(database: &Database) {
         let (client, _) = application(database, "");
         for how in ["register", "login"] {
             let mut visitor = Visitor::new(&client);
@@ -120,12 +120,12 @@ on_each_database! {
         }
     }
 
-    fn a_name_is_taken_once_however_it_is_written(database: &Database) {
+    fn a_username_is_taken_in_all_its_spellings(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = registered(&client, "Zoë");
         let before = ada.session();
         for again in ["Zoë", "ZOË", "zoe\u{308}"] {
-            // A form that was sent twice, and another visitor.
+            // A form sent twice, and another visitor.
             for visitor in [&mut ada, &mut Visitor::new(&client)] {
                 let answer = visitor.enter("register", again, PASSWORD);
                 assert_eq!(answer.status, Status::Conflict, "{again}: {}", answer.body);
@@ -184,13 +184,13 @@ on_each_database! {
         assert_eq!(tablet.session(), Value::Null);
         assert_eq!(devices(&mut laptop).len(), 1);
         assert_eq!(id(&mut bob), bobs);
-        // This device: the same as signing out.
+        // Ending this device is a sign-out.
         let own = id(&mut laptop);
         assert_eq!(laptop.delete(&format!("{DEVICES}/{own}")).status, Status::NoContent);
         assert_eq!(laptop.cookie, None);
     }
 
-    fn what_is_grave_needs_the_password_again_after_ten_minutes(database: &Database) {
+    fn sensitive_actions_need_the_password_again_after_ten_minutes(database: &Database) {
         let (client, clock) = application(database, "");
         let mut ada = registered(&client, "ada");
         let mut phone = signed_in(&client, "ada");
@@ -202,7 +202,8 @@ on_each_database! {
             assert_eq!(answer.json()["error"]["code"], "reauthentication_required");
         }
         assert_ne!(phone.user_id(), Value::Null);
-        // Neither use nor time alone makes it recent again; the password does, under a new token.
+        // Neither use nor the passage of time makes it recent again. The password does, with a new
+        // token.
         ada.visit();
         assert_eq!(ada.delete(DEVICES).status, Status::Forbidden);
         let old = ada.cookie.clone();
@@ -227,11 +228,11 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
         let gone = Visitor::new(&client).enter("login", "ada", PASSWORD);
         assert_eq!(gone.status, Status::Unauthorized);
-        // The name is free again, for another user.
+        // Another user can take the name again.
         registered(&client, "ada");
     }
 
-    fn i2_a_user_deleted_or_disabled_in_sql_is_out_at_the_next_request(database: &Database) {
+    fn i2_a_user_deleted_or_disabled_in_sql_is_signed_out_at_once(database: &Database) {
         let (client, _) = application(database, "");
         for sql in [
             "DELETE FROM users WHERE username = 'ada'",
@@ -256,10 +257,10 @@ on_each_database! {
     }
 }
 
-/// Guards load a session before the body is there: who is slow with it must not act for a session
-/// that was ended meanwhile.
+/// Guards load a session before the body has arrived. A client that sends the body slowly must not
+/// act for a session that has ended in the meantime.
 #[test]
-fn i2_a_request_that_is_slow_to_come_in_does_nothing_for_a_session_that_has_ended() {
+fn i2_a_slow_request_does_nothing_for_a_session_that_has_ended() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let server = Server::start(&database);
     let mut owner = server.client();
@@ -271,13 +272,13 @@ fn i2_a_request_that_is_slow_to_come_in_does_nothing_for_a_session_that_has_ende
     ] {
         let mut thief = server.client();
         assert_eq!(thief.post("/api/auth/login", &user).status, 200);
-        // What was logged before is all there now.
+        // All earlier log lines have been written by now.
         server.statements_of(|| {});
         let before = server.log().len();
         let address = server.url().strip_prefix("http://").unwrap();
         let mut slow = TcpStream::connect(address).unwrap();
         let cookie = thief.cookie.clone().unwrap();
-        // Rocket looks at the beginning of a form before it calls a guard.
+        // Rocket reads the beginning of a form before it calls a guard.
         let (form, length) = (format!("{form}{}", "x".repeat(30)), form.len() + 40);
         write!(
             slow,
@@ -299,7 +300,7 @@ fn i2_a_request_that_is_slow_to_come_in_does_nothing_for_a_session_that_has_ende
 }
 
 #[test]
-fn a_limit_of_sessions_is_kept_or_said() {
+fn the_limit_of_sessions_ends_the_oldest_or_refuses_the_login() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let limit = "max_sessions_per_user = 1";
     let (client, _) = application(&database, limit);
@@ -317,7 +318,7 @@ fn a_limit_of_sessions_is_kept_or_said() {
 }
 
 #[test]
-fn an_administrator_is_a_user_who_is_one() {
+fn only_signed_in_users_with_is_admin_may_administer() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let mut settings = settings(&database, "");
     settings.figment = figment("release", "");

@@ -10,7 +10,7 @@ const TEST_SESSION: &str = "/api/session/test-session";
 const SESSIONS: &str = "/api/session/sessions";
 
 on_each_database! {
-    fn test_session_makes_a_session_and_counts(database: &Database) {
+    fn the_test_session_route_creates_a_session_and_counts(database: &Database) {
         let (client, _) = application(database, "");
         let mut visitor = Visitor::new(&client);
         let first = visitor.get(TEST_SESSION);
@@ -96,7 +96,7 @@ on_each_database! {
         assert_eq!(nobodys, json!({"sessions": [], "next": null}));
     }
 
-    fn administrators_end_one_or_all(database: &Database) {
+    fn administrators_end_one_session_or_all(database: &Database) {
         let (client, _) = application(database, "");
         let mut visitors = [Visitor::new(&client), Visitor::new(&client), Visitor::new(&client)];
         for visitor in &mut visitors {
@@ -130,7 +130,7 @@ on_each_database! {
     }
 }
 
-/// Administrators' routes with their methods.
+/// Routes for administrators, with their methods.
 const ADMIN_ROUTES: [(Method, &str); 3] = [
     (Method::Get, SESSIONS),
     (Method::Delete, SESSIONS),

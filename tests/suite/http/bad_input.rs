@@ -1,4 +1,4 @@
-//! What no client should send: a 4xx with the reason, nothing stored, nothing broken.
+//! Invalid input: a 4xx with the reason, nothing stored, nothing broken.
 
 use rocket::http::{Method, Status};
 
@@ -38,7 +38,7 @@ on_each_database! {
         assert_eq!(visitor.session(), before);
     }
 
-    fn limits_and_cursors_are_checked(database: &Database) {
+    fn invalid_limits_and_cursors_are_refused(database: &Database) {
         let (client, _) = application(database, "");
         for (query, reason) in [
             ("limit=0", "1 to 1000"),
@@ -55,7 +55,7 @@ on_each_database! {
             assert_eq!(answer.status, Status::UnprocessableEntity, "{query}");
             assert!(answer.message().contains(reason), "{query}: {}", answer.body);
         }
-        // A user or a handle that cannot be is nobody's.
+        // A user id or handle that cannot exist matches no one.
         for odd in ["%27%20OR%201%3D1", "%00", "a%00b", "%F0%9F%91%8B"] {
             let list = format!("/api/session/sessions?user={odd}");
             assert_eq!(Visitor::new(&client).get(&list).status, Status::Ok, "{odd}");
@@ -67,7 +67,7 @@ on_each_database! {
 }
 
 #[test]
-fn a_body_of_another_type_is_refused() {
+fn a_body_of_the_wrong_content_type_is_refused() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let mut visitor = Visitor::new(&client);

@@ -1,4 +1,4 @@
-//! Whose address a request has, and what hangs on it: the list of devices and the limits.
+//! The visitor's address and what depends on it: the list of devices and the limits.
 
 use chrono::TimeDelta;
 use rocket::http::{Header, Status};
@@ -11,7 +11,7 @@ use crate::support::{Database, Kind, Server, Visitor};
 
 const HERE: &str = "127.0.0.1:4711";
 
-/// An application that takes addresses from `ip_header`, `""` for none.
+/// Returns an application that reads addresses from `ip_header`, where `""` means none.
 fn behind(database: &Database, ip_header: &str) -> Client {
     let mut settings = settings(database, "");
     settings.figment = match ip_header {
@@ -21,7 +21,7 @@ fn behind(database: &Database, ip_header: &str) -> Client {
     application_of(settings, database.store()).0
 }
 
-/// A sign-in that a peer passes on.
+/// Signs in through a peer that forwards the request.
 fn login(
     client: &Client,
     username: &str,
@@ -39,7 +39,7 @@ fn login(
 }
 
 on_each_database! {
-    fn behind_a_proxy_without_ip_header_one_stranger_keeps_no_one_out(database: &Database) {
+    fn without_ip_header_one_stranger_does_not_lock_out_other_visitors(database: &Database) {
         let client = behind(database, "");
         registered(&client, "ada");
         for number in 0..60 {
@@ -58,7 +58,7 @@ on_each_database! {
         assert_eq!(answer.status, Status::TooManyRequests);
     }
 
-    fn a_right_password_is_not_refused_because_of_its_address(database: &Database) {
+    fn a_correct_password_is_not_refused_because_of_its_address(database: &Database) {
         let (client, clock) = application_of(settings(database, ""), database.store());
         for name in ["ada", "bob"] {
             registered(&client, name);
@@ -80,7 +80,7 @@ on_each_database! {
             assert_eq!(answer.status, Status::Ok, "{}", answer.body);
             assert_eq!(guess(number).status, Status::TooManyRequests, "{number}");
         }
-        // A user's own limit holds there as elsewhere.
+        // The limit per user applies there too.
         for _ in 0..10 {
             login(&client, "bob", "a wrong password", peer, nothing);
         }
@@ -91,7 +91,7 @@ on_each_database! {
         assert_eq!(guess(80).status, Status::Unauthorized);
     }
 
-    fn each_visitor_of_a_proxy_has_an_address(database: &Database) {
+    fn each_visitor_behind_a_proxy_has_an_address(database: &Database) {
         let client = behind(database, "X-Forwarded-For");
         registered(&client, "ada");
         for (list, shown) in [
@@ -109,7 +109,8 @@ on_each_database! {
             let current = devices.iter().find(|device| device["current"] == true).unwrap();
             assert_eq!(current["ip"], shown, "{list}");
         }
-        // What a client puts in front changes nothing: its 51 guesses are counted together.
+        // An address that a client puts in front changes nothing: its 51 guesses are counted
+        // together.
         let guess = |number: u32, address: &str| {
             let list = format!("10.0.0.{number}, {address}");
             let name = format!("user{number}");
@@ -125,7 +126,7 @@ on_each_database! {
 }
 
 #[test]
-fn a_proxy_that_is_not_set_up_is_warned_of_once() {
+fn a_proxy_without_ip_header_causes_one_warning() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let server = Server::start(&database);
     for path in ["/api/session/test-session", "/api/session", "/api/session"] {
@@ -148,7 +149,7 @@ fn a_proxy_that_is_not_set_up_is_warned_of_once() {
 }
 
 #[test]
-fn wrong_admin_tokens_are_limited_by_address_and_the_right_one_is_not() {
+fn wrong_admin_tokens_are_limited_by_address_the_right_one_is_not() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let client = behind(&database, "");
     let ask = |token: &str, peer: &str, accept: &'static str| -> Answer {

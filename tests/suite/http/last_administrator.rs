@@ -1,4 +1,5 @@
-//! The last administrator who may sign in stays one, on the command line, over HTTP and in the store.
+//! The last administrator who may sign in keeps that role: on the command line, over HTTP and in
+//! the store.
 
 use std::sync::Barrier;
 
@@ -10,7 +11,7 @@ use crate::support::Database;
 use crate::support::command_line::{assert_fails, run};
 use crate::support::local::{Visitor, application};
 
-/// How many administrators may sign in.
+/// Returns the number of administrators who may sign in.
 fn admins(database: &Database) -> i64 {
     database.number("SELECT count(*) AS n FROM users WHERE is_admin AND disabled_at IS NULL")
 }
@@ -22,7 +23,7 @@ fn promote(database: &Database, names: &[&str]) {
     }
 }
 
-/// A way to end what a user may do.
+/// A way to remove a user's rights.
 type End = fn(&dyn UserStore, &str, LastAdmin) -> Result<UserOutcome, StoreError>;
 
 const ENDS: [End; 3] = [
@@ -36,7 +37,7 @@ on_each_database! {
         database.store();
         promote(database, &["ada", "bob"]);
         database.add_users(&["eve"]);
-        // Of two, one may go, and a plain user may always.
+        // One of two may be removed, and a plain user always.
         run(database, &["users", "disable", "bob"]);
         run(database, &["users", "delete", "eve", "--yes"]);
         for arguments in [
@@ -49,7 +50,7 @@ on_each_database! {
             assert_fails(database, &arguments, &["ada", "last administrator", "--force"]);
             assert_eq!(admins(database), 1, "{arguments:?}");
         }
-        // A disabled one does not count, and so may go.
+        // A disabled administrator does not count and may be removed.
         run(database, &["users", "demote", "bob"]);
         for (back, verb) in [("promote", "demote"), ("enable", "disable"), ("promote", "delete")] {
             run(database, &["users", back, "ada"]);
@@ -63,7 +64,7 @@ on_each_database! {
         assert_eq!(database.number("SELECT count(*) AS n FROM users"), 1);
     }
 
-    fn the_store_refuses_and_changes_nothing(database: &Database) {
+    fn the_store_refuses_to_remove_the_last_administrator(database: &Database) {
         let store = database.store();
         promote(database, &["ada"]);
         for end in ENDS {
@@ -75,7 +76,7 @@ on_each_database! {
         assert!(ada.is_admin && ada.disabled_at.is_none());
     }
 
-    fn of_two_administrators_that_go_at_once_one_stays(database: &Database) {
+    fn of_two_administrators_removed_at_once_one_remains(database: &Database) {
         let stores = [database.store(), database.store()];
         for round in 0..30 {
             promote(database, &["ada", "bob"]);
@@ -97,7 +98,7 @@ on_each_database! {
         }
     }
 
-    fn an_account_of_the_last_administrator_is_not_deleted_over_http(database: &Database) {
+    fn the_last_administrators_account_is_not_deleted_over_http(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = Visitor::new(&client);
         assert_eq!(ada.enter("register", "ada", "sesame, open").status, Status::Created);

@@ -1,4 +1,4 @@
-//! The application's API, and what holds for each of its routes.
+//! The application's API, and requirements of all of its routes.
 
 mod accounts;
 mod api;

@@ -1,5 +1,5 @@
-//! To whom administration is open without being an administrator: those on this machine, in the debug
-//! profile, and no one who comes through a proxy or tunnel on it.
+//! Administration without an administrator's account: open to this machine in the debug profile,
+//! but not through a proxy or tunnel on it.
 
 use rocket::http::{Accept, Header, Status};
 use rocket_diesel_sessions_app::Settings;
@@ -15,7 +15,7 @@ fn with_header(database: &Database, profile: &str, ip_header: &str) -> Settings 
 }
 
 #[test]
-fn it_is_open_to_direct_connections_of_this_machine_only() {
+fn administration_is_open_only_to_direct_local_connections() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let settings = with_header(&database, "debug", "X-Visitor");
     let (client, _) = application_of(settings, database.store());
@@ -87,7 +87,7 @@ fn it_is_open_to_direct_connections_of_this_machine_only() {
 }
 
 #[test]
-fn only_the_scheme_bearer_is_a_token() {
+fn only_the_scheme_bearer_carries_the_admin_token() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let settings = with_header(&database, "release", "X-Visitor");
     let (client, _) = application_of(settings, database.store());
@@ -124,7 +124,7 @@ fn only_the_scheme_bearer_is_a_token() {
             assert_eq!(answer.status.code, status, "{path} {authorizations:?}");
         }
     }
-    // Their own session is around the page, and nothing says that it is open to everybody.
+    // The page shows the visitor's own session and does not claim that it is open to everyone.
     let page = ask("/admin", &[basic]);
     assert!(
         page.body.contains("id=\"user\">ruth") && !page.body.contains("id=\"open\""),

@@ -1,4 +1,4 @@
-//! Passwords: chosen, given, guessed, changed; and what no client should send.
+//! Passwords: choosing, entering, guessing and changing them, and invalid input.
 
 use std::time::{Duration, Instant};
 
@@ -37,13 +37,13 @@ on_each_database! {
         let mut visitor = Visitor::new(&client);
         assert_eq!(visitor.enter("login", "ada", PASSWORD).status, Status::Unauthorized);
         assert_eq!(visitor.enter("login", "ada", "staple staple").status, Status::Ok);
-        // As a form, with a form's names.
+        // As a form, with the field names of a form.
         let form = "current_password=staple+staple&new_password=battery+horse";
         assert_eq!(ada.post_form(CHANGE, form).status, Status::NoContent);
         assert_eq!(visitor.session(), Value::Null);
     }
 
-    fn wrong_passwords_are_slowed_and_right_ones_are_not(database: &Database) {
+    fn wrong_passwords_are_limited_and_correct_ones_are_not(database: &Database) {
         let (client, clock) = application(database, "");
         let mut ada = registered(&client, "ada");
         for _ in 0..15 {
@@ -61,7 +61,7 @@ on_each_database! {
             let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
             assert!((1..=30).contains(&seconds), "{seconds}");
         }
-        // Others are not concerned, nor is who is signed in, nor who waits.
+        // Other users, signed-in users, and users who wait are not affected.
         let other = "another one that is long";
         assert_eq!(change(&mut ada, PASSWORD, PASSWORD), Status::UnprocessableEntity);
         assert_eq!(change(&mut ada, PASSWORD, other), Status::NoContent);
@@ -74,7 +74,7 @@ on_each_database! {
         assert_eq!(guess(PASSWORD).status, Status::TooManyRequests);
     }
 
-    fn wrong_passwords_of_a_signed_in_user_are_slowed_too(database: &Database) {
+    fn wrong_passwords_of_a_signed_in_user_are_limited_too(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = registered(&client, "ada");
         for _ in 0..10 {
@@ -107,7 +107,7 @@ on_each_database! {
                 let answer = Visitor::new(&client).enter("login", username, password);
                 times[case].push(start.elapsed());
                 let waits = answer.header("retry-after").is_some();
-                // Each has an id of its own, and differs in nothing else.
+                // The answers differ only in the request id.
                 let id = answer.header("x-request-id").unwrap();
                 answers.push((answer.status, answer.body.replace(id, ""), waits));
             }
@@ -129,7 +129,7 @@ on_each_database! {
 }
 
 #[test]
-fn names_and_passwords_that_cannot_be_are_refused_with_the_reason() {
+fn invalid_names_and_passwords_are_refused_with_the_reason() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let (long, wide) = ("x".repeat(65), "👋".repeat(129));
@@ -166,7 +166,7 @@ fn names_and_passwords_that_cannot_be_are_refused_with_the_reason() {
         assert_eq!(visitor.cookie, None);
     }
     assert_eq!(database.number("SELECT count(*) AS n FROM users"), 0);
-    // What looks bad and is good.
+    // Looks invalid but is allowed.
     let wide = "👋".repeat(128);
     for (number, (username, password)) in [
         ("𠀀𠀁𠀂", wide.as_str()),
@@ -193,7 +193,7 @@ fn names_and_passwords_that_cannot_be_are_refused_with_the_reason() {
 }
 
 #[test]
-fn bodies_that_are_no_credentials_are_refused() {
+fn bodies_without_credentials_are_refused() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let (json, form) = (

@@ -1,4 +1,4 @@
-//! What a path or a query that is not as meant must not do.
+//! Malformed paths and queries, and what they must not do.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,14 +13,14 @@ use crate::support::{Database, Kind, Server, Visitor};
 
 const SESSIONS: &str = "/api/session/sessions";
 
-/// A request with the administrators' token.
+/// Sends a request with the administrators' token.
 fn as_admin(client: &Client, method: Method, path: &str) -> Answer {
     let token = Header::new("Authorization", format!("Bearer {ADMIN_TOKEN}"));
     let request = client.req(method, path.to_owned());
     request.header(token).dispatch().into()
 }
 
-/// The application where nobody is an administrator without being one.
+/// Returns the application without open administration.
 fn closed(database: &Database) -> Client {
     let mut settings = settings(database, "");
     settings.figment = figment("release", "");
@@ -28,7 +28,7 @@ fn closed(database: &Database) -> Client {
 }
 
 on_each_database! {
-    fn a_query_ends_the_sessions_of_its_user_alone(database: &Database) {
+    fn a_query_ends_only_the_sessions_of_its_user(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = registered(&client, "ada");
         let mut phone = signed_in(&client, "ada");
@@ -69,7 +69,7 @@ on_each_database! {
         assert!(bob.user_id().is_string());
         assert_eq!(stranger.visit(), 2);
         assert_eq!(as_admin(&client, Method::Delete, SESSIONS).json(), json!({"deleted": 2}));
-        // Strangers are told nothing of the query.
+        // Strangers learn nothing about the query.
         let release = closed(database);
         for query in ["", "?user=x", "?x"] {
             let answer = Visitor::new(&release).delete(&format!("{SESSIONS}{query}"));
@@ -146,7 +146,7 @@ on_each_database! {
         assert_eq!(ruth.get(SESSIONS).status, Status::Ok, "to look needs none");
         assert_eq!(database.sessions(), 2);
 
-        // The pages ask, and go on with what was asked for.
+        // The pages ask for it and then continue with the action.
         let revoke = format!("/admin/sessions/{id}/revoke");
         let asked = ruth.post_form(&revoke, "q=ad%26a&after=");
         assert_eq!(asked.status, Status::Forbidden);
@@ -170,7 +170,7 @@ on_each_database! {
         let done = ruth.post_form(&revoke, "q=ad%26a&password=correct+horse+battery");
         assert_eq!(done.header("location"), Some("/admin?q=ad%26a#sessions"));
         assert_eq!(ada.session(), Value::Null);
-        // It was just given.
+        // The password was just given.
         let mut bob = registered(&client, "bob");
         let id = bob.session()["id"].as_str().unwrap().to_owned();
         assert_eq!(ruth.delete(&format!("{SESSIONS}/{id}")).status, Status::NoContent);
@@ -184,9 +184,9 @@ on_each_database! {
     }
 }
 
-/// The path as it is on the wire, which no client has put in order.
+/// Sends the path as it is on the wire, which clients would normalize.
 #[test]
-fn paths_are_judged_as_they_are_sent() {
+fn paths_are_checked_as_they_are_sent() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let server = Server::start(&database);
     let mut visitor = server.client();
@@ -217,7 +217,7 @@ fn paths_are_judged_as_they_are_sent() {
 }
 
 #[test]
-fn a_wrong_method_is_told_of_and_an_address_of_a_form_leads_to_its_page() {
+fn a_wrong_method_is_405_and_a_forms_address_redirects_to_its_page() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     for (method, path, allowed) in [

@@ -1,4 +1,4 @@
-//! What a guard's refusal looks like: the guard's own error, headers included.
+//! A guard's refusal: the response has the guard's own error and headers.
 
 use rocket::http::{Accept, ContentType, Header, Method};
 use rocket::local::blocking::Client;
@@ -7,14 +7,14 @@ use crate::support::accounts::registered;
 use crate::support::local::{Answer, application_of, figment, settings};
 use crate::support::{Database, Kind, Visitor};
 
-/// The application where administration is not open to this machine.
+/// Returns the application without open administration.
 fn closed(database: &Database) -> Client {
     let mut settings = settings(database, "");
     settings.figment = figment("release", "");
     application_of(settings, database.store()).0
 }
 
-/// The answer to a form from a browser.
+/// Returns the answer to a form sent by a browser.
 fn browse(client: &Client, method: Method, path: &str, cookie: Option<&str>) -> Answer {
     let request = client.req(method, path.to_owned());
     let mut request = request.header(Accept::HTML).header(ContentType::Form);
@@ -25,7 +25,7 @@ fn browse(client: &Client, method: Method, path: &str, cookie: Option<&str>) -> 
 }
 
 #[test]
-fn programs_get_the_error_of_the_guard_that_refuses() {
+fn programs_get_the_error_of_the_refusing_guard() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let client = closed(&database);
     let mut ada = registered(&client, "ada");
@@ -89,7 +89,7 @@ fn programs_get_the_error_of_the_guard_that_refuses() {
         assert_eq!(answer.header("www-authenticate"), Some(challenge), "{path}");
         assert_eq!(answer.header("set-cookie"), None, "{path}");
     }
-    // The request's guards are asked before its body is read, and in the order of the arguments.
+    // Guards run before the body is read, in the order of the arguments.
     for (method, path, body, status, code) in [
         (
             Method::Delete,
@@ -126,7 +126,7 @@ fn programs_get_the_error_of_the_guard_that_refuses() {
 }
 
 #[test]
-fn browsers_are_sent_to_sign_in_or_shown_a_page() {
+fn browsers_are_redirected_to_sign_in_or_shown_an_error_page() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let client = closed(&database);
     let ada = registered(&client, "ada");
@@ -172,7 +172,7 @@ fn browsers_are_sent_to_sign_in_or_shown_a_page() {
 }
 
 #[test]
-fn names_of_fields_may_be_in_snake_case_and_unknown_texts_are_ignored() {
+fn json_fields_may_be_in_snake_case_and_unknown_strings_are_ignored() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let client = closed(&database);
     let mut ada = registered(&client, "ada");

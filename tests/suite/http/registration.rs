@@ -1,4 +1,4 @@
-//! Who may register, and how often.
+//! Registration: who may register, and how often.
 
 use chrono::TimeDelta;
 use rocket::http::{Accept, Header, Status};
@@ -19,15 +19,15 @@ fn register(client: &Client, username: &str, peer: &str) -> Answer {
 }
 
 on_each_database! {
-    fn an_address_makes_so_many_accounts_an_hour(database: &Database) {
+    fn accounts_created_per_address_and_hour_are_limited(database: &Database) {
         let mut settings = settings(database, "");
         settings.app.registrations_per_address = 3.try_into().unwrap();
-        // An account that is made is no attempt that failed.
+        // A created account does not count as a failed attempt.
         settings.app.guesses_per_address = 1.try_into().unwrap();
         let (client, clock) = application_of(settings, database.store());
         let (here, there) = ("192.0.2.1:1", "192.0.2.2:1");
         for number in 0..3 {
-            // What fails does not count.
+            // Failed attempts do not count.
             assert_eq!(register(&client, "x", here).status, Status::UnprocessableEntity);
             let answer = register(&client, &format!("user{number}"), here);
             assert_eq!(answer.status, Status::Created, "{}", answer.body);
@@ -38,7 +38,7 @@ on_each_database! {
         assert!(answer.message().contains("too many accounts"), "{}", answer.body);
         let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=3600).contains(&seconds), "{seconds}");
-        // Others may, from elsewhere or from an address that is not known, and sign in anyhow.
+        // Visitors from other or unknown addresses may register, and everyone may sign in.
         assert_eq!(register(&client, "there", there).status, Status::Created);
         registered(&client, "unknown");
         let mut visitor = Visitor::new(&client);
@@ -47,7 +47,7 @@ on_each_database! {
         assert_eq!(register(&client, "one-more", here).status, Status::Created);
     }
 
-    fn names_that_are_taken_are_asked_for_only_so_often(database: &Database) {
+    fn attempts_to_register_taken_names_are_limited(database: &Database) {
         let (client, _) = application_of(settings(database, ""), database.store());
         registered(&client, "ada");
         let peer = "192.0.2.1:1";
@@ -62,7 +62,7 @@ on_each_database! {
 }
 
 #[test]
-fn where_registration_is_closed_no_one_registers_and_no_page_offers_it() {
+fn closed_registration_refuses_everyone_and_is_not_offered() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let mut settings = settings(&database, "");
     settings.app.registration = false;

@@ -1,4 +1,4 @@
-//! The id of a request: in the answer's header, in the bodies of errors, and in the log.
+//! The id of a request: in the response header, in the bodies of errors, and in the log.
 
 use rocket::http::{Header, Status};
 use rocket::serde::json::{Value, from_str};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::local::application;
 use crate::support::{Database, Kind, Server};
 
-/// The header of an answer.
+/// Returns the request id in the header of an answer.
 fn id_of(response: &rocket::local::blocking::LocalResponse<'_>) -> String {
     let id = response.headers().get_one("X-Request-Id").unwrap();
     assert_eq!(Uuid::try_parse(id).unwrap().get_version_num(), 7);
@@ -15,7 +15,7 @@ fn id_of(response: &rocket::local::blocking::LocalResponse<'_>) -> String {
 }
 
 #[test]
-fn every_answer_has_an_id_that_no_client_chooses() {
+fn every_answer_has_an_id_that_clients_cannot_choose() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let mut seen = std::collections::HashSet::new();
@@ -37,7 +37,7 @@ fn every_answer_has_an_id_that_no_client_chooses() {
 }
 
 #[test]
-fn an_error_says_the_id_as_json_and_on_its_page() {
+fn errors_show_the_request_id_as_json_and_on_the_page() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     // From a catcher, from a guard, and from a handler.
@@ -63,7 +63,7 @@ fn an_error_says_the_id_as_json_and_on_its_page() {
     );
 }
 
-/// The log's lines, each of which must be a JSON object.
+/// Returns the log's lines, each of which must be a JSON object.
 fn json_lines(log: &str) -> Vec<Value> {
     log.lines()
         .map(|line| from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -71,7 +71,7 @@ fn json_lines(log: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_request_is_a_line_with_its_id_as_are_warnings_of_its_handler() {
+fn log_lines_of_a_request_and_its_handler_have_the_request_id() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let log = "warn,rocket::server=off,rocket_diesel_sessions::request=trace";
     let server = Server::start_with(&database, &[("RUST_LOG", log), ("LOG_FORMAT", "json")]);
@@ -114,7 +114,7 @@ fn a_request_is_a_line_with_its_id_as_are_warnings_of_its_handler() {
 }
 
 #[test]
-fn text_lines_have_the_id_too_and_a_quiet_server_has_none() {
+fn text_log_lines_have_the_request_id_and_a_quiet_server_logs_none() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let server = Server::start_with(&database, &[("RUST_LOG", "debug")]);
     let id = server.client().get("/nothing").request_id.unwrap();

@@ -1,4 +1,4 @@
-//! What holds for every route at once: headers, and requests that other sites make.
+//! Requirements of all routes: response headers, and requests from other sites.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -78,12 +78,12 @@ fn every_response_has_the_headers_that_protect_it() {
 }
 
 #[test]
-fn no_page_has_a_script_or_a_style_of_its_own() {
+fn pages_have_no_inline_scripts_or_styles() {
     let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
     for file in std::fs::read_dir(templates).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
-        // The one file of scripts.
+        // The only script file.
         let text = text.replace(
             "<script src=\"{{ crate::pages::assets::script.url() }}\" type=\"module\"></script>",
             "",
@@ -104,7 +104,7 @@ fn no_page_has_a_script_or_a_style_of_its_own() {
 }
 
 #[test]
-fn other_sites_change_nothing() {
+fn requests_from_other_sites_change_nothing() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let mut settings = settings(&database, "");
     settings.app.origins = vec!["https://app.example.com".parse().unwrap()];
@@ -164,7 +164,7 @@ fn other_sites_change_nothing() {
 }
 
 #[test]
-fn a_refusal_is_a_page_for_people_and_json_for_programs() {
+fn a_cross_site_refusal_is_html_for_browsers_and_json_for_programs() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let evil = ("Origin", "https://evil.example");
@@ -189,7 +189,7 @@ fn a_refusal_is_a_page_for_people_and_json_for_programs() {
     assert_eq!(json.content_type(), Some(rocket::http::ContentType::JSON));
 }
 
-/// The answer to a request of these lines, as it comes.
+/// Sends a request of these lines and returns the raw answer.
 fn raw(server: &Server, lines: &[&str]) -> String {
     let address = server.url().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -201,7 +201,7 @@ fn raw(server: &Server, lines: &[&str]) -> String {
 }
 
 #[test]
-fn a_server_does_not_say_what_it_is_and_leads_to_the_change_of_a_password() {
+fn no_server_header_is_sent_and_change_password_is_well_known() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let server = Server::start(&database);
     let request = "GET /.well-known/change-password HTTP/1.1";
@@ -214,7 +214,7 @@ fn a_server_does_not_say_what_it_is_and_leads_to_the_change_of_a_password() {
 }
 
 #[test]
-fn a_form_that_is_refused_as_another_sites_is_warned_of_once_for_each_origin() {
+fn a_cross_site_refusal_is_logged_once_per_origin() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let server = Server::start(&database);
     let post = |origin: &str, host: &str, site: &str| {
@@ -235,7 +235,7 @@ fn a_form_that_is_refused_as_another_sites_is_warned_of_once_for_each_origin() {
         assert_eq!(post("https://a.example/path", upstream, ""), "403");
     }
     assert_eq!(post(own, "other", ""), "403");
-    // The browser's own word is believed, whatever the proxy has made of the host.
+    // `Sec-Fetch-Site` is trusted, even if the proxy has changed the host.
     assert_eq!(post(own, upstream, "same-origin"), "303");
     for number in 0..40 {
         assert_eq!(

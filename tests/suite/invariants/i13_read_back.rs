@@ -1,5 +1,5 @@
-//! I13: what is acknowledged can be read back by the next request; and nothing is stored for
-//! changes that change nothing.
+//! I13: acknowledged data can be read back by the next request, and changes that change nothing
+//! store nothing.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::support::Database;
 use crate::support::local::{SECRET, figment};
 use crate::support::typed::{client, get, stored};
 
-/// Data of all kinds that serde can write and not read.
+/// Data of all kinds that serde can write but not read back.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", default)]
 struct Mixed {
@@ -88,7 +88,7 @@ async fn start(session: Session<Mixed>) -> Result<String, SessionError> {
     Ok(session.handle().unwrap_or_default())
 }
 
-/// A type whose first value cannot be read: a field is left out, and has no default.
+/// A type whose default value cannot be read back: a field is omitted and has no default.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde")]
 struct Unreadable {
@@ -115,12 +115,12 @@ on_each_database! {
         }
         assert_eq!(stored(database), before);
         assert_eq!(get(&client, "/mixed/half", Some(&cookie)).status, Status::Ok);
-        // The session is as it was, to the last bit, and can be written to.
+        // The session is bit for bit unchanged and can still be written.
         assert_eq!(get(&client, "/mixed/names", Some(&cookie)).body, format!("{:?}", 0.1 + 0.2));
         assert_eq!(stored(database)["names"].as_array().unwrap().len(), 50);
     }
 
-    fn i9_a_change_that_changes_nothing_makes_no_session(database: &Database) {
+    fn i9_a_change_that_changes_nothing_creates_no_session(database: &Database) {
         let routes = routes![mixed, replace, start];
         let client = client::<Mixed>(database, OnUndecodable::Fresh, routes);
         for path in ["/mixed/nothing", "/replace/true"] {
@@ -128,7 +128,7 @@ on_each_database! {
             assert_eq!((answer.status, answer.header("set-cookie")), (Status::Ok, None), "{path}");
         }
         assert_eq!(database.sessions(), 0);
-        // Unless one is asked for, and then once.
+        // Unless `start` asks for one, and then only once.
         let started = get(&client, "/start", None);
         let cookie = started.cookie().unwrap();
         let again = get(&client, "/start", Some(&cookie));
@@ -136,7 +136,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
     }
 
-    fn i13_a_first_value_that_cannot_be_read_back_stops_the_launch(database: &Database) {
+    fn i13_a_default_value_that_cannot_be_read_back_stops_the_launch(database: &Database) {
         let sessions = Sessions::<Unreadable>::fairing()
             .keys(SessionKeys::parse(SECRET).unwrap())
             .store(database.store());

@@ -9,7 +9,8 @@ use crate::support::{Database, Server};
 const THREADS: u64 = 32;
 const CALLS: u64 = 100;
 
-/// Counts visits of one session from many threads, spread over `servers`; the answers, sorted.
+/// Counts visits of one session from many threads, spread over `servers`. Returns the sorted
+/// answers.
 fn count_from_many_threads(servers: &[&Server]) -> Vec<u64> {
     let mut first = servers[0].client();
     assert_eq!(first.visit(), 1);

@@ -1,5 +1,5 @@
-//! I2: once a session has ended, or its token was replaced, nothing that loaded it earlier writes
-//! to it, makes it again, or sets its cookie again.
+//! I2: after a session has ended, or its token was replaced, nothing that loaded it earlier writes
+//! to it, re-creates it, or sets its cookie again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,8 +11,8 @@ use crate::support::embedded::{Gate, client, client_and_clock, get, new_cookie, 
 use crate::support::server::Browser;
 use crate::support::{Database, Kind, Server};
 
-/// Sends `slow`, and `end` after the slow handler has loaded the session; checks that the slow
-/// one then fails without a trace.
+/// Sends `slow`, and then `end` after the slow handler has loaded the session. Checks that the slow
+/// request fails without a trace.
 async fn assert_nothing_comes_back(client: &Client, slow: &str, end: impl AsyncFnOnce(&str)) {
     let cookie = new_cookie(client).await;
     let gate = client.rocket().state::<std::sync::Arc<Gate>>().unwrap();
@@ -34,7 +34,7 @@ async fn assert_nothing_comes_back(client: &Client, slow: &str, end: impl AsyncF
 const WRITERS: [&str; 3] = ["/slow/count", "/slow/set", "/slow/rotate"];
 
 on_each_database! {
-    fn i2_what_was_loaded_before_the_end_writes_nothing(database: &Database) {
+    fn i2_a_request_that_loaded_a_session_before_its_end_writes_nothing(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             for slow in WRITERS {
@@ -60,7 +60,7 @@ on_each_database! {
         });
     }
 
-    fn i2_a_replaced_token_writes_nothing(database: &Database) {
+    fn i2_a_request_with_a_replaced_token_writes_nothing(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             for slow in WRITERS {
@@ -74,7 +74,7 @@ on_each_database! {
         });
     }
 
-    fn i2_an_end_under_way_ends_the_session_whose_token_was_replaced(database: &Database) {
+    fn i2_destroying_a_session_succeeds_after_its_token_was_replaced(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             let cookie = new_cookie(client).await;
@@ -92,7 +92,7 @@ on_each_database! {
         });
     }
 
-    fn i2_what_expires_under_way_writes_nothing(database: &Database) {
+    fn i2_a_request_whose_session_expires_meanwhile_writes_nothing(database: &Database) {
         run(async {
             let (client, clock) = &client_and_clock(database.store(), SessionConfig::default()).await;
             for slow in WRITERS {
@@ -107,7 +107,7 @@ on_each_database! {
         });
     }
 
-    fn i2_a_session_ends_under_fire(database: &Database) {
+    fn i2_a_session_in_constant_use_can_be_ended(database: &Database) {
         let servers = match database.kind() {
             Kind::Sqlite => vec![Server::start(database)],
             Kind::Postgres => vec![Server::start(database), Server::start(database)],
@@ -131,7 +131,8 @@ on_each_database! {
     }
 }
 
-/// Six browsers hammer one session while a seventh ends it, which `start` makes and says how.
+/// Creates a session with `start`, which returns how to end it. Six browsers keep using the session
+/// while a seventh ends it.
 fn end_under_fire(
     servers: &[Server],
     database: &Database,
@@ -150,7 +151,7 @@ fn end_under_fire(
                 while !ended.load(Ordering::SeqCst) {
                     let mut browser = Browser::new(server.url());
                     let reply = browser.get_with("/api/session/test-session", cookie.as_bytes());
-                    // Counted, made a session of its own, or met the end.
+                    // It counted, created its own session, or met the end.
                     assert!([200, 409].contains(&reply.status), "{}", reply.body);
                 }
                 let mut browser = Browser::new(server.url());
@@ -159,7 +160,7 @@ fn end_under_fire(
                 assert_eq!(reply.set_cookie, None);
             });
         }
-        // Once the others are at it.
+        // After the others have started.
         crate::support::wait_until("the session was counted", || {
             first.get("/api/session").json()["session"]["data"]["visitCount"].as_u64() > Some(20)
         });

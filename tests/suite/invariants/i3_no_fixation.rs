@@ -1,4 +1,4 @@
-//! I3: no id that the server did not issue is adopted; a rotation issues a new token.
+//! I3: ids that the server did not issue are never adopted, and a rotation issues a new token.
 
 use rocket::serde::json::Value;
 use rocket_diesel_sessions::SessionConfig;
@@ -22,7 +22,7 @@ on_each_database! {
         }
     }
 
-    fn i3_a_rotation_issues_a_new_token_and_kills_the_old(database: &Database) {
+    fn i3_a_rotation_issues_a_new_token_and_invalidates_the_old_one(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             let planted = new_cookie(client).await;
@@ -36,7 +36,7 @@ on_each_database! {
         });
     }
 
-    fn i3_an_ended_sessions_cookie_starts_a_session_of_its_own(database: &Database) {
+    fn i3_the_cookie_of_an_ended_session_starts_a_new_session(database: &Database) {
         let (client, _) = application(database, "");
         let mut visitor = Visitor::new(&client);
         visitor.visit();
@@ -64,7 +64,7 @@ on_each_database! {
                 let answer = get(client, "/read", Some(&cookies)).await;
                 assert_eq!((answer.body.as_str(), answer.header("set-cookie")), ("1", None));
             }
-            // Of two live ones, the newer; signing out ends both.
+            // Of two live sessions, the newer counts. Signing out ends both.
             clock.advance(chrono::TimeDelta::milliseconds(1));
             let newer = new_cookie(client).await;
             get(client, "/count", Some(&newer)).await;
@@ -77,7 +77,7 @@ on_each_database! {
         });
     }
 
-    fn i3_a_changed_path_of_the_cookie_keeps_no_visitor_out(database: &Database) {
+    fn i3_a_changed_cookie_path_locks_no_visitor_out(database: &Database) {
         // The browser keeps the cookie of the old path, whose session the login has replaced.
         let at = |path: &str| application(database, &format!("cookie.path = '{path}'")).0;
         let (old, new) = (at("/"), at("/api"));
@@ -93,7 +93,7 @@ on_each_database! {
         assert_ne!(both.user_id(), Value::Null);
     }
 
-    fn an_ipv4_address_is_kept_as_one(database: &Database) {
+    fn an_ipv4_mapped_address_is_stored_as_ipv4(database: &Database) {
         let (client, _) = application(database, "");
         let address = "[::ffff:203.0.113.7]:4711".parse().unwrap();
         let request = client.get("/api/session/test-session").remote(address);

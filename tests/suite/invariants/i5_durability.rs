@@ -1,4 +1,4 @@
-//! I5: what was acknowledged survives the end of the process that acknowledged it.
+//! I5: acknowledged writes survive the end of the process that acknowledged them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,9 +1,9 @@
-//! I7: a cookie whose signature fails never reaches the database, and is no session.
+//! I7: a cookie with an invalid signature never reaches the database and is no session.
 
 use crate::support::server::Browser;
 use crate::support::{Database, Server};
 
-/// What a client may send instead of its cookie.
+/// Returns cookies that a client may send instead of its own.
 fn bad_cookies(good: &str) -> Vec<Vec<u8>> {
     let (name, value) = good.split_once('=').unwrap();
     let (token, signature) = value.split_once('.').unwrap();
@@ -50,7 +50,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
     }
 
-    fn i7_a_secret_verifies_until_it_is_dropped(database: &Database) {
+    fn i7_a_secret_verifies_cookies_until_it_is_removed(database: &Database) {
         const OLD: &str = "the first secret of more than 32 bytes";
         const NEW: &str = "the second secret of more than 32 bytes";
         let start = |secrets: &str| Server::start_with(database, &[("SESSION_SECRET", secrets)]);

@@ -1,8 +1,9 @@
-//! I9: who does not ask for the session pays nothing; who only reads pays no write.
+//! I9: requests that do not ask for the session cost nothing, and requests that only read cost no
+//! write.
 
 use crate::support::{Database, Kind, Server, wait_until};
 
-/// The first words of each statement.
+/// Returns the first words of each statement.
 fn verbs(statements: &[String]) -> Vec<&str> {
     statements
         .iter()
@@ -14,7 +15,7 @@ fn verbs(statements: &[String]) -> Vec<&str> {
 }
 
 on_each_database! {
-    fn i9_each_route_costs_the_statements_it_needs(database: &Database) {
+    fn i9_each_route_runs_only_the_statements_it_needs(database: &Database) {
         let server = Server::start(database);
         let mut visitor = server.client();
         let create = server.statements_of(|| assert_eq!(visitor.visit(), 1));
@@ -43,7 +44,7 @@ on_each_database! {
         assert_eq!(verbs(&count), expected, "{count:?}");
     }
 
-    fn i9_reading_writes_only_what_is_due(database: &Database) {
+    fn i9_reading_writes_only_a_due_touch(database: &Database) {
         let environment = [("ROCKET_SESSIONS", r#"{touch_interval="0s"}"#)];
         let server = Server::start_with(database, &environment);
         let mut visitor = server.client();

@@ -1,5 +1,5 @@
-//! What would need a new cookie when the answer's headers are out is an error, before the database
-//! hears of it: in a stream, in a spawned task, in a response fairing that comes later.
+//! An operation that needs a new cookie after the response's headers are out is an error, before
+//! the database is asked: in a stream, in a spawned task, or in a later response fairing.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +25,7 @@ fn say(said: &Said, what: &str, result: Result<(), SessionError>) {
     said.lock().unwrap().push(said_of_it);
 }
 
-/// Does all that a session can do, in an order in which each could succeed.
+/// Does everything that a session can do, in an order in which each step could succeed.
 async fn try_all(session: &Session<Cart>, said: &Said) {
     say(said, "count", session.update(|cart| cart.count += 1).await);
     say(said, "login", session.login("ada").await);
@@ -43,7 +43,7 @@ fn stream(session: Session<Cart>, said: &State<Said>) -> TextStream![&'static st
     }
 }
 
-/// Goes on when the answer is out.
+/// Continues after the response has been sent.
 #[get("/spawn")]
 fn spawn(
     session: Session<Cart>,
@@ -58,7 +58,7 @@ fn spawn(
     "spawned"
 }
 
-/// The client, what was said, and what a spawned task waits for.
+/// Returns the client, the recorded results, and the semaphore that a spawned task waits for.
 async fn client(database: &Database) -> (Client, Said, Arc<Semaphore>) {
     let is_out = Arc::new(Semaphore::new(0));
     let (rocket, _) = rocket(database.store(), SessionConfig::default());
@@ -81,7 +81,7 @@ async fn client(database: &Database) -> (Client, Said, Arc<Semaphore>) {
 }
 
 on_each_database! {
-    fn i13_what_comes_after_the_answer_is_an_error_and_loses_nothing(database: &Database) {
+    fn i13_operations_after_the_response_are_errors_and_lose_nothing(database: &Database) {
         run(async {
             let (client, said, is_out) = client(database).await;
             database.add_users(&["ada"]);
@@ -95,7 +95,7 @@ on_each_database! {
                 let expected = ["count: answered", "login: answered", "rotate: done", "logout: done"];
                 assert_eq!(seen, expected, "{path}");
                 assert_eq!(database.sessions(), 0, "{path}");
-                // One who has a session keeps it, until it is ended. Data needs no cookie.
+                // A visitor with a session keeps it until it is ended. Data needs no cookie.
                 let cookie = new_cookie(&client).await;
                 get(&client, path, Some(&cookie)).await;
                 is_out.add_permits(usize::from(path == "/spawn"));

@@ -1,4 +1,4 @@
-//! Compares what is stored after a step with what may be.
+//! Compares the stored rows after a step with the possible ones.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::world::{Seen, Time};
 use crate::support::wait_for;
 
 impl Play<'_> {
-    /// Compares what is stored with what may be, and goes on with it. Touches and what is undone
+    /// Compares the stored rows with the possible ones, and continues with them. Touches and undos
     /// take a moment.
     pub(super) async fn reconcile(&mut self, changes: &Changes, window: (Time, Time)) -> Checked {
         let patience = Duration::from_millis(if self.app.has_faults { 10_000 } else { 3_000 });
@@ -52,7 +52,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Waits until what the load of a session at this time has to record is written.
+    /// Waits until the touch that a load at this time causes is written.
     pub(super) async fn wait_for_touch(&self, cookie: Option<&str>, now: Time) {
         let Some((id, row)) = self.world.by_cookie(cookie) else {
             return;
@@ -106,14 +106,14 @@ impl Play<'_> {
         }
     }
 
-    /// No dead cookie is answered as if it were not.
+    /// Checks that dead cookies are not answered as if they were live.
     pub(super) async fn replay_the_dead(&mut self) -> Checked {
         self.app.settle().await?;
         for (cookie, _) in &self.world.dead {
             for instance in 0..2 {
                 let mut reply = self.app.get(instance, "read", Some(cookie)).await;
                 while self.app.has_faults && reply.status == 503 {
-                    // A machine that is slower than the short timeout.
+                    // The machine may be slower than the short timeout.
                     self.app.settle().await?;
                     reply = self.app.get(instance, "read", Some(cookie)).await;
                 }

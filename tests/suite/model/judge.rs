@@ -1,4 +1,4 @@
-//! What an answer must be like by itself: its status, its cookie, and what it shows.
+//! Checks of a single answer: its status, its cookie, and its content.
 
 use uuid::Uuid;
 
@@ -7,14 +7,14 @@ use super::op::Action;
 use super::order::Result as Outcome;
 use super::world::{Seen, Standing, World};
 
-/// A request, and what the model knows of its session.
+/// A request, and the model's knowledge of its session.
 pub(super) struct Asked<'a> {
     pub(super) world: &'a World,
     pub(super) action: Action,
     pub(super) has_cookie: bool,
-    /// Its session, if it had a live one.
+    /// The request's session, if it had a live one.
     pub(super) before: Option<&'a Seen>,
-    /// Whether no other request came at the same time.
+    /// Whether no other request was sent at the same time.
     pub(super) is_alone: bool,
     pub(super) has_faults: bool,
 }
@@ -27,7 +27,7 @@ fn holds(is_true: bool, what: &str) -> Result<(), String> {
     }
 }
 
-/// Checks an answer, names the invariant that it breaks.
+/// Checks an answer. The error names the invariant that is violated.
 pub(super) fn expect(asked: &Asked<'_>, reply: &Reply, result: &Outcome) -> Result<(), String> {
     let sets_none = reply.set_cookie.is_none();
     match result {
@@ -120,7 +120,7 @@ fn apart(asked: &Asked<'_>, reply: &Reply) -> Result<(), String> {
     }
 }
 
-/// Handle, cookie and token of the session that an answer made, if it made one.
+/// Returns the handle, the cookie and the token of the session that an answer created, if any.
 pub(super) fn fresh_session(world: &World, reply: &Reply) -> Option<(String, String, Uuid)> {
     let (id, session_id) = reply.view.as_ref()?.session.clone()?;
     let cookie = reply.cookie.clone()?;

@@ -1,4 +1,4 @@
-//! What may happen, and in which mixture.
+//! The operations of the model and their mixture.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use crate::support::faulty::{Failure, Fault};
 pub(super) const CLIENTS: usize = 3;
 pub(super) const USERS: [&str; 2] = ["ada", "bob"];
 
-/// What a request does with its session.
+/// The action of a request on its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Read,
@@ -16,7 +16,7 @@ pub(super) enum Action {
     Set(u64),
     Login(usize),
     Rotate,
-    /// Also what a logout is.
+    /// Also stands for a logout.
     Destroy,
 }
 
@@ -33,44 +33,45 @@ impl Action {
     }
 }
 
-/// Which sessions a user ends.
+/// The sessions that a user ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {
-    /// One of those that the model knows, of any client.
+    /// One of the sessions that the model knows, of any client.
     One(usize),
     Others,
     All,
 }
 
-/// Something that happens.
+/// An operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Op {
     /// A client's request to an instance.
     Request(usize, usize, Action),
     /// Two requests of a client at the same time, one to each instance.
     Race(usize, Action, Action),
-    /// A client's request to an instance which, when it has loaded its session, takes so many seconds
-    /// before it does the first action. Meanwhile the client asks the other instance for the second.
+    /// A client's request to an instance. After it has loaded its session, it waits this many
+    /// seconds before the first action. In the meantime, the client sends the second action to the
+    /// other instance.
     Slow(usize, usize, Action, i64, Action),
     Revoke(usize, usize, Which),
-    /// The clock moves forward by so many seconds.
+    /// The clock advances by this many seconds.
     Advance(i64),
     Sweep(usize),
     Disable(usize),
-    /// Lets a user sign in again, or registers one who was deleted.
+    /// Enables a user, or registers a deleted one again.
     Enable(usize),
     Delete(usize),
-    /// A stranger comes with a cookie that is dead.
+    /// A stranger sends a dead cookie.
     Replay(usize, usize, Action),
-    /// A stranger comes with a cookie that was made up after a good one.
+    /// A stranger sends a cookie forged after a valid one.
     Forge(usize, usize, Action),
 }
 
-/// Something that happens, and what the store's next calls meet meanwhile.
+/// An operation, and the faults of the store's next calls.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) op: Op,
-    /// For each instance.
+    /// The faults for each instance.
     pub(super) faults: [Vec<Fault>; 2],
 }
 
@@ -86,7 +87,7 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    // Around the touch interval and the two idle timeouts, and on to the absolute one.
+    // Around the touch interval and the two idle timeouts, up to the absolute timeout.
     let seconds = || {
         prop_oneof![
             3 => prop::sample::select(vec![1, 299, 300, 301]),
@@ -133,7 +134,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Sequences of steps; without faults, their plans are empty.
+/// Sequences of steps. Without faults, their plans are empty.
 pub(super) fn steps(has_faults: bool) -> impl Strategy<Value = Vec<Step>> {
     let planned = if has_faults { 0..4 } else { 0..1 };
     let faults = move || vec(fault(), planned.clone());

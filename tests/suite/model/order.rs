@@ -1,4 +1,4 @@
-//! What may have become of a session, as the answers to requests on it say.
+//! The possible states of a session, derived from the answers to requests on it.
 
 use uuid::Uuid;
 
@@ -6,14 +6,14 @@ use super::app::{Reply, View};
 use super::op::{Action, USERS};
 use super::world::{Seen, Time};
 
-/// What an answer says became of a request.
+/// The outcome of a request according to its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Result {
-    /// It worked on the session of its cookie.
+    /// The request worked on the session of its cookie.
     Done(View),
-    /// It found no session, or made a new one.
+    /// The request found no session, or created a new one.
     Apart,
-    /// 409: the session ended, or got another token, under it.
+    /// 409: the session ended or got another token in the meantime.
     Ended,
     /// 401.
     Refused,
@@ -26,7 +26,7 @@ impl Result {
         match (reply.status, &reply.view) {
             (200, Some(view)) => {
                 let seen = view.session.as_ref().map(|(id, _)| id.as_str());
-                // A view of what was ended shows nothing.
+                // The view of an ended session shows nothing.
                 let is_its_own = seen.is_some() && seen == id;
                 let has_ended = action == Action::Destroy && id.is_some();
                 if is_its_own || has_ended {
@@ -42,10 +42,10 @@ impl Result {
     }
 }
 
-/// What a row may be, deadlines aside.
+/// A possible state of a row, apart from its deadlines.
 #[derive(Clone, Debug)]
 pub(super) struct Possible {
-    /// `None` if it is gone.
+    /// `None` if the row is gone.
     state: Option<State>,
 }
 
@@ -73,8 +73,8 @@ impl Possible {
         Self { state: None }
     }
 
-    /// Returns whether this explains what is stored now; `touch` is whether activity must have been
-    /// recorded, or may have.
+    /// Returns whether this state explains the stored row. `touch` says whether a touch must have
+    /// been recorded, or may have been.
     pub(super) fn explains(
         &self,
         before: &Seen,
@@ -87,7 +87,7 @@ impl Possible {
             (Some(state), Some(now)) => (state, now),
             _ => return false,
         };
-        // The last request's activity is written in the end.
+        // The last request's touch is written eventually.
         let is_kept = now.session_id == before.session_id;
         let is_recorded = touch != Touch::Must || !is_kept || !now.touch_is_due(window.1);
         let is_untouched = now.has_deadlines_of(before);
@@ -100,13 +100,13 @@ impl Possible {
             } else {
                 is_untouched
                     || touch != Touch::Not && now.is_touched_from(before, window)
-                    // What a login left that was undone.
+                    // The state left by an undone login.
                     || touch == Touch::May && now.is_unbound_from(before, window)
             }
     }
 }
 
-/// Whether activity is recorded.
+/// Whether a touch is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Touch {
     Must,
@@ -114,9 +114,9 @@ pub(super) enum Touch {
     Not,
 }
 
-/// All that a row may be after these requests on it, in this order; none where no such order gives
-/// these answers. `may_be_over`: an instance may find that the session has expired while another one
-/// has activity of it under way to the database, which no instance can call back.
+/// Returns all states that a row may have after these requests, in this order. Returns none if no
+/// such order gives these answers. With `may_be_over`, an instance may find that the session has
+/// expired while another has a touch of it on its way to the database, which cannot be called back.
 pub(super) fn after(
     before: Possible,
     requests: &[(Action, Result)],
@@ -136,8 +136,8 @@ pub(super) fn after(
     possible.into_iter().map(|(row, _)| row).collect()
 }
 
-/// What a logout leaves of a session that has expired and is still stored; `None` where no request
-/// was one.
+/// Returns the states that a logout leaves of an expired but still stored session, or `None` if no
+/// request was a logout.
 pub(super) fn after_expiry(seen: &Seen, requests: &[(Action, Result)]) -> Option<Vec<Possible>> {
     let mut ends = requests
         .iter()
@@ -150,12 +150,13 @@ pub(super) fn after_expiry(seen: &Seen, requests: &[(Action, Result)]) -> Option
     Some(possible)
 }
 
-/// `is_cut`: an earlier one of the requests ended the session or gave it another token.
+/// Returns the states after an action. `is_cut` means that an earlier request ended the session or
+/// replaced its token.
 fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Possible, bool)> {
     let unchanged = (row.clone(), is_cut);
     match result {
         Result::Done(view) => done(row, is_cut, action, view),
-        // Without a session, or in one of its own.
+        // Without a session, or in its own.
         Result::Ended if is_cut => vec![unchanged],
         Result::Apart => {
             let is_of_another = |user: usize| {
@@ -165,7 +166,7 @@ fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Po
                 })
             };
             match action {
-                // It ends the session that it replaces, under whatever token.
+                // It ends the session that it replaces, whatever its token.
                 Action::Login(user) if is_of_another(user) => {
                     let mut all = vec![(Possible::gone(), true)];
                     all.extend(is_cut.then_some(unchanged));
@@ -185,11 +186,11 @@ fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Po
     }
 }
 
-/// What an action did whose answer says that it worked.
+/// Returns the states after an action that succeeded according to its answer.
 fn done(row: Possible, is_cut: bool, action: Action, view: &View) -> Vec<(Possible, bool)> {
     if action == Action::Destroy {
         let mut all = vec![(Possible::gone(), true)];
-        // It came too late to find the session by the token it has.
+        // It came too late to find the session by its token.
         all.extend(is_cut.then_some((row, true)));
         return all;
     }
@@ -228,7 +229,7 @@ fn done(row: Possible, is_cut: bool, action: Action, view: &View) -> Vec<(Possib
     vec![(Possible { state }, is_cut || !is_write)]
 }
 
-/// What an action may have done whose answer is a failure.
+/// Returns the states after an action whose answer is a failure.
 fn failed(row: Possible, is_cut: bool, action: Action) -> Vec<(Possible, bool)> {
     let Some(mut state) = row.state.clone() else {
         return Vec::new();
@@ -249,7 +250,7 @@ fn failed(row: Possible, is_cut: bool, action: Action) -> Vec<(Possible, bool)> 
         Action::Login(user) if state.user.as_deref().is_some_and(|own| own != USERS[user]) => {
             vec![(Possible::gone(), true)]
         }
-        // The token is taken back; in the meantime, other requests find another one.
+        // The token is withdrawn. In the meantime, other requests meet another token.
         Action::Rotate | Action::Login(_) => vec![(row, true)],
     }
 }

@@ -1,4 +1,4 @@
-//! Plays a sequence of steps, and compares each answer, and what is stored then, with the model.
+//! Runs a sequence of steps and compares each answer, and the stored rows, with the model.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,18 @@ use super::world::{Row, Seen, Standing, Time, World};
 
 pub(super) type Checked = Result<(), String>;
 
-/// What the rows that a step concerns may be afterwards, by public handle.
+/// The possible states of the rows that a step concerns, by handle.
 pub(super) type Changes = BTreeMap<String, (Vec<Possible>, Touch)>;
 
-/// A sequence that is being played.
+/// A running sequence.
 pub(super) struct Play<'a> {
     pub(super) app: &'a Instances,
     pub(super) world: World,
-    /// Tokens that this step's answers handed out.
+    /// Tokens that this step's answers issued.
     pub(super) issued: Vec<(Uuid, String)>,
 }
 
-/// Plays the steps from the start. Fails, naming the invariant, where one does not hold.
+/// Runs the steps. The error names the violated invariant.
 pub(super) async fn play(app: &Instances, steps: &[Step]) -> Checked {
     let mut play = Play {
         app,
@@ -104,13 +104,13 @@ impl Play<'_> {
     ) -> Result<Reply, String> {
         let reply = self.app.get(instance, &action.path(), cookie).await;
         if reply.status >= 500 {
-            // Whatever is still under way is done before anything is concluded.
+            // Everything in progress is done before anything is concluded.
             self.app.settle().await?;
         }
         Ok(reply)
     }
 
-    /// A request that keeps no cookie.
+    /// Sends a request without keeping a cookie.
     async fn stranger(
         &mut self,
         instance: usize,
@@ -143,7 +143,7 @@ impl Play<'_> {
         let from = self.now();
         let cookie = self.world.jars[client].clone();
         let meanwhile = async {
-            // What the load has left to be written is written long before so much time is over.
+            // The touch caused by the load is written long before this much time has passed.
             self.wait_for_touch(cookie.as_deref(), from).await;
             self.app.clock.advance(TimeDelta::seconds(seconds));
             let path = quick.path();
@@ -158,7 +158,7 @@ impl Play<'_> {
             .await
     }
 
-    /// Takes in the answers to two requests of a client.
+    /// Evaluates the answers to two requests of a client.
     async fn both(
         &mut self,
         client: usize,
@@ -176,7 +176,7 @@ impl Play<'_> {
         Ok(changes)
     }
 
-    /// What answers to requests with this cookie say of its session.
+    /// Evaluates the answers to requests with this cookie.
     fn judge(
         &mut self,
         cookie: Option<&str>,
@@ -185,7 +185,7 @@ impl Play<'_> {
     ) -> Result<Changes, String> {
         let row = self.world.by_cookie(cookie);
         let was_live = row.as_ref().is_some_and(|(_, row)| row.seen.is_live(from));
-        // Loads see activity that is still to be written, unless writing it fails.
+        // Loads see touches that are not yet written, unless writing them fails.
         let is_live = was_live
             && row.as_ref().is_some_and(|(_, row)| {
                 let before = &row.seen;
@@ -227,7 +227,7 @@ impl Play<'_> {
                 possible.extend(after(start(), &results, may_be_over));
             }
             if !is_live {
-                // The deadline passed meanwhile: it may have been found expired.
+                // The deadline has passed, so the session may have been found expired.
                 let writes = |(action, result): &(Action, Outcome)| {
                     let is_done = matches!(result, Outcome::Done(_));
                     is_done && !matches!(action, Action::Read | Action::Destroy)
@@ -242,7 +242,7 @@ impl Play<'_> {
                     "no order gives these answers: {replies:?} for {row:?}"
                 ));
             }
-            // Activity is left out where it would have to wait for another transaction.
+            // A touch is skipped if it would have to wait for another transaction.
             let must = is_live && !self.app.has_faults && replies.len() == 1;
             let touch = if must { Touch::Must } else { Touch::May };
             changes.insert(id, (possible, touch));
@@ -258,7 +258,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Takes in a session that an answer made.
+    /// Adds a session that an answer created.
     fn note_new(&mut self, action: Action, reply: &Reply, from: Time) -> Checked {
         let Some((id, cookie, session_id)) = fresh_session(&self.world, reply) else {
             return Ok(());
@@ -358,7 +358,8 @@ impl Play<'_> {
             .collect())
     }
 
-    /// Changes what a user may do, past both instances; what ends with it.
+    /// Changes a user's rights in the store, past both instances. Returns the sessions that end
+    /// with it.
     fn stand(&mut self, user: usize, standing: Standing) -> Changes {
         let (id, now) = (USERS[user], self.now());
         let ground = &self.app.ground;
@@ -372,7 +373,7 @@ impl Play<'_> {
             Standing::Disabled => drop(ground.disable_user(id, now, LastAdmin::MayGo).unwrap()),
             Standing::Deleted => drop(ground.delete_user(id, None, LastAdmin::MayGo).unwrap()),
         }
-        // A user who is deleted cannot be disabled.
+        // A deleted user cannot be disabled.
         let was = self.world.users[user];
         if !(was == Standing::Deleted && standing == Standing::Disabled) {
             self.world.users[user] = standing;
@@ -384,7 +385,7 @@ impl Play<'_> {
     }
 }
 
-/// A cookie like `good` that no server issued.
+/// Returns a cookie like `good` that no server issued.
 fn forge(good: &str, how: usize) -> String {
     let (name, value) = good.split_once('=').expect("a cookie");
     let at = how % value.len();

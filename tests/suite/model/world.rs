@@ -1,4 +1,4 @@
-//! What the model knows: sessions and their cookies, users, and how deadlines move.
+//! The model's state: sessions and their cookies, users, and how deadlines move.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::op::CLIENTS;
 
 pub(super) type Time = DateTime<Utc>;
 
-/// What the model follows of a row.
+/// The part of a row that the model tracks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) session_id: Uuid,
@@ -48,18 +48,18 @@ fn idle(is_signed_in: bool) -> TimeDelta {
 const ABSOLUTE: i64 = 180;
 
 impl Seen {
-    /// Returns whether it is served. An undone login may leave a later deadline than one who is not
-    /// signed in has.
+    /// Returns whether the session is served. An undone login may leave a later deadline than an
+    /// anonymous session would have.
     pub(super) fn is_live(&self, now: Time) -> bool {
         !self.is_expired(now) && now < self.last_seen_at + idle(self.user.is_some())
     }
 
-    /// Returns whether a sweep takes it.
+    /// Returns whether a sweep deletes the session.
     pub(super) fn is_expired(&self, now: Time) -> bool {
         now >= self.expires_at
     }
 
-    /// What the activity of a request that begins now leaves, if it is due.
+    /// Returns the state after the touch of a request at this time, if one is due.
     pub(super) fn touched(&self, now: Time) -> Self {
         if !self.touch_is_due(now) {
             return self.clone();
@@ -72,7 +72,7 @@ impl Seen {
         }
     }
 
-    /// A session that was made between these times.
+    /// Returns whether the session was created between these times.
     pub(super) fn is_fresh(&self, (from, to): (Time, Time)) -> bool {
         let made = self.last_seen_at;
         (from..=to).contains(&made)
@@ -84,7 +84,7 @@ impl Seen {
         now - self.last_seen_at >= minutes(5)
     }
 
-    /// Returns whether the deadlines of `self` are those that activity between these times leaves.
+    /// Returns whether the deadlines of `self` result from activity between these times.
     pub(super) fn is_touched_from(&self, before: &Self, (from, to): (Time, Time)) -> bool {
         let seen = self.last_seen_at;
         (from..=to).contains(&seen)
@@ -92,8 +92,8 @@ impl Seen {
             && self.has_deadlines_of(&before.touched(seen))
     }
 
-    /// Returns whether the deadlines of `self` are those that a login between these times leaves,
-    /// beside other activity.
+    /// Returns whether the deadlines of `self` result from a login between these times, and
+    /// possibly other activity.
     pub(super) fn is_bound_from(&self, before: &Self, (from, to): (Time, Time)) -> bool {
         let absolute = |now| before.absolute_expires_at.max(now + minutes(ABSOLUTE));
         let end = self.absolute_expires_at;
@@ -124,12 +124,12 @@ pub(super) enum Standing {
     Deleted,
 }
 
-/// All that the model knows.
+/// The model's whole state.
 #[derive(Debug)]
 pub(super) struct World {
-    /// By public handle.
+    /// The sessions by handle.
     pub(super) rows: BTreeMap<String, Row>,
-    /// Tokens that are no session's any more.
+    /// Tokens that no longer belong to a session.
     pub(super) dead: Vec<(String, Uuid)>,
     pub(super) jars: [Option<String>; CLIENTS],
     pub(super) users: [Standing; 2],
@@ -160,7 +160,7 @@ impl World {
 }
 
 impl Seen {
-    /// Returns whether the deadlines are those that an undone login between these times may leave.
+    /// Returns whether the deadlines may result from an undone login between these times.
     pub(super) fn is_unbound_from(&self, before: &Self, (from, to): (Time, Time)) -> bool {
         let seen = self.last_seen_at;
         (from..=to).contains(&seen)
@@ -170,7 +170,7 @@ impl Seen {
     }
 }
 
-/// The settings that the model computes with.
+/// Checks that the model computes with the settings of the instances.
 #[test]
 fn the_model_has_the_settings_of_the_instances() {
     let config = config(false);

@@ -1,4 +1,4 @@
-//! I12: a start that no waiting mends is refused at once, with the reason.
+//! I12: a start that waiting cannot help is refused at once, with the reason.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use crate::support::{Cluster, Database, Kind};
 /// Longer than a refusal takes on a busy machine, and much shorter than `startup_timeout`.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-/// The message of a start that is refused at once; there may be environment variables.
+/// Returns the message of a start that is refused at once. `environment` sets environment
+/// variables.
 fn refused_at_once(url: &str, environment: &[(&str, &str)]) -> String {
     let folder = folder();
     let mut command = release(folder.path());
@@ -63,7 +64,7 @@ fn i12_parameters_that_libpq_refuses_are_named_at_once() {
 }
 
 #[test]
-fn i12_what_a_server_refuses_is_named_at_once() {
+fn i12_a_refusal_by_the_server_is_reported_at_once() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -125,7 +126,7 @@ fn i12_pg_hba_and_wrong_passwords_refuse_at_once() {
     }
 }
 
-/// Lets PostgreSQL read a folder, which runs as a user of its own.
+/// Makes a directory readable for PostgreSQL, which runs as its own user.
 fn open_to_all(folder: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -139,7 +140,7 @@ fn i12_a_refusal_in_another_language_is_tried_twice() {
     )]);
     let message = refused_at_once(&url, &[]);
     assert!(message.contains(wrong), "{message}");
-    // A server that says in German that it starts has a moment to do so.
+    // A server that reports in German that it is starting gets a moment to do so.
     let url = fake_postgres::start(&[
         Behaviour::Refusing("das Datenbanksystem startet"),
         Behaviour::Refusing("role \"app\" does not exist"),

@@ -1,5 +1,5 @@
-//! I12 for SQLite: a file that cannot be used is refused at once and named, and no command makes or
-//! changes one that it was not meant for.
+//! I12 for SQLite: an unusable file is refused at once and named, and no command creates or changes
+//! a file that was not meant for it.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -50,7 +50,7 @@ fn i12_a_file_that_cannot_be_used_stops_the_start_and_is_named() {
 }
 
 #[test]
-fn a_file_is_made_for_its_owner_only_and_keeps_the_mode_that_it_has() {
+fn a_new_file_is_private_and_an_existing_one_keeps_its_mode() {
     let folder = folder();
     let mode = |name: &str| {
         let data = std::fs::metadata(folder.path().join(name)).unwrap();
@@ -93,7 +93,7 @@ fn an_absolute_path_may_have_four_slashes() {
 }
 
 #[test]
-fn i12_commands_leave_files_alone_that_are_not_theirs() {
+fn i12_commands_do_not_change_files_of_other_programs() {
     let folder = folder();
     let path = folder.path().join("other.db");
     let mut other = SqliteConnection::establish(&path.display().to_string()).unwrap();
@@ -104,7 +104,7 @@ fn i12_commands_leave_files_alone_that_are_not_theirs() {
         &["users", "list"],
         &["stats"],
         &["sweep", "--dry-run"],
-        // It writes, and makes a file that is not there.
+        // It writes, and creates a missing file.
         &["sweep"],
     ] {
         for (url, word) in [

@@ -1,5 +1,4 @@
-//! I6 for a store of the application's own: an error that it does not explain is an outage, and
-//! never a logout.
+//! I6 for a custom store: an error that it does not explain is an outage, never a logout.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +14,7 @@ use crate::support::hooked::HookedStore;
 use crate::support::memory::MemoryStore;
 use crate::support::{Database, Kind, wait_for};
 
-/// A store that fails as one over the network does, while `is_out`.
+/// Returns a store that fails like one over a network while `is_out`.
 fn remote(is_out: &Arc<AtomicBool>, database: &Database) -> Arc<HookedStore> {
     let is_out = Arc::clone(is_out);
     HookedStore::new(database.store(), move |_| {
@@ -28,7 +27,7 @@ fn remote(is_out: &Arc<AtomicBool>, database: &Database) -> Arc<HookedStore> {
 }
 
 #[test]
-fn i6_an_error_that_a_store_does_not_explain_is_a_503_and_no_logout() {
+fn i6_an_unexplained_error_of_a_store_is_a_503_and_no_logout() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let is_out = Arc::new(AtomicBool::new(false));
     let store = remote(&is_out, &database);
@@ -63,10 +62,10 @@ fn i6_an_error_that_a_store_does_not_explain_is_a_503_and_no_logout() {
     });
 }
 
-/// It is not known whether what failed was written: it is not written again, and a token of which
-/// no one was told is taken back.
+/// It is unknown whether the failed write was committed. It is not repeated, and an undelivered
+/// token is withdrawn.
 #[test]
-fn i6_a_write_that_a_store_does_not_explain_is_not_repeated() {
+fn i6_a_write_with_an_unexplained_error_is_not_repeated() {
     let memory = Arc::new(MemoryStore::default());
     memory.add("ada");
     let clock = Arc::new(ManualClock::starting_now());

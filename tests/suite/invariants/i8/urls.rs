@@ -1,11 +1,11 @@
-//! I8: a database's password is in no message, whatever else is wrong with the URL.
+//! I8: no message contains the database's password, whatever else is wrong with the URL.
 
 use crate::support::server::run_to_end;
 use crate::support::start::{folder, release};
 
-/// All start with the password hunter2, which has a character that is not encoded.
+/// All passwords begin with hunter2 and contain a character that is not encoded.
 #[test]
-fn i8_a_url_that_cannot_be_read_is_refused_without_its_password() {
+fn i8_an_unreadable_url_is_refused_without_showing_its_password() {
     let folder = folder();
     for (url, word) in [
         ("postgres://app:hunter2100%@127.0.0.1/app", "%25"),
