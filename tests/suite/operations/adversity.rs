@@ -1,5 +1,6 @@
-//! I6 where connections do not end but hang: behind a proxy that freezes, loses or cuts them, and on
-//! backends that are stopped. Service returns by itself, and readiness says what requests meet.
+//! I6 with connections that hang instead of ending: behind a proxy that freezes, loses or cuts
+//! them, and with stopped backends. Service returns without help, and readiness reports the state
+//! that requests meet.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,11 +12,11 @@ use crate::support::proxy::{Direction, Proxy};
 use crate::support::server::Browser;
 use crate::support::{Cluster, Database, Load, Server, wait_until};
 
-/// How long a request may take.
+/// The time limit of a request.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Within this, what hangs is given up and replaced: `2 × timeout + 1 s`, and a little for a slow
-/// machine.
+/// The time within which hanging work is abandoned and replaced: `2 × timeout + 1 s`, and some more
+/// for a slow machine.
 const BACK_WITHIN: Duration = Duration::from_secs(4);
 
 const SETTINGS: [(&str, &str); 2] = [
@@ -52,7 +53,7 @@ impl Setting {
     }
 }
 
-/// Waits until service is back, and says how long that took since `start`.
+/// Waits until service is back and prints how long that took since `start`.
 fn assert_back(setting: &Setting, load: &Load, start: Instant, what: &str) {
     load.wait_until_served();
     let took = start.elapsed();
@@ -64,7 +65,7 @@ fn assert_back(setting: &Setting, load: &Load, start: Instant, what: &str) {
     assert_eq!(setting.readiness(), 200, "{what}");
 }
 
-/// Readiness is 503 within two timeouts while all requests are refused.
+/// Asserts that readiness is 503 within two timeouts while all requests are refused.
 fn assert_not_ready(setting: &Setting, what: &str) {
     let start = Instant::now();
     while setting.readiness() == 200 {
@@ -75,13 +76,14 @@ fn assert_not_ready(setting: &Setting, what: &str) {
     }
 }
 
-/// What `harm` returns is dropped at the end.
+/// Runs `harm` under load and asserts that service returns. The value that `harm` returns is
+/// dropped at the end.
 fn under_load<T>(what: &str, harm: impl FnOnce(&Setting) -> T) {
     let Some(setting) = Setting::new() else {
         return;
     };
     let load = Load::on(&[&setting.server]);
-    // A network that is slow for a moment makes a worker each take a connection.
+    // A briefly slow network makes each worker take a connection.
     setting.proxy.delay(Duration::from_millis(20));
     wait_until("all workers have a connection", || {
         setting.proxy.connections() > 4
@@ -97,28 +99,28 @@ fn under_load<T>(what: &str, harm: impl FnOnce(&Setting) -> T) {
 }
 
 #[test]
-fn i6_connections_that_freeze_are_given_up() {
+fn i6_frozen_connections_are_abandoned() {
     under_load("existing connections freeze", |setting| {
         setting.proxy.freeze_existing();
     });
 }
 
 #[test]
-fn i6_connections_whose_answers_are_lost_are_given_up() {
+fn i6_connections_whose_answers_are_lost_are_abandoned() {
     under_load("answers are lost", |setting| {
         setting.proxy.drop_existing(Direction::Down);
     });
 }
 
 #[test]
-fn i6_connections_whose_questions_are_lost_are_given_up() {
+fn i6_connections_whose_queries_are_lost_are_abandoned() {
     under_load("questions are lost", |setting| {
         setting.proxy.drop_existing(Direction::Up);
     });
 }
 
 #[test]
-fn i6_connections_that_are_reset_under_load_are_made_again() {
+fn i6_connections_reset_under_load_are_made_again() {
     let Some(setting) = Setting::new() else {
         return;
     };
@@ -133,7 +135,7 @@ fn i6_connections_that_are_reset_under_load_are_made_again() {
     load.end();
 }
 
-/// Stopped processes that go on when this ends.
+/// Stopped processes, which continue when this is dropped.
 struct Stopped(Vec<i32>);
 
 impl Stopped {
@@ -150,7 +152,7 @@ impl Drop for Stopped {
     }
 }
 
-/// Returns whether all of them were there.
+/// Sends a signal. Returns whether all processes existed.
 fn signal(signal: &str, pids: &[i32]) -> bool {
     let pids = pids.iter().map(i32::to_string);
     let sent = Command::new("kill").arg(signal).args(pids).status();
@@ -163,7 +165,7 @@ struct Backend {
     pid: i32,
 }
 
-/// The server processes of the connections to this database, but for our own.
+/// Returns the server processes of the connections to this database, except our own.
 fn backends(database: &Database) -> Vec<i32> {
     let mut connection = PgConnection::establish(database.direct_url()).unwrap();
     let found: Vec<Backend> = diesel::sql_query(
@@ -180,9 +182,9 @@ const WRITING: &str = "SELECT count(*) AS n FROM pg_stat_activity \
     WHERE datname = current_database() AND backend_xid IS NOT NULL";
 
 #[test]
-fn i6_backends_that_stand_still_are_given_up() {
+fn i6_stopped_backends_are_abandoned() {
     under_load("backends are stopped", |setting| {
-        // One that stood still in the middle of a write would keep its row locked.
+        // A backend stopped in the middle of a write would keep its row locked.
         loop {
             let pids = backends(&setting.database);
             assert!(!pids.is_empty());
@@ -195,7 +197,7 @@ fn i6_backends_that_stand_still_are_given_up() {
 }
 
 #[test]
-fn i6_a_network_that_stands_still_for_six_seconds_serves_on() {
+fn i6_service_returns_after_a_network_outage_of_six_seconds() {
     let Some(setting) = Setting::new() else {
         return;
     };
@@ -224,7 +226,7 @@ fn i6_a_network_that_stands_still_for_six_seconds_serves_on() {
     load.end();
 }
 
-/// Cuts the connections of a server that has nothing to do; the next visitor, who is new, is served.
+/// Cuts the connections of an idle server and asserts that a new visitor is then served.
 fn the_first_write_is_served_after(cut: impl Fn(&Proxy)) {
     let Some(setting) = Setting::new() else {
         return;
@@ -233,24 +235,24 @@ fn the_first_write_is_served_after(cut: impl Fn(&Proxy)) {
         assert_eq!(setting.server.client().visit(), 1);
         wait_until("connections are open", || setting.proxy.connections() > 0);
         cut(&setting.proxy);
-        // Until the server's kernel knows of it.
+        // Wait until the server's kernel has noticed.
         std::thread::sleep(Duration::from_millis(50));
         assert_eq!(setting.server.client().visit(), 1);
     }
 }
 
 #[test]
-fn i6_connections_that_are_closed_while_idle_cost_no_write() {
+fn i6_connections_closed_while_idle_cost_no_write() {
     the_first_write_is_served_after(Proxy::close_existing);
 }
 
 #[test]
-fn i6_connections_that_are_reset_while_idle_cost_no_write() {
+fn i6_connections_reset_while_idle_cost_no_write() {
     the_first_write_is_served_after(Proxy::reset_existing);
 }
 
 #[test]
-fn i6_a_slow_network_serves_on() {
+fn i6_requests_are_served_over_a_slow_network() {
     let Some(setting) = Setting::new() else {
         return;
     };
@@ -258,7 +260,7 @@ fn i6_a_slow_network_serves_on() {
     setting.proxy.delay(Duration::from_millis(20));
     load.wait_for_counts(50);
     assert_eq!(load.refused(), 0);
-    // New connections wait in the backlog: those there are go on.
+    // New connections wait in the backlog, while existing ones continue.
     setting.proxy.accept(false);
     load.wait_for_counts(50);
     setting.proxy.accept(true);
@@ -266,9 +268,9 @@ fn i6_a_slow_network_serves_on() {
     load.end();
 }
 
-/// Logins do not go through the queue: as many as hang do not keep later ones out.
+/// Logins bypass the queue. Hanging logins must not block later ones, however many there are.
 #[test]
-fn i6_logins_that_hang_are_given_up() {
+fn i6_hanging_logins_are_abandoned() {
     let Some(setting) = Setting::new() else {
         return;
     };

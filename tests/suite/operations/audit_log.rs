@@ -1,4 +1,4 @@
-//! The audit log: each event with its fields, on the program in release, and never a secret.
+//! The audit log of the program in release: each event with its fields, and never a secret.
 
 use std::process::Stdio;
 
@@ -16,14 +16,14 @@ use crate::support::{Database, Server, wait_until};
 const PASSWORD: &str = "sesame-open-PASSWORD";
 const NEW_PASSWORD: &str = "another-one-PASSWORD";
 
-/// The audit log's lines so far.
+/// Returns the audit log's lines so far.
 fn audit(server: &Server) -> Vec<Value> {
     let mut lines = json_lines(&server.log());
     lines.retain(|line| line["target"] == "rocket_diesel_sessions::audit");
     lines
 }
 
-/// Waits for the `n`th line of an event.
+/// Waits for and returns the `n`th line of an event.
 fn line(server: &Server, event: &str, n: usize) -> Value {
     let find = || {
         audit(server)
@@ -67,13 +67,13 @@ fn enter(browser: &mut Browser, how: &str, username: &str, password: &str) -> (u
     (reply.status, reply.json())
 }
 
-/// The handle of a browser's session.
+/// Returns the handle of a browser's session.
 fn handle(browser: &mut Browser) -> String {
     let json = browser.get("/api/session").json();
     json["session"]["id"].as_str().unwrap().to_owned()
 }
 
-/// Asserts the fields of a line, null where there is none.
+/// Asserts the fields of a line. Missing fields are null.
 fn assert_line(line: &Value, level: &str, user: &str, by: &str, session: &str) {
     assert_eq!(line["level"], level, "{line}");
     for (key, expected) in [("user_id", user), ("by", by), ("session", session)] {
@@ -87,7 +87,7 @@ fn assert_line(line: &Value, level: &str, user: &str, by: &str, session: &str) {
 }
 
 on_each_database! {
-    fn i8_each_event_is_a_line_in_release(database: &Database) {
+    fn i8_each_audit_event_is_a_line_without_secrets(database: &Database) {
         let environment = [
             ("LOG_FORMAT", "json"),
             ("ROCKET_APP", "{guesses_per_user=2,guesses_per_address=1000}"),
@@ -121,7 +121,7 @@ on_each_database! {
         assert_line(&failed, "WARN", &id, "", "");
         assert_eq!((&failed["ip"], &failed["request_id"]),
             (&"127.0.0.1".into(), &reply.request_id.unwrap().into()));
-        // Of a name that no one has, nothing is said: it may be a password.
+        // An unknown name is not logged, because it may be a password.
         enter(&mut guest, "login", "nobody-PASSWORD", PASSWORD);
         assert_line(&line(&server, "login_failed", 1), "WARN", "", "", "");
         for _ in 0..3 {
@@ -150,7 +150,7 @@ on_each_database! {
         }
     }
 
-    fn a_sweep_that_deletes_is_an_event_and_one_that_does_not_is_none(database: &Database) {
+    fn only_a_sweep_that_deletes_sessions_is_an_audit_event(database: &Database) {
         let store = database.store();
         let expire = |number: usize| {
             let old = (0..number).map(|_| {
@@ -174,7 +174,7 @@ on_each_database! {
         assert_eq!(audit(&server).len(), 1);
         drop(server);
 
-        // By an administrator on the page; the server's own first pass may come in between.
+        // A sweep by an administrator on the page. The server's own first pass may come in between.
         let server = released(database, &[("LOG_FORMAT", "json")]);
         assert_eq!(as_admin(&server, "POST", "/admin/sweep").0, 303);
         assert_eq!(audit(&server), [Value::Null; 0]);

@@ -1,5 +1,5 @@
-//! What `deploy/` holds, run as an operator would: nginx in front of the server, and the settings
-//! and checks of the systemd unit.
+//! The files in `deploy/`, used as an operator would: nginx in front of the server, and the systemd
+//! unit's settings and checks.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -15,23 +15,23 @@ use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// Settings that the systemd unit reads.
+/// The settings that the systemd unit reads.
 const ENVIRONMENT: &str = include_str!("../../../deploy/rocket_diesel_sessions.env");
 
 /// The systemd unit.
 const UNIT: &str = include_str!("../../../deploy/rocket_diesel_sessions.service");
 
-/// The database of a server in the release profile.
+/// Returns a database for a server in the release profile.
 fn database() -> Database {
     Database::new(Kind::Sqlite).expect("SQLite needs no server")
 }
 
-/// A server with the settings of the systemd unit, but a database, a port and secrets of its own.
+/// Starts a server with the settings of the systemd unit, but its own database, port and secrets.
 fn start(database: &Database) -> Server {
     start_with(database, &[])
 }
 
-/// Does so with further settings.
+/// Starts a server like [`start`], with further settings.
 fn start_with(database: &Database, settings: &[(&str, &str)]) -> Server {
     let mut command = program(database.folder());
     let lines = ENVIRONMENT.lines().filter(|line| !line.starts_with('#'));
@@ -51,7 +51,7 @@ fn start_with(database: &Database, settings: &[(&str, &str)]) -> Server {
     server
 }
 
-/// The status of an answer.
+/// Returns the status of an answer.
 fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
 }
@@ -61,7 +61,7 @@ fn json(answer: &str) -> Value {
     from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
-/// The values of a header of an answer; its name is given in lower case.
+/// Returns the values of a header of an answer. `name` is in lower case.
 fn values<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     let fields = head.lines().filter_map(|line| line.split_once(": "));
@@ -69,12 +69,12 @@ fn values<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
     of_that_name.map(|(_, value)| value).collect()
 }
 
-/// The account that the tests register, in JSON.
+/// Returns the account that the tests register, as JSON.
 fn account() -> String {
     format!(r#"{{"username":"grace","password":"{PASSWORD}"}}"#)
 }
 
-/// Registers with further headers, and returns the cookie in a line of its own.
+/// Registers with further headers and returns the cookie on its own line.
 fn register(nginx: &Nginx, headers: &str) -> String {
     let headers = format!("Content-Type: application/json\r\n{headers}");
     let answer = nginx.ask("POST /api/auth/register", &headers, &account());
@@ -88,8 +88,8 @@ fn register(nginx: &Nginx, headers: &str) -> String {
 }
 
 #[test]
-fn behind_nginx_a_visitor_has_the_address_that_nginx_sees() {
-    // The settings as they are shipped, and the other header that the site sets.
+fn behind_nginx_the_visitors_address_is_the_one_nginx_sees() {
+    // The settings as shipped, and the other header that the site sets.
     for settings in [&[][..], &[("ROCKET_IP_HEADER", "X-Forwarded-For")]] {
         let database = database();
         let server = start_with(&database, settings);
@@ -109,7 +109,7 @@ fn behind_nginx_a_visitor_has_the_address_that_nginx_sees() {
 }
 
 #[test]
-fn behind_nginx_forms_of_the_site_are_taken_and_others_refused() {
+fn behind_nginx_only_forms_of_the_own_site_are_accepted() {
     let database = database();
     let server = start(&database);
     let Some(nginx) = Nginx::start(&server) else {
@@ -121,7 +121,7 @@ fn behind_nginx_forms_of_the_site_are_taken_and_others_refused() {
         let body = format!("username=grace&password={}", PASSWORD.replace(' ', "+"));
         nginx.ask("POST /register", &headers, &body)
     };
-    // As older browsers send it, which know no Sec-Fetch-Site.
+    // As older browsers send it, without Sec-Fetch-Site.
     let answer = form("https://evil.example");
     assert_eq!(status(&answer), "403", "{answer}");
     let answer = form(&nginx.url());
@@ -158,7 +158,7 @@ fn behind_nginx_a_browser_keeps_its_session_and_sees_live_figures() {
 }
 
 #[test]
-fn behind_nginx_live_figures_come_one_by_one() {
+fn behind_nginx_live_figures_are_not_buffered() {
     let database = database();
     let server = start(&database);
     let Some(nginx) = Nginx::start(&server) else {
@@ -177,7 +177,7 @@ fn behind_nginx_live_figures_come_one_by_one() {
 }
 
 #[test]
-fn behind_nginx_metrics_are_closed_however_they_are_spelled() {
+fn behind_nginx_metrics_are_closed_in_all_spellings() {
     let database = database();
     let server = start(&database);
     let Some(nginx) = Nginx::start(&server) else {
@@ -214,7 +214,7 @@ fn behind_nginx_metrics_are_closed_however_they_are_spelled() {
 }
 
 #[test]
-fn nginx_cuts_off_who_sends_half_a_request() {
+fn nginx_closes_connections_with_incomplete_requests() {
     let database = database();
     let server = start(&database);
     let shortened = [
@@ -244,14 +244,14 @@ fn nginx_cuts_off_who_sends_half_a_request() {
     for visitor in &mut slow {
         visitor.wait_for_end();
     }
-    // The application has seen nothing of them.
+    // The application has seen none of them.
     let log = server.log_at_end();
     assert!(!log.contains("/api/auth/register"), "{log}");
     assert_eq!(database.number("SELECT count(*) AS n FROM users"), 0);
 }
 
 #[test]
-fn nginx_leads_to_https_and_hands_on_no_other_name() {
+fn nginx_redirects_to_https_and_serves_no_other_host_name() {
     let database = database();
     let server = start(&database);
     let Some(nginx) = Nginx::start(&server) else {
@@ -291,7 +291,7 @@ fn systemd_accepts_the_unit() {
     std::fs::write(&unit, UNIT.replace(installed, program)).unwrap();
     if let Some(said) = verify(&unit) {
         assert_eq!(said, Vec::<String>::new());
-        // What it does not know it would ignore, so this is what a misspelled setting looks like.
+        // The tool ignores unknown settings, so this is how a misspelled setting looks.
         let misspelled = UNIT
             .replace(installed, program)
             .replace("ProtectHome=", "ProtectHomes=");
@@ -300,7 +300,8 @@ fn systemd_accepts_the_unit() {
     }
 }
 
-/// What `systemd-analyze verify` has to say of a unit; `None` where there is no such program.
+/// Returns the complaints of `systemd-analyze verify` about a unit, or `None` if that program is
+/// missing.
 fn verify(unit: &Path) -> Option<Vec<String>> {
     let Ok(output) = Command::new("systemd-analyze")
         .arg("verify")
@@ -310,7 +311,7 @@ fn verify(unit: &Path) -> Option<Vec<String>> {
         eprintln!("systemd-analyze is not installed: the unit is not verified");
         return None;
     };
-    // Units of this machine are none of our concern.
+    // Units of this machine are irrelevant.
     let name = unit.file_name()?.to_str()?.to_owned();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let of_ours = said.lines().filter(|line| line.contains(&name));

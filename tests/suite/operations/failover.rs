@@ -1,9 +1,9 @@
-//! Fail-over: a primary that dies, and a standby that takes its place, under a steady load.
+//! Failover under a steady load: the primary dies, and a standby takes its place.
 
 use crate::support::outages::{SETTINGS, assert_back};
 use crate::support::{Cluster, Database, Load, Server};
 
-/// The same database on both servers, as libpq takes it.
+/// Returns a libpq URL of the same database on both servers.
 fn on_both(primary: &Database, standby: &str) -> String {
     let (_, address) = standby.split_once('@').unwrap();
     let (server, name) = primary.raw_url().rsplit_once('/').unwrap();
@@ -11,7 +11,7 @@ fn on_both(primary: &Database, standby: &str) -> String {
 }
 
 #[test]
-fn i5_what_was_acknowledged_is_there_after_a_failover() {
+fn i5_acknowledged_writes_survive_a_failover() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };

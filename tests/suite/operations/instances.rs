@@ -1,4 +1,4 @@
-//! Several servers on one PostgreSQL: none of them knows anything that another would miss.
+//! Several servers on one PostgreSQL database: none has state that another would miss.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -9,7 +9,7 @@ use crate::support::server::{Browser, program};
 use crate::support::sessions::create_expired;
 use crate::support::{Database, Kind, Load, Server};
 
-/// Three servers on one database.
+/// Runs a test with three servers on one database.
 fn with_three(test: impl FnOnce(&Database, [Server; 3])) {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
@@ -54,7 +54,7 @@ fn i2_a_revocation_is_seen_by_the_next_request_on_every_server() {
     with_three(|_, servers| {
         for number in 0..20 {
             let mut visitor = servers[number % 3].client();
-            // All of them have served the session.
+            // All servers have served the session.
             for server in &servers {
                 visitor.set_url(server.url());
                 visitor.visit();
@@ -73,7 +73,7 @@ fn i2_a_revocation_is_seen_by_the_next_request_on_every_server() {
 }
 
 #[test]
-fn i10_sweeps_at_once_delete_each_expired_session_once() {
+fn i10_concurrent_sweeps_delete_each_expired_session_once() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -102,7 +102,7 @@ fn i10_sweeps_at_once_delete_each_expired_session_once() {
 fn a_rolling_restart_loses_no_request_and_no_field() {
     with_three(|database, servers| {
         let load = Load::on(&[&servers[0], &servers[1], &servers[2]]);
-        // What a newer release has written: this one does not know the field.
+        // Data written by a newer release, with a field that this one does not know.
         database.execute(
             r#"UPDATE sessions SET version = version + 1,
             data = (data::jsonb || '{"newer": [1, 2]}')::text"#,

@@ -1,5 +1,4 @@
-//! The log: what is in it in release, how an outage looks in it, and that every line is JSON where
-//! that is asked for.
+//! The log: its content in release, its lines about an outage, and its JSON format.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +11,7 @@ use crate::support::log::{json_lines, released};
 use crate::support::server::{program, run_to_end};
 use crate::support::{Cluster, Database, Kind, Server, wait_until};
 
-/// The messages of a level.
+/// Returns the messages of a level.
 fn messages<'l>(lines: &'l [Value], level: &str) -> Vec<&'l str> {
     let is_of_level = |line: &&Value| line["level"] == level;
     let message = |line: &'l Value| line["message"].as_str().unwrap_or_default();
@@ -20,7 +19,7 @@ fn messages<'l>(lines: &'l [Value], level: &str) -> Vec<&'l str> {
 }
 
 on_each_database! {
-    fn a_released_server_logs_its_life_as_json(database: &Database) {
+    fn a_release_server_logs_its_start_requests_and_end_as_json(database: &Database) {
         let server = released(database, &[("LOG_FORMAT", "json")]);
         let address = server.url().to_owned();
         let started = &json_lines(server.start_message())[0];
@@ -43,7 +42,7 @@ on_each_database! {
         assert_eq!(warned.count(), 0, "{lines:?}");
     }
 
-    fn a_released_server_logs_its_life_as_text(database: &Database) {
+    fn a_release_server_logs_its_start_requests_and_end_as_text(database: &Database) {
         let server = released(database, &[]);
         assert!(server.start_message().contains("\n  profile   release\n"));
         server.client().get("/api/session/sessions");
@@ -55,7 +54,7 @@ on_each_database! {
         assert!(!log.contains("Request guard") && !log.contains("WARN"), "{log}");
     }
 
-    fn no_line_has_the_query_of_a_request(database: &Database) {
+    fn no_log_line_contains_the_query_of_a_request(database: &Database) {
         let example = include_str!("../../../.env.example");
         let example = example.lines().find_map(|line| line.strip_prefix("#RUST_LOG=")).unwrap();
         for level in [example, "trace"] {
@@ -86,7 +85,7 @@ on_each_database! {
 }
 
 #[test]
-fn an_outage_is_a_line_at_its_start_and_one_at_its_end() {
+fn an_outage_is_logged_once_at_its_start_and_once_at_its_end() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
@@ -101,7 +100,7 @@ fn an_outage_is_a_line_at_its_start_and_one_at_its_end() {
         refused += u64::from(reply.status == 503);
         refused == 300
     });
-    // A stranger who may not see it makes no line either.
+    // A visitor who may not see a page causes no line either.
     for _ in 0..50 {
         let reply = server.client().get("/api/session/sessions");
         assert_eq!(reply.status, 401, "{}", reply.body);
@@ -123,7 +122,7 @@ fn an_outage_is_a_line_at_its_start_and_one_at_its_end() {
         .strip_suffix(" requests were refused")
         .and_then(|text| text.rsplit(' ').next()?.parse().ok())
         .unwrap();
-    // The first ones may have failed before it was known that the database does.
+    // The first requests may have failed before the outage was known.
     assert!(
         (refused - 10..=refused).contains(&counted),
         "{refused}: {log}"
@@ -131,7 +130,8 @@ fn an_outage_is_a_line_at_its_start_and_one_at_its_end() {
     assert_eq!(messages(&lines, "ERROR"), [""; 0], "{log}");
 }
 
-/// Runs the program where it cannot run, and returns the lines that it prints.
+/// Runs the program so that it cannot start, and returns its exit code and the lines that it
+/// prints.
 fn failure(folder: &Path, change: impl FnOnce(&mut Command)) -> (Option<i32>, Vec<Value>) {
     let mut command = program(folder);
     change(&mut command);
@@ -142,7 +142,7 @@ fn failure(folder: &Path, change: impl FnOnce(&mut Command)) -> (Option<i32>, Ve
 }
 
 #[test]
-fn why_a_program_ends_is_a_json_line_too() {
+fn the_reason_of_a_failed_start_is_a_json_line_too() {
     let folder = tempfile::tempdir().unwrap();
     let json = |command: &mut Command| {
         command.env("LOG_FORMAT", "json");
@@ -152,7 +152,7 @@ fn why_a_program_ends_is_a_json_line_too() {
         assert_eq!(line["level"], "ERROR", "{line}");
         line["message"].as_str().unwrap().to_owned()
     };
-    // Before logging starts, after it has started, and in the use of the program.
+    // Before logging starts, after it has started, and for wrong usage.
     let (code, lines) = failure(folder.path(), |command| {
         json(command);
         command.env("ROCKET_LOG_LEVEL", "loud");
@@ -177,7 +177,7 @@ fn why_a_program_ends_is_a_json_line_too() {
         code == Some(2) && last(&lines).contains("'surf'"),
         "{lines:?}"
     );
-    // Where a file asks for it.
+    // If a file sets the format.
     std::fs::write(folder.path().join(".env"), "LOG_FORMAT=json\n").unwrap();
     let (code, lines) = failure(folder.path(), |command| {
         command.env("DATABASE_URL", "mysql://localhost");
@@ -189,8 +189,8 @@ fn why_a_program_ends_is_a_json_line_too() {
 }
 
 #[test]
-fn a_panic_and_a_record_of_a_library_are_json_lines() {
-    // In a process of its own, since the hook is the process'.
+fn panics_and_records_of_libraries_are_json_lines() {
+    // In a separate process, because the panic hook is global.
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([
@@ -227,7 +227,7 @@ fn a_panic_and_a_record_of_a_library_are_json_lines() {
 fn a_process_that_panics() {
     init(LogLevel::Normal, LogFormat::Json);
     rocket::log::private::warn!(target: "a::library", "its words");
-    // Two guards of Rocket's, which would have a line for each request.
+    // Two guards of Rocket, which would log a line per request.
     rocket::log::private::warn!(target: "rocket_diesel_sessions_app::api::_", "a guard failed");
     rocket::log::private::error!(target: "rocket::server::_", "No matching routes for /x?y.");
     let doomed = std::thread::Builder::new().name("doomed".to_owned());
@@ -241,7 +241,7 @@ fn a_process_that_panics() {
 }
 
 #[test]
-fn a_database_that_fails_is_down_in_the_metrics() {
+fn the_metrics_show_that_the_database_is_down() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };

@@ -1,5 +1,5 @@
-//! `/metrics`: names and texts by the rules of Prometheus' `promtool`, what is counted, and that the
-//! dashboard and the alerts ask for nothing that is not there.
+//! `/metrics`: names and help texts by the rules of Prometheus' `promtool`, what is counted, and
+//! that the dashboard and the alerts use only existing metrics.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::support::{Database, Kind, metric_of};
 const DASHBOARD: &str = include_str!("../../../docs/grafana.json");
 const ALERTS: &str = include_str!("../../../docs/alerts.yml");
 
-/// What `/metrics` says after some use.
+/// Returns the output of `/metrics` after some use.
 fn exported() -> String {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
@@ -21,7 +21,7 @@ fn exported() -> String {
     visitor.get("/metrics").body
 }
 
-/// Families of metrics, with their types, in their order.
+/// Returns the families of metrics with their types, in order.
 fn families(text: &str) -> Vec<(&str, &str)> {
     let of_type = |line| {
         let (name, kind) = str::strip_prefix(line, "# TYPE ")?.split_once(' ')?;
@@ -30,7 +30,7 @@ fn families(text: &str) -> Vec<(&str, &str)> {
     text.lines().filter_map(of_type).collect()
 }
 
-/// The name and the labels of a sample.
+/// Returns the name and the labels of a sample.
 fn series(line: &str) -> Option<(&str, &str)> {
     let (series, value) = line.rsplit_once(' ')?;
     value.parse::<f64>().ok()?;
@@ -48,7 +48,7 @@ fn samples(text: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn names_and_texts_are_as_prometheus_wants_them() {
+fn metric_names_and_help_texts_follow_the_rules_of_promtool() {
     let text = exported();
     let families = families(&text);
     let mut names = HashSet::new();
@@ -135,7 +135,7 @@ fn names_and_texts_are_as_prometheus_wants_them() {
 }
 
 #[test]
-fn every_label_value_is_there_from_the_start() {
+fn every_label_value_is_exported_from_the_start() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let text = Visitor::new(&client).get("/metrics").body;
@@ -162,7 +162,7 @@ fn every_label_value_is_there_from_the_start() {
     ] {
         assert_eq!(metric_of(&text, name), 0, "{name}");
     }
-    // Limits, as the settings have them.
+    // Limits from the settings.
     for (name, limit) in [
         ("sessions_queue_limit{kind=\"load\"}", 4096),
         ("sessions_queue_limit{kind=\"write\"}", 4096),
@@ -189,7 +189,7 @@ fn every_label_value_is_there_from_the_start() {
     }
 }
 
-/// How often each result of an action was counted: ok, failed, limited, refused.
+/// Returns the count of each result of an action: ok, failed, limited, refused.
 fn attempts(visitor: &mut Visitor<'_>, action: &str) -> [u64; 4] {
     let text = visitor.get("/metrics").body;
     ["ok", "failed", "limited", "refused"].map(|result| {
@@ -199,7 +199,7 @@ fn attempts(visitor: &mut Visitor<'_>, action: &str) -> [u64; 4] {
 }
 
 on_each_database! {
-    fn attempts_are_counted_by_what_came_of_them(database: &Database) {
+    fn password_attempts_are_counted_by_their_result(database: &Database) {
         let mut settings = settings(database, "max_sessions_per_user = 2\non_session_limit = 'refuse'");
         settings.app.guesses_per_user = 3.try_into().unwrap();
         settings.app.guesses_per_address = 1000.try_into().unwrap();
@@ -213,7 +213,7 @@ on_each_database! {
         assert_eq!(attempts(&mut monitor, "login"), [0, 0, 0, 0]);
 
         assert_eq!(phone.enter("login", "ada", right).status.code, 200);
-        // The limit of sessions is reached: the password is right, and it is refused.
+        // The password is correct, but the login is refused because of the limit of sessions.
         assert_eq!(tablet.enter("login", "ada", right).status.code, 409);
         assert_eq!(attempts(&mut monitor, "login"), [1, 0, 0, 1]);
         for status in [401, 401, 401, 429] {
@@ -230,7 +230,7 @@ on_each_database! {
         assert_eq!(change(right, new), 204);
         assert_eq!(attempts(&mut monitor, "password"), [1, 1, 0, 1]);
 
-        // Asked for again on a page, some time later.
+        // A page asks for the password again, some time later.
         clock.advance(chrono::TimeDelta::minutes(11));
         let mut again = |password: &str| {
             let body = format!("password={}", password.replace(' ', "+"));
@@ -239,7 +239,7 @@ on_each_database! {
         assert_eq!(again("wrong"), 401);
         assert_eq!(again(new), 303);
         assert_eq!(attempts(&mut monitor, "reauthenticate"), [1, 1, 0, 0]);
-        // An outage is no attempt.
+        // An outage does not count as an attempt.
         assert_eq!(attempts(&mut monitor, "login"), [1, 3, 1, 1]);
     }
 }
@@ -273,7 +273,7 @@ fn requests_are_counted_by_status_and_timed() {
     );
 }
 
-/// The queries of the dashboard and of the alerts.
+/// Returns the queries of the dashboard and of the alerts.
 fn queries() -> (Vec<String>, Vec<String>) {
     let dashboard: Value = from_str(DASHBOARD).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
@@ -287,13 +287,13 @@ fn queries() -> (Vec<String>, Vec<String>) {
     (shown.collect(), alerts.map(str::to_owned).collect())
 }
 
-/// The names of metrics in a query.
+/// Returns the names of the metrics in a query.
 fn metrics_of(query: &str) -> impl Iterator<Item = &str> {
     let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("sessions_") || word.starts_with("process_"))
 }
 
-/// The labels that a query selects by, with the values that it names.
+/// Returns the labels by which a query selects, with the values that it names.
 fn selected(query: &str) -> Vec<(&str, &str)> {
     let selectors = query
         .split('{')
@@ -312,7 +312,7 @@ fn selected(query: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
+fn the_dashboard_and_the_alerts_use_only_existing_metrics() {
     let text = exported();
     let samples = samples(&text);
     let names: HashSet<&str> = samples.iter().map(|(name, _)| *name).collect();
@@ -343,7 +343,7 @@ fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
             );
         }
     }
-    // All that is exported is shown.
+    // The dashboard shows every exported metric.
     let shown: HashSet<&str> = shown.iter().flat_map(|query| metrics_of(query)).collect();
     for (family, _) in families(&text) {
         let is_of_it = |name: &&str| name.starts_with(family);
@@ -352,7 +352,7 @@ fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
 }
 
 #[test]
-fn each_alert_says_what_it_is_about() {
+fn each_alert_has_a_summary_and_a_description() {
     let alerts: Vec<&str> = ALERTS.split("- alert: ").skip(1).collect();
     let mut names = HashSet::new();
     for alert in &alerts {
@@ -364,7 +364,7 @@ fn each_alert_says_what_it_is_about() {
             let (key, value) = line.split_once(':').unwrap_or((line, ""));
             let value = value.trim();
             let is_quoted = value.len() > 2 && value.starts_with('"') && value.ends_with('"');
-            // What YAML would read as something else.
+            // Values that YAML would read as something else.
             let is_plain = !value.starts_with(['"', '\'', '{', '[', '>', '|', '&', '*', '%', '@'])
                 && !value.contains(": ")
                 && !value.contains(" #");

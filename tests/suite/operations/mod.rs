@@ -1,4 +1,4 @@
-//! The program in operation: start, outages, what it reports, deployment, shutdown.
+//! The program in operation: start, outages, logs and metrics, deployment, shutdown.
 
 mod adversity;
 mod audit_log;

@@ -1,6 +1,6 @@
-//! I5 and I6 under a steady load: whatever happens to the database or the server, nothing that was
-//! acknowledged is lost, what is in between is a 503 that leaves the cookie alone, and service
-//! returns by itself. The load checks each answer.
+//! I5 and I6 under a steady load: whatever happens to the database or the server, no acknowledged
+//! write is lost, requests in between get a 503 that keeps the cookie, and service returns without
+//! help. The load checks each answer.
 
 use chrono::TimeDelta;
 use rocket_diesel_sessions::store::SessionStore;
@@ -9,7 +9,7 @@ use crate::support::outages::{SETTINGS, assert_back};
 use crate::support::sessions::new_session;
 use crate::support::{Cluster, Database, Kind, Load, Server, metric_of, wait_until};
 
-/// A server and its load on a database of the server that tests share.
+/// Runs a test with a server and its load, on a database of the shared server.
 fn with_load(test: impl FnOnce(&Database, Server, Load)) {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
@@ -20,7 +20,7 @@ fn with_load(test: impl FnOnce(&Database, Server, Load)) {
 }
 
 #[test]
-fn i5_a_server_that_is_killed_loses_nothing_it_acknowledged() {
+fn i5_acknowledged_writes_survive_a_killed_server() {
     with_load(|database, server, load| {
         load.wait_for_counts(200);
         server.kill();
@@ -33,7 +33,7 @@ fn i5_a_server_that_is_killed_loses_nothing_it_acknowledged() {
 }
 
 #[test]
-fn i6_a_database_that_is_stopped_and_started_serves_on() {
+fn i6_service_returns_after_the_database_is_restarted() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
@@ -42,7 +42,7 @@ fn i6_a_database_that_is_stopped_and_started_serves_on() {
     let load = Load::on(&[&server]);
     cluster.tell("stop");
     load.wait_until_refused();
-    // The log has the outage, and not each pass that fails in it.
+    // The log reports the outage, and not each pass that fails during it.
     wait_until("a pass of the sweep fails", || {
         let metrics = server.client().get("/metrics").body;
         metric_of(&metrics, "sessions_sweep_failures_total") > 0
@@ -51,7 +51,7 @@ fn i6_a_database_that_is_stopped_and_started_serves_on() {
     assert_back(&load, "stop and start of PostgreSQL");
     assert_eq!(load.unanswered(), 0);
     load.end();
-    // The sweep has gone on too.
+    // The sweep has continued too.
     let mut expired = new_session(None);
     expired.expires_at -= TimeDelta::days(2);
     database.store().create(&[expired]).unwrap();
@@ -59,7 +59,7 @@ fn i6_a_database_that_is_stopped_and_started_serves_on() {
 }
 
 #[test]
-fn i5_a_database_that_crashes_loses_nothing_that_was_acknowledged() {
+fn i5_acknowledged_writes_survive_a_crash_of_the_database() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
@@ -78,7 +78,7 @@ fn i5_a_database_that_crashes_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn i6_connections_that_are_cut_are_made_again() {
+fn i6_cut_connections_are_made_again() {
     with_load(|database, _server, load| {
         let name = database.name();
         for _ in 0..5 {
@@ -93,7 +93,7 @@ fn i6_connections_that_are_cut_are_made_again() {
 }
 
 #[test]
-fn i6_a_table_that_is_locked_for_six_seconds_serves_on() {
+fn i6_service_returns_after_the_table_was_locked_for_six_seconds() {
     with_load(|database, _server, load| {
         let mut holder = database.connection();
         holder.run("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6)");
@@ -106,7 +106,7 @@ fn i6_a_table_that_is_locked_for_six_seconds_serves_on() {
 }
 
 #[test]
-fn i6_a_disk_that_is_full_for_a_while_serves_on() {
+fn i6_service_returns_after_the_disk_was_full() {
     with_load(|database, _server, load| {
         database.execute(
             "CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \

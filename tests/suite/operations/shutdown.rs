@@ -1,4 +1,5 @@
-//! The end of a server: what is under way is finished, what was put off is done, and nothing hangs.
+//! The end of a server: requests in progress finish, work that was put off is done, and nothing
+//! hangs.
 
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use crate::support::start::folder;
 use crate::support::{Database, Kind, Server, metric_of, wait_until};
 
 on_each_database! {
-    fn requests_under_way_end_well_when_the_server_stops(database: &Database) {
+    fn requests_in_progress_succeed_when_the_server_stops(database: &Database) {
         let server = Server::start(database);
         let mut visitor = server.client();
         assert_eq!(visitor.visit(), 1);
@@ -32,7 +33,7 @@ on_each_database! {
         assert_eq!(database.number("SELECT version AS n FROM sessions"), 1);
     }
 
-    fn activity_that_was_put_off_is_written_before_the_end(database: &Database) {
+    fn pending_touches_are_written_before_the_server_ends(database: &Database) {
         let environment = [("ROCKET_SESSIONS", r#"{timeout="20s",touch_interval="0s"}"#)];
         let server = Server::start_with(database, &environment);
         let mut visitor = server.client();
@@ -45,10 +46,10 @@ on_each_database! {
     }
 }
 
-/// Rocket listens for signals only after it has let the start message out. A shell is fast enough to stop
-/// the server before that.
+/// Rocket listens for signals only after it has printed the start message. A shell can stop the
+/// server before that.
 #[test]
-fn a_server_that_is_stopped_as_soon_as_it_has_started_ends_in_order() {
+fn a_server_stopped_right_after_its_start_ends_normally() {
     let folder = folder();
     let script = r#"
         { "$1" & echo $!; wait $!; echo "exit code $?"; } |

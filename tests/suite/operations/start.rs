@@ -1,11 +1,11 @@
-//! How the program starts, and how it refuses to: with one clear line, and nothing broken.
+//! The start of the program and its refusals: one clear line, and nothing broken.
 
 use crate::support::server::{Browser, program, run_to_end};
 use crate::support::start::{SECRET, assert_refused, folder, refusal, release};
 use crate::support::{Database, Kind, Server};
 
 #[test]
-fn from_nothing_it_serves_and_remembers() {
+fn the_program_starts_without_configuration_and_keeps_sessions() {
     let folder = folder();
     let start = || Server::spawn(program(folder.path()));
     let server = start();
@@ -31,7 +31,7 @@ on_each_database! {
         assert_eq!(visitor.visit(), 3);
     }
 
-    fn servers_that_start_at_once_on_an_empty_database_all_serve(database: &Database) {
+    fn servers_that_start_together_on_an_empty_database_all_serve(database: &Database) {
         for _ in 0..20 {
             let servers: Vec<Server> = std::thread::scope(|scope| {
                 let starts = [(); 2].map(|()| scope.spawn(|| Server::start(database)));
@@ -93,7 +93,7 @@ fn settings_are_read_from_env_file_and_node_env() {
 }
 
 #[test]
-fn a_line_of_the_env_file_that_cannot_be_read_is_not_shown() {
+fn an_unreadable_line_of_the_env_file_is_not_shown() {
     let folder = folder();
     std::fs::write(
         folder.path().join(".env"),
@@ -124,7 +124,7 @@ fn a_release_needs_a_good_secret() {
 }
 
 #[test]
-fn settings_that_cannot_be_used_stop_the_start() {
+fn unusable_settings_stop_the_start() {
     let folder = folder();
     for (settings, words) in [
         ("{idle_timout='1h'}", ["idle_timout", "idle_timeout"]),
@@ -161,7 +161,7 @@ fn settings_that_cannot_be_used_stop_the_start() {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_stops_the_start() {
+fn an_unusable_database_stops_the_start() {
     let folder = folder();
     let file = folder.path().join("no-database");
     std::fs::write(
@@ -190,7 +190,7 @@ fn a_database_that_cannot_be_used_stops_the_start() {
 #[test]
 fn an_unreachable_database_stops_the_start_after_the_timeout() {
     let folder = folder();
-    // A port that nothing listens on any more.
+    // A port on which nothing listens any more.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -231,11 +231,11 @@ on_each_database! {
         }
         assert_eq!(database.number("SELECT count(*) AS n FROM sessions"), 0);
         database.execute("SELECT mine FROM sessions");
-        // Nor is half of it left.
+        // Nothing of a half-run migration is left.
         database.execute("CREATE TABLE users (id TEXT)");
     }
 
-    fn pending_migrations_are_the_operators_where_auto_migrate_is_off(database: &Database) {
+    fn pending_migrations_stop_the_start_if_auto_migrate_is_off(database: &Database) {
         let with = |arguments: &[&str]| {
             let mut command = release(database.folder());
             command

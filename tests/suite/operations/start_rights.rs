@@ -1,10 +1,10 @@
-//! A start needs no more rights than its requests do, where nothing is to be migrated.
+//! If no migration is pending, a start needs no more rights than its requests.
 
 use crate::support::server::run_to_end;
 use crate::support::start::{assert_refused, release};
 use crate::support::{Database, Kind, Server};
 
-/// A URL with a role that may read and write all tables, and nothing else.
+/// Returns a URL with a role that may read and write all tables and has no other rights.
 fn as_plain_role(database: &Database) -> String {
     let name = database.name();
     database.execute(&format!(
@@ -17,7 +17,7 @@ fn as_plain_role(database: &Database) -> String {
 }
 
 #[test]
-fn i12_a_role_that_may_not_migrate_serves_where_nothing_is_pending() {
+fn i12_a_role_that_may_not_migrate_serves_a_migrated_database() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -31,7 +31,7 @@ fn i12_a_role_that_may_not_migrate_serves_where_nothing_is_pending() {
         let words = ["permission denied", "`migrate`", "auto_migrate"];
         assert_refused(command(arguments), &words);
     }
-    // By the role that its default privileges are for.
+    // By the role to which its default privileges apply.
     let mut owner = release(database.folder());
     owner
         .env("DATABASE_URL", database.direct_url())
@@ -44,7 +44,7 @@ fn i12_a_role_that_may_not_migrate_serves_where_nothing_is_pending() {
 }
 
 #[test]
-fn a_start_does_not_wait_for_migrations_where_none_is_pending() {
+fn a_start_without_pending_migrations_does_not_wait_for_their_lock() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };

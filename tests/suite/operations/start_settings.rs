@@ -1,4 +1,4 @@
-//! Settings that would be ignored, or are unsafe, and what a start says of them.
+//! Ignored or unsafe settings, and how a start reports them.
 
 use std::path::Path;
 use std::process::Command;
@@ -107,7 +107,7 @@ fn i12_settings_of_the_wrong_shape_stop_the_start() {
 }
 
 #[test]
-fn i12_what_would_be_ignored_in_the_file_stops_the_start() {
+fn i12_settings_that_would_be_ignored_stop_the_start() {
     let folder = folder();
     for (toml, words) in [
         (
@@ -133,7 +133,7 @@ fn i12_what_would_be_ignored_in_the_file_stops_the_start() {
         std::fs::write(folder.path().join("Rocket.toml"), toml).unwrap();
         assert_refused(release(folder.path()), &words);
     }
-    // Other profiles may be there, and RUST_LOG may be empty.
+    // Other profiles may exist, and RUST_LOG may be empty.
     let other = "[staging]\nport=1\n[staging.sessions]\nidle_timeout='1h'";
     std::fs::write(folder.path().join("Rocket.toml"), other).unwrap();
     assert_eq!(
@@ -143,7 +143,7 @@ fn i12_what_would_be_ignored_in_the_file_stops_the_start() {
 }
 
 #[test]
-fn a_short_admin_token_is_for_the_debug_profile_only() {
+fn a_short_admin_token_is_allowed_only_in_the_debug_profile() {
     let folder = folder();
     for profile in ["release", "staging"] {
         let mut command = with(folder.path(), "SESSION_ADMIN_TOKEN", &SECRET[..31]);
@@ -176,7 +176,7 @@ fn a_short_admin_token_is_for_the_debug_profile_only() {
 }
 
 #[test]
-fn only_the_working_directory_has_settings() {
+fn settings_are_read_only_from_the_working_directory() {
     let parent = folder();
     let child = parent.path().join("child");
     std::fs::create_dir(&child).unwrap();
@@ -197,7 +197,7 @@ fn only_the_working_directory_has_settings() {
     assert_eq!(list.status, 401);
     assert_eq!(server.terminate(), Some(0));
     assert!(child.join("sessions.db").exists());
-    // A file that is named counts from there too.
+    // A named file is also relative to that directory.
     std::fs::write(
         parent.path().join("other.toml"),
         "[default]\nkeep_alive = 'none'\n",
@@ -234,14 +234,14 @@ fn a_dollar_in_the_env_file_is_refused_by_its_line_and_not_shown() {
     }
     std::fs::write(&file, "DATABASE_URL='sqlite://pa$word1.db'\n").unwrap();
     let server = Server::spawn(release(folder.path()));
-    // It heeds signals when it answers.
+    // The server handles signals once it answers.
     assert_eq!(server.client().get("/healthz").status, 200);
     assert_eq!(server.terminate(), Some(0));
     assert!(folder.path().join("pa$word1.db").exists());
 }
 
 #[test]
-fn a_start_says_to_whom_administration_is_open() {
+fn the_start_message_names_who_may_administer() {
     let folder = folder();
     let open = "administration is open to this machine (debug profile)";
     let said = |command| Server::spawn(command).start_message().to_owned();
@@ -260,7 +260,7 @@ fn a_start_says_to_whom_administration_is_open() {
 }
 
 #[test]
-fn a_release_on_plain_http_warns_where_no_one_could_sign_in() {
+fn a_release_on_plain_http_warns_that_no_one_could_sign_in() {
     let folder = folder();
     let warns = |settings: &[(&str, &str)]| {
         let mut command = release(folder.path());

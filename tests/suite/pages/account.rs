@@ -1,4 +1,4 @@
-//! The pages of accounts, as their HTML says it; what a browser makes of them is in `browser`.
+//! The HTML of the account pages. Their behaviour in a browser is tested in `browser`.
 
 use chrono::TimeDelta;
 use rocket::http::{Accept, ContentType, Method, Status};
@@ -11,7 +11,7 @@ use crate::support::{Database, Kind, Visitor};
 
 const GOOD: &str = "username=ada&password=correct+horse+battery";
 
-/// The path that an answer sends on to.
+/// Returns the path to which an answer redirects.
 fn next(answer: &Answer) -> &str {
     assert_eq!(answer.status, Status::SeeOther, "{}", answer.body);
     answer.header("location").unwrap()
@@ -21,14 +21,14 @@ fn handle(visitor: &mut Visitor<'_>) -> String {
     visitor.session()["id"].as_str().unwrap().to_owned()
 }
 
-/// What a browser gets.
+/// Returns what a browser gets.
 fn browse(client: &Client, method: Method, path: &str) -> Answer {
     let request = client.req(method, path.to_owned());
     let form = ContentType::Form;
     request.header(Accept::HTML).header(form).dispatch().into()
 }
 
-/// Two devices of one user.
+/// Returns two devices of one user.
 fn two_devices(client: &Client) -> (Visitor<'_>, Visitor<'_>) {
     (registered(client, "ada"), signed_in(client, "ada"))
 }
@@ -110,13 +110,13 @@ on_each_database! {
         assert!(laptop.get("/account").body.contains("That device is signed out."));
     }
 
-    fn an_account_is_deleted_with_the_password_alone(database: &Database) {
+    fn an_account_is_deleted_only_with_the_password(database: &Database) {
         let (client, clock) = application(database, "");
         let mut ada = registered(&client, "ada");
         let page = ada.get("/account/delete");
         assert_eq!(page.status, Status::Ok);
         assert!(page.body.contains("cannot be undone"), "{}", page.body);
-        // However fresh the sign-in is.
+        // Even right after the sign-in.
         for (form, status) in [
             ("", Status::Forbidden),
             ("username=ada", Status::Forbidden),
@@ -134,7 +134,7 @@ on_each_database! {
         assert_eq!((ada.cookie.as_ref(), database.sessions()), (None, 0));
         assert_eq!(database.number("SELECT count(*) AS n FROM users"), 0);
         assert!(ada.get(farewell).body.contains("Your account is deleted"));
-        // A link that somebody else has sent, and the same one later, say nothing of the kind.
+        // A forged link, or the same link later, shows no such notice.
         let forged = "/account-deleted?done=account_deleted.1.x";
         clock.advance(TimeDelta::minutes(2));
         for path in ["/account-deleted", forged, farewell] {
@@ -211,7 +211,7 @@ fn a_form_that_is_refused_is_shown_again_with_the_reason() {
 }
 
 #[test]
-fn pages_take_forms_and_nothing_else() {
+fn page_routes_accept_only_forms() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let mut ada = registered(&client, "ada");

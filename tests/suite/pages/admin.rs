@@ -1,4 +1,4 @@
-//! The administrators' pages, as their HTML says it; what a browser makes of them is in `browser`.
+//! The HTML of the administrators' pages. Their behaviour in a browser is tested in `browser`.
 
 use chrono::{TimeDelta, Utc};
 use rocket::http::{Accept, ContentType, Header, Method, Status};
@@ -20,7 +20,7 @@ const PAGES: [(Method, &str); 6] = [
     (Method::Post, "/admin/clear"),
 ];
 
-/// The application where nobody is an administrator without being one.
+/// Returns the application without open administration.
 fn closed(database: &Database) -> Client {
     let mut settings = settings(database, "");
     settings.figment = figment("release", "");
@@ -33,7 +33,7 @@ fn administrator<'c>(client: &'c Client, database: &Database) -> Visitor<'c> {
     visitor
 }
 
-/// What a browser gets; `token` is for the header `Authorization`.
+/// Returns what a browser gets. `token` is for the header `Authorization`.
 fn browse(client: &Client, method: Method, path: &str, token: Option<&str>) -> Answer {
     let mut request = client.req(method, path.to_owned());
     if let Some(token) = token {
@@ -43,13 +43,13 @@ fn browse(client: &Client, method: Method, path: &str, token: Option<&str>) -> A
     request.header(Accept::HTML).header(form).dispatch().into()
 }
 
-/// The path that an answer sends on to.
+/// Returns the path to which an answer redirects.
 fn next(answer: &Answer) -> &str {
     assert_eq!(answer.status, Status::SeeOther, "{}", answer.body);
     answer.header("location").unwrap()
 }
 
-/// The handles in the list, in their order.
+/// Returns the handles in the list, in order.
 fn listed(page: &Answer) -> Vec<String> {
     assert_eq!(page.status, Status::Ok, "{}", page.body);
     let rows = page.body.split("<a href=\"/admin/sessions/").skip(1);
@@ -57,7 +57,7 @@ fn listed(page: &Answer) -> Vec<String> {
         .collect()
 }
 
-/// Where the link to the next page leads.
+/// Returns the target of the link to the next page.
 fn older(page: &Answer) -> Option<String> {
     let link = page.body.split("rel=\"next\"").next()?;
     let is_there = link.len() < page.body.len();
@@ -70,7 +70,7 @@ fn handle(visitor: &mut Visitor<'_>) -> String {
 }
 
 on_each_database! {
-    fn they_are_for_administrators(database: &Database) {
+    fn the_admin_pages_are_only_for_administrators(database: &Database) {
         let client = closed(database);
         let (mut root, mut ada) = (administrator(&client, database), registered(&client, "ada"));
         for (method, path) in PAGES {
@@ -122,13 +122,13 @@ on_each_database! {
         assert_eq!(visitor.get("/admin?after=x").status, Status::UnprocessableEntity);
     }
 
-    fn one_can_search_for_users_and_handles(database: &Database) {
+    fn the_search_finds_users_and_handles(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = registered(&client, "ada.l");
         let phone = handle(&mut signed_in(&client, "ada.l"));
         let (hers, user) = (handle(&mut ada), ada.user_id());
         let other = handle(&mut registered(&client, "bob-2"));
-        // A name of the form of a handle hides no session.
+        // A name that looks like a handle hides no session.
         registered(&client, &hers);
         let mut visitor = Visitor::new(&client);
         let mut found = |q: &str| {
@@ -144,10 +144,10 @@ on_each_database! {
         assert_eq!(found(&hers), std::slice::from_ref(&hers));
         assert_eq!(found(&other), [other]);
         let long = "x".repeat(10_000);
-        // A part of what the list shows, and the lookup id, which only other pages show.
+        // The shortened handle of the list, and the lookup half, which only other pages show.
         let hers_in_short = &hers[..8];
         let lookup_id = ada.session()["sessionId"].as_str().unwrap().to_owned();
-        // No handle, which is also somebody's name here, has a sign.
+        // Handles, one of which is also a user name here, contain no punctuation: these match other fields.
         for (q, number) in [("ada.", 2), ("A.L", 2), ("ob-", 1), ("unknown%20dev", 4), ("127.0", 0)] {
             assert_eq!(found(q).len(), number, "{q}");
         }
@@ -168,7 +168,7 @@ on_each_database! {
         assert!(!page.contains("<script>") && page.contains("&#60;script&#62;alert"), "{page}");
     }
 
-    fn a_session_is_shown_whole_and_as_text(database: &Database) {
+    fn a_session_page_shows_all_fields_and_escapes_the_data(database: &Database) {
         let (client, _) = application(database, "");
         database.add_users(&["ada"]);
         let mut new = new_session(Some("ada"));
@@ -205,7 +205,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 2);
     }
 
-    fn a_session_is_revoked(database: &Database) {
+    fn a_session_is_revoked_and_a_notice_reports_it(database: &Database) {
         let client = closed(database);
         let mut root = administrator(&client, database);
         let (mut ada, mut bob) = (registered(&client, "ada"), registered(&client, "bob"));
@@ -221,7 +221,7 @@ on_each_database! {
         assert_eq!(next(&answer), format!("/admin?q=x&after={after}#sessions"));
         assert!(root.get("/admin").body.contains("had ended already"));
 
-        // With the token, nothing is remembered: the address says it.
+        // With the token there is no session for a notice, so the address carries it.
         let path = revoke(&handle(&mut bob));
         let answer = browse(&client, Method::Post, &path, Some(ADMIN_TOKEN));
         let address = next(&answer).strip_suffix("#sessions").unwrap();
@@ -241,7 +241,7 @@ on_each_database! {
         assert_eq!((root.cookie, database.sessions()), (None, 0));
     }
 
-    fn all_end_when_the_word_is_typed(database: &Database) {
+    fn all_sessions_are_ended_only_after_the_word_is_typed(database: &Database) {
         let client = closed(database);
         let mut root = administrator(&client, database);
         registered(&client, "ada");
@@ -269,7 +269,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 0);
     }
 
-    fn a_sweep_can_be_made_and_is_told_of(database: &Database) {
+    fn a_sweep_can_be_started_and_its_result_is_shown(database: &Database) {
         let (client, _) = application(database, "");
         let mut visitor = Visitor::new(&client);
         assert!(visitor.get("/admin").body.contains("No pass has been made yet"));
@@ -289,7 +289,7 @@ on_each_database! {
         assert!(row.contains("<td class=\"number\">6</td>") && row.contains("done"), "{row}");
     }
 
-    fn the_charts_have_their_numbers_as_tables(database: &Database) {
+    fn the_charts_repeat_their_numbers_as_tables(database: &Database) {
         let (client, clock) = application(database, "");
         let mut visitor = Visitor::new(&client);
         for _ in 0..3 {
@@ -330,7 +330,7 @@ on_each_database! {
 }
 
 #[test]
-fn an_empty_database_has_a_page_too() {
+fn the_dashboard_of_an_empty_database_has_no_errors() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let page = Visitor::new(&client).get("/admin").body;
@@ -339,7 +339,7 @@ fn an_empty_database_has_a_page_too() {
 }
 
 #[test]
-fn streams_of_figures_are_few_and_end_with_the_server() {
+fn streams_of_live_figures_are_limited_and_end_with_the_server() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     Visitor::new(&client).visit();

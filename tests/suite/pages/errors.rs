@@ -1,4 +1,4 @@
-//! Pages that say what went wrong, and files that pages load.
+//! Error pages, and the files that pages load.
 
 use chrono::TimeDelta;
 use rocket::http::{Accept, ContentType, Header, Method, Status};
@@ -8,7 +8,7 @@ use crate::support::accounts::registered;
 use crate::support::local::{Answer, application, application_of, figment, settings};
 use crate::support::{Database, Kind, Visitor};
 
-/// What a browser gets that has this cookie.
+/// Returns what a browser with this cookie gets.
 fn browse(client: &Client, method: Method, path: &str, cookie: Option<&str>) -> Answer {
     let mut request = client.req(method, path.to_owned()).header(Accept::HTML);
     if let Some(cookie) = cookie {
@@ -92,7 +92,7 @@ fn an_error_keeps_the_theme_and_the_navigation() {
             assert!(!page.body.contains(api), "{api}: {}", page.body);
         }
     }
-    // Nobody in particular sees nothing of anybody.
+    // A visitor who is not signed in sees nothing about users.
     let page = browse(&client, Method::Get, "/nowhere", None);
     assert!(
         page.body.contains("Sign in") && !page.body.contains("ada"),
@@ -103,10 +103,10 @@ fn an_error_keeps_the_theme_and_the_navigation() {
 }
 
 on_each_database! {
-    fn an_outage_offers_to_try_again(database: &Database) {
+    fn the_page_of_an_outage_offers_to_try_again(database: &Database) {
         let (client, _) = application(database, "timeout = '300ms'");
         let mut ada = registered(&client, "ada");
-        // A notice is taken out of the database by the page that shows it.
+        // A notice is removed from the database by the page that shows it.
         ada.post_form("/settings", "display_name=&theme=dark");
         let cookie = ada.cookie.as_deref();
         let mut lock = None;
@@ -131,7 +131,7 @@ on_each_database! {
         drop(lock);
     }
 
-    fn a_dashboard_that_is_left_open_keeps_no_session(database: &Database) {
+    fn an_open_dashboard_does_not_keep_its_session_alive(database: &Database) {
         let mut settings = settings(database, "idle_timeout = '1h'\ntouch_interval = '1m'");
         settings.figment = figment("release", "");
         let (client, clock) = application_of(settings, database.store());
@@ -148,7 +148,7 @@ on_each_database! {
             clock.advance(TimeDelta::minutes(10));
             assert_eq!(stream(&cookie), Status::Ok);
         }
-        // To look at a page is activity.
+        // Viewing a page is activity.
         let mut other = Visitor::with_cookie(&client, cookie.clone());
         clock.advance(TimeDelta::minutes(9));
         assert_eq!(other.session()["id"], ruth.session()["id"]);
@@ -162,7 +162,7 @@ on_each_database! {
     }
 }
 
-/// Its own test, because the stream itself is read to its end.
+/// A separate test, because the stream itself is read to its end.
 #[test]
 fn a_stream_of_figures_ends_with_its_session() {
     let database = Database::new(Kind::Sqlite).unwrap();
@@ -182,7 +182,7 @@ fn a_stream_of_figures_ends_with_its_session() {
 }
 
 #[test]
-fn files_are_kept_by_browsers_until_they_change() {
+fn browsers_cache_files_until_they_change() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let mut visitor = Visitor::new(&client);
@@ -238,7 +238,7 @@ fn files_are_kept_by_browsers_until_they_change() {
 }
 
 #[test]
-fn open_administration_says_so() {
+fn the_pages_say_that_administration_is_open() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let open = "Administration is open to this machine (debug profile)";

@@ -1,4 +1,4 @@
-//! The home page, as its HTML says it; `browser` has it as a browser shows it.
+//! The HTML of the home page. Its behaviour in a browser is tested in `browser`.
 
 use rocket::http::{Method, Status};
 use rocket::serde::json::Value;
@@ -39,7 +39,7 @@ on_each_database! {
 }
 
 #[test]
-fn what_a_visitor_enters_is_shown_as_text() {
+fn input_of_a_visitor_is_escaped() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let mut visitor = Visitor::new(&client);
@@ -53,7 +53,7 @@ fn what_a_visitor_enters_is_shown_as_text() {
 }
 
 #[test]
-fn a_form_that_cannot_be_taken_is_shown_again_with_the_reason() {
+fn a_refused_form_is_shown_again_with_the_reason() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let mut visitor = Visitor::new(&client);

@@ -1,4 +1,4 @@
-//! The application's pages, as their HTML says it.
+//! The HTML of the application's pages.
 
 mod account;
 mod admin;

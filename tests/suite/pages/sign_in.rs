@@ -1,4 +1,4 @@
-//! The way to a page that needs a sign-in, and what can come between.
+//! The way to a page that needs a sign-in, and its obstacles.
 
 use rocket::http::{Accept, Header, Method, Status};
 use rocket::local::blocking::Client;
@@ -10,20 +10,20 @@ use crate::support::{Database, Kind, Visitor};
 
 const GOOD: &str = "username=ada&password=correct+horse+battery";
 
-/// What a browser gets.
+/// Returns what a browser gets.
 fn browse(client: &Client, method: Method, path: &str) -> Answer {
     let request = client.req(method, path.to_owned());
     request.header(Accept::HTML).dispatch().into()
 }
 
-/// The path that an answer sends on to.
+/// Returns the path to which an answer redirects.
 fn next(answer: &Answer) -> &str {
     assert_eq!(answer.status, Status::SeeOther, "{}", answer.body);
     answer.header("location").unwrap()
 }
 
 #[test]
-fn after_signing_in_one_is_where_one_wanted_to_be() {
+fn after_signing_in_a_visitor_returns_to_the_requested_page() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let mut settings = settings(&database, "");
     settings.figment = figment("release", "");
@@ -88,7 +88,7 @@ fn after_signing_in_one_is_where_one_wanted_to_be() {
         next(&Visitor::new(&client).post_form("/register", form)),
         "/admin"
     );
-    // A form of a session that has ended says that nothing came of it.
+    // The form of an ended session is reported as not executed.
     let lost = browse(&client, Method::Post, "/admin/clear");
     assert_eq!(next(&lost), "/login?next=/admin&form=1");
     let page = Visitor::new(&client).get(next(&lost)).body;
@@ -96,7 +96,7 @@ fn after_signing_in_one_is_where_one_wanted_to_be() {
 }
 
 #[test]
-fn a_cookie_that_does_not_come_back_is_told_of() {
+fn a_browser_that_keeps_no_cookies_gets_an_explanation() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let mut settings = settings(&database, "");
     settings.figment = figment("release", "");
@@ -116,7 +116,7 @@ fn a_cookie_that_does_not_come_back_is_told_of() {
         let answer = sign_in(origin, &format!("{GOOD}&next=/admin"));
         let path = next(&answer);
         assert_eq!(path, "/login?next=/admin&kept=1");
-        // A browser that keeps it, and one that does not.
+        // A browser that keeps the cookie, and one that does not.
         let mut kept = Visitor::with_cookie(&client, answer.cookie().unwrap());
         assert_eq!(next(&kept.get(path)), "/admin");
         let page = Visitor::new(&client).get(path);
@@ -133,11 +133,11 @@ fn a_cookie_that_does_not_come_back_is_told_of() {
 }
 
 on_each_database! {
-    fn a_registration_that_is_sent_twice_signs_in(database: &Database) {
+    fn a_registration_sent_twice_signs_the_user_in(database: &Database) {
         let (client, clock) = application(database, "");
         let mut ada = Visitor::new(&client);
         assert_eq!(next(&ada.post_form("/register", GOOD)), "/account");
-        // The second one carries the cookie that the browser had at the first.
+        // The second request carries the cookie that the browser had at the first.
         let mut again = Visitor::new(&client);
         assert_eq!(next(&again.post_form("/register", GOOD)), "/account");
         assert_eq!(again.user_id(), ada.user_id());
@@ -151,14 +151,14 @@ on_each_database! {
         assert_eq!(later.status, Status::Conflict, "that is no double click");
     }
 
-    fn names_that_pass_for_others_are_for_those_who_have_them(database: &Database) {
+    fn misleading_names_stay_usable_but_cannot_be_registered(database: &Database) {
         let (client, _) = application(database, "");
         for name in ["аdmin", "adа", "ɑda", "admin", "root", "anonymous", "---", "--help"] {
             let answer = Visitor::new(&client).enter("register", name, PASSWORD);
             assert_eq!(answer.status, Status::UnprocessableEntity, "{name}");
             assert!(answer.message().starts_with("username:"), "{}", answer.body);
         }
-        // From before.
+        // Registered before the rule existed.
         registered(&client, "ada");
         database.execute("UPDATE users SET username = 'аdmin'");
         let mut old = Visitor::new(&client);
@@ -186,7 +186,7 @@ on_each_database! {
         assert!(answer.body.contains("is the current one"), "{}", answer.body);
     }
 
-    fn who_has_too_many_devices_signs_one_of_them_out(database: &Database) {
+    fn at_the_limit_of_devices_a_user_can_sign_one_out_to_sign_in(database: &Database) {
         let limits = "max_sessions_per_user = 2\non_session_limit = 'refuse'";
         let (client, _) = application(database, limits);
         let (mut laptop, mut lost) = (registered(&client, "ada"), signed_in(&client, "ada"));
@@ -199,7 +199,7 @@ on_each_database! {
         assert_eq!(offer.body.matches("type=\"radio\"").count(), 2, "{}", offer.body);
         assert!(offer.body.contains(&lost_id) && offer.body.contains("value=\"/admin\""));
         assert!(!offer.body.contains(PASSWORD) && !offer.body.contains(&bobs));
-        // The password counts, and only one's own devices.
+        // The password is required, and only the user's own devices can be ended.
         let wrong = format!("username=ada&password=wrong&end={lost_id}");
         assert_eq!(phone.post_form("/login", &wrong).status, Status::Unauthorized);
         let of_bob = phone.post_form("/login", &format!("{GOOD}&end={bobs}"));
@@ -211,7 +211,7 @@ on_each_database! {
         assert!(laptop.user_id().is_string() && phone.user_id().is_string());
     }
 
-    fn a_settings_form_leaves_alone_what_it_does_not_change(database: &Database) {
+    fn a_settings_form_changes_only_the_edited_fields(database: &Database) {
         let (client, _) = application(database, "");
         let mut visitor = Visitor::new(&client);
         let form = |name: &str, theme: &str| {
@@ -229,7 +229,7 @@ on_each_database! {
         ] {
             assert!(page.contains(field), "{field}: {page}");
         }
-        // What is refused comes back as it was entered, beside what was shown.
+        // A refused form is shown again with the input, beside what was shown before.
         let long = "x".repeat(65);
         let refused = visitor.post_form("/settings", &form(&long, "light")).body;
         for part in [
@@ -243,7 +243,7 @@ on_each_database! {
 }
 
 #[test]
-fn an_error_is_told_at_its_field_and_in_the_title() {
+fn an_error_is_shown_at_its_field_and_in_the_title() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
     let field = |page: &str, id: &str| {
@@ -297,7 +297,7 @@ fn an_error_is_told_at_its_field_and_in_the_title() {
             );
         }
     }
-    // Each button says what it signs out.
+    // Each button names the device that it signs out.
     let page = ada.get("/account").body;
     let named = "<button>Sign out<span class=\"unseen\"> Unknown device";
     assert!(page.contains(named), "{page}");

@@ -1,5 +1,5 @@
-//! The schema: up, down, up; by the embedded migrations and by Diesel's command line; by several
-//! processes at once.
+//! The schema: migrations up, down and up again, embedded and with Diesel's command line, and by
+//! several processes at once.
 
 use std::path::Path;
 use std::sync::Barrier;
@@ -11,7 +11,7 @@ use rocket_diesel_sessions::store::SessionStore;
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind};
 
-/// The folder that one of `diesel_cli`'s configuration files names.
+/// Returns the migrations in the directory that one of `diesel_cli`'s configuration files names.
 fn migrations_of(config: &str) -> FileBasedMigrations {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let figment = rocket::figment::Figment::from(
@@ -88,7 +88,7 @@ on_each_database! {
         store.create(&[new_session(None)]).unwrap();
     }
 
-    fn many_may_migrate_an_empty_database_at_once(database: &Database) {
+    fn many_processes_can_migrate_an_empty_database_at_once(database: &Database) {
         let barrier = Barrier::new(8);
         let ran: usize = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..8)

@@ -1,4 +1,4 @@
-//! The stores by themselves: their contract, their tables, their statements.
+//! The stores alone: their contract, their tables and their statements.
 
 mod contract;
 mod external_users;

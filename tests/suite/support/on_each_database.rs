@@ -1,4 +1,4 @@
-//! The macro that makes a test for each database.
+//! The macro that defines a test for each database.
 
 /// Defines a test for each database: `fn name(database: &Database) { … }` becomes the tests
 /// `name::sqlite` and `name::postgres`.

@@ -1,6 +1,6 @@
 //! Waiting for conditions.
 
-/// Waits until `condition` holds; panics, naming `what`, after 20 seconds.
+/// Waits until `condition` holds. Panics, naming `what`, after 20 seconds.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !condition() {
@@ -12,7 +12,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The same for a condition that awaits.
+/// Waits until an asynchronous condition holds. Panics, naming `what`, after 20 seconds.
 pub(crate) async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = std::time::Instant::now();
     while !condition().await {

@@ -7,7 +7,7 @@ use super::local::Visitor;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// A visitor who has registered.
+/// Returns a visitor who has registered.
 pub(crate) fn registered<'c>(client: &'c Client, username: &str) -> Visitor<'c> {
     let mut visitor = Visitor::new(client);
     let answer = visitor.enter("register", username, PASSWORD);
@@ -15,7 +15,7 @@ pub(crate) fn registered<'c>(client: &'c Client, username: &str) -> Visitor<'c> 
     visitor
 }
 
-/// The same user on another device.
+/// Returns the same user signed in on another device.
 pub(crate) fn signed_in<'c>(client: &'c Client, username: &str) -> Visitor<'c> {
     let mut visitor = Visitor::new(client);
     let answer = visitor.enter("login", username, PASSWORD);

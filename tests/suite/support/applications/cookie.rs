@@ -1,4 +1,4 @@
-//! Cookies that no server has issued.
+//! Cookies that no server issued.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::local::SECRET;
 
-/// A cookie for a token of one's own making, as whoever holds the signing secret can make it.
+/// Returns a cookie for a chosen token, as anyone with the signing secret can make it.
 pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32]) -> String {
     let token = [session_id.as_bytes().as_slice(), &secret_half].concat();
     let key = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();

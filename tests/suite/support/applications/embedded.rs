@@ -1,4 +1,4 @@
-//! A small Rocket application of a library user.
+//! A small Rocket application, as a user of the library would write it.
 
 mod gate;
 mod routes;
@@ -18,7 +18,7 @@ use super::local::{Answer, SECRET, figment};
 pub(crate) use self::gate::Gate;
 pub(crate) use self::routes::{Answered, Cart};
 
-/// Settings for tests that are to pass on a slow machine.
+/// Returns settings for tests that must pass on a slow machine.
 pub(crate) fn patient() -> SessionConfig {
     SessionConfig {
         timeout: Duration::from_secs(20),
@@ -26,7 +26,7 @@ pub(crate) fn patient() -> SessionConfig {
     }
 }
 
-/// A clock, and the application on it.
+/// Returns a clock and the application that uses it.
 pub(crate) fn rocket(
     store: Arc<dyn SessionStore>,
     config: SessionConfig,
@@ -34,7 +34,7 @@ pub(crate) fn rocket(
     rocket_with(store, config, |sessions| sessions)
 }
 
-/// The application with more settings of its session layer.
+/// Returns the application with further settings of its session layer.
 pub(crate) fn rocket_with(
     store: Arc<dyn SessionStore>,
     config: SessionConfig,
@@ -54,12 +54,12 @@ pub(crate) fn rocket_with(
     (rocket, clock)
 }
 
-/// A client of the application.
+/// Returns a client of the application.
 pub(crate) async fn client(store: Arc<dyn SessionStore>, config: SessionConfig) -> Client {
     client_and_clock(store, config).await.0
 }
 
-/// A client of the application, and the application's clock.
+/// Returns a client of the application, and the application's clock.
 pub(crate) async fn client_and_clock(
     store: Arc<dyn SessionStore>,
     config: SessionConfig,
@@ -68,7 +68,7 @@ pub(crate) async fn client_and_clock(
     (Client::untracked(rocket).await.unwrap(), clock)
 }
 
-/// GET with a cookie, if there is one.
+/// Sends a GET request, with a cookie if there is one.
 pub(crate) async fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
     let mut request = client.get(path.to_owned());
     if let Some(cookie) = cookie {
@@ -77,7 +77,7 @@ pub(crate) async fn get(client: &Client, path: &str, cookie: Option<&str>) -> An
     Answer::read(request.dispatch().await).await
 }
 
-/// The cookie of a new session whose count is 1.
+/// Returns the cookie of a new session whose count is 1.
 pub(crate) async fn new_cookie(client: &Client) -> String {
     let answer = get(client, "/count", None).await;
     assert_eq!(answer.body, "1");

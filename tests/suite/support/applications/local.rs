@@ -1,4 +1,4 @@
-//! The application in this process, over Rocket's local client, with a clock that tests move.
+//! The application in this process, with Rocket's local client and a clock that tests move.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::support::Database;
 pub(crate) const SECRET: &str = "the secret that the tests sign their cookies with";
 pub(crate) const ADMIN_TOKEN: &str = "the token of the tests' administrators";
 
-/// The application's settings, with `sessions` (TOML below `[default.sessions]`).
+/// Returns the application's settings with `sessions` (TOML below `[default.sessions]`).
 pub(crate) fn settings(database: &Database, sessions: &str) -> Settings {
     let figment = figment("debug", sessions);
     Settings {
@@ -30,7 +30,7 @@ pub(crate) fn settings(database: &Database, sessions: &str) -> Settings {
     }
 }
 
-/// Rocket's configuration with a quiet log and `sessions`.
+/// Returns Rocket's configuration with a quiet log and `sessions`.
 pub(crate) fn figment(profile: &str, sessions: &str) -> Figment {
     Figment::from(rocket::Config::debug_default())
         .merge(("log_level", "off"))
@@ -38,7 +38,7 @@ pub(crate) fn figment(profile: &str, sessions: &str) -> Figment {
         .select(profile)
 }
 
-/// The application on `database`, at a time that stands still.
+/// Returns the application on `database`, at a time that stands still.
 pub(crate) fn application(database: &Database, sessions: &str) -> (Client, Arc<ManualClock>) {
     let settings = settings(database, sessions);
     application_of(settings, database.store())
@@ -59,7 +59,7 @@ pub(crate) struct Visitor<'c> {
     pub(crate) cookie: Option<String>,
 }
 
-/// What came back.
+/// The answer to a request.
 pub(crate) struct Answer {
     pub(crate) status: Status,
     pub(crate) body: String,
@@ -74,7 +74,7 @@ impl<'c> Visitor<'c> {
         }
     }
 
-    /// One who sends a `Cookie` header of one's own making.
+    /// Returns a visitor who sends a chosen `Cookie` header.
     pub(crate) fn with_cookie(client: &'c Client, cookie: impl Into<String>) -> Self {
         Self {
             client,
@@ -104,7 +104,7 @@ impl<'c> Visitor<'c> {
         self.post_json(&format!("/api/auth/{how}"), &body)
     }
 
-    /// The user that this visitor is signed in as, null if as none.
+    /// Returns the id of the user that the visitor is signed in as, or null.
     pub(crate) fn user_id(&mut self) -> Value {
         self.session()["userId"].clone()
     }
@@ -142,7 +142,7 @@ impl<'c> Visitor<'c> {
         answer.json()["visitCount"].as_u64().unwrap()
     }
 
-    /// The visitor's session, null if there is none.
+    /// Returns the visitor's session, or null.
     pub(crate) fn session(&mut self) -> Value {
         let answer = self.get("/api/session");
         assert_eq!(answer.status, Status::Ok, "{}", answer.body);
@@ -151,7 +151,7 @@ impl<'c> Visitor<'c> {
 }
 
 impl Answer {
-    /// What an asynchronous client got.
+    /// Reads the answer that an asynchronous client got.
     pub(crate) async fn read(response: asynchronous::LocalResponse<'_>) -> Self {
         Self {
             status: response.status(),
@@ -160,7 +160,7 @@ impl Answer {
         }
     }
 
-    /// `name=value` of the cookie that came; `None` if none came or it is to be forgotten.
+    /// Returns `name=value` of the cookie in the answer, or `None` if it sets none or removes it.
     pub(crate) fn cookie(&self) -> Option<String> {
         let cookie = self.header("set-cookie")?;
         let pair = cookie.split(';').next().unwrap().to_owned();
@@ -179,7 +179,7 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    /// The message of a JSON error.
+    /// Returns the message of a JSON error.
     pub(crate) fn message(&self) -> String {
         let json = self.json();
         assert!(json["error"]["code"].is_string(), "{}", self.body);

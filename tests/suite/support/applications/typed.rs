@@ -11,7 +11,7 @@ use rocket_diesel_sessions::{OnUndecodable, SessionConfig, SessionKeys, Sessions
 use super::local::{Answer, SECRET, figment};
 use crate::support::Database;
 
-/// A client of `routes`, whose sessions hold a `D`.
+/// Returns a client of `routes`, whose sessions contain a `D`.
 pub(crate) fn client<D: TypedData>(
     database: &Database,
     on_undecodable: OnUndecodable,
@@ -31,7 +31,7 @@ pub(crate) fn client<D: TypedData>(
     Client::untracked(rocket).unwrap()
 }
 
-/// GET with a cookie, if there is one.
+/// Sends a GET request, with a cookie if there is one.
 pub(crate) fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
     let mut request = client.get(path.to_owned());
     if let Some(cookie) = cookie {
@@ -40,7 +40,7 @@ pub(crate) fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
     request.dispatch().into()
 }
 
-/// The data of the only session that is stored.
+/// Returns the data of the only stored session.
 pub(crate) fn stored(database: &Database) -> Value {
     let query = ListSessions {
         now: Utc::now(),

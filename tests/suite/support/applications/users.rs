@@ -1,4 +1,4 @@
-//! The embedded application with users, who sign in to it.
+//! The embedded application with users who sign in.
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
@@ -9,7 +9,7 @@ use super::embedded::{self, get};
 use crate::support::Database;
 use crate::support::sessions::new_session;
 
-/// An application over a database with the users ada and bob.
+/// Returns a client of an application whose database has the users ada and bob.
 pub(crate) async fn client(database: &Database, config: SessionConfig) -> Client {
     let client = embedded::client(database.store(), config).await;
     database.add_users(&["ada", "bob"]);
@@ -20,7 +20,7 @@ pub(crate) fn user_sessions(client: &Client) -> &UserSessions {
     client.rocket().state::<UserSessions>().unwrap()
 }
 
-/// A login with the user's name as the password, by somebody for whom nothing was stored yet.
+/// Returns a login with the user's name as the password, by a visitor without a session.
 pub(crate) fn login_for(user: &str) -> LoginSession {
     LoginSession {
         user_id: user.to_owned(),
@@ -38,14 +38,14 @@ pub(crate) fn login_of_ada(limit: u32) -> LoginSession {
     login
 }
 
-/// Signs in without a session; the cookie.
+/// Signs in without a session and returns the cookie.
 pub(crate) async fn signed_in(client: &Client, user: &str) -> String {
     let answer = get(client, &format!("/login/{user}"), None).await;
     assert_eq!(answer.status, Status::Ok, "{}", answer.body);
     answer.cookie().unwrap()
 }
 
-/// The user that a cookie stands for.
+/// Returns the user to whom a cookie belongs.
 pub(crate) async fn user(client: &Client, cookie: &str) -> String {
     get(client, "/user", Some(cookie)).await.body
 }

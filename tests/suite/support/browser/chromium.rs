@@ -1,4 +1,4 @@
-//! Chromium as its users have it, driven over WebDriver: each with a profile of its own.
+//! Chromium, driven over WebDriver. Each browser has its own profile.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,9 +9,9 @@ use rocket::serde::json::{Value, json};
 use super::tab::{PATIENCE, Tab};
 use crate::support::Server;
 
-/// The one chromedriver of the whole run, which ends with this process, however it ends.
+/// The only chromedriver of the whole run. It ends with this process, even after a crash.
 pub(crate) struct Chromium {
-    /// Holds the script's standard input open; at its end the script ends all Chromiums.
+    /// Keeps the script's standard input open. When it closes, the script ends all Chromiums.
     _script: Child,
     url: String,
 }
@@ -43,22 +43,22 @@ static CHROMIUM: LazyLock<Option<Chromium>> = LazyLock::new(|| {
 });
 
 impl Chromium {
-    /// `None` if the tests in a browser are to be skipped.
+    /// Returns `None` if the tests in a browser are to be skipped.
     pub(crate) fn find() -> Option<&'static Self> {
         CHROMIUM.as_ref()
     }
 
-    /// A browser that has never been anywhere, to visit `server`.
+    /// Opens a fresh browser to visit `server`.
     pub(crate) fn open(&self, server: &Server) -> Tab {
         self.start(server.url(), json!({}))
     }
 
-    /// A browser for the site at this origin, whose certificate may be of our own making.
+    /// Opens a fresh browser for the site at this origin, whose certificate may be self-made.
     pub(crate) fn open_at(&self, site: &str) -> Tab {
         self.start(site, json!({}))
     }
 
-    /// The same, with JavaScript switched off.
+    /// Opens a fresh browser with JavaScript switched off.
     pub(crate) fn open_without_javascript(&self, server: &Server) -> Tab {
         let off = json!({"profile.managed_default_content_settings.javascript": 2});
         self.start(server.url(), off)
@@ -75,9 +75,9 @@ impl Chromium {
                 "--disable-component-update",
                 "--disable-sync",
                 "--no-first-run",
-                // Nothing but the server is there.
+                // Only the server can be reached.
                 "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-                // It ends when chromedriver does.
+                // Chromium ends when chromedriver does.
                 "--remote-debugging-pipe",
                 "--window-size=1000,900",
             ],

@@ -1,4 +1,4 @@
-//! The application's pages in a tab: what is on them, and what visitors do there.
+//! The application's pages in a tab: their content, and what visitors do on them.
 
 use rocket::serde::json::{Value, json};
 
@@ -13,7 +13,7 @@ pub(crate) const SAVE_SETTINGS: &str = "form[action='/settings'] button";
 pub(crate) const SIGN_OUT: &str = "nav form[action='/logout'] button";
 pub(crate) const OTHER_DEVICE: &str = ".device:not(#this-device)";
 
-/// Registers from wherever the tab is.
+/// Registers, whatever page the tab shows.
 #[track_caller]
 pub(crate) fn register(tab: &Tab, username: &str) {
     tab.goto("/");
@@ -22,7 +22,7 @@ pub(crate) fn register(tab: &Tab, username: &str) {
     assert_eq!(tab.path(), "/account");
 }
 
-/// Signs in from wherever the tab is.
+/// Signs in, whatever page the tab shows.
 #[track_caller]
 pub(crate) fn sign_in(tab: &Tab, username: &str) {
     tab.goto("/");
@@ -31,7 +31,7 @@ pub(crate) fn sign_in(tab: &Tab, username: &str) {
     assert_eq!(tab.path(), "/account");
 }
 
-/// Fills in and sends the form to register or to sign in, whichever is there.
+/// Fills in and sends the form for registration or sign-in, whichever the page has.
 #[track_caller]
 pub(crate) fn fill_in(tab: &Tab, username: &str, password: &str) {
     tab.fill("username", username);
@@ -48,7 +48,7 @@ pub(crate) fn assert_signed_out(tab: &Tab, username: &str) {
     assert_eq!(tab.count(SIGN_OUT), 0, "{source}");
 }
 
-/// Runs a test with Chromium and a server of its own, unless there is no Chromium.
+/// Runs a test with Chromium and its own server, unless Chromium is missing.
 pub(crate) fn in_chromium(test: impl FnOnce(&Chromium, Server)) {
     let Some(chromium) = Chromium::find() else {
         return;
@@ -57,12 +57,12 @@ pub(crate) fn in_chromium(test: impl FnOnce(&Chromium, Server)) {
     test(chromium, Server::start(&database));
 }
 
-/// Runs a test in a tab on a server of its own, unless there is no Chromium.
+/// Runs a test in a tab on its own server, unless Chromium is missing.
 pub(crate) fn in_a_tab(test: impl FnOnce(&Tab)) {
     in_chromium(|chromium, server| test(&chromium.open(&server)));
 }
 
-/// Finds what is wrong with the page as a document.
+/// Finds faults of the page as an HTML document.
 const PROBLEMS: &str = r"
     const all = (selector) => [...document.querySelectorAll(selector)];
     const problems = [];
@@ -82,7 +82,7 @@ const PROBLEMS: &str = r"
     return problems;
 ";
 
-/// Asserts that the page is a sound document whose fields have labels.
+/// Asserts that the page is a valid document whose fields have labels.
 #[track_caller]
 pub(crate) fn assert_sound(tab: &Tab) {
     assert_eq!(tab.execute(PROBLEMS), json!([]), "{}", tab.path());
@@ -96,7 +96,7 @@ pub(crate) fn assert_fits(tab: &Tab, width: u32) {
     assert_eq!(tab.execute(overflow), json!(0), "{} at {width}", tab.path());
 }
 
-/// Asserts that the browser had no errors and no warnings to log.
+/// Asserts that the browser logged no errors and no warnings.
 #[track_caller]
 pub(crate) fn assert_quiet(tab: &Tab) {
     let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";

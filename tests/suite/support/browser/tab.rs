@@ -1,4 +1,4 @@
-//! A browser's one tab: what its user does and sees.
+//! A browser's only tab: what its user does and sees.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use rocket::tokio::time::timeout;
 
 use crate::support::{Server, wait_for, wait_until};
 
-/// How long anything may take on a slow machine.
+/// Time limit of any operation on a slow machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether what is awaited is there.
+/// Time between two checks for what is awaited.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// A tab; dropping it ends its browser, and the profile goes with it.
+/// A tab. Dropping it ends its browser and deletes the profile.
 pub(crate) struct Tab {
     runtime: Runtime,
     client: Client,
-    /// Where chromedriver takes commands for this browser.
+    /// The URL at which chromedriver takes commands for this browser.
     driver: String,
     site: String,
 }
@@ -77,7 +77,7 @@ impl Tab {
         self.client.perform_actions(keyboard).await
     }
 
-    /// Does what leads to another page, and waits until that is there.
+    /// Does something that leads to another page, and waits for that page.
     async fn leave(
         &self,
         action: impl Future<Output = Result<(), CmdError>>,
@@ -102,7 +102,7 @@ impl Tab {
         self.run(self.client.goto(&format!("{}{path}", self.site)));
     }
 
-    /// Clicks what leads to another page.
+    /// Clicks an element that leads to another page.
     #[track_caller]
     pub(crate) fn click(&self, selector: &str) {
         self.run(self.leave(async { self.find(selector).await?.click().await }));
@@ -125,13 +125,13 @@ impl Tab {
         self.run(self.leave(self.client.refresh()));
     }
 
-    /// The back button.
+    /// Goes back with the back button.
     #[track_caller]
     pub(crate) fn back(&self) {
         self.run(self.leave(self.client.back()));
     }
 
-    /// Types `value` into the field with this id, in place of what is there.
+    /// Replaces the content of the field with this id by `value`.
     #[track_caller]
     pub(crate) fn fill(&self, id: &str, value: &str) {
         self.run(async {
@@ -141,13 +141,13 @@ impl Tab {
         });
     }
 
-    /// Types into what has the focus, or gets it.
+    /// Types into the element that has or gets the focus.
     #[track_caller]
     pub(crate) fn type_in(&self, text: &str) {
         self.run(async { self.find(":focus").await?.send_keys(text).await });
     }
 
-    /// Presses Enter where it leads to another page.
+    /// Presses Enter, which must lead to another page.
     #[track_caller]
     pub(crate) fn submit(&self) {
         self.run(self.leave(self.stroke(Key::Enter)));
@@ -159,37 +159,38 @@ impl Tab {
         self.run(self.stroke(key));
     }
 
-    /// What is to be read in the first element that the selector finds.
+    /// Returns the visible text of the first element that the selector finds.
     #[track_caller]
     pub(crate) fn text(&self, selector: &str) -> String {
         self.run(async { self.find(selector).await?.text().await })
     }
 
-    /// How many elements the page has now.
+    /// Returns the number of elements that the page has now.
     #[track_caller]
     pub(crate) fn count(&self, selector: &str) -> usize {
         self.run(self.client.find_all(Locator::Css(selector))).len()
     }
 
-    /// The path of the page.
+    /// Returns the path of the page.
     #[track_caller]
     pub(crate) fn path(&self) -> String {
         self.run(self.client.current_url()).path().to_owned()
     }
 
-    /// The page's HTML as it is now.
+    /// Returns the page's HTML as it is now.
     #[track_caller]
     pub(crate) fn source(&self) -> String {
         self.run(self.client.source())
     }
 
-    /// What a script returns that is run beside the page, whose own scripts may be forbidden.
+    /// Runs a script and returns its result. It runs outside the page's own scripts, which may be
+    /// forbidden.
     #[track_caller]
     pub(crate) fn execute(&self, script: &str) -> Value {
         self.run(self.client.execute(script, vec![]))
     }
 
-    /// Makes the window so wide, in CSS pixels.
+    /// Sets the window's width in CSS pixels.
     #[track_caller]
     pub(crate) fn set_width(&self, width: u32) {
         self.run(self.client.set_window_size(width, 900));
@@ -198,12 +199,12 @@ impl Tab {
         });
     }
 
-    /// Goes on with another server.
+    /// Continues with another server.
     pub(crate) fn set_server(&mut self, server: &Server) {
         server.url().clone_into(&mut self.site);
     }
 
-    /// Whether pages may run scripts; leaves the server's pages to find out.
+    /// Returns whether pages may run scripts. Leaves the server's pages to find out.
     #[track_caller]
     pub(crate) fn has_javascript(&self) -> bool {
         let page = "data:text/html,<title>off</title><script>document.title = 'on'</script>";
@@ -211,8 +212,8 @@ impl Tab {
         self.run(self.client.title()) == "on"
     }
 
-    /// What the browser logged since it was asked last: its `browser` log is the console, its
-    /// `performance` log has what happens on the network.
+    /// Returns what the browser logged since the last call. Its `browser` log is the console, and
+    /// its `performance` log contains network events.
     pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
         let mut reply = ureq::post(format!("{}/se/log", self.driver))
             .header("Content-Type", "application/json")
@@ -226,7 +227,7 @@ impl Tab {
 
 impl Drop for Tab {
     fn drop(&mut self) {
-        // If it does not go in peace, it goes with chromedriver.
+        // If this fails, the browser ends with chromedriver.
         let client = self.client.clone();
         let close = async { timeout(PATIENCE, client.close()).await };
         let _ = self.runtime.block_on(close);

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// A root, and a certificate of it for 127.0.0.1; `None` where there is no openssl.
+/// Creates a root certificate and a certificate signed by it for 127.0.0.1. Returns `None` if
+/// openssl is missing.
 pub(crate) fn certificates(folder: &Path) -> Option<()> {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(
@@ -20,7 +21,7 @@ pub(crate) fn certificates(folder: &Path) -> Option<()> {
         "x509 -req -in server.csr -CA root.pem -CAkey root.key -CAcreateserial -extfile names \
          -out server.pem",
     )?;
-    // PostgreSQL runs as a user of its own where the tests run as root, and wants to own its key.
+    // If the tests run as root, PostgreSQL runs as its own user and must own its key.
     let _ = Command::new("chown")
         .arg("-R")
         .arg("postgres")
@@ -29,7 +30,7 @@ pub(crate) fn certificates(folder: &Path) -> Option<()> {
     Some(())
 }
 
-/// Runs `openssl` in `folder`; `None` where there is no such program.
+/// Runs `openssl` in `folder`. Returns `None` if the program is missing.
 fn openssl(folder: &Path, arguments: &str) -> Option<()> {
     let mut command = Command::new("openssl");
     command.args(arguments.split(' ')).current_dir(folder);

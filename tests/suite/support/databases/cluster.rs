@@ -1,26 +1,27 @@
-//! Throwaway PostgreSQL servers, which end with this process, however it ends: one for the whole
+//! Throwaway PostgreSQL servers, which end with this process, even after a crash: one for the whole
 //! run, and others for tests that stop or crash theirs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
-/// A server that a test has for itself.
+/// A server for a single test.
 pub(crate) struct Cluster {
     script: Child,
-    /// At its end the script stops the server.
+    /// When this closes, the script stops the server.
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     url: String,
 }
 
 impl Cluster {
-    /// A server whose commits survive a crash; `None` if PostgreSQL is to be skipped.
+    /// Starts a server whose commits survive a crash. Returns `None` if PostgreSQL is to be
+    /// skipped.
     pub(crate) fn start() -> Option<Self> {
         Self::start_with("-c fsync=on")
     }
 
-    /// A server with these options of its program `postgres`.
+    /// Starts a server with these options of the program `postgres`.
     pub(crate) fn start_with(options: &str) -> Option<Self> {
         if std::env::var("SKIP_POSTGRES").is_ok_and(|skip| skip == "1") {
             eprintln!("SKIP_POSTGRES=1: the tests on PostgreSQL are skipped");
@@ -51,12 +52,12 @@ impl Cluster {
         })
     }
 
-    /// Its URL without a database.
+    /// Returns the server's URL without a database.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Gives the script a command (see its first lines), and waits until that is done.
+    /// Sends the script a command (see its first lines) and waits until it is done.
     pub(crate) fn tell(&mut self, command: &str) -> String {
         let commands = self.commands.as_mut().expect("it runs");
         writeln!(commands, "{command}").expect("the script reads");
@@ -79,7 +80,7 @@ fn answer(answers: &mut BufReader<ChildStdout>) -> String {
     line.trim().to_owned()
 }
 
-/// The server that tests share, and the PgBouncer in front of it with `TEST_PGBOUNCER=1`.
+/// The server that tests share, and with `TEST_PGBOUNCER=1` the PgBouncer in front of it.
 struct Shared {
     cluster: Cluster,
     pooler: Option<String>,
@@ -92,13 +93,13 @@ static SHARED: LazyLock<Option<Shared>> = LazyLock::new(|| {
     Some(Shared { cluster, pooler })
 });
 
-/// The URL, without a database, of the server that tests share; `None` if PostgreSQL is to be
+/// Returns the URL, without a database, of the shared server, or `None` if PostgreSQL is to be
 /// skipped.
 pub(super) fn url() -> Option<&'static str> {
     SHARED.as_ref().map(|shared| shared.cluster.url())
 }
 
-/// The URL of the PgBouncer through which stores and servers reach it, if they are to.
+/// Returns the URL of the PgBouncer through which stores and servers connect, if there is one.
 pub(super) fn pooler() -> Option<&'static str> {
     SHARED.as_ref()?.pooler.as_deref()
 }

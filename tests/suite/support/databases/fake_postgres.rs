@@ -1,16 +1,17 @@
-//! A server that speaks the beginning of PostgreSQL's protocol, to answer as no server here can.
+//! A server that speaks the beginning of PostgreSQL's protocol and answers as a real server here
+//! cannot.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// What a connection meets.
+/// The behaviour towards a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Behaviour {
-    /// Accepts, and says nothing.
+    /// Accepts and stays silent.
     Silent,
-    /// Lets anyone in, and answers no query.
+    /// Accepts every login and answers no query.
     Deaf,
-    /// Refuses with a text, as a server does that has messages in another language.
+    /// Refuses with a message, like a server with messages in another language.
     Refusing(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Real databases, one that only pretends, and what stands between a database and its clients.
+//! Real databases, a fake one, and the proxies in front of them.
 
 pub(crate) mod certificates;
 mod cluster;

@@ -1,4 +1,4 @@
-//! A TCP proxy between a server and its database, which can stop what passes through it.
+//! A TCP proxy between a server and its database that can disturb the traffic.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// How long a thread waits before it looks again whether it may go on.
+/// Time between two checks of a waiting thread.
 const TICK: Duration = Duration::from_millis(2);
 
-/// A way through the proxy.
+/// A direction through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// From the client to the database.
@@ -20,12 +20,12 @@ pub(crate) enum Direction {
     Down,
 }
 
-/// What holds for one connection.
+/// The state of one connection.
 #[derive(Debug, Default)]
 struct Link {
-    /// Bytes of this way are kept, in [`Direction`]'s order.
+    /// Bytes in this direction are held back. Indexed in [`Direction`]'s order.
     frozen: [AtomicBool; 2],
-    /// Bytes of this way are taken and lost.
+    /// Bytes in this direction are accepted and lost.
     dropped: [AtomicBool; 2],
     is_closed: AtomicBool,
 }
@@ -37,12 +37,12 @@ struct Shared {
     freezes_new: AtomicBool,
     /// New connections are left in the listener's backlog.
     accepts_none: AtomicBool,
-    /// Milliseconds that each piece of data waits.
+    /// Delay of each piece of data, in milliseconds.
     delay: AtomicU64,
     is_over: AtomicBool,
 }
 
-/// A proxy on loopback; it ends with this value.
+/// A proxy on loopback. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -50,7 +50,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy to `target`, as `127.0.0.1:5432`.
+    /// Starts a proxy to `target`, such as `127.0.0.1:5432`.
     pub(crate) fn to(target: &str) -> Self {
         let target: SocketAddr = target.parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -68,8 +68,7 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// Starts a proxy to the server of this PostgreSQL URL; also returns the URL that leads through
-    /// the proxy.
+    /// Starts a proxy to the server of this PostgreSQL URL. Also returns the URL through the proxy.
     pub(crate) fn before(url: &str) -> (Self, String) {
         let rest = url.split_once('@').unwrap().1;
         let target = rest.split('/').next().unwrap();
@@ -78,50 +77,50 @@ impl Proxy {
         (proxy, through)
     }
 
-    /// Keeps back all bytes on the connections there are. New ones pass.
+    /// Holds back all bytes on existing connections. New ones pass.
     pub(crate) fn freeze_existing(&self) {
         self.each(|link| link.freeze(true));
     }
 
-    /// Keeps back all bytes, on new connections too.
+    /// Holds back all bytes, on new connections too.
     pub(crate) fn freeze_all(&self) {
         self.shared.freezes_new.store(true, Ordering::SeqCst);
         self.freeze_existing();
     }
 
-    /// Lets all bytes pass that were kept back.
+    /// Releases all bytes that were held back.
     pub(crate) fn thaw(&self) {
         self.shared.freezes_new.store(false, Ordering::SeqCst);
         self.each(|link| link.freeze(false));
     }
 
-    /// Loses all bytes of one direction on the connections there are.
+    /// Loses all bytes in one direction on existing connections.
     pub(crate) fn drop_existing(&self, direction: Direction) {
         self.each(|link| link.dropped[direction as usize].store(true, Ordering::SeqCst));
     }
 
-    /// Ends all connections in good order (FIN).
+    /// Closes all connections normally (FIN).
     pub(crate) fn close_existing(&self) {
         self.cut(false);
     }
 
-    /// Ends all connections at once (RST).
+    /// Resets all connections (RST).
     pub(crate) fn reset_existing(&self) {
         self.cut(true);
     }
 
-    /// Takes in no connection more, or again.
+    /// Sets whether new connections are accepted.
     pub(crate) fn accept(&self, accepts: bool) {
         self.shared.accepts_none.store(!accepts, Ordering::SeqCst);
     }
 
-    /// Makes each piece of data wait in each direction.
+    /// Delays each piece of data in each direction.
     pub(crate) fn delay(&self, delay: Duration) {
         let milliseconds = u64::try_from(delay.as_millis()).unwrap();
         self.shared.delay.store(milliseconds, Ordering::SeqCst);
     }
 
-    /// Returns how many connections are open.
+    /// Returns the number of open connections.
     pub(crate) fn connections(&self) -> usize {
         let mut count = 0;
         self.each(|_| count += 1);
@@ -141,7 +140,7 @@ impl Proxy {
             link.is_closed.store(true, Ordering::SeqCst);
             for stream in streams {
                 if resets {
-                    // Its last owner, which is the thread that reads from it, sends a RST then.
+                    // The last owner, the thread that reads from it, then sends a RST.
                     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                 } else {
                     let _ = stream.shutdown(Shutdown::Both);
@@ -185,7 +184,7 @@ impl Shared {
         }
     }
 
-    /// Passes on what comes on a new connection; a database that is not there ends it.
+    /// Forwards a new connection. If the database cannot be reached, closes it.
     fn connect(self: &Arc<Self>, client: TcpStream, target: SocketAddr) {
         let Ok(database) = TcpStream::connect(target) else {
             return;
@@ -215,7 +214,7 @@ impl Shared {
         loop {
             let read = match from.read(&mut buffer) {
                 Ok(read) => read,
-                // The time of a look at what the test wants.
+                // Time to check what the test wants.
                 Err(error) if error.kind() == ErrorKind::WouldBlock && !is_closed() => continue,
                 Err(_) => 0,
             };
@@ -234,7 +233,8 @@ impl Shared {
                 break;
             }
         }
-        // One side has ended: so does the other. What the test has cut is left as it is.
+        // When one side has ended, the other does too. Connections cut by the test are left as they
+        // are.
         if !link.is_closed.swap(true, Ordering::SeqCst) {
             let _ = to.shutdown(Shutdown::Both);
         }

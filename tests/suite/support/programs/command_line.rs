@@ -1,4 +1,4 @@
-//! The program as a command, and what it prints.
+//! The program as a command, and its output.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -22,7 +22,7 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What a command that goes well prints.
+/// Runs a command that must succeed and returns its output.
 pub(crate) fn run(database: &Database, arguments: &[&str]) -> String {
     stdout(&run_to_end(on(database, arguments)))
 }
@@ -31,7 +31,7 @@ pub(crate) fn run_json(database: &Database, arguments: &[&str]) -> Value {
     from_str(&run(database, arguments)).unwrap()
 }
 
-/// The one line of a command that fails, which must contain `words`.
+/// Asserts that a command fails with a single line that contains `words`.
 pub(crate) fn assert_fails(database: &Database, arguments: &[&str], words: &[&str]) {
     let output = run_to_end(on(database, arguments));
     let message = String::from_utf8(output.stderr).unwrap();
@@ -43,7 +43,7 @@ pub(crate) fn assert_fails(database: &Database, arguments: &[&str], words: &[&st
     }
 }
 
-/// The same with a line on standard input.
+/// Runs a command with a line on standard input.
 pub(crate) fn run_with_input(database: &Database, arguments: &[&str], input: &str) -> Output {
     let mut child = on(database, arguments)
         .stdin(Stdio::piped())
@@ -51,7 +51,7 @@ pub(crate) fn run_with_input(database: &Database, arguments: &[&str], input: &st
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that refuses before it reads has closed it.
+    // A program that refuses before it reads has closed its standard input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }

@@ -1,4 +1,4 @@
-//! A steady load: eight clients that count, and check what they are answered.
+//! A steady load: eight clients that count and check their answers.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,10 +13,10 @@ use crate::support::wait_until;
 const CLIENTS: usize = 8;
 const SESSIONS: usize = 4;
 
-/// Between two requests of a client.
+/// Pause between two requests of a client.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A session, and what was acknowledged of it.
+/// A session and its acknowledged counts.
 struct Counted {
     cookie: Option<String>,
     handle: String,
@@ -28,8 +28,8 @@ impl Counted {
         self.counts.lock().unwrap().iter().copied().max().unwrap()
     }
 
-    /// A count that was acknowledged: no other request got it, and none that was acknowledged
-    /// before this request began is missing in it.
+    /// Records an acknowledged count. No other request may have got it, and it must include all
+    /// counts acknowledged before this request began.
     fn acknowledge(&self, reply: &Reply, newest_before: u64) {
         assert_eq!(reply.set_cookie, None, "a new session took its place");
         let json = reply.json();
@@ -46,17 +46,17 @@ impl Counted {
     }
 }
 
-/// What the clients have met.
+/// The observations of the clients.
 #[derive(Default)]
 struct Seen {
     counted: AtomicUsize,
     refused: AtomicUsize,
     unanswered: AtomicUsize,
-    /// Set by each client that was answered 200.
+    /// Set by each client that is answered 200.
     served: [AtomicBool; CLIENTS],
 }
 
-/// Eight clients who count on four sessions without a pause.
+/// Eight clients that count on four sessions.
 pub(crate) struct Load {
     urls: Arc<Mutex<Vec<String>>>,
     sessions: Arc<Vec<Counted>>,
@@ -65,7 +65,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Makes the sessions and starts the clients; returns when all of them are served.
+    /// Creates the sessions and starts the clients. Returns when all of them are served.
     pub(crate) fn on(servers: &[&Server]) -> Self {
         let sessions = (0..SESSIONS).map(|_| {
             let mut browser = servers[0].client();
@@ -97,18 +97,18 @@ impl Load {
         load
     }
 
-    /// From now on the clients take these servers in turn.
+    /// Makes the clients use these servers in turn from now on.
     pub(crate) fn go_to(&self, servers: &[&Server]) {
         let urls = servers.iter().map(|server| server.url().to_owned());
         *self.urls.lock().unwrap() = urls.collect();
     }
 
-    /// Requests that were answered 503 so far.
+    /// Returns the number of requests answered 503 so far.
     pub(crate) fn refused(&self) -> usize {
         self.seen.refused.load(Ordering::SeqCst)
     }
 
-    /// Requests that found no server so far.
+    /// Returns the number of requests that reached no server so far.
     pub(crate) fn unanswered(&self) -> usize {
         self.seen.unanswered.load(Ordering::SeqCst)
     }
@@ -118,7 +118,7 @@ impl Load {
         self.wait("requests are refused", || self.refused() > before);
     }
 
-    /// Waits until so many more are counted.
+    /// Waits until `more` further counts are acknowledged.
     pub(crate) fn wait_for_counts(&self, more: usize) {
         let enough = self.seen.counted.load(Ordering::SeqCst) + more;
         self.wait("visits are counted", || {
@@ -126,7 +126,7 @@ impl Load {
         });
     }
 
-    /// Waits until each client has been answered 200 from now on; returns how long that took.
+    /// Waits until each client has been answered 200 again. Returns how long that took.
     pub(crate) fn wait_until_served(&self) -> Duration {
         let start = Instant::now();
         for served in &self.seen.served {
@@ -139,7 +139,7 @@ impl Load {
         start.elapsed()
     }
 
-    /// Waits, unless a client has failed: then there is nothing to wait for.
+    /// Waits for the condition. Panics at once if a client has failed.
     fn wait(&self, what: &str, mut condition: impl FnMut() -> bool) {
         wait_until(what, || {
             let failed = self.clients.iter().any(|(_, client)| client.is_finished());
@@ -147,7 +147,7 @@ impl Load {
         });
     }
 
-    /// Ends the clients; panics if one has met what must not be.
+    /// Ends the clients. Panics if one has observed a violation.
     pub(crate) fn end(mut self) {
         for (stop, client) in self.clients.drain(..) {
             drop(stop);
@@ -158,7 +158,7 @@ impl Load {
     }
 }
 
-/// One client, until its channel is closed.
+/// Runs one client until its channel is closed.
 fn count_until(
     stopped: &Receiver<()>,
     number: usize,

@@ -1,4 +1,4 @@
-//! What the program logs in the release profile.
+//! The program's log in the release profile.
 
 use rocket::serde::json::{Value, from_str};
 
@@ -7,7 +7,7 @@ use super::start::release;
 use crate::support::Database;
 use crate::support::local::ADMIN_TOKEN;
 
-/// A server in the release profile that logs what it does by default.
+/// Starts a server in the release profile with the default log.
 pub(crate) fn released(database: &Database, environment: &[(&str, &str)]) -> Server {
     let mut command = release(database.folder());
     command
@@ -17,7 +17,7 @@ pub(crate) fn released(database: &Database, environment: &[(&str, &str)]) -> Ser
     Server::spawn(command)
 }
 
-/// The lines of a log, each of which must be a JSON object of the shape that they all have.
+/// Returns the lines of a log, each of which must be a JSON object of the common shape.
 pub(crate) fn json_lines(log: &str) -> Vec<Value> {
     let line = |line: &str| {
         let json: Value = from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -1,4 +1,4 @@
-//! The program in a process of its own: as a server, as a command, behind nginx, under load.
+//! The program in its own process: as a server, as a command, behind nginx, under load.
 
 pub(crate) mod command_line;
 mod load;

@@ -14,10 +14,10 @@ use super::server::Server;
 use crate::support::certificates::certificates;
 use crate::support::wait_until;
 
-/// The site as it is shipped.
+/// The site as shipped.
 const SITE: &str = include_str!("../../../../deploy/nginx.conf");
 
-/// The loopback address that a [`Visitor`] connects from; nginx itself uses another.
+/// The loopback address from which a [`Visitor`] connects. nginx itself uses another.
 pub(crate) const ADDRESS: &str = "127.0.0.3";
 
 /// A running nginx; dropping it kills it.
@@ -29,12 +29,12 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx in front of `server`; `None` where the tests of it are to be skipped.
+    /// Starts nginx in front of `server`. Returns `None` if its tests are to be skipped.
     pub(crate) fn start(server: &Server) -> Option<Self> {
         Self::start_with(server, &[])
     }
 
-    /// Starts nginx with a site in which each first text is replaced by the second one.
+    /// Starts nginx with a changed site: each first text is replaced by the second.
     pub(crate) fn start_with(server: &Server, changes: &[(&str, &str)]) -> Option<Self> {
         if std::env::var("SKIP_NGINX").is_ok_and(|skip| skip == "1") {
             eprintln!("SKIP_NGINX=1: the tests behind nginx are skipped");
@@ -45,7 +45,7 @@ impl Nginx {
             "openssl is missing: install it (Debian's name), as tests/run does; SKIP_NGINX=1 \
              leaves the tests behind nginx out",
         );
-        // Another program may take a port between the moment it is found free and nginx' start.
+        // Another program may take a port between the check and nginx' start.
         for _ in 0..10 {
             let [https, http] = free_ports();
             configure(folder.path(), server, changes, [https, http]);
@@ -72,17 +72,17 @@ impl Nginx {
         panic!("nginx does not start: {}", log.unwrap_or_default());
     }
 
-    /// The site's origin.
+    /// Returns the site's origin.
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.host())
     }
 
-    /// What a browser sends as `Host`.
+    /// Returns what a browser sends as `Host`.
     pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.https)
     }
 
-    /// The port that plain http is spoken on.
+    /// Returns the port for plain HTTP.
     pub(crate) fn http_port(&self) -> u16 {
         self.http
     }
@@ -119,8 +119,8 @@ impl Nginx {
         }
     }
 
-    /// Asks once, over a connection of its own: `start` is a method and a path, `headers` end with a
-    /// line break each.
+    /// Sends one request over its own connection. `start` is a method and a path, and each of the
+    /// `headers` ends with a line break.
     pub(crate) fn ask(&self, start: &str, headers: &str, body: &str) -> String {
         let mut visitor = self.connect();
         let (host, length) = (self.host(), body.len());
@@ -142,7 +142,7 @@ impl Drop for Nginx {
 
 /// A connection through TLS to nginx, from [`ADDRESS`].
 pub(crate) struct Visitor {
-    /// `openssl s_client`, which ends when nginx closes the connection.
+    /// An `openssl s_client` process, which ends when nginx closes the connection.
     tls: Child,
     input: ChildStdin,
     received: Arc<Mutex<Vec<u8>>>,
@@ -155,7 +155,7 @@ impl Visitor {
         self.input.flush().unwrap();
     }
 
-    /// All that has come so far.
+    /// Returns everything received so far.
     pub(crate) fn received(&self) -> String {
         String::from_utf8_lossy(&self.received.lock().unwrap()).into_owned()
     }
@@ -183,7 +183,7 @@ impl Drop for Visitor {
     }
 }
 
-/// nginx' command: one process, which keeps all its files in `folder`.
+/// Returns nginx' command. It runs as one process and keeps all its files in `folder`.
 fn nginx(folder: &Path) -> Command {
     let debian = Path::new("/usr/sbin/nginx");
     let mut command = Command::new(if debian.exists() {
@@ -239,7 +239,7 @@ fn configure(folder: &Path, server: &Server, changes: &[(&str, &str)], [https, h
     std::fs::write(path("main.conf"), main).unwrap();
 }
 
-/// Two ports of the loopback that no one listens on.
+/// Returns two free ports of the loopback address.
 fn free_ports() -> [u16; 2] {
     let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())

@@ -1,19 +1,20 @@
-//! What holds after an outage.
+//! Requirements after an outage.
 
 use std::time::Duration;
 
 use super::load::Load;
 
-/// Service is back within 2 s of the database; other tests run meanwhile.
+/// Service must be back within 2 s of the database. The limit is longer because other tests run at
+/// the same time.
 const BACK_WITHIN: Duration = Duration::from_secs(4);
 
-/// Settings as they are by default, but for a sweep that is soon.
+/// The default settings, except for an early sweep.
 pub(crate) const SETTINGS: [(&str, &str); 2] = [
     ("ROCKET_SESSIONS", r#"{cleanup_interval="1s"}"#),
     ("RUST_LOG", "warn,rocket::launch=off"),
 ];
 
-/// From now on, when the database is back, all clients are served soon, and stay so.
+/// Asserts, when the database is back, that all clients are served soon and stay so.
 pub(crate) fn assert_back(load: &Load, what: &str) {
     let took = load.wait_until_served();
     eprintln!("{what}: service is back after {took:.1?}");

@@ -1,4 +1,4 @@
-//! The program itself, in a process of its own, on a free port of the loopback.
+//! The program in its own process, on a free port of the loopback address.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -11,7 +11,7 @@ use rocket::serde::json::Value;
 use crate::support::local::{ADMIN_TOKEN, SECRET};
 use crate::support::{Database, wait_until};
 
-/// The program with nothing of our own environment, in `folder`.
+/// Returns the program's command in `folder`, without our own environment.
 pub(crate) fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rocket_diesel_sessions"));
     command
@@ -23,7 +23,7 @@ pub(crate) fn program(folder: &Path) -> Command {
     command
 }
 
-/// A page that is not there, to mark a place in the log.
+/// A missing page, requested to mark a place in the log.
 const MARKER: &str = "/no-such-page-marks-the-log";
 
 /// A running server; dropping it kills it.
@@ -36,7 +36,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server on `database`, logging its statements.
+    /// Starts a server on `database` that logs its statements.
     pub(crate) fn start(database: &Database) -> Self {
         Self::start_with(database, &[])
     }
@@ -99,7 +99,7 @@ impl Server {
             let _ = process.wait();
             panic!("the server did not start: {}", log.lock().unwrap());
         };
-        // Whatever else it prints is not to block it.
+        // Further output must not block it.
         std::thread::spawn(move || stdout.read_to_string(&mut String::new()));
         Self {
             process,
@@ -118,17 +118,17 @@ impl Server {
         &self.url
     }
 
-    /// What it printed when it was ready.
+    /// Returns the message that the server printed when it was ready.
     pub(crate) fn start_message(&self) -> &str {
         &self.start_message
     }
 
-    /// What the server logged so far.
+    /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// All it logged, after it has stopped.
+    /// Stops the server and returns its whole log.
     pub(crate) fn log_at_end(mut self) -> String {
         self.send_sigterm();
         self.process.wait().unwrap();
@@ -144,8 +144,8 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// The statements that `action` made the server run: what it logs between two requests for a
-    /// page that is not there.
+    /// Returns the statements that `action` made the server run: those logged between two requests
+    /// for a missing page.
     pub(crate) fn statements_of(&self, action: impl FnOnce()) -> Vec<String> {
         let before = self.marked_log().len();
         action();
@@ -153,13 +153,13 @@ impl Server {
         let lines = log[before..].lines().take_while(|line| !is_marker(line));
         lines
             .filter(|line| line.contains("rocket_diesel_sessions::sql"))
-            // The sweep runs when it runs.
+            // The sweep may run at any time.
             .filter(|line| !line.contains("expires_at <= "))
             .map(str::to_owned)
             .collect()
     }
 
-    /// The log up to the line of a request for a page that is not there, which is made now.
+    /// Requests a missing page and returns the log up to the line of that request.
     fn marked_log(&self) -> String {
         let markers = |log: &str| log.lines().filter(|line| is_marker(line)).count();
         let before = markers(&self.log());
@@ -209,7 +209,7 @@ pub(crate) struct Browser {
     pub(crate) cookie: Option<String>,
 }
 
-/// What came back over HTTP.
+/// The answer to an HTTP request.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) set_cookie: Option<String>,
@@ -231,12 +231,12 @@ impl Browser {
         }
     }
 
-    /// Goes on with another server.
+    /// Continues with another server.
     pub(crate) fn set_url(&mut self, url: &str) {
         url.clone_into(&mut self.url);
     }
 
-    /// GET from a server that may be gone.
+    /// Sends a GET request to a server that may have ended.
     pub(crate) fn try_get(&mut self, path: &str) -> Option<Reply> {
         let cookie = self.cookie.clone().unwrap_or_default();
         self.request(path, cookie.as_bytes()).ok()
@@ -247,7 +247,7 @@ impl Browser {
         self.get_with(path, cookie.as_bytes())
     }
 
-    /// GET with a `Cookie` header of any bytes.
+    /// Sends a GET request with a `Cookie` header of arbitrary bytes.
     pub(crate) fn get_with(&mut self, path: &str, cookie: &[u8]) -> Reply {
         self.request(path, cookie)
             .unwrap_or_else(|error| panic!("no answer: {error}"))
@@ -262,7 +262,7 @@ impl Browser {
         self.keep(request.call())
     }
 
-    /// GET with another header.
+    /// Sends a GET request with a further header.
     pub(crate) fn get_with_header(&mut self, path: &str, name: &str, value: &str) -> Reply {
         let request = self.agent.get(format!("{}{path}", self.url));
         self.keep(request.header(name, value).call())
@@ -278,7 +278,7 @@ impl Browser {
             .unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
-    /// POST of a JSON body; an empty one is none.
+    /// Sends a POST request with a JSON body, or without a body if it is empty.
     pub(crate) fn post(&mut self, path: &str, json: &str) -> Reply {
         let mut request = self.agent.post(format!("{}{path}", self.url));
         if let Some(cookie) = &self.cookie {
@@ -335,7 +335,7 @@ impl Reply {
     }
 }
 
-/// Runs `command` until it ends by itself; panics if it does not.
+/// Runs `command` until it ends. Panics if it does not.
 pub(crate) fn run_to_end(mut command: Command) -> Output {
     let mut child = command
         .stdout(Stdio::piped())

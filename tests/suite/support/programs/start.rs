@@ -1,4 +1,4 @@
-//! Starts of the program, and how it refuses to.
+//! Starts of the program, and its refusals.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -11,7 +11,7 @@ pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A release server's command in an empty folder.
+/// Returns a release server's command in an empty directory.
 pub(crate) fn release(folder: &Path) -> Command {
     let mut command = program(folder);
     command
@@ -20,7 +20,8 @@ pub(crate) fn release(folder: &Path) -> Command {
     command
 }
 
-/// What the program printed when it refused to run: one line, exit code not 0, no panic.
+/// Returns the message of a program that refused to run: one line, an exit code other than 0, no
+/// panic.
 pub(crate) fn refusal(output: &Output) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(!output.status.success(), "it ran: {stderr}");

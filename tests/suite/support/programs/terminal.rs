@@ -1,4 +1,4 @@
-//! The program at a terminal, which util-linux's `script` makes, with a person typing.
+//! The program at a terminal made by util-linux's `script`, with a person typing.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 
 use crate::support::{Database, wait_until};
 
-/// The name of the file in which the terminal's device is left.
+/// Name of the file that receives the terminal's device.
 const DEVICE: &str = "terminal";
 
-/// The name of the file in which the terminal's settings are left at the end.
+/// Name of the file that receives the terminal's settings at the end.
 pub(crate) const SETTINGS: &str = "settings";
 
 pub(crate) struct Terminal {
@@ -20,12 +20,12 @@ pub(crate) struct Terminal {
     screen: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
     device: PathBuf,
-    /// Up to here the screen has been read.
+    /// The part of the screen that has been read.
     seen: usize,
 }
 
 impl Terminal {
-    /// Runs the program on `database` in a terminal of so many columns.
+    /// Runs the program on `database` in a terminal of this many columns.
     pub(crate) fn start(database: &Database, columns: u16, arguments: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_rocket_diesel_sessions");
         let device = database.folder().join(DEVICE);
@@ -67,7 +67,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until `text` is on the screen, after what was waited for before.
+    /// Waits until `text` is on the screen, after the text that was waited for before.
     pub(crate) fn expect(&mut self, text: &str) {
         let (screen, seen) = (Arc::clone(&self.screen), &mut self.seen);
         wait_until(&format!("{text:?} is on the screen"), || {
@@ -80,7 +80,7 @@ impl Terminal {
         });
     }
 
-    /// Waits until the terminal does not show what is typed.
+    /// Waits until the terminal hides what is typed.
     pub(crate) fn expect_no_echo(&self) {
         let device = std::fs::read_to_string(&self.device).unwrap();
         wait_until("the terminal shows nothing of what is typed", || {
@@ -97,7 +97,7 @@ impl Terminal {
         self.keyboard.flush().unwrap();
     }
 
-    /// Waits for the end: the exit code, and all that was on the screen.
+    /// Waits for the end. Returns the exit code and the whole screen.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         wait_until("the program ends", || {
             self.process.try_wait().unwrap().is_some()

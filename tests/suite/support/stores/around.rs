@@ -1,4 +1,4 @@
-//! A store around another one, whose calls all go through one method.
+//! A wrapper around a store that passes all calls through one method.
 
 use std::ops::Deref;
 
@@ -10,10 +10,10 @@ use rocket_diesel_sessions::store::{
 };
 use uuid::Uuid;
 
-/// A call that is about to be made, as far as a test tells one from another.
+/// The call that is about to be made, as far as tests distinguish calls.
 #[derive(Clone, Copy)]
 pub(crate) enum Call<'a> {
-    /// Of so many sessions.
+    /// A load of this many sessions.
     Load(usize),
     Write(&'a WriteBatch<'a>),
     Login,
@@ -23,18 +23,18 @@ pub(crate) enum Call<'a> {
     Other,
 }
 
-/// What is done around the calls of a store.
+/// Behaviour around the calls of a store.
 pub(crate) trait Around: Send + Sync + 'static {
     fn inner(&self) -> &dyn SessionStore;
 
-    /// Makes the call, or does something else in its place.
+    /// Makes the call, or does something else instead.
     fn around<T>(
         &self,
         call: Call<'_>,
         run: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError>,
     ) -> Result<T, StoreError>;
 
-    /// The clock of the database.
+    /// Returns the time of the database's clock.
     fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         self.inner().clock()
     }

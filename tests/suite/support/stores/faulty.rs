@@ -1,4 +1,4 @@
-//! A store that fails as it is told to: before, after or instead of doing what it is asked.
+//! A store that fails as planned: before, after or instead of doing what it is asked.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,32 +13,32 @@ use rocket_diesel_sessions::{Cause, Clock};
 use super::around::{Around, Call, Wrapped};
 use crate::support::wait_until;
 
-/// What a call of the store meets.
+/// The fault of a call of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// It fails before anything is done.
+    /// The call fails before anything is done.
     Fail(Failure),
-    /// It is done, and then reported to have failed in a way that leaves that open.
+    /// The call is done and then reported to have failed in a way that leaves this open.
     DoneThenFail(Failure),
-    /// It is done, and then the store panics.
+    /// The call is done, and then the store panics.
     DoneThenPanic,
-    /// It is done, and the result comes after the deadline.
+    /// The call is done, and the result comes after the deadline.
     DoneThenLate,
-    /// It begins after the deadline.
+    /// The call begins after the deadline.
     Late,
-    /// It begins when the test lets it.
+    /// The call begins when the test releases it.
     Hang,
-    /// It is done, and its result comes when the test lets it.
+    /// The call is done, and its result comes when the test releases it.
     DoneThenHang,
     /// The store panics before anything is done.
     Panic,
-    /// The clock steps forward by so many seconds, and then it is done.
+    /// The clock advances by this many seconds, and then the call is done.
     Step(u16),
 }
 
-/// How a call fails that does nothing.
+/// The error of a call that does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Broken,
@@ -110,19 +110,18 @@ impl Failure {
     }
 }
 
-/// Does to each call of the store under it what the test has planned for it, in the order of the
-/// plan; calls past its end are left alone.
+/// A store with planned faults. They apply to its calls in order, and further calls have none.
 pub(crate) type FaultyStore = Wrapped<Faults>;
 
 pub(crate) struct Faults {
     inner: Arc<dyn SessionStore>,
     clock: Arc<ManualClock>,
-    /// Longer than the pipeline waits.
+    /// The delay of late calls, longer than the pipeline waits.
     late: Duration,
     plan: Mutex<VecDeque<Fault>>,
     running: AtomicUsize,
     calls: AtomicUsize,
-    /// How often hanging calls were let go.
+    /// Number of times that hanging calls were released.
     let_go: (Mutex<usize>, Condvar),
 }
 
@@ -149,12 +148,12 @@ impl Faults {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Plans what the next calls meet.
+    /// Plans the faults of the next calls.
     pub(crate) fn expect(&self, faults: &[Fault]) {
         *self.plan() = faults.iter().copied().collect();
     }
 
-    /// Lets hanging calls go, plans nothing more, and waits until no call is running.
+    /// Releases hanging calls, clears the plan, and waits until no call is running.
     pub(crate) fn calm(&self) {
         self.plan().clear();
         wait_until("no call of the store is running", || {
@@ -170,7 +169,7 @@ impl Faults {
         self.running.load(Ordering::SeqCst) == 0
     }
 
-    /// Returns how many calls have been made.
+    /// Returns the number of calls made.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
@@ -222,13 +221,13 @@ impl Around for Faults {
         result
     }
 
-    /// The clock of the test: the database's is not moved with it.
+    /// Returns the test's clock, because the database's clock does not move with it.
     fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         Ok(Some(self.clock.now()))
     }
 }
 
-/// A call that is under way.
+/// A running call.
 struct Running<'a>(&'a AtomicUsize);
 
 impl<'a> Running<'a> {

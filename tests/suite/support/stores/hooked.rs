@@ -1,4 +1,4 @@
-//! A real store that calls a test first.
+//! A real store with a hook before each call.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::around::{Around, Wrapped};
 
 pub(crate) use super::around::Call;
 
-/// A store under which `before` runs before each call, and may hold it up or make it fail.
+/// A store that runs `before` before each call. The hook can delay the call or make it fail.
 pub(crate) type HookedStore = Wrapped<Hook>;
 
 type Before = dyn Fn(Call<'_>) -> Result<(), StoreError> + Send + Sync;
@@ -35,7 +35,7 @@ impl HookedStore {
         }))
     }
 
-    /// A store whose database has this clock.
+    /// Returns a store whose database has this clock.
     pub(crate) fn with_clock(inner: Arc<DieselStore>, clock: DateTime<Utc>) -> Arc<Self> {
         Arc::new(Wrapped(Hook {
             inner,

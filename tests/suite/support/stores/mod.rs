@@ -1,4 +1,4 @@
-//! Stores that fail, wait or remember, and sessions to put into them.
+//! Stores that fail or wait, one in memory, and sessions to put into them.
 
 mod around;
 pub(crate) mod faulty;

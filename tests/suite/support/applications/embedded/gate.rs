@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex};
 
 use rocket::tokio::sync::Semaphore;
 
-/// Holds a handler between the load of its session and what it does with it.
+/// Holds a handler between the load of its session and its next operation.
 pub(crate) struct Gate {
     arrived: Semaphore,
     open: Semaphore,

@@ -76,7 +76,7 @@ fn id(session: Session<Cart>) -> String {
     session.handle().unwrap_or_default()
 }
 
-/// The user, `-` for none.
+/// Returns the user, or `-` if there is none.
 #[get("/user")]
 fn user(session: Session<Cart>) -> String {
     session.user_id().unwrap_or_else(|| "-".to_owned())
@@ -142,7 +142,7 @@ async fn rotate_status(session: Session<Cart>, code: u16) -> Result<Status, Sess
     Ok(Status::new(code))
 }
 
-/// Gives up a rotation that the store has begun.
+/// Cancels a rotation that the store has begun.
 #[get("/impatient/rotate")]
 async fn impatient_rotate(session: Session<Cart>, gate: &State<Arc<Gate>>) -> &'static str {
     rocket::tokio::select! {
