@@ -54,6 +54,19 @@ pub fn data(data: &str) -> String {
     json.unwrap_or_else(|_| data.to_owned())
 }
 
+/// A number with its digits in groups of three, as in "1,234,567".
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +103,17 @@ mod tests {
         assert_eq!(until(now + TimeDelta::hours(25), now), "in 1 day");
         assert_eq!(until(now, now), "just now");
         assert_eq!(until(now - TimeDelta::hours(2), now), "2 hours ago");
+    }
+
+    #[test]
+    fn digits_are_in_groups_of_three() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
     }
 }

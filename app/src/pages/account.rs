@@ -10,6 +10,7 @@ use rocket_diesel_sessions::{Session, UserSession, UserSessions};
 use uuid::Uuid;
 
 use super::confirm::{Confirmed, Question};
+use super::filters;
 use super::frame::Frame;
 use super::notice::{Marks, Notice};
 use super::page::{Page, PageResult};

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// Bytes of the hash that are used: enough to tell versions apart.
 const TAG_LEN: usize = 8;
 
-pub(crate) struct Asset {
+struct Asset {
     path: &'static str,
     kind: ContentType,
     text: &'static str,
@@ -20,28 +20,28 @@ pub(crate) struct Asset {
 }
 
 /// The stylesheet of every page.
-pub(crate) static STYLE: Asset = Asset::new(
+static STYLE: Asset = Asset::new(
     "/static/style.css",
     ContentType::CSS,
     include_str!("../../static/style.css"),
 );
 
 /// What the dashboard has beside it.
-pub(crate) static ADMIN_STYLE: Asset = Asset::new(
+static ADMIN_STYLE: Asset = Asset::new(
     "/static/admin.css",
     ContentType::CSS,
     include_str!("../../static/admin.css"),
 );
 
 /// The one script, which the dashboard does without where scripts are switched off.
-pub(crate) static SCRIPT: Asset = Asset::new(
+static SCRIPT: Asset = Asset::new(
     "/static/live.js",
     ContentType::JavaScript,
     include_str!("../../static/live.js"),
 );
 
 /// The icon of tabs and bookmarks. Without one, browsers ask for `/favicon.ico` in vain.
-pub(crate) static ICON: Asset = Asset::new(
+static ICON: Asset = Asset::new(
     "/static/icon.svg",
     ContentType::SVG,
     include_str!("../../static/icon.svg"),
@@ -66,7 +66,7 @@ impl Asset {
     }
 
     /// The address for a page.
-    pub(crate) fn url(&self) -> String {
+    fn url(&self) -> String {
         format!("{}?v={}", self.path, self.tag())
     }
 
@@ -76,6 +76,13 @@ impl Asset {
             is_for_good: version == Some(self.tag()),
         }
     }
+}
+
+/// The address for a page of the file with this path, if there is one.
+pub(super) fn url(path: &str) -> Option<String> {
+    let assets = [&STYLE, &ADMIN_STYLE, &SCRIPT, &ICON];
+    let asset = assets.into_iter().find(|asset| asset.path == path)?;
+    Some(asset.url())
 }
 
 /// A file as it was asked for.

@@ -5,6 +5,7 @@ use rocket::http::Status;
 use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::store::UserRecord;
 
+use super::filters;
 use super::frame::Frame;
 use super::page::{Page, PageResult};
 use crate::accounts::error::AccountError;

@@ -9,6 +9,7 @@ use rocket::{Catcher, Request, catch, catchers};
 use rocket_diesel_sessions::Session;
 use uuid::Uuid;
 
+use super::filters;
 use super::frame::Frame;
 use crate::accounts::users::Users;
 use crate::guards::admin::presented_token;

@@ -4,6 +4,7 @@ use askama::Template;
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::Session;
 
+use super::filters;
 use super::frame::Frame;
 use super::notice::{Marks, Notice};
 use super::page::{Page, PageResult};

@@ -7,6 +7,7 @@ use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{DatabaseUrl, Session};
 
+use super::filters;
 use super::frame::Frame;
 use super::notice::Notice;
 use super::page::{Page, PageResult};

@@ -2,10 +2,11 @@
 
 mod account;
 mod admin;
-pub(super) mod assets;
+mod assets;
 mod confirm;
 mod error;
 mod farewell;
+mod filters;
 mod frame;
 mod home;
 pub(super) mod notice;

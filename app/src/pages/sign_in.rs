@@ -13,6 +13,7 @@ use rocket_diesel_sessions::store::UserRecord;
 use rocket_diesel_sessions::{Session, SessionError, UserSessions};
 
 use super::account::Device;
+use super::filters;
 use super::frame::Frame;
 use super::notice::Notice;
 use super::page::{Page, PageResult};

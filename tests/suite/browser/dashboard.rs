@@ -59,6 +59,50 @@ fn the_revoke_button_is_visible_at_every_screen_width() {
     }
 }
 
+/// Finds labels of the charts that are outside their card or overlap another one.
+const MISPLACED_LABELS: &str = "
+    const misplaced = [];
+    for (const plot of document.querySelectorAll('.plot')) {
+        const card = plot.closest('.card').getBoundingClientRect();
+        const labels = [...plot.querySelectorAll('text')]
+            .map((label) => [label.textContent, label.getBoundingClientRect()])
+            .filter(([, box]) => box.width > 0);
+        labels.forEach(([text, box], index) => {
+            const isInside = box.left >= card.left && box.right <= card.right
+                && box.top >= card.top && box.bottom <= card.bottom;
+            if (!isInside) misplaced.push(`${text} is outside`);
+            for (const [other, next] of labels.slice(index + 1))
+                if (box.left < next.right && next.left < box.right
+                    && box.top < next.bottom && next.top < box.bottom)
+                    misplaced.push(`${text} is on ${other}`);
+        });
+    }
+    return misplaced;
+";
+
+#[test]
+fn the_charts_can_be_read_at_every_width() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let server = Server::start(&database);
+    for (hours, number) in [(3, 9_999_999), (30, 8)] {
+        database.execute(&format!(
+            "INSERT INTO session_stats VALUES (strftime('%Y-%m-%d %H:00:00', 'now', \
+                '-{hours} hours'), {number}, {number}, 0, 0, 0, 0, 0, 0)"
+        ));
+    }
+    let tab = chromium.open(&server);
+    tab.goto("/admin");
+    assert_eq!(tab.count(".plot .created"), 3);
+    assert_eq!(tab.count(".plot .ended"), 3);
+    for width in [1920, 1280, 800, 600, 390, 320] {
+        tab.set_width(width);
+        assert_eq!(tab.execute(MISPLACED_LABELS), json!([]), "at {width}");
+    }
+}
+
 #[test]
 fn revoking_a_found_session_returns_to_the_same_list() {
     let Some(chromium) = Chromium::find() else {

@@ -5,9 +5,9 @@ use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::{Session, SessionAdmin};
 
-use super::search::Search;
-use super::sessions::address;
-use super::{AdminViewer, PATH};
+use super::dashboard::show;
+use super::search::{PATH, Search, address};
+use super::viewer::AdminViewer;
 use crate::accounts::revoke;
 use crate::accounts::users::Users;
 use crate::guards::admin::Admin;
@@ -173,7 +173,7 @@ async fn clear(
             "nothing was ended: type the word {WORD} to end all sessions"
         ));
         let everyone = Search::default();
-        return super::show(&visitor, users, sessions, everyone, None, Some(&error)).await;
+        return show(&visitor, users, sessions, everyone, None, Some(&error)).await;
     }
     let purpose = "to end all sessions. Everyone, including you, will be signed out";
     let question = Question {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, DurationRound, TimeDelta, Utc};
 use rocket_diesel_sessions::store::HourStats;
 
-use super::grouped;
+use crate::words::grouped;
 
 /// An hour.
 #[derive(Clone, Copy)]

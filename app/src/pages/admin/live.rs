@@ -15,7 +15,7 @@ use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::admin::SessionStats;
 use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
-use super::AdminViewer;
+use super::viewer::AdminViewer;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;

@@ -2,15 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rocket::http::RawStr;
 use rocket_diesel_sessions::admin::SessionPage;
 use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{SessionAdmin, SessionError};
 use uuid::Uuid;
 
-use super::Users;
+use crate::accounts::users::Users;
 use crate::api::query;
 use crate::http::error::ApiError;
 use crate::words;
+
+/// The path of the dashboard.
+pub(super) const PATH: &str = "/admin";
+
+/// The address of the dashboard with a query.
+pub(super) fn address(query: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| {
+        let value = RawStr::new(value).percent_encode();
+        format!("{name}={value}")
+    };
+    let pairs: Vec<String> = query.iter().map(pair).collect();
+    if pairs.is_empty() {
+        return PATH.to_owned();
+    }
+    format!("{PATH}?{}", pairs.join("&"))
+}
 
 /// Which sessions to list.
 #[derive(Clone, Copy, Default)]

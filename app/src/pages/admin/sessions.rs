@@ -4,35 +4,22 @@ use std::collections::{HashMap, HashSet};
 
 use askama::Template;
 use chrono::{DateTime, Utc};
-use rocket::http::{RawStr, Status};
+use rocket::http::Status;
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
-use super::search::Search;
-use super::search::{Found, find};
-use super::{AdminViewer, PATH};
+use super::search::{Found, PATH, Search, address, find};
+use super::viewer::AdminViewer;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
+use crate::pages::filters;
 use crate::pages::frame::Frame;
 use crate::pages::page::{Page, PageResult};
 use crate::words;
 
 /// Characters of a handle that the list shows.
 const SHORT: usize = 8;
-
-/// The address of the dashboard with a query.
-pub(super) fn address(query: &[(&str, &str)]) -> String {
-    let pair = |(name, value): &(&str, &str)| {
-        let value = RawStr::new(value).percent_encode();
-        format!("{name}={value}")
-    };
-    let pairs: Vec<String> = query.iter().map(pair).collect();
-    if pairs.is_empty() {
-        return PATH.to_owned();
-    }
-    format!("{PATH}?{}", pairs.join("&"))
-}
 
 /// A page of the list.
 pub(super) struct List {
@@ -145,7 +132,7 @@ pub(super) async fn list(
 }
 
 #[derive(Template)]
-#[template(path = "admin_session.html")]
+#[template(path = "admin/session.html")]
 struct Detail {
     frame: Frame,
     session: Item,

@@ -1,0 +1,83 @@
+//! Who looks at the pages of administrators.
+
+use rocket::http::Status;
+use rocket::request::{self, FromRequest, Request};
+use rocket_diesel_sessions::Session;
+
+use crate::accounts::users::Users;
+use crate::guards::admin::{Admin, presented_token};
+use crate::guards::signed_in::{SignedIn, session};
+use crate::http::error::ApiError;
+use crate::http::failure::outcome;
+use crate::pages::frame::Frame;
+use crate::pages::notice::Notice;
+use crate::session_data::SessionData;
+
+/// An administrator who looks at a page. No session is created for one who has none, because they
+/// present the token, or the server is under development.
+pub(super) struct AdminViewer {
+    pub(super) admin: Admin,
+    pub(super) session: Option<Session<SessionData>>,
+    /// The user, if it is a user's rights that admit the visitor.
+    pub(super) signed_in: Option<SignedIn>,
+    has_token: bool,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for AdminViewer {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
+        outcome(request, Self::of(request).await)
+    }
+}
+
+impl AdminViewer {
+    pub(super) async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
+        let has_token = presented_token(request).is_some();
+        let admin = match Admin::of(request).await {
+            Err(error) if error.status() == Status::Unauthorized && !has_token => {
+                return Err(ApiError::signed_out());
+            }
+            admitted => admitted?,
+        };
+        let session = if has_token {
+            None
+        } else {
+            let session = session(request).await?;
+            session.handle().is_some().then_some(session)
+        };
+        let signed_in = match &admin {
+            Admin::User(_) => Some(SignedIn::of(request).await?),
+            Admin::Token | Admin::Local => None,
+        };
+        Ok(Self {
+            admin,
+            session,
+            signed_in,
+            has_token,
+        })
+    }
+
+    /// The frame of a page. For a visitor without a session, the notice is in the address.
+    pub(super) async fn frame(
+        &self,
+        users: &Users,
+        done: Option<Notice>,
+    ) -> Result<Frame, ApiError> {
+        match &self.session {
+            Some(session) => Frame::of(session, users).await,
+            None => Ok(Frame {
+                notice: done.map(Notice::text),
+                is_known: !self.has_token,
+                can_register: users.has_registration(),
+                ..Frame::of_nobody()
+            }),
+        }
+    }
+
+    /// The handle of the visitor's own session.
+    pub(super) fn handle(&self) -> Option<String> {
+        self.session.as_ref()?.handle()
+    }
+}
