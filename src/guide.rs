@@ -29,6 +29,7 @@ pub mod rolling_deploys {}
 /// [Custom stores]: custom_store
 /// [`UserStore::add_user`]: crate::store::UserStore::add_user
 /// [`SessionStore::list`]: crate::store::SessionStore::list
+/// [`StoreOptions`]: crate::store::StoreOptions
 /// [`DieselStore`]: crate::DieselStore
 /// [`testing::conformance`]: crate::testing::conformance
 ///
