@@ -81,6 +81,7 @@ pub struct SessionAdmin {
 
 /// One page of a list.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SessionPage {
     /// Live sessions, newest token first.
     pub sessions: Vec<SessionRecord>,
@@ -88,8 +89,25 @@ pub struct SessionPage {
     pub next: Option<Uuid>,
 }
 
+impl SessionPage {
+    /// Makes a page of a list that the application has read itself.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::SessionPage;
+    ///
+    /// let page = SessionPage::new(Vec::new(), None);
+    /// assert!(page.sessions.is_empty());
+    /// ```
+    pub const fn new(sessions: Vec<SessionRecord>, next: Option<Uuid>) -> Self {
+        Self { sessions, next }
+    }
+}
+
 /// How sessions are used.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SessionStats {
     /// Live sessions.
     pub active: u64,
@@ -103,6 +121,29 @@ pub struct SessionStats {
     pub hours: Vec<HourStats>,
     /// When the next sessions end unless they are used, soonest first; ten at most.
     pub next_expiries: Vec<DateTime<Utc>>,
+}
+
+impl SessionStats {
+    /// Makes statistics of sessions that were counted now. The rest is empty.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::SessionStats;
+    /// use rocket_diesel_sessions::store::Census;
+    ///
+    /// let stats = SessionStats::new(Census::default());
+    /// assert!(stats.is_exact && stats.hours.is_empty());
+    /// ```
+    pub const fn new(census: Census) -> Self {
+        Self {
+            active: census.active,
+            signed_in: census.signed_in,
+            is_exact: true,
+            hours: Vec::new(),
+            next_expiries: Vec::new(),
+        }
+    }
 }
 
 /// What is known of a table that could never be counted in time.

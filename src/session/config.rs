@@ -51,8 +51,19 @@ const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 /// assert_eq!(config.idle_timeout, Duration::from_secs(20 * 60));
 /// assert_eq!(config.absolute_timeout, Duration::from_secs(30 * 24 * 3600));
 /// ```
+///
+/// Settings can be given in code instead:
+///
+/// ```
+/// use rocket_diesel_sessions::{SameSite, SessionConfig};
+///
+/// let mut config = SessionConfig::default();
+/// config.max_sessions_per_user = 5;
+/// config.cookie.same_site = SameSite::Strict;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct SessionConfig {
     /// The database, such as `"postgres://app@db.internal/app"`. Default: `DATABASE_URL`.
     pub url: Option<DatabaseUrl>,
@@ -126,6 +137,7 @@ pub struct SessionConfig {
 /// unchanged until it expires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum OnUndecodable {
     /// A new session, as if none were stored.
     #[default]

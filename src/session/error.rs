@@ -63,6 +63,7 @@ pub enum SessionError {
     Rotating,
     /// The data is larger than `max_data_size`. Nothing was stored. 413.
     #[error("the session data of {size} bytes exceeds the limit of {limit}")]
+    #[non_exhaustive]
     TooLarge {
         /// Size of the data as JSON, in bytes.
         size: usize,
@@ -71,6 +72,7 @@ pub enum SessionError {
     },
     /// The stored data cannot be decoded as the expected type (see `on_undecodable`). 500.
     #[error("the data of session {id} cannot be decoded: {reason}")]
+    #[non_exhaustive]
     Undecodable {
         /// The session's handle.
         id: String,
@@ -245,6 +247,7 @@ pub enum SetupError {
         "{database} lacks the migrations {}; run `rocket_diesel_sessions migrate`, or set \
          sessions.auto_migrate = true", .pending.join(", ")
     )]
+    #[non_exhaustive]
     PendingMigrations {
         /// The database, without its password.
         database: String,
@@ -256,6 +259,7 @@ pub enum SetupError {
         "{database} lacks the migrations {}; run `rocket_diesel_sessions migrate` first",
         .pending.join(", ")
     )]
+    #[non_exhaustive]
     NotMigrated {
         /// The database, without its password.
         database: String,
@@ -264,6 +268,7 @@ pub enum SetupError {
     },
     /// The debug profile's secret file cannot be created or read.
     #[error("{}: {source}; set SESSION_SECRET instead", .path.display())]
+    #[non_exhaustive]
     SecretFile {
         /// The file.
         path: PathBuf,
@@ -275,6 +280,7 @@ pub enum SetupError {
     Random(#[source] Cause),
     /// The session data's default value could not be stored and read back.
     #[error("{type_name}::default(): {reason}")]
+    #[non_exhaustive]
     DefaultData {
         /// The type of the session data.
         type_name: &'static str,

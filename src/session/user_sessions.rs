@@ -52,6 +52,7 @@ pub struct UserSessions {
 
 /// A session as its user may see it: nothing of its token or data.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UserSession {
     /// The public handle.
     pub id: String,

@@ -12,6 +12,7 @@ use super::NewSession;
 /// A user to be signed in: under a new token, in the visitor's session or in a new one. `Debug` shows
 /// no hash.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct LoginSession {
     /// The user; must exist and not be disabled.
     pub user_id: String,
@@ -30,6 +31,32 @@ pub struct LoginSession {
     pub deadline: Option<Instant>,
 }
 
+impl LoginSession {
+    /// Asks to sign a user in with the new session `fresh`, without a limit of sessions.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::OnSessionLimit;
+    /// use rocket_diesel_sessions::store::{LoginSession, NewSession, SessionLimit, TokenHash};
+    ///
+    /// # let hash = TokenHash::of(b"the secret half");
+    /// # let fresh = NewSession::new("handle", uuid::Uuid::now_v7(), hash, chrono::Utc::now());
+    /// let mut login = LoginSession::new("ada", fresh);
+    /// login.limit = SessionLimit::new(5, OnSessionLimit::EndOldest);
+    /// ```
+    pub fn new(user_id: impl Into<String>, fresh: NewSession) -> Self {
+        Self {
+            user_id: user_id.into(),
+            password_hash: None,
+            session: None,
+            fresh,
+            limit: SessionLimit::default(),
+            deadline: None,
+        }
+    }
+}
+
 impl fmt::Debug for LoginSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoginSession")
@@ -42,6 +69,7 @@ impl fmt::Debug for LoginSession {
 
 /// A session that a login is to keep.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct BindSession {
     /// Its public handle: by this it is kept if it has become the user's own under another token
     /// meanwhile, as when a form is sent twice.
@@ -56,6 +84,7 @@ pub struct BindSession {
 
 /// How many live sessions a user may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionLimit {
     /// The number; 0 is no limit.
     pub max: u32,
@@ -63,9 +92,27 @@ pub struct SessionLimit {
     pub on_limit: OnSessionLimit,
 }
 
+impl SessionLimit {
+    /// Limits a user to `max` sessions; 0 is no limit.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::OnSessionLimit;
+    /// use rocket_diesel_sessions::store::SessionLimit;
+    ///
+    /// let limit = SessionLimit::new(1, OnSessionLimit::Refuse);
+    /// assert_eq!(limit.max, 1);
+    /// ```
+    pub const fn new(max: u32, on_limit: OnSessionLimit) -> Self {
+        Self { max, on_limit }
+    }
+}
+
 /// What happens to a login that would give the user too many sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnSessionLimit {
     /// The sessions whose tokens are oldest end.
     #[default]
@@ -76,6 +123,7 @@ pub enum OnSessionLimit {
 
 /// What became of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LoginOutcome {
     /// The visitor's session is the user's now; these ended for it, by public handle.
     Bound(Vec<String>),
@@ -89,6 +137,7 @@ pub enum LoginOutcome {
 
 /// Sessions of one user that are to end. Those of others are never affected.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Revocation {
     /// The user.
     pub user_id: String,
@@ -96,6 +145,27 @@ pub struct Revocation {
     pub scope: RevokeScope,
     /// The session that asks for it, if one does: it must be the user's, and live.
     pub by: Option<ActingSession>,
+}
+
+impl Revocation {
+    /// Asks to end sessions of a user, on no session's behalf.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{ActingSession, Revocation, RevokeScope};
+    ///
+    /// # let (session_id, now) = (uuid::Uuid::now_v7(), chrono::Utc::now());
+    /// let mut revocation = Revocation::new("ada", RevokeScope::All);
+    /// revocation.by = Some(ActingSession { session_id, now });
+    /// ```
+    pub fn new(user_id: impl Into<String>, scope: RevokeScope) -> Self {
+        Self {
+            user_id: user_id.into(),
+            scope,
+            by: None,
+        }
+    }
 }
 
 /// A session that a user acts from: what it asks for is done only while it is live.
@@ -107,7 +177,8 @@ pub struct ActingSession {
     pub now: DateTime<Utc>,
 }
 
-/// Which of a user's sessions are to end.
+/// Which of a user's sessions are to end. Every store must be able to do each, so a further one
+/// would be a breaking change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevokeScope {
     /// The one with this public handle.

@@ -6,7 +6,9 @@
 mod error;
 mod login;
 mod options;
+mod outcome;
 mod record;
+mod request;
 mod sql;
 mod stats;
 mod url;
@@ -22,15 +24,17 @@ pub use login::{
 };
 pub(crate) use options::patience;
 pub use options::{SchemaName, SqliteSynchronous, StoreOptions, UserSource};
-pub use record::{
-    DeleteOutcome, ListSessions, NewSession, PoolState, RotateOutcome, RotateSession, SaveOutcome,
-    SaveSession, SessionRecord, SweepBatch, SweepOutcome, TokenHash, TouchSession, Withdrawal,
-    WriteBatch, WriteOutcome,
+pub use outcome::{
+    DeleteOutcome, PoolState, RotateOutcome, SaveOutcome, SweepOutcome, WriteOutcome,
+};
+pub use record::{NewSession, SessionRecord, TokenHash};
+pub use request::{
+    ListSessions, RotateSession, SaveSession, SweepBatch, TouchSession, Withdrawal, WriteBatch,
 };
 pub(crate) use sql::connect::bounded;
 pub use sql::listing::SessionFilter;
 pub use sql::store::DieselStore;
-pub use stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
+pub use stats::{Census, EndCounts, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
 pub use users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
 

@@ -7,7 +7,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The options with which a [`DieselStore`](super::DieselStore) connects.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::StoreOptions;
+///
+/// let mut options = StoreOptions::default();
+/// options.pool_size = 20;
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StoreOptions {
     /// Maximum number of open connections. Default 12.
     pub pool_size: u32,
@@ -61,6 +71,7 @@ impl Default for StoreOptions {
 /// The values of SQLite's `PRAGMA synchronous`, which is used in WAL mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SqliteSynchronous {
     /// A commit is on disk when it returns, so it survives a crash of the machine.
     #[default]
@@ -72,6 +83,7 @@ pub enum SqliteSynchronous {
 /// Who keeps the users that sessions belong to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum UserSource {
     /// This library, in its table `users`: a session's user is a row there, and ends with it.
     #[default]

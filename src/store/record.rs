@@ -1,6 +1,6 @@
-//! What a store keeps and what it is asked to do: plain values, no database.
+//! A session as it is stored, and one to store: plain values, no database.
 //!
-//! Times are UTC with microseconds, the precision both databases keep.
+//! Times are UTC with microseconds, the precision of both databases.
 
 use std::fmt;
 
@@ -9,30 +9,73 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// SHA-256 of a token's secret half: all that the database knows of it.
+/// SHA-256 of a token's secret half, all that the database knows of it.
 ///
 /// A hash without salt or stretching is enough, because the secret is 256 random bits
 /// (OWASP ASVS 5.0, 7.2.3). `Debug` shows nothing of it.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::TokenHash;
+///
+/// let stored = TokenHash::of(b"the secret half");
+/// assert!(TokenHash::from_bytes(*stored.as_bytes()).matches(&TokenHash::of(b"the secret half")));
+/// assert_eq!(format!("{stored:?}"), "TokenHash(..)");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// The hash of a token's secret half.
+    /// Hashes a token's secret half.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::TokenHash;
+    ///
+    /// assert_ne!(TokenHash::of(b"one"), TokenHash::of(b"another"));
+    /// ```
     pub fn of(secret: &[u8]) -> Self {
         Self(Sha256::digest(secret).into())
     }
 
-    /// A hash as it was stored.
+    /// Takes a hash as it was stored.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::TokenHash;
+    ///
+    /// let hash = TokenHash::from_bytes([7; 32]);
+    /// assert_eq!(hash.as_bytes(), &[7; 32]);
+    /// ```
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 bytes to store.
+    /// Returns the 32 bytes to store.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::TokenHash;
+    ///
+    /// assert_eq!(TokenHash::of(b"secret").as_bytes().len(), 32);
+    /// ```
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Whether both are the same, in a time that does not depend on where they differ.
+    /// Returns whether both hashes are equal, in a time that does not depend on where they differ.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::TokenHash;
+    ///
+    /// assert!(!TokenHash::of(b"guess").matches(&TokenHash::of(b"secret")));
+    /// ```
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -44,12 +87,13 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// One row of `sessions`.
+/// A session as it is stored: a row of `sessions`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SessionRecord {
-    /// cuid2, stable for the session's whole life: the public handle.
+    /// The public handle, stable for the session's whole life.
     pub id: String,
-    /// `UUIDv7`, the lookup half of the token; a new one at each rotation.
+    /// The lookup half of the token, a `UUIDv7`. Each rotation replaces it.
     pub session_id: Uuid,
     /// Hash of the token's secret half.
     pub token_hash: TokenHash,
@@ -57,13 +101,13 @@ pub struct SessionRecord {
     pub user_id: Option<String>,
     /// The typed data as JSON.
     pub data: String,
-    /// +1 at each write of `data`: the compare-and-swap guard.
+    /// The guard of the compare-and-swap: +1 at each write of `data`.
     pub version: i64,
     /// The earlier of the idle and the absolute deadline.
     pub expires_at: DateTime<Utc>,
-    /// Fixed when the session is created.
+    /// The absolute deadline. Only a login moves it.
     pub absolute_expires_at: DateTime<Utc>,
-    /// Last activity, as exact as `touch_interval`.
+    /// Time of the last recorded activity, as precise as `touch_interval`.
     pub last_seen_at: DateTime<Utc>,
     /// User agent of the last touch, at most 512 characters.
     pub user_agent: Option<String>,
@@ -75,16 +119,42 @@ pub struct SessionRecord {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A session to insert; its version is 0, and `now` is its time of creation and last activity.
+impl SessionRecord {
+    /// Makes a record of version 0 with the data `{}` and all times at the Unix epoch. A store sets
+    /// what it has stored; a record whose deadlines were forgotten has expired.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{SessionRecord, TokenHash};
+    /// # use chrono::{TimeDelta, Utc};
+    /// # let (hash, expires_at) = ([0; 32], Utc::now() + TimeDelta::days(1));
+    ///
+    /// let lookup = uuid::Uuid::now_v7();
+    /// let hash = TokenHash::from_bytes(hash);
+    /// let mut record = SessionRecord::new("tz4a98xxat96iws9zmbrgj3a", lookup, hash);
+    /// record.data = r#"{"count":3}"#.to_owned();
+    /// record.version = 2;
+    /// record.expires_at = expires_at;
+    /// record.absolute_expires_at = expires_at;
+    /// assert_eq!(record.user_id, None);
+    /// ```
+    pub fn new(id: impl Into<String>, session_id: Uuid, token_hash: TokenHash) -> Self {
+        NewSession::new(id, session_id, token_hash, DateTime::UNIX_EPOCH).into_record()
+    }
+}
+
+/// A session to insert. Its version is 0, and `now` is the time of its creation and last activity.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NewSession {
-    /// Public handle, cuid2.
+    /// The public handle, a cuid2.
     pub id: String,
-    /// Lookup half of its token.
+    /// The lookup half of the token.
     pub session_id: Uuid,
     /// Hash of the token's secret half.
     pub token_hash: TokenHash,
-    /// Its user; must exist.
+    /// The user, who must exist.
     pub user_id: Option<String>,
     /// The typed data as JSON.
     pub data: String,
@@ -101,7 +171,54 @@ pub struct NewSession {
 }
 
 impl NewSession {
-    /// The row that inserting this makes.
+    /// Makes an anonymous session with the data `{}` that expires at once, `now`, unless its deadlines
+    /// are set.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use chrono::{TimeDelta, Utc};
+    /// use rocket_diesel_sessions::store::{NewSession, TokenHash};
+    ///
+    /// let now = Utc::now();
+    /// let hash = TokenHash::of(b"the secret half");
+    /// let mut new = NewSession::new("tz4a98xxat96iws9zmbrgj3a", uuid::Uuid::now_v7(), hash, now);
+    /// new.user_id = Some("ada".to_owned());
+    /// new.expires_at = now + TimeDelta::hours(24);
+    /// new.absolute_expires_at = now + TimeDelta::days(30);
+    /// ```
+    pub fn new(
+        id: impl Into<String>,
+        session_id: Uuid,
+        token_hash: TokenHash,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            session_id,
+            token_hash,
+            user_id: None,
+            data: "{}".to_owned(),
+            expires_at: now,
+            absolute_expires_at: now,
+            user_agent: None,
+            ip: None,
+            now,
+        }
+    }
+
+    /// Returns the row that inserting this makes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use rocket_diesel_sessions::store::{NewSession, TokenHash};
+    /// # let hash = TokenHash::of(b"the secret half");
+    /// # let new = NewSession::new("handle", uuid::Uuid::now_v7(), hash, chrono::Utc::now());
+    /// let record = new.into_record();
+    /// assert_eq!(record.version, 0);
+    /// assert_eq!(record.last_seen_at, record.created_at);
+    /// ```
     pub fn into_record(self) -> SessionRecord {
         SessionRecord {
             id: self.id,
@@ -119,169 +236,4 @@ impl NewSession {
             updated_at: self.now,
         }
     }
-}
-
-/// New data for a session, valid only for the version it was made from.
-#[derive(Clone, Debug)]
-pub struct SaveSession {
-    /// The session, by the lookup half of the token it was loaded with.
-    pub session_id: Uuid,
-    /// The version the data was made from; the row's becomes this + 1.
-    pub version: i64,
-    /// The typed data as JSON.
-    pub data: String,
-    /// Time of the write; a session that has expired by then is not written.
-    pub now: DateTime<Utc>,
-}
-
-/// What became of one [`SaveSession`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SaveOutcome {
-    /// Committed.
-    Saved,
-    /// Nothing was written: another version is stored, or the session is gone, rotated or expired.
-    Refused,
-    /// Nothing was written: another transaction holds the row. The save may be tried again.
-    Held,
-}
-
-/// What became of one [`RotateSession`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RotateOutcome {
-    /// Committed: the old token is dead.
-    Rotated,
-    /// Nothing was written: the session is gone, rotated or expired.
-    Gone,
-    /// Nothing was written: another transaction holds the row. The rotation may be tried again.
-    Held,
-}
-
-impl RotateOutcome {
-    /// What it was, where no row was held.
-    pub(super) fn of(was_there: bool) -> Self {
-        if was_there { Self::Rotated } else { Self::Gone }
-    }
-}
-
-/// What became of sessions that were to be deleted, by public handle. A session that is in neither
-/// list was not there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeleteOutcome {
-    /// Sessions that were there and are deleted.
-    pub ended: Vec<String>,
-    /// Sessions that another transaction holds. The delete may be tried again.
-    pub held: Vec<String>,
-}
-
-/// Takes back a token that was committed but never reached its visitor, so that the cookie which
-/// the visitor still has is good again.
-#[derive(Clone, Debug)]
-pub struct Withdrawal {
-    /// The session's public handle.
-    pub id: String,
-    /// The lookup half of the token to take back. Nothing happens unless it is still the row's.
-    pub session_id: Uuid,
-    /// The session before it got that token: its token, user and absolute deadline are restored.
-    /// `None` if the session was made with that token: it is deleted.
-    pub previous: Option<Box<SessionRecord>>,
-    /// Whether the token came with a rotation, which changes neither user nor deadlines: they stay as
-    /// they are.
-    pub is_rotation: bool,
-}
-
-/// Activity on a session: moves its idle deadline, never past the absolute one, never back.
-#[derive(Clone, Debug)]
-pub struct TouchSession {
-    /// The session, by the lookup half of the token it was loaded with.
-    pub session_id: Uuid,
-    /// Time of the activity; an expired session is not touched.
-    pub now: DateTime<Utc>,
-    /// The idle deadline that follows from it.
-    pub expires_at: DateTime<Utc>,
-    /// User agent, if known; otherwise the stored one stays.
-    pub user_agent: Option<String>,
-    /// Address, if known; otherwise the stored one stays.
-    pub ip: Option<String>,
-}
-
-/// What one [`write`](super::SessionStore::write) is to do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WriteBatch<'a> {
-    /// Sessions to insert.
-    pub creates: &'a [NewSession],
-    /// Data to write, each under its version.
-    pub saves: &'a [SaveSession],
-    /// Activity to record.
-    pub touches: &'a [TouchSession],
-}
-
-/// What one [`write`](super::SessionStore::write) did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WriteOutcome {
-    /// For each save of the batch, in its order, what became of it.
-    pub saved: Vec<SaveOutcome>,
-    /// How many sessions were touched.
-    pub touched: usize,
-}
-
-/// A new token for a session: same row, same data, same deadlines.
-#[derive(Clone, Debug)]
-pub struct RotateSession {
-    /// The lookup half of the token to replace.
-    pub session_id: Uuid,
-    /// Lookup half of the new token.
-    pub new_session_id: Uuid,
-    /// Hash of the new token's secret half.
-    pub new_token_hash: TokenHash,
-    /// Time of the rotation; an expired session is not rotated.
-    pub now: DateTime<Utc>,
-}
-
-/// A batch of a sweep.
-#[derive(Clone, Copy, Debug)]
-pub struct SweepBatch {
-    /// Sessions that have expired by then are deleted.
-    pub now: DateTime<Utc>,
-    /// How many at most.
-    pub limit: u32,
-    /// Whether the handles of those that were deleted are asked for; that takes longer.
-    pub handles: bool,
-    /// Whether others hold rows that have expired, or sweep them too, as an earlier batch has found:
-    /// these are skipped then, which takes longer.
-    pub contended: bool,
-}
-
-/// What a batch of a sweep deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SweepOutcome {
-    /// How many sessions.
-    pub deleted: usize,
-    /// Their public handles, if they were asked for.
-    pub handles: Vec<String>,
-    /// Whether others were met that hold rows which have expired, or sweep them too.
-    pub contended: bool,
-}
-
-/// Connections of a store's pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolState {
-    /// Open ones.
-    pub open: u32,
-    /// Those of them that are being used.
-    pub in_use: u32,
-    /// Most that may be open.
-    pub size: u32,
-}
-
-/// Which sessions to list: live ones, newest token first.
-#[derive(Clone, Debug)]
-pub struct ListSessions {
-    /// Sessions that have expired by then are left out.
-    pub now: DateTime<Utc>,
-    /// Keyset cursor: only sessions whose `session_id` sorts before this one.
-    pub after: Option<Uuid>,
-    /// Only this user's.
-    pub user_id: Option<String>,
-    /// How many at most.
-    pub limit: u32,
 }

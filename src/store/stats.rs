@@ -23,8 +23,8 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// All reasons, in the order of counts by reason.
-    pub const ALL: [Self; 5] = [
+    /// All reasons.
+    pub const ALL: &'static [Self] = &[
         Self::Logout,
         Self::Revoked,
         Self::Replaced,
@@ -33,6 +33,15 @@ impl EndReason {
     ];
 
     /// Returns the reason's name in metrics and JSON.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::EndReason;
+    ///
+    /// let names: Vec<&str> = EndReason::ALL.iter().map(|reason| reason.name()).collect();
+    /// assert_eq!(names, ["logout", "revoked", "replaced", "expired", "cleared"]);
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Logout => "logout",
@@ -44,43 +53,167 @@ impl EndReason {
     }
 
     /// Returns the reason's position in [`ALL`](Self::ALL).
-    pub const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self as usize
+    }
+}
+
+/// Numbers of ended sessions, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndCounts([u64; EndReason::ALL.len()]);
+
+impl EndCounts {
+    /// Adds to the number of one reason.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::EndReason;
+    /// use rocket_diesel_sessions::store::EndCounts;
+    ///
+    /// let mut ended = EndCounts::default();
+    /// ended.add(EndReason::Logout, 2);
+    /// ended.add(EndReason::Expired, 3);
+    /// assert_eq!(ended.total(), 5);
+    /// ```
+    pub fn add(&mut self, reason: EndReason, number: u64) {
+        let count = &mut self.0[reason.index()];
+        *count = count.saturating_add(number);
+    }
+
+    /// Returns the number of one reason.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::EndReason;
+    /// use rocket_diesel_sessions::store::EndCounts;
+    ///
+    /// assert_eq!(EndCounts::default().of(EndReason::Revoked), 0);
+    /// ```
+    pub const fn of(&self, reason: EndReason) -> u64 {
+        self.0[reason.index()]
+    }
+
+    /// Returns the number of all reasons together.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::EndCounts;
+    ///
+    /// assert_eq!(EndCounts::default().total(), 0);
+    /// ```
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Returns every reason with its number, in the order of [`EndReason::ALL`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::EndReason;
+    /// use rocket_diesel_sessions::store::EndCounts;
+    ///
+    /// let ended = EndCounts::from_iter([(EndReason::Cleared, 7)]);
+    /// let met: Vec<_> = ended.iter().filter(|(_, number)| *number > 0).collect();
+    /// assert_eq!(met, [(EndReason::Cleared, 7)]);
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (EndReason, u64)> {
+        EndReason::ALL.iter().copied().zip(self.0)
+    }
+}
+
+impl FromIterator<(EndReason, u64)> for EndCounts {
+    fn from_iter<I: IntoIterator<Item = (EndReason, u64)>>(counts: I) -> Self {
+        let mut ended = Self::default();
+        for (reason, number) in counts {
+            ended.add(reason, number);
+        }
+        ended
     }
 }
 
 /// The usage that an instance adds to an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UsageDelta {
     /// The start of the hour.
     pub hour: DateTime<Utc>,
     /// Number of sessions created.
     pub created: u64,
     /// Number of sessions ended, by reason.
-    pub ended: [u64; 5],
+    pub ended: EndCounts,
     /// Number of live sessions in a sample. The hour keeps the maximum.
     pub active: u64,
     /// Ids of the users who made a request.
     pub users: Vec<String>,
 }
 
+impl UsageDelta {
+    /// Makes a delta that adds nothing to the hour that starts at `hour`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::UsageDelta;
+    ///
+    /// let mut delta = UsageDelta::new("2026-01-02T09:00:00Z".parse().unwrap());
+    /// delta.created = 3;
+    /// ```
+    pub fn new(hour: DateTime<Utc>) -> Self {
+        Self {
+            hour,
+            created: 0,
+            ended: EndCounts::default(),
+            active: 0,
+            users: Vec::new(),
+        }
+    }
+}
+
 /// The usage of an hour, of all instances together.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HourStats {
     /// The start of the hour.
     pub hour: DateTime<Utc>,
     /// Number of sessions created.
     pub created: u64,
     /// Number of sessions ended, by reason.
-    pub ended: [u64; 5],
+    pub ended: EndCounts,
     /// Maximum number of live sessions in a sample.
     pub peak_active: u64,
     /// Number of distinct users who made a request.
     pub users: u64,
 }
 
+impl HourStats {
+    /// Makes an hour without usage that starts at `hour`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::HourStats;
+    ///
+    /// let mut stats = HourStats::new("2026-01-02T09:00:00Z".parse().unwrap());
+    /// stats.peak_active = 12;
+    /// ```
+    pub fn new(hour: DateTime<Utc>) -> Self {
+        Self {
+            hour,
+            created: 0,
+            ended: EndCounts::default(),
+            peak_active: 0,
+            users: 0,
+        }
+    }
+}
+
 /// A sweep pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SweepRecord {
     /// When the pass started.
     pub started_at: DateTime<Utc>,
@@ -92,8 +225,39 @@ pub struct SweepRecord {
     pub error: Option<String>,
 }
 
+impl SweepRecord {
+    /// Makes the record of a pass that deleted nothing.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::SweepRecord;
+    ///
+    /// let mut pass = SweepRecord::new(chrono::Utc::now());
+    /// pass.deleted = 1000;
+    /// ```
+    pub fn new(started_at: DateTime<Utc>) -> Self {
+        Self {
+            started_at,
+            elapsed: Duration::ZERO,
+            deleted: 0,
+            error: None,
+        }
+    }
+}
+
 /// Numbers of live sessions.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::Census;
+///
+/// let mut census = Census::default();
+/// (census.active, census.signed_in) = (12, 5);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Census {
     /// All live sessions.
     pub active: u64,
@@ -144,7 +308,7 @@ mod tests {
 
     #[test]
     fn every_end_reason_is_at_its_index_in_the_list() {
-        for (place, reason) in EndReason::ALL.into_iter().enumerate() {
+        for (place, reason) in EndReason::ALL.iter().enumerate() {
             assert_eq!(reason.index(), place, "{}", reason.name());
         }
     }

@@ -35,6 +35,7 @@ const ALLOWED: &str =
 /// assert!(refused.unwrap_err().to_string().contains("%25"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DatabaseUrl {
     /// `sqlite://<file>`, unchanged.
     Sqlite(String),

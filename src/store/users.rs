@@ -11,6 +11,7 @@ use super::{ActingSession, RotateSession, StoreError};
 
 /// One row of `users`. `Debug` shows no hash.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UserRecord {
     /// cuid2.
     pub id: String,
@@ -28,6 +29,33 @@ pub struct UserRecord {
     pub updated_at: DateTime<Utc>,
 }
 
+impl UserRecord {
+    /// Makes a user who may sign in and not administer. The password hash is empty, which no password
+    /// verifies against, until it is set.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::UserRecord;
+    ///
+    /// # let hash = String::new();
+    /// let mut user = UserRecord::new("tz4a98xxat96iws9zmbrgj3a", "ada", chrono::Utc::now());
+    /// user.password_hash = hash;
+    /// assert!(!user.is_admin && user.disabled_at.is_none());
+    /// ```
+    pub fn new(id: impl Into<String>, username: impl Into<String>, now: DateTime<Utc>) -> Self {
+        Self {
+            id: id.into(),
+            username: username.into(),
+            password_hash: String::new(),
+            is_admin: false,
+            disabled_at: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 impl fmt::Debug for UserRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserRecord")
@@ -41,6 +69,8 @@ impl fmt::Debug for UserRecord {
 
 /// A new password for a user: ends all of the user's sessions but the one that asks, which gets a
 /// new token. `Debug` shows no hash.
+///
+/// It is made with all its fields, by name, so that the two hashes are not mistaken for each other.
 #[derive(Clone)]
 pub struct PasswordChange {
     /// The user; must not be disabled.
@@ -66,8 +96,9 @@ impl fmt::Debug for PasswordChange {
     }
 }
 
-/// What became of a change of a user.
+/// What became of a change of a user. All but [`Done`](Self::Done) mean that nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UserOutcome {
     /// It is done; these sessions ended with it, by public handle.
     Done(Vec<String>),
@@ -80,7 +111,8 @@ pub enum UserOutcome {
     LastAdmin,
 }
 
-/// Whether a change may take away the last administrator who may sign in.
+/// Whether a change may take away the last administrator who may sign in. Every store must be able to
+/// do both, so a further choice would be a breaking change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastAdmin {
     /// The change is refused with [`UserOutcome::LastAdmin`].

@@ -36,15 +36,9 @@ pub fn hash_password(password: &str) -> Result<String, AccountError> {
 
 /// A new user who is no administrator, under a folded name.
 pub fn new_user(username: String, password_hash: String, now: DateTime<Utc>) -> UserRecord {
-    UserRecord {
-        id: cuid2::create_id(),
-        username,
-        password_hash,
-        is_admin: false,
-        disabled_at: None,
-        created_at: now,
-        updated_at: now,
-    }
+    let mut user = UserRecord::new(cuid2::create_id(), username, now);
+    user.password_hash = password_hash;
+    user
 }
 
 #[cfg(test)]

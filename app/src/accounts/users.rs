@@ -349,6 +349,8 @@ fn done(change: UserOutcome) -> Result<Vec<String>, AccountError> {
         UserOutcome::NoUser => Err(AccountError::WrongCredentials),
         UserOutcome::SessionEnded => Err(SessionError::Ended.into()),
         UserOutcome::LastAdmin => Err(AccountError::LastAdministrator),
+        // All others mean that nothing was changed.
+        _ => Err(SessionError::Aborted.into()),
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rocket::serde::{Serialize, json::Value};
-use rocket_diesel_sessions::EndReason;
 use rocket_diesel_sessions::admin::{SessionPage, SessionStats};
 use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
 use uuid::Uuid;
@@ -111,11 +110,13 @@ struct HourView {
 
 impl From<HourStats> for HourView {
     fn from(stats: HourStats) -> Self {
-        let ended = EndReason::ALL.map(EndReason::name).into_iter();
+        let ended = stats.ended.iter();
         Self {
             hour: stats.hour,
             created: stats.created,
-            ended: ended.zip(stats.ended).collect(),
+            ended: ended
+                .map(|(reason, number)| (reason.name(), number))
+                .collect(),
             peak_active: stats.peak_active,
             users: stats.users,
         }

@@ -51,10 +51,8 @@ fn settings(
     wait: Option<Duration>,
 ) -> Result<(SessionConfig, DatabaseUrl), SetupError> {
     let wait = wait.unwrap_or(WAIT);
-    let mut config = SessionConfig {
-        startup_timeout: wait,
-        ..SessionConfig::from_figment(figment)?
-    };
+    let mut config = SessionConfig::from_figment(figment)?;
+    config.startup_timeout = wait;
     let url = config.database_url()?;
     if let DatabaseUrl::Sqlite(_) = &url {
         // Each statement may find the file locked.

@@ -151,11 +151,7 @@ fn revoke_all_of(name: &str, arguments: &Revoke, store: &DieselStore) -> Result<
     let ended = if dry_run {
         store.count_of_user(&user.id, None)?
     } else {
-        let revocation = Revocation {
-            user_id: user.id.clone(),
-            scope: RevokeScope::All,
-            by: None,
-        };
+        let revocation = Revocation::new(user.id.clone(), RevokeScope::All);
         let ended = store.revoke(&revocation)?.unwrap_or_default().len();
         note_ended(store, EndReason::Revoked, ended);
         if ended > 0 {

@@ -83,13 +83,13 @@ impl List {
     fn filter(&self, now: DateTime<Utc>) -> SessionFilter {
         // Longer than there have been dates: no session was used before that.
         let ago = |idle| now.checked_sub_signed(chrono::TimeDelta::from_std(idle).ok()?);
-        SessionFilter {
-            ip: self.ip,
-            anonymous: self.anonymous,
-            unused_since: self
-                .idle
-                .map(|idle| ago(idle).unwrap_or(DateTime::UNIX_EPOCH)),
-        }
+        let mut filter = SessionFilter::default();
+        filter.ip = self.ip;
+        filter.anonymous = self.anonymous;
+        filter.unused_since = self
+            .idle
+            .map(|idle| ago(idle).unwrap_or(DateTime::UNIX_EPOCH));
+        filter
     }
 }
 
@@ -106,20 +106,17 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
 fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
     let user = arguments.user.as_deref();
     let user = user.map(|name| users::find(store, name)).transpose()?;
-    let query = ListSessions {
-        now,
-        after: arguments.after,
-        user_id: user.map(|user| user.id),
-        // One more, to know whether there is a next page.
-        limit: arguments.limit + 1,
-    };
+    // One more, to know whether there is a next page.
+    let mut query = ListSessions::new(now, arguments.limit + 1);
+    query.after = arguments.after;
+    query.user_id = user.map(|user| user.id);
     let mut sessions = store.list_filtered(&query, &arguments.filter(now))?;
     let limit = arguments.limit as usize;
     let more = sessions.len() > limit;
     sessions.truncate(limit);
     let next = sessions.last().filter(|_| more).map(|last| last.session_id);
     if arguments.json {
-        return say_json(&SessionList::from(SessionPage { sessions, next }));
+        return say_json(&SessionList::from(SessionPage::new(sessions, next)));
     }
     if sessions.is_empty() {
         return say("no live sessions");

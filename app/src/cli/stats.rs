@@ -44,19 +44,14 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
         Ok(census) => census.unwrap_or_default(),
         Err(error) => {
             tracing::warn!("sessions could not be counted: {error}");
-            store.census(now, Some(COUNTED_IN_TIME))?.unwrap_or(Census {
-                active: COUNTED_IN_TIME.into(),
-                signed_in: 0,
-            })
+            let counted = store.census(now, Some(COUNTED_IN_TIME))?;
+            counted.unwrap_or_else(too_many)
         }
     };
-    let stats = SessionStats {
-        active: census.active,
-        signed_in: census.signed_in,
-        is_exact,
-        hours: store.usage(from)?,
-        next_expiries: store.next_expiries(now, NEXT_EXPIRIES)?,
-    };
+    let mut stats = SessionStats::new(census);
+    stats.is_exact = is_exact;
+    stats.hours = store.usage(from)?;
+    stats.next_expiries = store.next_expiries(now, NEXT_EXPIRIES)?;
     if arguments.json {
         return say_json(&StatsView::from(stats));
     }
@@ -69,24 +64,20 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
     if stats.hours.is_empty() {
         return say("nothing is known of these hours");
     }
-    let reasons = EndReason::ALL.map(|reason| reason.name().to_uppercase());
+    let reasons = EndReason::ALL.iter().map(|reason| reason.name());
+    let reasons: Vec<String> = reasons.map(str::to_uppercase).collect();
     let mut header = vec!["HOUR (UTC)", "CREATED"];
     header.extend(reasons.iter().map(String::as_str));
     header.extend(["PEAK", "USERS"]);
     let mut table = Table::of_rows(&header, 1);
     for hour in stats.hours {
-        let [logout, revoked, replaced, expired, cleared] = hour.ended.map(|n| n.to_string());
-        table.row([
+        let mut row = vec![
             hour.hour.format("%Y-%m-%d %H:%M").to_string(),
             hour.created.to_string(),
-            logout,
-            revoked,
-            replaced,
-            expired,
-            cleared,
-            hour.peak_active.to_string(),
-            hour.users.to_string(),
-        ]);
+        ];
+        row.extend(hour.ended.iter().map(|(_, number)| number.to_string()));
+        row.extend([hour.peak_active.to_string(), hour.users.to_string()]);
+        table.row(row);
     }
     say(table)
 }
@@ -102,15 +93,18 @@ fn add_ended(store: &DieselStore, reason: EndReason, number: usize) -> Result<()
     if number == 0 {
         return Ok(());
     }
-    let mut ended = [0; 5];
-    ended[reason.index()] = u64::try_from(number).unwrap_or(u64::MAX);
-    store.add_usage(&[UsageDelta {
-        hour: hour(SystemClock.now()),
-        created: 0,
-        ended,
-        active: 0,
-        users: Vec::new(),
-    }])
+    let mut delta = UsageDelta::new(hour(SystemClock.now()));
+    delta
+        .ended
+        .add(reason, u64::try_from(number).unwrap_or(u64::MAX));
+    store.add_usage(&[delta])
+}
+
+/// The least that is known of a table that is too large to be counted.
+fn too_many() -> Census {
+    let mut census = Census::default();
+    census.active = COUNTED_IN_TIME.into();
+    census
 }
 
 fn hour(time: DateTime<Utc>) -> DateTime<Utc> {

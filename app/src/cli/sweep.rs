@@ -80,12 +80,10 @@ fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<(usize, Duration), F
             .deleted(deleted)
             .write();
     }
-    let record = SweepRecord {
-        started_at: now,
-        elapsed: start.elapsed(),
-        deleted: deleted as u64,
-        error: swept.as_ref().err().map(ToString::to_string),
-    };
+    let mut record = SweepRecord::new(now);
+    record.elapsed = start.elapsed();
+    record.deleted = deleted as u64;
+    record.error = swept.as_ref().err().map(ToString::to_string);
     if let Err(error) = store.add_sweep(&record) {
         tracing::warn!("the statistics do not have it: {error}");
     }

@@ -68,6 +68,7 @@ impl From<&DatabaseUrl> for StorageName {
         Self(match url {
             DatabaseUrl::Sqlite(_) => "SQLite",
             DatabaseUrl::Postgres(_) => "PostgreSQL",
+            _ => "another database",
         })
     }
 }

@@ -190,11 +190,8 @@ impl Recorder {
             match deltas.iter_mut().find(|delta| delta.hour == hour) {
                 Some(delta) => delta.active = census.active,
                 None => deltas.push(UsageDelta {
-                    hour,
-                    created: 0,
-                    ended: [0; 5],
                     active: census.active,
-                    users: Vec::new(),
+                    ..UsageDelta::new(hour)
                 }),
             }
         }

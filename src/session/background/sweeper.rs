@@ -27,6 +27,7 @@ const MAX_JITTER: Duration = Duration::from_secs(30);
 
 /// The result of a sweep pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SweepReport {
     /// Number of expired sessions deleted.
     pub deleted: usize,

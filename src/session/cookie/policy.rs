@@ -14,6 +14,7 @@ const BLANKS: [char; 2] = [' ', '\t'];
 /// (OWASP ASVS 5.0, 3.3.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct CookieConfig {
     /// The cookie's name. Default `__Host-session` when secure, `session` when not.
     pub name: Option<String>,

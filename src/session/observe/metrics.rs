@@ -79,7 +79,7 @@ pub(crate) struct Metrics {
     pub(crate) conflicts: IntCounter,
     pub(crate) rotated: IntCounter,
     pub(crate) logins: IntCounter,
-    ended: [IntCounter; 5],
+    ended: [IntCounter; EndReason::ALL.len()],
     pub(crate) touched: IntCounter,
     pub(crate) sweeps: IntCounter,
     pub(crate) sweep_failures: IntCounter,
@@ -120,13 +120,13 @@ impl MetricsBuilder {
         self.register(IntGauge::new(name, help))
     }
 
-    fn counters(
+    fn counters<const N: usize>(
         &self,
         name: &str,
         help: &str,
         label: &str,
-        values: [&str; 5],
-    ) -> prometheus::Result<[IntCounter; 5]> {
+        values: [&str; N],
+    ) -> prometheus::Result<[IntCounter; N]> {
         let family = self.register(IntCounterVec::new(Opts::new(name, help), &[label]))?;
         Ok(values.map(|value| family.with_label_values(&[value])))
     }
@@ -187,7 +187,7 @@ impl Metrics {
             "kind",
             ["anonymous", "signed_in"],
         )?;
-        let ended = EndReason::ALL.map(EndReason::name);
+        let ended = std::array::from_fn(|place| EndReason::ALL[place].name());
         let abandoned = Opts::new("abandoned_total", "Work taken away from stuck threads");
         let abandoned = IntCounterVec::new(abandoned, &["kind"]).inspect(|family| {
             for kind in ABANDONED {

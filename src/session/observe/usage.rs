@@ -9,7 +9,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use parking_lot::Mutex;
 
 use super::metrics::whole;
-use crate::store::{EndReason, UsageDelta};
+use crate::store::{EndCounts, EndReason, UsageDelta};
 
 /// Number of cells that remember users seen in this hour (512 KiB). Two users who share a cell are
 /// only added more often than necessary.
@@ -27,7 +27,7 @@ pub(crate) struct Usage {
 #[derive(Default)]
 struct Pending {
     created: u64,
-    ended: [u64; 5],
+    ended: EndCounts,
     users: HashSet<String>,
 }
 
@@ -51,7 +51,7 @@ impl Usage {
 
     pub(crate) fn ended(&self, reason: EndReason, number: usize, now: DateTime<Utc>) {
         self.add(now, |pending| {
-            pending.ended[reason.index()] += whole(number);
+            pending.ended.add(reason, whole(number));
         });
     }
 
@@ -102,8 +102,8 @@ impl Usage {
         for delta in deltas {
             self.add(delta.hour, |pending| {
                 pending.created += delta.created;
-                for (kept, more) in pending.ended.iter_mut().zip(delta.ended) {
-                    *kept += more;
+                for (reason, number) in delta.ended.iter() {
+                    pending.ended.add(reason, number);
                 }
                 pending.users.extend(delta.users);
             });
@@ -133,7 +133,8 @@ mod tests {
         usage.put_back(taken.clone());
         taken[0].users.sort();
         assert_eq!(taken.len(), 2);
-        assert_eq!((taken[0].created, taken[0].ended), (2, [0, 3, 0, 0, 0]));
+        let ended = EndCounts::from_iter([(EndReason::Revoked, 3)]);
+        assert_eq!((taken[0].created, taken[0].ended), (2, ended));
         assert_eq!(taken[0].users, ["ada", "bob"]);
         assert_eq!(taken[1].users, ["ada"]);
         assert_eq!(usage.take().len(), 2);

@@ -13,6 +13,7 @@ use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError};
 
 /// A filter for lists of sessions. The default keeps all sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionFilter {
     /// Only sessions last used from this address.
     pub ip: Option<IpAddr>,

@@ -9,7 +9,7 @@ use diesel::upsert::excluded;
 
 use super::connect::connection::{AnyConnection, run_on};
 use super::schema::{session_stats, session_stats_users, session_sweeps, sessions};
-use crate::store::stats::{Census, HourStats, StatsStore, SweepRecord, UsageDelta};
+use crate::store::stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 use crate::store::{DieselStore, StoreError};
 
 /// How long the user ids of an hour are kept, for instances that report late.
@@ -34,15 +34,15 @@ struct HourRow {
 
 impl From<&UsageDelta> for HourRow {
     fn from(delta: &UsageDelta) -> Self {
-        let [logout, revoked, replaced, expired, cleared] = delta.ended.map(signed);
+        let ended = |reason| signed(delta.ended.of(reason));
         Self {
             hour: delta.hour.naive_utc(),
             created: signed(delta.created),
-            ended_logout: logout,
-            ended_revoked: revoked,
-            ended_replaced: replaced,
-            ended_expired: expired,
-            ended_cleared: cleared,
+            ended_logout: ended(EndReason::Logout),
+            ended_revoked: ended(EndReason::Revoked),
+            ended_replaced: ended(EndReason::Replaced),
+            ended_expired: ended(EndReason::Expired),
+            ended_cleared: ended(EndReason::Cleared),
             peak_active: signed(delta.active),
             users: 0,
         }
@@ -52,16 +52,19 @@ impl From<&UsageDelta> for HourRow {
 impl From<HourRow> for HourStats {
     fn from(row: HourRow) -> Self {
         let ended = [
-            row.ended_logout,
-            row.ended_revoked,
-            row.ended_replaced,
-            row.ended_expired,
-            row.ended_cleared,
+            (EndReason::Logout, row.ended_logout),
+            (EndReason::Revoked, row.ended_revoked),
+            (EndReason::Replaced, row.ended_replaced),
+            (EndReason::Expired, row.ended_expired),
+            (EndReason::Cleared, row.ended_cleared),
         ];
         Self {
             hour: row.hour.and_utc(),
             created: unsigned(row.created),
-            ended: ended.map(unsigned),
+            ended: ended
+                .map(|(reason, number)| (reason, unsigned(number)))
+                .into_iter()
+                .collect(),
             peak_active: unsigned(row.peak_active),
             users: unsigned(row.users),
         }

@@ -303,12 +303,8 @@ on_each_database! {
     fn stats_tell_the_usage_and_what_commands_have_ended(database: &Database) {
         let store = database.store();
         store.create(&[new_session(None), new_session(None)]).unwrap();
-        let first = store.list(&rocket_diesel_sessions::store::ListSessions {
-            now: chrono::Utc::now(),
-            after: None,
-            user_id: None,
-            limit: 1,
-        });
+        let query = rocket_diesel_sessions::store::ListSessions::new(chrono::Utc::now(), 1);
+        let first = store.list(&query);
         let handle = first.unwrap().remove(0).id;
         let output = |arguments: &[&str]| {
             let mut command = program(database.folder());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rocket_diesel_sessions::store::SessionStore;
 
+use crate::support::altered;
 use crate::support::command_line::{assert_fails, on, run, run_with_input, stdout};
 use crate::support::fake_postgres::{self, Behaviour};
 use crate::support::server::run_to_end;
@@ -79,10 +80,7 @@ on_each_database! {
         database.store().create(&[new_session(None)]).unwrap();
         let reader = rocket_diesel_sessions::DieselStore::open_read_only(
             &database.url(),
-            rocket_diesel_sessions::store::StoreOptions {
-                prepared_statements: database.direct_url() == database.raw_url(),
-                ..rocket_diesel_sessions::store::StoreOptions::default()
-            },
+            altered(rocket_diesel_sessions::store::StoreOptions::default(), |options| options.prepared_statements = database.direct_url() == database.raw_url()),
         )
         .unwrap();
         assert_eq!(reader.count_created(chrono::Utc::now()).unwrap(), 1);

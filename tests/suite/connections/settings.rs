@@ -4,6 +4,7 @@
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{SessionStore, StoreOptions};
 
+use crate::support::altered;
 use crate::support::server::run_to_end;
 use crate::support::sessions::new_session;
 use crate::support::start::release;
@@ -79,10 +80,9 @@ fn limits_of_the_url_hold_and_those_of_the_role_do_not() {
         ("?options=-clock_timeout%3D8s", "2s", "8s"),
     ] {
         for prepared_statements in [true, false] {
-            let options = StoreOptions {
-                prepared_statements,
-                ..StoreOptions::default()
-            };
+            let options = altered(StoreOptions::default(), |options| {
+                options.prepared_statements = prepared_statements;
+            });
             let url = format!("{}{parameters}", database.direct_url());
             let store = DieselStore::open(&url.parse().unwrap(), options).unwrap();
             database.execute("TRUNCATE seen");

@@ -7,6 +7,7 @@ use rocket_diesel_sessions::store::{
     SaveOutcome, SaveSession, SessionStore, TouchSession, UserStore, WriteBatch,
 };
 
+use crate::support::altered;
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_until};
 
@@ -52,24 +53,18 @@ fn i6_known_visitors_are_served_after_a_columns_type_was_changed() {
     let session = new_session(None);
     store.create(std::slice::from_ref(&session)).unwrap();
     let write = |version| {
-        let saves = [SaveSession {
-            session_id: session.session_id,
+        let saves = [SaveSession::new(
+            session.session_id,
             version,
-            data: "{}".to_owned(),
-            now: session.now,
-        }];
-        let touches = [TouchSession {
-            session_id: session.session_id,
-            now: session.now,
-            expires_at: session.expires_at,
-            user_agent: Some("agent".to_owned()),
-            ip: None,
-        }];
-        let batch = WriteBatch {
-            saves: &saves,
-            touches: &touches,
-            ..WriteBatch::default()
-        };
+            "{}",
+            session.now,
+        )];
+        let touch = TouchSession::new(session.session_id, session.now);
+        let touches = [altered(touch, |touch| {
+            touch.expires_at = session.expires_at;
+            touch.user_agent = Some("agent".to_owned());
+        })];
+        let batch = WriteBatch::new(&[], &saves, &touches);
         store.write(&batch).unwrap()
     };
     let changes = [

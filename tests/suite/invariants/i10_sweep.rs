@@ -126,12 +126,7 @@ fn i10_rows_in_use_are_skipped_on_postgresql() {
     let mut holder = database.connection();
     holder.run("BEGIN; SELECT 1 FROM sessions ORDER BY expires_at LIMIT 500 FOR UPDATE");
     // The first batch finds that rows are held; a pass skips them from then on.
-    let batch = SweepBatch {
-        now: Utc::now(),
-        limit: 100,
-        handles: false,
-        contended: false,
-    };
+    let batch = SweepBatch::new(Utc::now(), 100);
     let swept = store.sweep(&batch).unwrap();
     assert_eq!((swept.deleted, swept.contended), (100, true));
     // Would wait for the holder, which waits for us.

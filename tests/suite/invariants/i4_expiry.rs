@@ -9,6 +9,7 @@ use rocket::local::asynchronous::Client;
 use rocket::serde::json::Value;
 use rocket_diesel_sessions::{Clock, SessionConfig};
 
+use crate::support::altered;
 use crate::support::embedded::{Gate, client_and_clock, get, new_cookie, rocket, run};
 use crate::support::local::application;
 use crate::support::{Database, Visitor, wait_for, wait_until};
@@ -111,7 +112,7 @@ on_each_database! {
         for path in ["/slow/count", "/slow/set"] {
             run(async {
                 let day = std::time::Duration::from_hours(24);
-                let config = SessionConfig { absolute_timeout: day, ..SessionConfig::default() };
+                let config = altered(SessionConfig::default(), |config| config.absolute_timeout = day);
                 let (rocket, clock) = rocket(database.store(), config);
                 let gate = Arc::clone(rocket.state::<Arc<Gate>>().unwrap());
                 let client = &Client::untracked(rocket).await.unwrap();

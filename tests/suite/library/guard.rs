@@ -8,6 +8,7 @@ use rocket::http::Status;
 use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig, SessionKeys, Sessions};
 
+use crate::support::altered;
 use crate::support::embedded::{Cart, client, get, new_cookie, rocket, rocket_with, run};
 use crate::support::local::{SECRET, figment};
 use crate::support::{Database, Kind};
@@ -71,10 +72,7 @@ on_each_database! {
 
     fn data_over_the_limit_is_refused_and_nothing_lost(database: &Database) {
         run(async {
-            let config = SessionConfig {
-                max_data_size: 1024.into(),
-                ..SessionConfig::default()
-            };
+            let config = altered(SessionConfig::default(), |config| config.max_data_size = 1024.into());
             let client = &client(database.store(), config).await;
             let answer = get(client, "/large/2000", None).await;
             assert_eq!(answer.status, Status::PayloadTooLarge);
@@ -159,10 +157,7 @@ fn a_missing_fairing_stops_the_launch() {
 fn what_cannot_be_used_stops_the_launch_when_it_is_given_in_code_too() {
     let database = Database::new(Kind::Sqlite).unwrap();
     run(async {
-        let config = SessionConfig {
-            workers: 0,
-            ..SessionConfig::default()
-        };
+        let config = altered(SessionConfig::default(), |config| config.workers = 0);
         let (refused, _) = rocket(database.store(), config);
         let error = refused.ignite().await.unwrap_err();
         assert!(

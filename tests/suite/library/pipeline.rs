@@ -8,6 +8,7 @@ use rocket::futures::future::join_all;
 use rocket::http::Status;
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 
+use crate::support::altered;
 use crate::support::embedded::{Gate, client, client_and_clock, get, new_cookie, patient, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::server::Browser;
@@ -44,10 +45,7 @@ on_each_database! {
                     Ok(())
                 })
             };
-            let config = SessionConfig {
-                workers: 1,
-                ..patient()
-            };
+            let config = altered(patient(), |config| config.workers = 1);
             let client = &client(store, config).await;
             let cookies = join_all((0..20).map(|_| new_cookie(client))).await;
             let held = gate.lock().unwrap();
@@ -147,10 +145,7 @@ on_each_database! {
 
     fn writes_that_hang_keep_no_reader_out(database: &Database) {
         run(async {
-            let config = SessionConfig {
-                timeout: Duration::from_secs(1),
-                ..SessionConfig::default()
-            };
+            let config = altered(SessionConfig::default(), |config| config.timeout = Duration::from_secs(1));
             let client = &client(database.store(), config).await;
             let cookie = &new_cookie(client).await;
             let mut holder = database.connection();
@@ -172,11 +167,7 @@ on_each_database! {
 
     fn a_database_slower_than_the_load_is_503_in_time_and_recovers(database: &Database) {
         run(async {
-            let config = SessionConfig {
-                timeout: Duration::from_secs(1),
-                max_queue: 16,
-                ..SessionConfig::default()
-            };
+            let config = altered(SessionConfig::default(), |config| { config.timeout = Duration::from_secs(1); config.max_queue = 16; });
             let client = &client(database.store(), config).await;
             let mut cookies = Vec::new();
             for _ in 0..10 {
@@ -241,10 +232,7 @@ on_each_database! {
 fn touches_of_the_last_requests_are_written_before_the_end() {
     let database = Database::new(Kind::Sqlite).unwrap();
     run(async {
-        let config = SessionConfig {
-            touch_interval: Duration::ZERO,
-            ..patient()
-        };
+        let config = altered(patient(), |config| config.touch_interval = Duration::ZERO);
         let (client, clock) = client_and_clock(database.store(), config).await;
         let cookies = join_all((0..50).map(|_| new_cookie(&client))).await;
         clock.advance(chrono::TimeDelta::minutes(1));

@@ -17,6 +17,7 @@ use rocket_diesel_sessions::{
 use rocket_diesel_sessions_app::{MetricsAccess, Stores};
 
 use crate::support::accounts::registered;
+use crate::support::altered;
 use crate::support::embedded::{get, new_cookie, rocket_with, run};
 use crate::support::local::{ADMIN_TOKEN, application, application_of, figment, settings};
 use crate::support::sessions::new_session;
@@ -33,7 +34,7 @@ on_each_database! {
     fn hooks_are_told_of_all_that_happens_to_sessions(database: &Database) {
         let events: Arc<Mutex<Vec<SessionEvent>>> = Arc::default();
         let told = Arc::clone(&events);
-        let config = SessionConfig { max_sessions_per_user: 1, ..SessionConfig::default() };
+        let config = altered(SessionConfig::default(), |config| config.max_sessions_per_user = 1);
         run(async {
             let (rocket, clock) = rocket_with(database.store(), config, |sessions| {
                 sessions
@@ -145,30 +146,29 @@ on_each_database! {
         let store = database.store();
         let now = Utc::now();
         let hour: chrono::DateTime<Utc> = "2026-01-01T10:00:00Z".parse().unwrap();
-        let delta = |active, users: &[&str]| UsageDelta {
-            hour,
-            created: 1,
-            ended: [1, 0, 0, 2, 0],
-            active,
-            users: users.iter().map(|user| (*user).to_owned()).collect(),
-        };
+        let delta = |active, users: &[&str]| altered(UsageDelta::new(hour), |delta| {
+            delta.created = 1;
+            delta.ended.add(EndReason::Logout, 1);
+            delta.ended.add(EndReason::Expired, 2);
+            delta.active = active;
+            delta.users = users.iter().map(|user| (*user).to_owned()).collect();
+        });
         store.add_usage(&[delta(5, &["ada", "bob"]), delta(3, &["bob"])]).unwrap();
         store.add_usage(&[delta(0, &[])]).unwrap();
-        let expected = HourStats {
-            hour,
-            created: 3,
-            ended: [3, 0, 0, 6, 0],
-            peak_active: 5,
-            users: 2,
-        };
+        let expected = altered(HourStats::new(hour), |expected| {
+            expected.created = 3;
+            expected.ended.add(EndReason::Logout, 3);
+            expected.ended.add(EndReason::Expired, 6);
+            expected.peak_active = 5;
+            expected.users = 2;
+        });
         assert_eq!(store.usage(hour).unwrap(), std::slice::from_ref(&expected));
         assert_eq!(store.usage(hour + TimeDelta::hours(1)).unwrap(), []);
-        let failed = SweepRecord {
-            started_at: hour,
-            elapsed: std::time::Duration::from_millis(7),
-            deleted: 2,
-            error: Some("the database is down".to_owned()),
-        };
+        let failed = altered(SweepRecord::new(hour), |failed| {
+            failed.elapsed = std::time::Duration::from_millis(7);
+            failed.deleted = 2;
+            failed.error = Some("the database is down".to_owned());
+        });
         store.add_sweep(&failed).unwrap();
         assert_eq!(store.sweeps(10).unwrap(), [failed]);
 
@@ -201,7 +201,7 @@ on_each_database! {
         assert_eq!(server.terminate(), Some(0));
         let hours = database.store().usage(Utc::now() - TimeDelta::hours(2)).unwrap();
         let created: u64 = hours.iter().map(|hour| hour.created).sum();
-        let ended: u64 = hours.iter().flat_map(|hour| hour.ended).sum();
+        let ended: u64 = hours.iter().map(|hour| hour.ended.total()).sum();
         assert_eq!((created, ended), (1, 1));
     }
 }

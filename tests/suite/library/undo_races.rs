@@ -13,6 +13,7 @@ use rocket::{State, get, routes};
 use rocket_diesel_sessions::store::{SessionStore, StoreError};
 use rocket_diesel_sessions::{Session, SessionConfig, SessionError};
 
+use crate::support::altered;
 use crate::support::embedded::{Cart, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::{Database, Kind, wait_for};
@@ -68,10 +69,9 @@ async fn client(store: Arc<dyn SessionStore>, config: SessionConfig, gates: &Arc
 }
 
 fn short() -> SessionConfig {
-    SessionConfig {
-        timeout: Duration::from_millis(300),
-        ..SessionConfig::default()
-    }
+    altered(SessionConfig::default(), |config| {
+        config.timeout = Duration::from_millis(300);
+    })
 }
 
 on_each_database! {
@@ -209,10 +209,9 @@ fn i11_undos_of_held_rows_keep_no_one_waiting() {
         Ok(())
     });
     run(async {
-        let config = SessionConfig {
-            timeout: Duration::from_secs(20),
-            ..SessionConfig::default()
-        };
+        let config = altered(SessionConfig::default(), |config| {
+            config.timeout = Duration::from_secs(20);
+        });
         let lock_wait = config.timeout / 4;
         let gates = &Gates::new();
         let client = &client(store, config, gates).await;

@@ -10,6 +10,7 @@ use rocket_diesel_sessions::store::{
 };
 use rocket_diesel_sessions::{Clock, DieselStore, SessionAdmin, SessionConfig, SessionError};
 
+use crate::support::altered;
 use crate::support::embedded::{self, Gate, get, new_cookie, run};
 use crate::support::sessions::new_session;
 use crate::support::users::{client, login_for, login_of_ada, signed_in, user, user_sessions};
@@ -148,11 +149,7 @@ on_each_database! {
     }
 
     fn of_many_logins_at_once_no_more_are_left_than_allowed(database: &Database) {
-        let config = SessionConfig {
-            max_sessions_per_user: 3,
-            timeout: std::time::Duration::from_secs(20),
-            ..SessionConfig::default()
-        };
+        let config = altered(SessionConfig::default(), |config| { config.max_sessions_per_user = 3; config.timeout = std::time::Duration::from_secs(20); });
         run(async {
             let client = Arc::new(client(database, config).await);
             let logins: Vec<_> = (0..24)
@@ -264,10 +261,10 @@ on_each_database! {
 
     fn i6_a_login_that_was_answered_503_is_not_committed(database: &Database) {
         let timeout = std::time::Duration::from_millis(400);
-        let config = SessionConfig { timeout, ..SessionConfig::default() };
+        let config = altered(SessionConfig::default(), |config| config.timeout = timeout);
         database.store();
         database.add_users(&["ada"]);
-        let options = StoreOptions { timeout, ..StoreOptions::default() };
+        let options = altered(StoreOptions::default(), |options| options.timeout = timeout);
         let store = Arc::new(DieselStore::open(&database.url(), options).unwrap());
         run(async {
             let client = &embedded::client(store, config).await;
@@ -322,11 +319,9 @@ on_each_database! {
             // Nor does a live one for another user.
             let bobs = login_for("bob");
             store.login(&bobs).unwrap();
-            let revocation = Revocation {
-                user_id: "ada".to_owned(),
-                scope: RevokeScope::All,
-                by: Some(ActingSession { session_id: bobs.fresh.session_id, now: bobs.fresh.now }),
-            };
+            let by = ActingSession { session_id: bobs.fresh.session_id, now: bobs.fresh.now };
+            let revocation = Revocation::new("ada", RevokeScope::All);
+            let revocation = altered(revocation, |revocation| revocation.by = Some(by));
             assert_eq!(store.revoke(&revocation).unwrap(), None);
             let by = ActingSession { session_id: owner.session_id, now: owner.created_at };
             assert_ended(&store.delete_user("ada", Some(by), LastAdmin::Keep).unwrap(), 1);

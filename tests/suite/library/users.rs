@@ -7,6 +7,7 @@ use rocket_diesel_sessions::store::SessionStore;
 use rocket_diesel_sessions::{OnSessionLimit, SessionConfig};
 
 use crate::support::Database;
+use crate::support::altered;
 use crate::support::embedded::{get, new_cookie, rocket, run};
 use crate::support::users::{client, login_of_ada, signed_in, user, user_sessions};
 
@@ -73,11 +74,7 @@ on_each_database! {
     }
 
     fn where_the_limit_refuses_logins_the_sessions_stay(database: &Database) {
-        let config = SessionConfig {
-            max_sessions_per_user: 1,
-            on_session_limit: OnSessionLimit::Refuse,
-            ..SessionConfig::default()
-        };
+        let config = altered(SessionConfig::default(), |config| { config.max_sessions_per_user = 1; config.on_session_limit = OnSessionLimit::Refuse; });
         run(async {
             let client = &client(database, config).await;
             let first = signed_in(client, "ada").await;
@@ -125,10 +122,7 @@ on_each_database! {
     }
 
     fn i4_an_anonymous_session_may_end_sooner_and_a_login_prolongs_it(database: &Database) {
-        let config = SessionConfig {
-            anonymous_idle_timeout: Some(std::time::Duration::from_hours(1)),
-            ..SessionConfig::default()
-        };
+        let config = altered(SessionConfig::default(), |config| config.anonymous_idle_timeout = Some(std::time::Duration::from_hours(1)));
         run(async {
             let (rocket, clock) = rocket(database.store(), config);
             database.add_users(&["ada"]);

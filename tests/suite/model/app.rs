@@ -12,6 +12,7 @@ use rocket_diesel_sessions::testing::ManualClock;
 use rocket_diesel_sessions::{Session, SessionAdmin, SessionConfig, SessionError, UserSessions};
 use uuid::Uuid;
 
+use crate::support::altered;
 use crate::support::embedded::{self, Answered, Cart};
 use crate::support::faulty::{Fault, FaultyStore};
 use crate::support::local::Answer;
@@ -28,18 +29,17 @@ const LATE: Duration = Duration::from_millis(120);
 /// The settings of the instances. Times are short, so that few steps reach each deadline.
 pub(super) fn config(has_faults: bool) -> SessionConfig {
     const MINUTE: Duration = Duration::from_mins(1);
-    SessionConfig {
-        idle_timeout: 60 * MINUTE,
-        anonymous_idle_timeout: Some(30 * MINUTE),
-        absolute_timeout: 180 * MINUTE,
-        touch_interval: 5 * MINUTE,
-        timeout: if has_faults {
+    altered(SessionConfig::default(), |config| {
+        config.idle_timeout = 60 * MINUTE;
+        config.anonymous_idle_timeout = Some(30 * MINUTE);
+        config.absolute_timeout = 180 * MINUTE;
+        config.touch_interval = 5 * MINUTE;
+        config.timeout = if has_faults {
             Duration::from_millis(50)
         } else {
             Duration::from_secs(20)
-        },
-        ..SessionConfig::default()
-    }
+        };
+    })
 }
 
 /// What a handler saw of its session when it was done.

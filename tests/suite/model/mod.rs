@@ -25,19 +25,13 @@ use rocket_diesel_sessions::store::UserRecord;
 use self::app::{Ground, Instances};
 use self::op::Step;
 use crate::support::Database;
+use crate::support::altered;
 use crate::support::memory::MemoryStore;
 
 /// A user whose id, name and password hash are the same text.
 fn user(name: &str) -> UserRecord {
-    UserRecord {
-        id: name.to_owned(),
-        username: name.to_owned(),
-        password_hash: name.to_owned(),
-        is_admin: false,
-        disabled_at: None,
-        created_at: DateTime::UNIX_EPOCH,
-        updated_at: DateTime::UNIX_EPOCH,
-    }
+    let user = UserRecord::new(name, name, DateTime::UNIX_EPOCH);
+    altered(user, |user| name.clone_into(&mut user.password_hash))
 }
 
 /// How long, and from which seed.

@@ -9,6 +9,7 @@ use rocket_diesel_sessions::store::{
 use rocket_diesel_sessions::testing::conformance;
 use uuid::Uuid;
 
+use crate::support::altered;
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind};
 
@@ -93,22 +94,15 @@ on_each_database! {
         store.create(&made).unwrap();
         let ids: Vec<Uuid> = made.iter().map(|new| new.session_id).collect();
         assert_eq!(store.load(&ids).unwrap().len(), 2000);
-        let write = |new: &NewSession| SaveSession {
-            session_id: new.session_id,
-            version: 0,
-            data: new.id.clone(),
-            now: new.now,
-        };
+        let write =
+            |new: &NewSession| SaveSession::new(new.session_id, 0, new.id.clone(), new.now);
         let writes: Vec<SaveSession> = made.iter().map(write).collect();
         let outcomes = store.save(&writes).unwrap();
         assert!(outcomes.iter().all(|outcome| *outcome == SaveOutcome::Saved));
-        let touch = |new: &NewSession| TouchSession {
-            session_id: new.session_id,
-            now: new.now,
-            expires_at: new.expires_at + TimeDelta::hours(1),
-            user_agent: Some(new.id.clone()),
-            ip: None,
-        };
+        let touch = |new: &NewSession| altered(TouchSession::new(new.session_id, new.now), |touch| {
+            touch.expires_at = new.expires_at + TimeDelta::hours(1);
+            touch.user_agent = Some(new.id.clone());
+        });
         let touches: Vec<TouchSession> = made.iter().map(touch).collect();
         assert_eq!(store.touch(&touches).unwrap(), 2000);
         for record in store.load(&ids).unwrap() {
@@ -136,10 +130,9 @@ fn the_postgres_store_conforms_without_prepared_statements() {
         return;
     };
     database.store();
-    let options = StoreOptions {
-        prepared_statements: false,
-        ..StoreOptions::default()
-    };
+    let options = altered(StoreOptions::default(), |options| {
+        options.prepared_statements = false;
+    });
     let store = DieselStore::open(&database.url(), options).unwrap();
     conformance::run(&store).unwrap();
     database.add_users(&["ada", "bob"]);
@@ -156,12 +149,7 @@ fn a_data_write_on_postgresql_touches_no_index() {
     let new = new_session(None);
     store.create(std::slice::from_ref(&new)).unwrap();
     for version in 0..20 {
-        let write = SaveSession {
-            session_id: new.session_id,
-            version,
-            data: version.to_string(),
-            now: new.now,
-        };
+        let write = SaveSession::new(new.session_id, version, version.to_string(), new.now);
         assert_eq!(store.save(&[write]).unwrap(), [SaveOutcome::Saved]);
     }
     let count = |column: &str| {

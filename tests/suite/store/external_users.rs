@@ -15,17 +15,16 @@ use rocket_diesel_sessions::{DieselStore, SessionConfig};
 
 use crate::support::embedded::{get, rocket, run};
 use crate::support::sessions::new_session;
-use crate::support::{Database, Kind};
+use crate::support::{Database, Kind, altered};
 
 /// Tables of an application, whose names are this library's where they may be.
 const APPLICATION: &str = "CREATE TABLE users (id BIGINT PRIMARY KEY, email TEXT NOT NULL); \
                            CREATE TABLE orders (id BIGINT PRIMARY KEY);";
 
 fn external(database: &Database) -> StoreOptions {
-    StoreOptions {
-        users: UserSource::External,
-        ..database.options()
-    }
+    altered(database.options(), |options| {
+        options.users = UserSource::External;
+    })
 }
 
 fn open(database: &Database, options: StoreOptions) -> Result<DieselStore, String> {
@@ -128,14 +127,10 @@ on_each_database! {
                     scope.spawn(|| {
                         let fresh = new_session(None);
                         barrier.wait();
-                        store.login(&LoginSession {
-                            user_id: "42".into(),
-                            password_hash: None,
-                            session: None,
-                            fresh,
-                            limit: SessionLimit { max: 2, on_limit: OnSessionLimit::Refuse },
-                            deadline: None,
-                        })
+                        let login = altered(LoginSession::new("42", fresh), |login| {
+                            login.limit = SessionLimit::new(2, OnSessionLimit::Refuse);
+                        });
+                        store.login(&login)
                     })
                 })
                 .collect();
@@ -144,7 +139,7 @@ on_each_database! {
         let created = outcomes.iter().filter(|outcome| matches!(outcome, LoginOutcome::Created(_)));
         assert_eq!(created.count(), 2, "{outcomes:?}");
         let now = new_session(None).now;
-        let query = ListSessions { now, after: None, user_id: Some("42".into()), limit: 10 };
+        let query = altered(ListSessions::new(now, 10), |query| query.user_id = Some("42".into()));
         assert_eq!(store.list(&query).unwrap().len(), 2);
 
         let locks = "SELECT count(*) AS n FROM session_user_locks";
@@ -210,10 +205,9 @@ fn a_schema_of_the_sessions_own_is_made_and_used_whatever_the_search_path() {
         "ALTER DATABASE {} SET search_path = other, public",
         database.name()
     ));
-    let options = StoreOptions {
-        schema: Some("session_store".parse().unwrap()),
-        ..database.options()
-    };
+    let options = altered(database.options(), |options| {
+        options.schema = Some("session_store".parse().unwrap());
+    });
     let store = open(&database, options).unwrap();
     conformance::run(&store).unwrap();
     let count = |sql: &str| database.number(&format!("SELECT count(*) AS n FROM {sql}"));
@@ -239,10 +233,9 @@ fn a_schema_of_the_sessions_own_is_made_and_used_whatever_the_search_path() {
 #[test]
 fn i12_a_schema_is_refused_for_sqlite() {
     let database = Database::new(Kind::Sqlite).unwrap();
-    let options = StoreOptions {
-        schema: Some("session_store".parse().unwrap()),
-        ..database.options()
-    };
+    let options = altered(database.options(), |options| {
+        options.schema = Some("session_store".parse().unwrap());
+    });
     let error = open(&database, options).unwrap_err();
     assert!(
         error.contains("schema") && error.contains("PostgreSQL"),

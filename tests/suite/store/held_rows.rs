@@ -12,6 +12,7 @@ use rocket_diesel_sessions::store::{
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 use uuid::Uuid;
 
+use crate::support::altered;
 use crate::support::embedded::{client, client_and_clock, get, new_cookie, run};
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, metric};
@@ -27,12 +28,8 @@ fn lock(id: &str) -> String {
 }
 
 fn save(session: &NewSession, version: i64) -> SaveSession {
-    SaveSession {
-        session_id: session.session_id,
-        version,
-        data: format!("\"{version}\""),
-        now: session.now,
-    }
+    let data = format!("\"{version}\"");
+    SaveSession::new(session.session_id, version, data, session.now)
 }
 
 fn rotation(session: &NewSession) -> RotateSession {
@@ -57,13 +54,8 @@ fn i11_a_held_row_does_not_keep_other_saves_from_being_written() {
     let mut holder = database.connection();
     holder.run(&lock(&made[0].id));
     let gone = new_session(None);
-    let touches = [TouchSession {
-        session_id: made[1].session_id,
-        now: gone.now,
-        expires_at: gone.expires_at,
-        user_agent: None,
-        ip: None,
-    }];
+    let touch = TouchSession::new(made[1].session_id, gone.now);
+    let touches = [altered(touch, |touch| touch.expires_at = gone.expires_at)];
     // The second batch skips the held row at once. A save of another version is refused, held or not.
     let mut took = Vec::new();
     for version in 0..2 {
@@ -77,11 +69,7 @@ fn i11_a_held_row_does_not_keep_other_saves_from_being_written() {
         ];
         let new = [new_session(None)];
         let start = Instant::now();
-        let batch = WriteBatch {
-            creates: &new,
-            saves: &saves,
-            touches: &touches,
-        };
+        let batch = WriteBatch::new(&new, &saves, &touches);
         let written = store.write(&batch).unwrap();
         took.push(start.elapsed());
         assert_eq!(

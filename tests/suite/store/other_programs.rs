@@ -5,7 +5,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{
-    BindSession, ListSessions, LoginOutcome, LoginSession, SessionLimit, SessionStore, UserStore,
+    ListSessions, LoginOutcome, LoginSession, SessionStore, UserStore,
 };
 
 use crate::support::sessions::new_session;
@@ -30,12 +30,7 @@ fn left_after(sql: &str) -> Vec<String> {
 }
 
 fn listed(store: &DieselStore) -> Vec<Option<String>> {
-    let query = ListSessions {
-        now: Utc::now(),
-        after: None,
-        user_id: None,
-        limit: 100,
-    };
+    let query = ListSessions::new(Utc::now(), 100);
     let listed = store.list(&query).unwrap();
     listed.into_iter().map(|record| record.user_id).collect()
 }
@@ -122,14 +117,7 @@ fn a_user_whose_disabled_at_is_not_a_time_is_disabled_and_hides_no_other() {
         assert_eq!(are_disabled, [true, false], "{value}");
         let found = store.user_by_name("ada").unwrap().unwrap();
         assert!(found.disabled_at.is_some(), "{value}");
-        let login = LoginSession {
-            user_id: "ada".to_owned(),
-            password_hash: None,
-            session: None::<BindSession>,
-            fresh: new_session(None),
-            limit: SessionLimit::default(),
-            deadline: None,
-        };
+        let login = LoginSession::new("ada", new_session(None));
         assert_eq!(
             store.login(&login).unwrap(),
             LoginOutcome::UserRefused,

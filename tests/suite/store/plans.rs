@@ -2,10 +2,9 @@
 //! table.
 
 use chrono::Utc;
-use rocket_diesel_sessions::store::{
-    SaveOutcome, SaveSession, SessionStore, SweepBatch, WriteBatch,
-};
+use rocket_diesel_sessions::store::{SaveOutcome, SaveSession, SessionStore, SweepBatch};
 
+use crate::support::altered;
 use crate::support::sessions::new_session;
 use crate::support::sessions::{create_expired, create_live};
 use crate::support::{Database, Kind, wait_until};
@@ -32,17 +31,8 @@ fn a_plan_for_an_empty_table_is_good_for_a_full_one() {
         for version in versions {
             let found = store.load(&[session.session_id]).unwrap();
             assert_eq!(found.len(), 1);
-            let save = SaveSession {
-                session_id: session.session_id,
-                version,
-                data: "{}".to_owned(),
-                now: Utc::now(),
-            };
-            let batch = WriteBatch {
-                saves: &[save],
-                ..WriteBatch::default()
-            };
-            assert_eq!(store.write(&batch).unwrap().saved, [SaveOutcome::Saved]);
+            let save = SaveSession::new(session.session_id, version, "{}", Utc::now());
+            assert_eq!(store.save(&[save]).unwrap(), [SaveOutcome::Saved]);
         }
     };
     // After five plans for the very values, the server makes one to keep.
@@ -74,12 +64,10 @@ fn i10_a_sweep_never_reads_the_whole_table() {
     database.execute("ANALYZE sessions");
     let before = database.number(&reported("seq_scan"));
     for (contended, handles) in [(false, false), (false, true), (true, false), (true, true)] {
-        let swept = store.sweep(&SweepBatch {
-            now: Utc::now(),
-            limit: 1000,
-            handles,
-            contended,
+        let batch = altered(SweepBatch::new(Utc::now(), 1000), |batch| {
+            (batch.handles, batch.contended) = (handles, contended);
         });
+        let swept = store.sweep(&batch);
         assert_eq!(swept.unwrap().deleted, 1000);
     }
     drop(store);

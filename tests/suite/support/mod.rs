@@ -1,5 +1,6 @@
 //! What the tests stand on: real databases, real servers, and visitors with a cookie jar.
 
+mod altered;
 mod applications;
 mod browser;
 mod databases;
@@ -10,6 +11,7 @@ mod programs;
 mod stores;
 mod wait;
 
+pub(crate) use altered::altered;
 pub(crate) use applications::{Visitor, accounts, cookie, embedded, local, typed, users};
 pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy};

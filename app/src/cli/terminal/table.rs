@@ -36,8 +36,8 @@ impl Table {
         table
     }
 
-    pub(in crate::cli) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        let cells = cells.iter().map(|cell| Cell::new(printable(cell)));
+    pub(in crate::cli) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter().map(|cell| Cell::new(printable(&cell)));
         self.0.add_row(Row::from(cells));
     }
 

@@ -184,10 +184,8 @@ impl Change<'_> {
             return Err(taken());
         }
         let hash = hash_password(&ask::new_password(&name)?)?;
-        let user = UserRecord {
-            is_admin: admin,
-            ..new_user(name.clone(), hash, self.now)
-        };
+        let mut user = new_user(name.clone(), hash, self.now);
+        user.is_admin = admin;
         if !self.store.add_user(&user)? {
             return Err(taken());
         }
@@ -317,13 +315,13 @@ impl Change<'_> {
 fn done(user: &UserRecord, change: UserOutcome) -> Result<usize, Failure> {
     match change {
         UserOutcome::Done(ended) => Ok(ended.len()),
-        UserOutcome::NoUser | UserOutcome::SessionEnded => Err(gone(user)),
         UserOutcome::LastAdmin => Err(format!(
             "{} is the last administrator who may sign in: promote another user first, or give \
              --force",
             user.username
         )
         .into()),
+        _ => Err(gone(user)),
     }
 }
 

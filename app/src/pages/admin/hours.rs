@@ -23,7 +23,7 @@ pub(super) fn rows(stats: &[HourStats], now: DateTime<Utc>, number: u16) -> Vec<
         Row {
             at,
             created: known.map_or(0, |stats| stats.created),
-            ended: known.map_or(0, |stats| stats.ended.iter().sum()),
+            ended: known.map_or(0, |stats| stats.ended.total()),
         }
     };
     (0..number).rev().map(row).collect()
@@ -47,16 +47,15 @@ pub(super) fn summary(rows: &[Row]) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use rocket_diesel_sessions::EndReason;
+
     use super::*;
 
     pub(in crate::pages::admin) fn hour(hour: &str, created: u64, ended: [u64; 5]) -> HourStats {
-        HourStats {
-            hour: hour.parse().unwrap(),
-            created,
-            ended,
-            peak_active: 0,
-            users: 0,
-        }
+        let mut stats = HourStats::new(hour.parse().unwrap());
+        stats.created = created;
+        stats.ended = EndReason::ALL.iter().copied().zip(ended).collect();
+        stats
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Figures {
             signed_in: stats.signed_in,
             anonymous: stats.active.saturating_sub(stats.signed_in),
             created: this.map_or(0, |hour| hour.created),
-            ended: this.map_or(0, |hour| hour.ended.iter().sum()),
+            ended: this.map_or(0, |hour| hour.ended.total()),
         }
     }
 }

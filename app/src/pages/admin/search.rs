@@ -77,8 +77,7 @@ impl Found {
     }
 
     fn these(sessions: Vec<SessionRecord>) -> Self {
-        let next = None;
-        Self::all(SessionPage { sessions, next })
+        Self::all(SessionPage::new(sessions, None))
     }
 }
 

@@ -10,6 +10,7 @@ use rocket::http::Status;
 use rocket_diesel_sessions::SessionConfig;
 use rocket_diesel_sessions::store::StoreError;
 
+use crate::support::altered;
 use crate::support::embedded::{client, get, new_cookie, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::{Database, Kind, Server, wait_for, wait_until};
@@ -94,11 +95,10 @@ fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
         }
     });
     // One load at a time, in the order of the cookies.
-    let config = SessionConfig {
-        workers: 1,
-        max_batch: 1,
-        ..SessionConfig::default()
-    };
+    let config = altered(SessionConfig::default(), |config| {
+        config.workers = 1;
+        config.max_batch = 1;
+    });
     run(async {
         let client = &client(store, config).await;
         let ended = new_cookie(client).await;
@@ -138,10 +138,9 @@ fn i6_an_outage_ends_by_itself_after_probes_that_hang() {
         Ok(())
     });
     run(async {
-        let config = SessionConfig {
-            timeout: Duration::from_millis(300),
-            ..SessionConfig::default()
-        };
+        let config = altered(SessionConfig::default(), |config| {
+            config.timeout = Duration::from_millis(300);
+        });
         let client = &client(store, config).await;
         let cookie = &new_cookie(client).await;
         is_out.store(true, Ordering::SeqCst);

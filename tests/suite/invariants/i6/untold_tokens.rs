@@ -12,6 +12,7 @@ use rocket::{get, routes};
 use rocket_diesel_sessions::store::StoreOptions;
 use rocket_diesel_sessions::{DieselStore, Session, SessionAdmin, SessionConfig, SessionError};
 
+use crate::support::altered;
 use crate::support::embedded::{Cart, Gate, client, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::{Cluster, Database, Kind, metric, wait_for, wait_until};
@@ -158,10 +159,7 @@ fn i6_an_answer_that_is_taken_too_late_counts_as_none() {
         }
         Ok(())
     });
-    let config = SessionConfig {
-        timeout: TIMEOUT,
-        ..SessionConfig::default()
-    };
+    let config = altered(SessionConfig::default(), |config| config.timeout = TIMEOUT);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = &client(store, config).await;
@@ -202,14 +200,12 @@ fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
         return;
     };
     let database = Database::on(cluster.url());
-    let config = SessionConfig {
-        timeout: Duration::from_millis(500),
-        ..SessionConfig::default()
-    };
-    let options = StoreOptions {
-        timeout: config.timeout,
-        ..StoreOptions::default()
-    };
+    let config = altered(SessionConfig::default(), |config| {
+        config.timeout = Duration::from_millis(500);
+    });
+    let options = altered(StoreOptions::default(), |options| {
+        options.timeout = config.timeout;
+    });
     let store = DieselStore::open(&database.url(), options).unwrap();
     store.migrate().unwrap();
     run(async {
@@ -248,10 +244,9 @@ fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
 fn i6_a_login_that_was_too_late_is_undone() {
     let database = Database::new(Kind::Sqlite).unwrap();
     run(async {
-        let config = SessionConfig {
-            timeout: Duration::from_millis(300),
-            ..SessionConfig::default()
-        };
+        let config = altered(SessionConfig::default(), |config| {
+            config.timeout = Duration::from_millis(300);
+        });
         let client = &client(database.store(), config).await;
         database.add_users(&["ada"]);
         let cookie = &new_cookie(client).await;

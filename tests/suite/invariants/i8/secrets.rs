@@ -95,12 +95,7 @@ on_each_database! {
         let mut visitor = Visitor::new(&client);
         visitor.visit();
         let (session_id, secret_half) = halves(visitor.cookie.as_deref().unwrap());
-        let query = ListSessions {
-            now: rocket_diesel_sessions::Clock::now(&*clock),
-            after: None,
-            user_id: None,
-            limit: 10,
-        };
+        let query = ListSessions::new(rocket_diesel_sessions::Clock::now(&*clock), 10);
         let stored = database.store().list(&query).unwrap().pop().unwrap();
         assert_eq!(stored.session_id, session_id);
         assert_ne!(stored.token_hash.as_bytes(), &secret_half);

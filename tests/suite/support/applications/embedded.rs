@@ -14,16 +14,16 @@ use rocket_diesel_sessions::testing::ManualClock;
 use rocket_diesel_sessions::{SessionConfig, SessionKeys, Sessions};
 
 use super::local::{Answer, SECRET, figment};
+use crate::support::altered;
 
 pub(crate) use self::gate::Gate;
 pub(crate) use self::routes::{Answered, Cart};
 
 /// Returns settings for tests that must pass on a slow machine.
 pub(crate) fn patient() -> SessionConfig {
-    SessionConfig {
-        timeout: Duration::from_secs(20),
-        ..SessionConfig::default()
-    }
+    altered(SessionConfig::default(), |config| {
+        config.timeout = Duration::from_secs(20);
+    })
 }
 
 /// Returns a clock and the application that uses it.

@@ -10,6 +10,7 @@ use rocket_diesel_sessions::{OnUndecodable, SessionConfig, SessionKeys, Sessions
 
 use super::local::{Answer, SECRET, figment};
 use crate::support::Database;
+use crate::support::altered;
 
 /// Returns a client of `routes`, whose sessions contain a `D`.
 pub(crate) fn client<D: TypedData>(
@@ -17,10 +18,9 @@ pub(crate) fn client<D: TypedData>(
     on_undecodable: OnUndecodable,
     routes: Vec<Route>,
 ) -> Client {
-    let config = SessionConfig {
-        on_undecodable,
-        ..SessionConfig::default()
-    };
+    let config = altered(SessionConfig::default(), |config| {
+        config.on_undecodable = on_undecodable;
+    });
     let sessions = Sessions::<D>::fairing()
         .config(config)
         .keys(SessionKeys::parse(SECRET).unwrap())
@@ -42,12 +42,7 @@ pub(crate) fn get(client: &Client, path: &str, cookie: Option<&str>) -> Answer {
 
 /// Returns the data of the only stored session.
 pub(crate) fn stored(database: &Database) -> Value {
-    let query = ListSessions {
-        now: Utc::now(),
-        after: None,
-        user_id: None,
-        limit: 10,
-    };
+    let query = ListSessions::new(Utc::now(), 10);
     let mut records = database.store().list(&query).unwrap();
     assert_eq!(records.len(), 1);
     from_str(&records.remove(0).data).unwrap()

@@ -2,11 +2,12 @@
 
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
-use rocket_diesel_sessions::store::{LoginSession, SessionLimit};
+use rocket_diesel_sessions::store::LoginSession;
 use rocket_diesel_sessions::{SessionConfig, UserSessions};
 
 use super::embedded::{self, get};
 use crate::support::Database;
+use crate::support::altered;
 use crate::support::sessions::new_session;
 
 /// Returns a client of an application whose database has the users ada and bob.
@@ -22,14 +23,8 @@ pub(crate) fn user_sessions(client: &Client) -> &UserSessions {
 
 /// Returns a login with the user's name as the password, by a visitor without a session.
 pub(crate) fn login_for(user: &str) -> LoginSession {
-    LoginSession {
-        user_id: user.to_owned(),
-        password_hash: Some(user.to_owned()),
-        session: None,
-        fresh: new_session(None),
-        limit: SessionLimit::default(),
-        deadline: None,
-    }
+    let login = LoginSession::new(user, new_session(None));
+    altered(login, |login| login.password_hash = Some(user.to_owned()))
 }
 
 pub(crate) fn login_of_ada(limit: u32) -> LoginSession {

@@ -11,6 +11,7 @@ use rocket_diesel_sessions::{DatabaseUrl, DieselStore};
 use tempfile::TempDir;
 
 use super::cluster;
+use crate::support::altered;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -143,10 +144,9 @@ impl Database {
 
     /// Options for a store on this database.
     pub(crate) fn options(&self) -> StoreOptions {
-        StoreOptions {
-            prepared_statements: self.direct == self.url,
-            ..StoreOptions::default()
-        }
+        altered(StoreOptions::default(), |options| {
+            options.prepared_statements = self.direct == self.url;
+        })
     }
 
     /// Runs SQL on a connection of its own.

@@ -176,10 +176,10 @@ impl SessionStore for MemoryStore {
             for new in batch.creates {
                 tables.insert(new.clone())?;
             }
-            Ok(WriteOutcome {
-                saved: batch.saves.iter().map(|save| tables.save(save)).collect(),
-                touched: batch.touches.iter().map(|touch| tables.touch(touch)).sum(),
-            })
+            let mut written = WriteOutcome::default();
+            written.saved = batch.saves.iter().map(|save| tables.save(save)).collect();
+            written.touched = batch.touches.iter().map(|touch| tables.touch(touch)).sum();
+            Ok(written)
         })
     }
 
@@ -226,11 +226,12 @@ impl SessionStore for MemoryStore {
     fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {
         let limit = batch.limit as usize;
         let handles = self.tables().end(limit, |row| row.expires_at <= batch.now);
-        Ok(SweepOutcome {
-            deleted: handles.len(),
-            handles: if batch.handles { handles } else { Vec::new() },
-            contended: false,
-        })
+        let mut swept = SweepOutcome::default();
+        swept.deleted = handles.len();
+        if batch.handles {
+            swept.handles = handles;
+        }
+        Ok(swept)
     }
 
     fn ping(&self) -> Result<(), StoreError> {

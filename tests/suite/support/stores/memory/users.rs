@@ -7,30 +7,21 @@ use rocket_diesel_sessions::store::{
 };
 
 use super::{MemoryStore, Tables};
+use crate::support::altered;
 
 impl MemoryStore {
     /// Adds a user whose id, name and password hash are the same text.
     pub(crate) fn add(&self, name: &str) {
-        let user = UserRecord {
-            id: name.to_owned(),
-            username: name.to_owned(),
-            password_hash: name.to_owned(),
-            is_admin: false,
-            disabled_at: None,
-            created_at: DateTime::UNIX_EPOCH,
-            updated_at: DateTime::UNIX_EPOCH,
-        };
+        let user = UserRecord::new(name, name, DateTime::UNIX_EPOCH);
+        let user = altered(user, |user| name.clone_into(&mut user.password_hash));
         assert!(self.add_user(&user).unwrap(), "{name} exists");
     }
 }
 
 impl Tables {
     fn end_all(&mut self, user_id: &str, by: Option<ActingSession>) -> Option<Vec<String>> {
-        self.revoke(&Revocation {
-            user_id: user_id.to_owned(),
-            scope: RevokeScope::All,
-            by,
-        })
+        let revocation = Revocation::new(user_id, RevokeScope::All);
+        self.revoke(&altered(revocation, |revocation| revocation.by = by))
     }
 
     /// Returns why the user must stay an administrator who may sign in, or that there is no such
@@ -72,11 +63,7 @@ impl Tables {
             user.password_hash.clone_from(&change.new_hash);
             user.updated_at = change.now;
         }
-        let ended = self.revoke(&Revocation {
-            user_id: change.user_id.clone(),
-            scope,
-            by: None,
-        });
+        let ended = self.revoke(&Revocation::new(change.user_id.clone(), scope));
         UserOutcome::Done(ended.unwrap_or_default())
     }
 }

@@ -1,0 +1,113 @@
+//! What a store has done with sessions: plain values, no database.
+
+/// The outcome of a [`SaveSession`](super::SaveSession).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SaveOutcome {
+    /// The data is committed.
+    Saved,
+    /// Nothing was written: another version is stored, or the session is gone, rotated or expired.
+    Refused,
+    /// Nothing was written: another transaction holds the row. The save may be tried again.
+    Held,
+}
+
+/// The outcome of a [`RotateSession`](super::RotateSession).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RotateOutcome {
+    /// The new token is committed, and the old one is dead.
+    Rotated,
+    /// Nothing was written: the session is gone, rotated or expired.
+    Gone,
+    /// Nothing was written: another transaction holds the row. The rotation may be tried again.
+    Held,
+}
+
+impl RotateOutcome {
+    /// Returns the outcome where no row was held.
+    pub(super) fn of(was_there: bool) -> Self {
+        if was_there { Self::Rotated } else { Self::Gone }
+    }
+}
+
+/// The outcome of a delete, by public handle. A session in neither list was not there.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::DeleteOutcome;
+///
+/// let mut outcome = DeleteOutcome::default();
+/// outcome.ended.push("tz4a98xxat96iws9zmbrgj3a".into());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeleteOutcome {
+    /// Sessions that were there and are deleted.
+    pub ended: Vec<String>,
+    /// Sessions that another transaction holds. The delete may be tried again.
+    pub held: Vec<String>,
+}
+
+/// The outcome of a [`write`](super::SessionStore::write).
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::{SaveOutcome, WriteOutcome};
+///
+/// let mut outcome = WriteOutcome::default();
+/// outcome.saved = vec![SaveOutcome::Saved, SaveOutcome::Refused];
+/// outcome.touched = 1;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteOutcome {
+    /// The outcome of each save of the batch, in the batch's order.
+    pub saved: Vec<SaveOutcome>,
+    /// Number of sessions touched.
+    pub touched: usize,
+}
+
+/// The outcome of a batch of a sweep.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::SweepOutcome;
+///
+/// let mut outcome = SweepOutcome::default();
+/// outcome.deleted = 1000;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SweepOutcome {
+    /// Number of sessions deleted.
+    pub deleted: usize,
+    /// Their public handles, if they were asked for.
+    pub handles: Vec<String>,
+    /// Whether others were met that hold or sweep expired rows.
+    pub contended: bool,
+}
+
+/// The connections of a store's pool.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::PoolState;
+///
+/// let mut pool = PoolState::default();
+/// (pool.open, pool.in_use, pool.size) = (3, 1, 12);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolState {
+    /// Number of open connections.
+    pub open: u32,
+    /// Number of them in use.
+    pub in_use: u32,
+    /// Maximum number of open connections.
+    pub size: u32,
+}
