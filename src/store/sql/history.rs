@@ -1,9 +1,9 @@
-//! Which migrations a database has had: the table `session_schema_migrations`.
+//! The record of applied migrations: the table `session_schema_migrations`.
 //!
-//! Diesel's own table, `__diesel_schema_migrations`, is the application's: with this library's
-//! versions in it, `diesel migration revert` and `redo` fail for the application, and an equal
-//! version hides one of the two. An installation whose migrations are in that table, because an
-//! earlier version of this library or Diesel's command line ran them, is taken over.
+//! Diesel's own table, `__diesel_schema_migrations`, belongs to the application. If this library's
+//! versions were in it, `diesel migration revert` and `redo` would fail for the application, and an
+//! equal version would hide one of the two. An installation is taken over if its migrations are in
+//! that table because an earlier version of this library, or Diesel's command line, ran them.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -11,27 +11,27 @@ use diesel::prelude::*;
 /// The version of the first migration.
 pub(super) const FIRST: &str = "20261124000000";
 
-/// A connection that can say which migrations it has had.
+/// A connection that can be asked which migrations have been applied.
 pub(super) trait History: Connection {
-    /// The column `text` of each row of a query.
+    /// Returns the column `text` of each row of a query.
     fn texts(&mut self, query: &str) -> QueryResult<Vec<String>>;
 
-    /// Returns whether there is a table of this name.
+    /// Returns whether a table of this name exists.
     fn has_table(&mut self, name: &str) -> QueryResult<bool>;
 
-    /// Returns whether there is a table of this name where tables are made: on PostgreSQL in the
-    /// first schema of the search path, not in a later one.
+    /// Returns whether a table of this name exists where new tables are created: on PostgreSQL in
+    /// the first schema of the search path, not in a later one.
     fn has_own_table(&mut self, name: &str) -> QueryResult<bool>;
 
     /// Returns whether the table `sessions` has this column.
     fn has_column(&mut self, column: &str) -> QueryResult<bool>;
 }
 
-/// A migration that was run.
+/// An applied migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Applied {
     pub(super) version: String,
-    /// Its name; empty where Diesel's table has its version only.
+    /// The migration's name. Empty if only Diesel's table, which has no names, lists it.
     pub(super) name: String,
 }
 
@@ -103,11 +103,11 @@ impl History for PgConnection {
     }
 }
 
-/// The migrations of this library that were run. Only reads.
+/// Returns the applied migrations of this library. Only reads.
 pub(super) fn applied(connection: &mut impl History) -> QueryResult<Vec<Applied>> {
     let mut applied = recorded(connection)?;
-    // An installation that the library made itself has nothing in Diesel's table: a version there
-    // that equals one of the library's is the application's.
+    // An installation that the library itself created has nothing in Diesel's table. A version
+    // there that equals one of the library's belongs to the application.
     if applied.is_empty() || is_taken_over(connection)? {
         let known: Vec<String> = applied.iter().map(|row| row.version.clone()).collect();
         let of_diesel = of_diesel(connection)?;
@@ -146,7 +146,7 @@ fn is_taken_over(connection: &mut impl History) -> QueryResult<bool> {
     Ok(!taken.is_empty())
 }
 
-/// The versions in Diesel's table, where the tables of this library were made with it.
+/// Returns the versions in Diesel's table if it was used to create this library's tables.
 fn of_diesel(connection: &mut impl History) -> QueryResult<Vec<String>> {
     if !connection.has_table("__diesel_schema_migrations")?
         || !connection.has_column("token_hash")?
@@ -158,7 +158,7 @@ fn of_diesel(connection: &mut impl History) -> QueryResult<Vec<String>> {
     Ok(if is_ours { versions } else { Vec::new() })
 }
 
-/// Makes the table where there is none.
+/// Creates the table if it does not exist.
 pub(super) fn create(connection: &mut impl History) -> QueryResult<()> {
     if connection.has_table("session_schema_migrations")? {
         return Ok(());
@@ -173,7 +173,7 @@ pub(super) fn create(connection: &mut impl History) -> QueryResult<()> {
     )
 }
 
-/// Notes that a migration was run, now or earlier with Diesel's own bookkeeping.
+/// Records that a migration was run, either now or earlier with Diesel's table.
 pub(super) fn record(
     connection: &mut impl History,
     version: &str,
@@ -188,7 +188,7 @@ pub(super) fn record(
     ))
 }
 
-/// Forgets a migration that was reverted, in Diesel's table too where it was taken over.
+/// Removes a reverted migration, also from Diesel's table if the installation was taken over.
 pub(super) fn forget(connection: &mut impl History, version: &str) -> QueryResult<()> {
     let is_of_diesel = of_diesel(connection)?.iter().any(|other| other == version);
     if is_of_diesel && is_taken_over(connection)? {

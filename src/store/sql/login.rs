@@ -1,8 +1,8 @@
 //! The transaction that signs a user in, the same on both databases.
 //!
-//! It begins with a lock on the user. That makes logins of one user, and changes of a user whom the
-//! library keeps, wait for each other: no login gets past the limit of sessions, and none is committed
-//! after the user was disabled or the password changed.
+//! It begins with a lock on the user. This serializes logins of one user and changes of a user whom
+//! the library keeps: no login exceeds the limit of sessions, and none is committed after the user
+//! was disabled or the password changed.
 
 pub(super) mod lock;
 pub(super) mod withdraw;
@@ -73,7 +73,8 @@ pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
     }
 }
 
-/// Handles of the user's other live sessions, newest token first; none where there is no limit.
+/// Returns the handles of the user's other live sessions, newest token first. Returns none if there
+/// is no limit.
 fn others(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<Vec<String>> {
     if login.limit.max == 0 {
         return Ok(Vec::new());

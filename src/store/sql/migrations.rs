@@ -52,7 +52,9 @@ pub(in crate::store) fn run(
         #[cfg(feature = "postgres")]
         DatabaseUrl::Postgres(location) => postgres(url, location, options, direction),
         #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-        _ => Err(StoreError::Url("not part of this build".to_owned())),
+        _ => Err(StoreError::Url(
+            "this build does not support this database".to_owned(),
+        )),
     }
     .map_err(|error| match error {
         StoreError::Query(cause) | StoreError::Server(cause) | StoreError::Full(cause) => {
@@ -115,7 +117,7 @@ fn postgres(
     Ok(result?)
 }
 
-/// Makes the schema where it is missing. Where it is not, no right is needed.
+/// Creates the schema if it is missing. An existing schema needs no rights for this.
 #[cfg(feature = "postgres")]
 fn create_schema(
     connection: &mut PgConnection,
@@ -194,7 +196,7 @@ where
         .collect())
 }
 
-/// Reverts what was run, newest first.
+/// Reverts the applied migrations, newest first.
 fn down<C>(connection: &mut C, mut done: Vec<Named<<C as diesel::Connection>::Backend>>) -> Versions
 where
     C: History + BoxableConnection<<C as diesel::Connection>::Backend>,
@@ -218,8 +220,8 @@ where
         .collect())
 }
 
-/// Refuses a database whose sessions belong to other users than the settings say: the table refers
-/// to `users`, or does not.
+/// Refuses a database whose table `sessions` was created for another source of users than the
+/// settings name: it either refers to `users` or does not.
 fn check_users(
     applied: &[Applied],
     url: &DatabaseUrl,
@@ -237,7 +239,7 @@ fn check_users(
         return Ok(());
     }
     let reason = format!(
-        "its table sessions was made with users = {:?}, and the setting is {:?}: set \
+        "its table sessions was created with users = {:?}, but the setting is {:?}: set \
          sessions.users = {:?}, or give the sessions a file or schema of their own",
         stored.name(),
         options.users.name(),
@@ -246,7 +248,7 @@ fn check_users(
     Err(migrating(url, &reason))
 }
 
-/// The migrations of this build that have not been run, by name. Changes nothing, not even to ask.
+/// Returns the names of the migrations of this build that have not been run. Changes nothing.
 pub(in crate::store) fn pending(
     url: &DatabaseUrl,
     options: &StoreOptions,
@@ -292,7 +294,7 @@ pub(in crate::store) fn is_of_another_program(
     })
 }
 
-/// Asks something on a connection of its own, in the schema of the sessions.
+/// Runs a query on a separate connection, in the schema of the sessions.
 fn look<T>(
     url: &DatabaseUrl,
     options: &StoreOptions,

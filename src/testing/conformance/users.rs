@@ -20,11 +20,11 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
     run_with_external_users(store, users)
 }
 
-/// Runs the checks for a store that takes any user id, because the application keeps the users, up
-/// to the first that fails.
+/// Runs the checks for a store that accepts any user id because the application keeps the users, up
+/// to the first failure.
 ///
 /// # Errors
-/// [`Violation`](super::Violation) names what must be true and is not.
+/// Returns a [`Violation`](super::Violation) that names the failed check.
 pub fn run_with_external_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
     const CHECKS: [Check; 7] = [
         a_login_keeps_the_session_under_a_new_token,

@@ -1,4 +1,4 @@
-//! Sessions in a database of an application that has users, tables and migrations of its own.
+//! Sessions in the database of an application with its own users, tables and migrations.
 
 use std::sync::{Arc, Barrier};
 
@@ -17,7 +17,7 @@ use crate::support::embedded::{get, rocket, run};
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, altered};
 
-/// Tables of an application, whose names are this library's where they may be.
+/// Tables of an application whose names are the library's wherever they can be.
 const APPLICATION: &str = "CREATE TABLE users (id BIGINT PRIMARY KEY, email TEXT NOT NULL); \
                            CREATE TABLE orders (id BIGINT PRIMARY KEY);";
 
@@ -34,7 +34,8 @@ fn open(database: &Database, options: StoreOptions) -> Result<DieselStore, Strin
     Ok(store)
 }
 
-/// Migrations of an application, in a folder; one has the version of the library's first.
+/// Writes migrations of an application into a directory. One has the version of the library's
+/// first.
 fn application_migrations(database: &Database) -> FileBasedMigrations {
     let root = database.folder().join("migrations");
     for (name, up, down) in [
@@ -57,7 +58,7 @@ fn application_migrations(database: &Database) -> FileBasedMigrations {
     FileBasedMigrations::from_path(root).unwrap()
 }
 
-/// Runs on a connection of the application.
+/// Runs code on a connection of the application.
 macro_rules! of_application {
     ($database:expr, |$connection:ident| $body:expr) => {
         match $database.kind() {
@@ -74,7 +75,7 @@ macro_rules! of_application {
 }
 
 on_each_database! {
-    fn a_store_with_users_of_the_application_keeps_the_contract(database: &Database) {
+    fn a_store_with_external_users_passes_the_conformance_checks(database: &Database) {
         database.execute(APPLICATION);
         let store = open(database, external(database)).unwrap();
         conformance::run(&store).unwrap();
@@ -83,7 +84,7 @@ on_each_database! {
         assert_eq!(database.number(users), 0, "the application's table is as it was");
     }
 
-    fn without_the_setting_the_applications_users_are_refused_by_name(database: &Database) {
+    fn without_the_setting_a_foreign_users_table_is_refused_by_name(database: &Database) {
         database.execute(APPLICATION);
         let error = open(database, database.options()).unwrap_err();
         assert!(error.contains("\"users\"") && error.contains("external"), "{error}");
@@ -108,7 +109,7 @@ on_each_database! {
         assert_eq!(database.number("SELECT count(*) AS n FROM notes"), 0);
     }
 
-    fn i12_a_database_is_refused_that_was_made_for_other_users(database: &Database) {
+    fn i12_a_database_created_for_the_other_user_source_is_refused(database: &Database) {
         open(database, database.options()).unwrap();
         let error = open(database, external(database)).unwrap_err();
         assert!(error.contains("users = \"own\""), "{error}");
@@ -118,7 +119,7 @@ on_each_database! {
         assert!(error.contains("sessions.users = \"external\""), "{error}");
     }
 
-    fn logins_of_one_user_at_once_keep_to_the_limit(database: &Database) {
+    fn concurrent_logins_of_an_external_user_keep_to_the_limit(database: &Database) {
         let store = Arc::new(open(database, external(database)).unwrap());
         let barrier = Barrier::new(8);
         let outcomes: Vec<_> = std::thread::scope(|scope| {
@@ -195,7 +196,7 @@ on_each_database! {
 }
 
 #[test]
-fn a_schema_of_the_sessions_own_is_made_and_used_whatever_the_search_path() {
+fn a_configured_schema_is_created_and_used_whatever_the_search_path() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -231,7 +232,7 @@ fn a_schema_of_the_sessions_own_is_made_and_used_whatever_the_search_path() {
 }
 
 #[test]
-fn i12_a_schema_is_refused_for_sqlite() {
+fn i12_a_configured_schema_is_refused_for_sqlite() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let options = altered(database.options(), |options| {
         options.schema = Some("session_store".parse().unwrap());

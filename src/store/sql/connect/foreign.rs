@@ -7,7 +7,7 @@ use super::failure::migrating;
 use crate::store::sql::history::{self, FIRST, History};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
 
-/// The tables that the migrations make, beside `users`.
+/// The tables that the migrations create, in addition to `users`.
 const TABLES: [&str; 4] = [
     "sessions",
     "session_stats",
@@ -33,17 +33,15 @@ pub(super) fn refuse(
         return Ok(());
     }
     let advice = match (table, url) {
-        ("users", _) => {
-            "where the application has users of its own, set sessions.users = \"external\""
-        }
+        ("users", _) => "if the application keeps its own users, set sessions.users = \"external\"",
         (_, DatabaseUrl::Sqlite(_)) => "give the sessions a file of their own with sessions.url",
         (_, DatabaseUrl::Postgres(_)) => {
             "give the sessions a schema of their own with sessions.schema"
         }
     };
     let reason = format!(
-        "the table {table:?} already exists and is another application's; this library makes {}: \
-         {advice}",
+        "the table {table:?} already exists and belongs to another application; this library \
+         creates {}: {advice}",
         tables(options).collect::<Vec<_>>().join(", ")
     );
     Err(migrating(url, &reason))
@@ -54,7 +52,7 @@ fn tables(options: &StoreOptions) -> impl Iterator<Item = &'static str> {
     users.into_iter().chain(TABLES)
 }
 
-/// The first of our names that a table has.
+/// Returns the first of our table names that is taken.
 fn taken(
     connection: &mut impl History,
     options: &StoreOptions,
@@ -67,14 +65,14 @@ fn taken(
     Ok(None)
 }
 
-/// Returns whether this library's migrations were run.
+/// Returns whether this library's migrations have been applied.
 fn is_ours(connection: &mut impl History) -> QueryResult<bool> {
     let applied = history::applied(connection)?;
     Ok(applied.iter().any(|row| row.version == FIRST))
 }
 
-/// Returns whether an SQLite file has tables, and none of this library's migrations was run there.
-/// A database of PostgreSQL is often shared with other applications, and is none of another program.
+/// Returns whether the database is an SQLite file that has tables but none of this library's
+/// migrations. A PostgreSQL database is often shared and never counts as another program's.
 pub(in crate::store) fn has_only_others(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
     match connection {
         #[cfg(feature = "sqlite")]

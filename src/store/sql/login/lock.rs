@@ -1,4 +1,4 @@
-//! What makes logins of one user wait for each other.
+//! The lock that serializes logins of one user.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -8,8 +8,8 @@ use crate::store::sql::connect::connection::{AnyConnection, run_on};
 use crate::store::sql::schema::users;
 use crate::store::{LoginSession, UserSource};
 
-/// Locks the user until the transaction ends; returns whether the user may sign in. That stays so in
-/// the meantime.
+/// Locks the user until the transaction ends. Returns whether the user may sign in, which stays
+/// true while the lock is held.
 pub(super) fn lock_user(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
@@ -19,8 +19,8 @@ pub(super) fn lock_user(
         UserSource::Own => lock_own(connection, login),
         UserSource::External if login.password_hash.is_some() => {
             tracing::error!(
-                "a login is refused: verified_against needs users = \"own\"; with users of the \
-                 application, verify in the transaction of login_with"
+                "a login was refused: verified_against requires users = \"own\"; if the application \
+                 keeps the users, verify in the transaction of login_with"
             );
             Ok(false)
         }
@@ -31,7 +31,7 @@ pub(super) fn lock_user(
     }
 }
 
-/// A write that changes nothing is a lock that every database has.
+/// Locks a user of the library by a write that changes nothing, a lock that every database has.
 fn lock_own(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
     let user = users::table
         .filter(users::id.eq(&login.user_id))
@@ -46,8 +46,9 @@ fn lock_own(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryRe
     Ok(locked == 1)
 }
 
-/// Locks a user of the application by name. Where sessions are not limited, none needs to wait, and
-/// SQLite only takes its write lock: a transaction that begins with a read may not get it later.
+/// Locks a user of the application by id. Without a limit of sessions, logins need not wait for
+/// each other. SQLite then only takes its write lock, because a transaction that begins with a read
+/// may not get it later.
 fn lock_name(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<()> {
     const LOCK: &str = "INSERT INTO session_user_locks (user_id, locked_at) VALUES ($1, $2) \
                         ON CONFLICT (user_id) DO UPDATE SET locked_at = excluded.locked_at";
@@ -66,7 +67,7 @@ fn lock_name(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryR
     Ok(())
 }
 
-/// How long a lock's row is kept.
+/// How long the row of a lock is kept.
 const KEPT: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 /// Deletes the rows of locks that were last taken more than a day ago.

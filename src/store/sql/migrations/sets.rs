@@ -1,8 +1,8 @@
-//! Which of the embedded migrations a database gets: those of the tables that are wanted.
+//! Selects the embedded migrations for the tables that the options ask for.
 //!
-//! `migrations/<database>` is the whole history, for a database with users of its own and for
-//! `diesel migration run`. `migrations/external/<database>` has the first migration as it is where
-//! the application keeps the users.
+//! `migrations/<database>` is the whole history, for a database in which the library keeps the
+//! users and for `diesel migration run`. `migrations/external/<database>` has the first migration
+//! in the form for a database in which the application keeps the users.
 
 use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, Result as MigrationResult};
@@ -11,13 +11,14 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use crate::store::sql::history::FIRST;
 use crate::store::{StoreOptions, UserSource};
 
-/// Migrations of the table `users` and its triggers that came before names began with their set.
+/// Migrations of the table `users` and its triggers from before names began with their set.
 const OF_USERS: [&str; 3] = [FIRST, "20261124000001", "20261125000000"];
 
-/// The migration that makes the tables of the statistics.
+/// The migration that creates the tables of the statistics.
 const OF_STATISTICS: &str = "20261124000002";
 
-/// Migrations of one database: with users of its own, and the ones that differ without them.
+/// The migrations of one database: the history, and those that replace parts of it if the
+/// application keeps the users.
 pub(super) struct Sets {
     own: EmbeddedMigrations,
     external: EmbeddedMigrations,
@@ -43,7 +44,7 @@ pub(super) struct Named<DB: Backend> {
 }
 
 impl Sets {
-    /// The migrations that a database with these options needs, in their order.
+    /// Returns the migrations that a database with these options needs, in order.
     pub(super) fn wanted<DB: Backend>(
         &self,
         options: &StoreOptions,
@@ -87,7 +88,7 @@ impl<DB: Backend> Named<DB> {
         self.version == OF_STATISTICS || self.title().starts_with("statistics_")
     }
 
-    /// The name without its version.
+    /// Returns the name without its version.
     fn title(&self) -> &str {
         self.name.split_once('_').map_or("", |(_, title)| title)
     }
