@@ -199,6 +199,7 @@ impl SessionAdmin {
             now,
             after,
             user_id,
+            kind: None,
             limit: limit.min(MAX_PAGE),
         };
         let job = move |store: &dyn SessionStore| page(store, query);

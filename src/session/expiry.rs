@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::store::SessionRecord;
+use crate::store::{Lifetime, SessionRecord};
 
 /// The timeouts of a session and the precision of its recorded activity (OWASP ASVS 5.0, 7.3.1 and
 /// 7.3.2: inactivity and absolute lifetime).
@@ -24,7 +24,6 @@ impl ExpiryPolicy {
         absolute: Duration,
         touch_interval: Duration,
     ) -> Self {
-        let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
         Self {
             idle: delta(idle),
             anonymous_idle: delta(anonymous_idle),
@@ -33,9 +32,13 @@ impl ExpiryPolicy {
         }
     }
 
-    /// Returns the absolute deadline of a session created at `now`.
-    pub(crate) fn absolute_deadline(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + self.absolute
+    /// Returns the absolute deadline of a session that begins at `now`.
+    pub(crate) fn absolute_deadline(
+        &self,
+        now: DateTime<Utc>,
+        lifetime: &Lifetime,
+    ) -> DateTime<Utc> {
+        now + self.absolute(lifetime)
     }
 
     /// Returns the deadline that follows from activity at `now`: the idle deadline, but at most the
@@ -45,13 +48,23 @@ impl ExpiryPolicy {
         now: DateTime<Utc>,
         absolute: DateTime<Utc>,
         is_signed_in: bool,
+        lifetime: &Lifetime,
     ) -> DateTime<Utc> {
-        let idle = if is_signed_in {
-            self.idle
-        } else {
-            self.anonymous_idle
-        };
-        (now + idle).min(absolute)
+        (now + self.idle(is_signed_in, lifetime)).min(absolute)
+    }
+
+    /// Returns the idle timeout: the session's own, or else that of the settings.
+    fn idle(&self, is_signed_in: bool, lifetime: &Lifetime) -> TimeDelta {
+        match lifetime.idle {
+            Some(own) => delta(own),
+            None if is_signed_in => self.idle,
+            None => self.anonymous_idle,
+        }
+    }
+
+    /// Returns the absolute timeout: the session's own, or else that of the settings.
+    fn absolute(&self, lifetime: &Lifetime) -> TimeDelta {
+        lifetime.absolute.map_or(self.absolute, delta)
     }
 
     /// Returns the row with its effective deadlines: the stored ones, or those of the present
@@ -60,11 +73,8 @@ impl ExpiryPolicy {
     /// The absolute lifetime is counted from the latest token, because a login starts a new
     /// lifetime.
     pub(crate) fn effective(&self, mut record: SessionRecord) -> SessionRecord {
-        let idle = if record.user_id.is_some() {
-            self.idle
-        } else {
-            self.anonymous_idle
-        };
+        let idle = self.idle(record.user_id.is_some(), &record.lifetime);
+        let absolute = self.absolute(&record.lifetime);
         // Counted from the end of the token's millisecond, so that unchanged settings leave the
         // stored deadline unchanged.
         let begun = token_time(record.session_id)
@@ -76,7 +86,7 @@ impl ExpiryPolicy {
             from.checked_add_signed(by)
                 .map_or(stored, |deadline| deadline.min(stored))
         };
-        record.absolute_expires_at = earlier(record.absolute_expires_at, begun, self.absolute);
+        record.absolute_expires_at = earlier(record.absolute_expires_at, begun, absolute);
         record.expires_at =
             earlier(record.expires_at, record.last_seen_at, idle).min(record.absolute_expires_at);
         record
@@ -84,8 +94,18 @@ impl ExpiryPolicy {
 
     /// Returns whether activity at `now` is due to be recorded.
     pub(crate) fn touch_due(&self, session: &SessionRecord, now: DateTime<Utc>) -> bool {
-        now - session.last_seen_at >= self.touch_interval
+        // Of a timeout of its own, half, or the session would expire in use.
+        let own = session.lifetime.idle.map(|idle| delta(idle) / 2);
+        let interval = own.map_or(self.touch_interval, |half| half.min(self.touch_interval));
+        now - session.last_seen_at >= interval
     }
+}
+
+/// The longest timeout that a login may ask for: ten years.
+pub(crate) const LONGEST: Duration = Duration::from_hours(87_600);
+
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
 /// Returns whether a session has expired. It is live until just before `expires_at`.
@@ -117,11 +137,11 @@ mod tests {
             let millis = u64::try_from(time.timestamp_millis()).unwrap();
             uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
         };
-        let absolute = lax.absolute_deadline(created);
+        let absolute = lax.absolute_deadline(created, &Lifetime::default());
         let stored = SessionRecord {
             user_id: Some("ada".into()),
             session_id: uuid_of(created),
-            expires_at: lax.deadline(created, absolute, true),
+            expires_at: lax.deadline(created, absolute, true, &Lifetime::default()),
             absolute_expires_at: absolute,
             ..new_session(created).into_record()
         };
@@ -152,7 +172,7 @@ mod tests {
         let same = SessionRecord {
             session_id: uuid_of(signed_in),
             last_seen_at: signed_in,
-            absolute_expires_at: lax.absolute_deadline(signed_in),
+            absolute_expires_at: lax.absolute_deadline(signed_in, &Lifetime::default()),
             ..stored.clone()
         };
         assert_eq!(lax.effective(same.clone()), same);
@@ -171,10 +191,15 @@ mod tests {
     fn i4_activity_never_moves_the_deadline_past_the_absolute_one() {
         let policy = ExpiryPolicy::new(hours(24), hours(24), hours(72), hours(1));
         let start = Utc::now();
-        let absolute = policy.absolute_deadline(start);
+        let absolute = policy.absolute_deadline(start, &Lifetime::default());
         let mut last = start;
         for hour in 0..72 {
-            let deadline = policy.deadline(start + TimeDelta::hours(hour), absolute, true);
+            let deadline = policy.deadline(
+                start + TimeDelta::hours(hour),
+                absolute,
+                true,
+                &Lifetime::default(),
+            );
             assert!(deadline >= last && deadline <= absolute);
             last = deadline;
         }

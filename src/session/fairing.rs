@@ -220,6 +220,7 @@ impl<D: TypedData> Sessions<D> {
         let shared = Shared {
             pipeline: Arc::new(pipeline),
             keys,
+            kind: String::new(),
             cookie,
             expiry: config.expiry(),
             clock: Arc::clone(&self.clock),
@@ -266,6 +267,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
                     Arc::clone(&shared.clock),
                     shared.expiry,
                     Arc::clone(&shared.monitor),
+                    shared.kind.clone(),
                 );
                 Ok(rocket
                     .manage(Attached::<D>::new(Arc::new(shared)))

@@ -20,7 +20,7 @@ use super::cookie::token::Token;
 use super::error::SessionError;
 use super::request::RequestContext;
 use super::shared::Shared;
-use crate::store::{EndReason, NewSession, SessionRecord};
+use crate::store::{EndReason, Lifetime, NewSession, SessionRecord};
 
 /// The visitor's session, with data of type `D`.
 ///
@@ -253,19 +253,23 @@ impl<D> Inner<D> {
         data: String,
         now: DateTime<Utc>,
     ) -> NewSession {
-        let expiry = self.shared.expiry;
-        let absolute_expires_at = expiry.absolute_deadline(now);
+        let (expiry, lifetime) = (self.shared.expiry, Lifetime::default());
+        let absolute_expires_at = expiry.absolute_deadline(now, &lifetime);
         NewSession {
             id: cuid2::create_id(),
             session_id: token.session_id(),
             token_hash: token.hash(),
-            expires_at: expiry.deadline(now, absolute_expires_at, user_id.is_some()),
+            expires_at: expiry.deadline(now, absolute_expires_at, user_id.is_some(), &lifetime),
             absolute_expires_at,
             user_id,
             data,
             user_agent: self.context.user_agent.clone(),
             ip: self.context.ip.clone(),
             now,
+            kind: self.shared.kind.clone(),
+            lifetime,
+            sign_in: None,
+            pending: None,
         }
     }
 

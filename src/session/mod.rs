@@ -17,6 +17,7 @@ mod pipeline;
 mod request;
 mod response;
 mod shared;
+mod sign_in;
 mod user_sessions;
 
 pub use admin::{SessionAdmin, SessionPage, SessionStats};
@@ -32,10 +33,10 @@ pub use cookie::policy::{CookieConfig, SameSite};
 pub use error::{ConfigError, SessionError, SetupError};
 pub use fairing::Sessions;
 pub use guard::Session;
-pub use guard::login::Login;
 pub use observe::events::{SessionEvent, SessionEventKind};
 pub use observe::monitor::AUDIT_LOG;
 pub use request::address::{is_forwarded, visitor_address};
+pub use sign_in::Login;
 pub use user_sessions::{UserSession, UserSessionPage, UserSessions};
 
 #[cfg(feature = "bench")]

@@ -29,11 +29,12 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
         _ if is_outage => None,
         (CookieChange::Issue(token), Some(record)) => {
             let value = shared.keys.sign(token);
-            Some(
-                shared
-                    .cookie
-                    .issue(value, record.absolute_expires_at, context.now),
-            )
+            Some(shared.cookie.issue(
+                value,
+                record.absolute_expires_at,
+                context.now,
+                record.lifetime.browser_session,
+            ))
         }
         (CookieChange::Remove, _) => Some(shared.cookie.removal()),
         _ => None,

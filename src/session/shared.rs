@@ -17,6 +17,8 @@ use crate::store::SessionLimit;
 pub(crate) struct Shared {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) keys: SessionKeys,
+    /// The name of the kind of session; empty for the one without a name.
+    pub(crate) kind: String,
     pub(crate) cookie: CookiePolicy,
     pub(crate) expiry: ExpiryPolicy,
     pub(crate) clock: Arc<dyn Clock>,

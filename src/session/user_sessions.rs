@@ -46,6 +46,8 @@ pub struct UserSessions {
     clock: Arc<dyn Clock>,
     expiry: ExpiryPolicy,
     monitor: Arc<Monitor>,
+    /// The kind of session whose users these are.
+    kind: String,
     /// The session that asks.
     by: Option<Uuid>,
 }
@@ -97,12 +99,14 @@ impl UserSessions {
         clock: Arc<dyn Clock>,
         expiry: ExpiryPolicy,
         monitor: Arc<Monitor>,
+        kind: String,
     ) -> Self {
         Self {
             pipeline,
             clock,
             expiry,
             monitor,
+            kind,
             by: None,
         }
     }
@@ -145,6 +149,7 @@ impl UserSessions {
             now,
             after,
             user_id: Some(user_id.to_owned()),
+            kind: Some(self.kind.clone()),
             limit: limit.min(MAX_LISTED),
         };
         let job = move |store: &dyn SessionStore| page(store, query);
@@ -200,6 +205,7 @@ impl UserSessions {
         let revocation = Revocation {
             user_id: user_id.to_owned(),
             scope,
+            kind: Some(self.kind.clone()),
             by: self.by.map(|session_id| ActingSession { session_id, now }),
         };
         let monitor = Arc::clone(&self.monitor);

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::NewSession;
+use super::{NewSession, SessionRecord};
 
 /// A user to be signed in: under a new token, in the visitor's session or in a new one. `Debug` shows
 /// no hash.
@@ -57,6 +57,53 @@ impl LoginSession {
     }
 }
 
+impl LoginSession {
+    /// The user whom the session belongs to afterwards; `None` if the login awaits a further factor.
+    pub fn signed_in_user(&self) -> Option<&String> {
+        self.fresh.pending.is_none().then_some(&self.user_id)
+    }
+
+    /// Returns whether the login keeps this session, for a store that has loaded it: it is live and
+    /// of the same kind, and either the user's own, or anonymous and under the visitor's token.
+    pub fn keeps(&self, record: &SessionRecord) -> bool {
+        let asked = self.session.as_ref();
+        let is_asked = |session: &BindSession| session.session_id == record.session_id;
+        let is_free = match &record.user_id {
+            Some(_) => record.user_id.as_ref() == self.signed_in_user(),
+            None => asked.is_some_and(is_asked),
+        };
+        record.expires_at > self.fresh.now && record.kind == self.fresh.kind && is_free
+    }
+
+    /// Returns the session as the login leaves it, for a store to write. Its data stays.
+    pub fn bound(&self, before: SessionRecord) -> SessionRecord {
+        let new = &self.fresh;
+        let (expires_at, absolute_expires_at) = match &self.session {
+            Some(session) if session.is_exact => (session.expires_at, session.absolute_expires_at),
+            Some(session) => (
+                before.expires_at.max(session.expires_at),
+                before.absolute_expires_at.max(session.absolute_expires_at),
+            ),
+            None => (before.expires_at, before.absolute_expires_at),
+        };
+        SessionRecord {
+            session_id: new.session_id,
+            token_hash: new.token_hash,
+            user_id: self.signed_in_user().cloned(),
+            expires_at,
+            absolute_expires_at,
+            last_seen_at: before.last_seen_at.max(new.now),
+            user_agent: new.user_agent.clone().or(before.user_agent),
+            ip: new.ip.clone().or(before.ip),
+            updated_at: new.now,
+            lifetime: new.lifetime,
+            sign_in: new.sign_in.clone(),
+            pending: new.pending.clone(),
+            ..before
+        }
+    }
+}
+
 impl fmt::Debug for LoginSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoginSession")
@@ -80,6 +127,9 @@ pub struct BindSession {
     pub expires_at: DateTime<Utc>,
     /// Its absolute deadline from now on, unless that would move it back.
     pub absolute_expires_at: DateTime<Utc>,
+    /// Whether the deadlines hold even where that moves them back: the login has timeouts of its
+    /// own.
+    pub is_exact: bool,
 }
 
 /// How many live sessions a user may have.
@@ -143,6 +193,8 @@ pub struct Revocation {
     pub user_id: String,
     /// Which of the user's sessions.
     pub scope: RevokeScope,
+    /// Only sessions of this kind. Default `None`: of all kinds.
+    pub kind: Option<String>,
     /// The session that asks for it, if one does: it must be the user's, and live.
     pub by: Option<ActingSession>,
 }
@@ -163,6 +215,7 @@ impl Revocation {
         Self {
             user_id: user_id.into(),
             scope,
+            kind: None,
             by: None,
         }
     }

@@ -9,6 +9,7 @@ mod options;
 mod outcome;
 mod record;
 mod request;
+mod sign_in;
 mod sql;
 mod stats;
 mod url;
@@ -31,6 +32,7 @@ pub use record::{NewSession, SessionRecord, TokenHash};
 pub use request::{
     ListSessions, RotateSession, SaveSession, SweepBatch, TouchSession, Withdrawal, WriteBatch,
 };
+pub use sign_in::{Lifetime, PendingSignIn, SignIn};
 pub(crate) use sql::connect::bounded;
 pub use sql::listing::SessionFilter;
 pub use sql::store::DieselStore;

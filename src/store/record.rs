@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::sign_in::{Lifetime, PendingSignIn, SignIn};
+
 /// SHA-256 of a token's secret half, all that the database knows of it.
 ///
 /// A hash without salt or stretching is enough, because the secret is 256 random bits
@@ -117,6 +119,16 @@ pub struct SessionRecord {
     pub created_at: DateTime<Utc>,
     /// When the row's data or token was last written.
     pub updated_at: DateTime<Utc>,
+    /// Which kind of session it is, for an application with several. Empty for the kind without a
+    /// name.
+    pub kind: String,
+    /// The session's own timeouts.
+    pub lifetime: Lifetime,
+    /// When and how the user signed in. `None` for an anonymous session, and where the store does
+    /// not know it.
+    pub sign_in: Option<SignIn>,
+    /// A login that awaits a further factor.
+    pub pending: Option<PendingSignIn>,
 }
 
 impl SessionRecord {
@@ -168,6 +180,16 @@ pub struct NewSession {
     pub ip: Option<String>,
     /// Time of creation.
     pub now: DateTime<Utc>,
+    /// Which kind of session it is, for an application with several. Empty for the kind without a
+    /// name.
+    pub kind: String,
+    /// The session's own timeouts.
+    pub lifetime: Lifetime,
+    /// When and how the user signed in. `None` for an anonymous session, and where the store does
+    /// not know it.
+    pub sign_in: Option<SignIn>,
+    /// A login that awaits a further factor.
+    pub pending: Option<PendingSignIn>,
 }
 
 impl NewSession {
@@ -204,7 +226,16 @@ impl NewSession {
             user_agent: None,
             ip: None,
             now,
+            kind: String::new(),
+            lifetime: Lifetime::default(),
+            sign_in: None,
+            pending: None,
         }
+    }
+
+    /// Returns whether there is something to store of a login or of the session's own timeouts.
+    pub(crate) fn has_sign_in(&self) -> bool {
+        self.lifetime != Lifetime::default() || self.sign_in.is_some() || self.pending.is_some()
     }
 
     /// Returns the row that inserting this makes.
@@ -234,6 +265,10 @@ impl NewSession {
             ip: self.ip,
             created_at: self.now,
             updated_at: self.now,
+            kind: self.kind,
+            lifetime: self.lifetime,
+            sign_in: self.sign_in,
+            pending: self.pending,
         }
     }
 }

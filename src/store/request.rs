@@ -157,6 +157,35 @@ pub struct Withdrawal {
     pub is_rotation: bool,
 }
 
+impl Withdrawal {
+    /// Returns the session as it was before the token that is taken back, for a store to write;
+    /// `None` if the session is to be deleted.
+    pub fn restored(&self, stored: SessionRecord) -> Option<SessionRecord> {
+        let previous = self.previous.as_deref()?;
+        let (session_id, token_hash) = (previous.session_id, previous.token_hash);
+        if self.is_rotation {
+            return Some(SessionRecord {
+                session_id,
+                token_hash,
+                ..stored
+            });
+        }
+        let absolute_expires_at = previous.absolute_expires_at;
+        let expires_at = stored.expires_at.max(previous.expires_at);
+        Some(SessionRecord {
+            session_id,
+            token_hash,
+            user_id: previous.user_id.clone(),
+            absolute_expires_at,
+            expires_at: expires_at.min(absolute_expires_at),
+            lifetime: previous.lifetime,
+            sign_in: previous.sign_in.clone(),
+            pending: previous.pending.clone(),
+            ..stored
+        })
+    }
+}
+
 /// One batch of a sweep.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -203,6 +232,8 @@ pub struct ListSessions {
     pub after: Option<Uuid>,
     /// Only sessions of this user. Default `None`.
     pub user_id: Option<String>,
+    /// Only sessions of this kind. Default `None`: of all kinds.
+    pub kind: Option<String>,
     /// Maximum number of sessions.
     pub limit: u32,
 }
@@ -223,6 +254,7 @@ impl ListSessions {
             now,
             after: None,
             user_id: None,
+            kind: None,
             limit,
         }
     }

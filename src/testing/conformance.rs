@@ -148,6 +148,7 @@ fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> Log
             session_id: record.session_id,
             expires_at: record.expires_at,
             absolute_expires_at: record.absolute_expires_at,
+            is_exact: false,
         }),
         fresh: new_session(now),
         limit: SessionLimit::default(),

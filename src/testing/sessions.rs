@@ -27,16 +27,9 @@ use crate::store::{NewSession, TokenHash};
 pub fn new_session(now: DateTime<Utc>) -> NewSession {
     let now = now.trunc_subsecs(6);
     let session_id = Uuid::now_v7();
-    NewSession {
-        id: cuid2::create_id(),
-        session_id,
-        token_hash: TokenHash::of(session_id.as_bytes()),
-        user_id: None,
-        data: "{}".to_owned(),
-        expires_at: now + TimeDelta::days(1),
-        absolute_expires_at: now + TimeDelta::days(30),
-        user_agent: None,
-        ip: None,
-        now,
-    }
+    let hash = TokenHash::of(session_id.as_bytes());
+    let mut new = NewSession::new(cuid2::create_id(), session_id, hash, now);
+    new.expires_at = now + TimeDelta::days(1);
+    new.absolute_expires_at = now + TimeDelta::days(30);
+    new
 }

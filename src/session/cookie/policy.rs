@@ -186,7 +186,8 @@ impl CookiePolicy {
         Ok(())
     }
 
-    /// Returns the cookie that carries a new token. Browsers keep it until the absolute deadline.
+    /// Returns the cookie that carries a new token. Browsers keep it until the absolute deadline, or
+    /// until they are closed.
     ///
     /// Only the server enforces the idle deadline. A cookie that followed it would have to be sent
     /// again in response to requests that only read, and could then undo a logout (I2).
@@ -195,23 +196,29 @@ impl CookiePolicy {
         value: String,
         absolute_deadline: DateTime<Utc>,
         now: DateTime<Utc>,
+        browser_session: bool,
     ) -> Cookie<'static> {
         let seconds = (absolute_deadline - now).num_seconds().max(0);
-        self.build(value, Duration::seconds(seconds))
+        self.build(
+            value,
+            (!browser_session).then_some(Duration::seconds(seconds)),
+        )
     }
 
     /// Returns the cookie that removes the session cookie from the browser.
     pub(crate) fn removal(&self) -> Cookie<'static> {
-        self.build(String::new(), Duration::ZERO)
+        self.build(String::new(), Some(Duration::ZERO))
     }
 
-    fn build(&self, value: String, max_age: Duration) -> Cookie<'static> {
+    fn build(&self, value: String, max_age: Option<Duration>) -> Cookie<'static> {
         let mut cookie = Cookie::build((self.name.clone(), value))
             .http_only(true)
             .secure(self.secure)
             .same_site(self.same_site)
-            .path(self.path.clone())
-            .max_age(max_age);
+            .path(self.path.clone());
+        if let Some(max_age) = max_age {
+            cookie = cookie.max_age(max_age);
+        }
         if let Some(domain) = &self.domain {
             cookie = cookie.domain(domain.clone());
         }
@@ -258,6 +265,7 @@ mod tests {
             "v".into(),
             now + chrono::TimeDelta::hours(1),
             now,
+            false,
         );
         assert_eq!(
             cookie.to_string(),

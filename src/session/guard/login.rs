@@ -1,7 +1,7 @@
 //! Changes of a session's token: [`Session::login`], [`Session::logout`] and [`Session::rotate`].
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -9,66 +9,16 @@ use super::{Inner, Session};
 use crate::session::codec::{self, TypedData};
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
+use crate::session::sign_in::Login;
 use crate::store::{
-    BindSession, EndReason, LoginOutcome, LoginSession, RotateSession, SessionRecord,
+    BindSession, EndReason, LoginOutcome, LoginSession, PendingSignIn, RotateSession,
+    SessionRecord, SignIn,
 };
 
-/// The user to be signed in, and a condition that must still hold when the login is committed.
-///
-/// # Example
-///
-/// ```no_run
-/// # use rocket_diesel_sessions::{Login, Session, SessionError};
-/// # use rocket_diesel_sessions::store::UserRecord;
-/// # async fn sign_in(session: Session<u64>, user: UserRecord) -> Result<(), SessionError> {
-/// // However the user was authenticated:
-/// session.login(&user.id).await?;
-/// // By a password that was checked against this hash:
-/// session.login(Login::new(&user.id).verified_against(&user.password_hash)).await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Login {
-    user_id: String,
-    password_hash: Option<String>,
-}
-
-impl Login {
-    /// Creates a login of the user with this id in the table `users`.
-    pub fn new(user_id: impl Into<String>) -> Self {
-        Self {
-            user_id: user_id.into(),
-            password_hash: None,
-        }
-    }
-
-    /// Refuses the login if the user's password hash has changed. Without this, a login in progress
-    /// while the password is changed would survive the change (OWASP ASVS 5.0, 7.4.3).
-    #[must_use]
-    pub fn verified_against(mut self, password_hash: impl Into<String>) -> Self {
-        self.password_hash = Some(password_hash.into());
-        self
-    }
-}
-
-impl<T: Into<String>> From<T> for Login {
-    fn from(user_id: T) -> Self {
-        Self::new(user_id)
-    }
-}
-
-/// Shows only the user's id.
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login({:?}, ..)", self.user_id)
-    }
-}
-
-/// Returns whether the session belongs to a different user.
+/// Returns whether the session is signed in as another user than the one to be signed in.
 fn is_of_another(record: &SessionRecord, login: &Login) -> bool {
     let user_id = record.user_id.as_ref();
-    user_id.is_some_and(|user_id| *user_id != login.user_id)
+    user_id.is_some_and(|user_id| *user_id != login.user_id || login.is_pending())
 }
 
 impl<D> Inner<D> {
@@ -134,12 +84,30 @@ impl<D: TypedData> Session<D> {
         let token = Token::generate(now)?;
         let data = D::default();
         let json = codec::encode(&data, shared.max_data_size)?;
-        let fresh = inner.new_session(&token, Some(login.user_id.clone()), json, now);
+        let mut fresh = inner.new_session(&token, None, json, now);
+        let session = record.as_ref();
+        fresh.lifetime = login.lifetime(session);
+        match login.sign_in(session, now) {
+            Ok(sign_in) => {
+                fresh.user_id = Some(login.user_id.clone());
+                fresh.sign_in = Some(sign_in);
+            }
+            Err(pending) => fresh.pending = Some(pending),
+        }
+        let is_signed_in = fresh.user_id.is_some();
+        fresh.absolute_expires_at = shared.expiry.absolute_deadline(now, &fresh.lifetime);
+        fresh.expires_at = shared.expiry.deadline(
+            now,
+            fresh.absolute_expires_at,
+            is_signed_in,
+            &fresh.lifetime,
+        );
         let bind = record.as_ref().map(|record| BindSession {
             id: record.id.clone(),
             session_id: record.session_id,
             expires_at: fresh.expires_at,
             absolute_expires_at: fresh.absolute_expires_at,
+            is_exact: login.has_timeouts(),
         });
         let request = LoginSession {
             user_id: login.user_id,
@@ -153,6 +121,7 @@ impl<D: TypedData> Session<D> {
             record.as_ref().map(|record| record.id.clone()),
             fresh.id.clone(),
         );
+        let bound = record.map(|record| request.bound(record));
         let (monitor, user_id) = (Arc::clone(&shared.monitor), request.user_id.clone());
         // Called on the login's thread, so that the login is recorded even if the request has
         // stopped waiting.
@@ -171,14 +140,16 @@ impl<D: TypedData> Session<D> {
                 _ => return,
             };
             monitor.ended(ended, EndReason::Replaced);
-            monitor.metrics.logins.inc();
-            monitor.usage.seen(&user_id, now);
+            if is_signed_in {
+                monitor.metrics.logins.inc();
+                monitor.usage.seen(&user_id, now);
+            }
         };
         let (outcome, untold) = shared.pipeline.login(request, deadline, done).await?;
         let mut state = inner.state();
-        match (outcome, record, untold) {
-            (LoginOutcome::Bound(_), Some(record), Some(untold)) => {
-                state.bound(record, fresh, token, untold)?;
+        match (outcome, bound, untold) {
+            (LoginOutcome::Bound(_), Some(bound), Some(untold)) => {
+                state.bound(bound, token, untold)?;
             }
             (LoginOutcome::UserRefused, ..) => return Err(SessionError::UserRefused),
             (LoginOutcome::LimitReached, ..) => return Err(SessionError::TooManySessions),
@@ -250,9 +221,65 @@ impl<D: TypedData> Session<D> {
         Ok(())
     }
 
-    /// Returns when the session's token was issued (at its creation, login or latest rotation), to
-    /// the millisecond. If these happen only when the user gives a password, this is the time of
-    /// the last password check (OWASP ASVS 5.0, 7.5.2).
+    /// Returns whether the user has signed in within this time (OWASP ASVS 5.0, 7.5.2). Signing in
+    /// again as the same user counts, so that a page can ask for the password before a sensitive
+    /// change. Not so after a login by an earlier version of this library, which kept no time.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocket_diesel_sessions::Session;
+    /// fn may_change_the_address(session: &Session<u64>) -> bool {
+    ///     session.authenticated_within(Duration::from_secs(10 * 60))
+    /// }
+    /// ```
+    pub fn authenticated_within(&self, time: Duration) -> bool {
+        let now = self.inner().shared().clock.now();
+        self.sign_in().is_some_and(|sign_in| {
+            let age = (now - sign_in.at).to_std();
+            // A time in the future is another instance's clock, a little ahead.
+            age.map_or(true, |age| age < time)
+        })
+    }
+
+    /// When and how the user signed in; `None` for a visitor who has not.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use rocket_diesel_sessions::Session;
+    /// fn has_second_factor(session: &Session<u64>) -> bool {
+    ///     session.sign_in().is_some_and(|sign_in| sign_in.methods.len() > 1)
+    /// }
+    /// ```
+    pub fn sign_in(&self) -> Option<SignIn> {
+        let state = self.inner().state();
+        let record = state.record().filter(|record| record.user_id.is_some())?;
+        record.sign_in.clone()
+    }
+
+    /// The login that awaits a further factor, if there is one and its time is not over. The session
+    /// is not signed in by it: see [`Login::awaiting_factor`](crate::Login::awaiting_factor).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use rocket_diesel_sessions::Session;
+    /// fn asks_for_the_code(session: &Session<u64>) -> bool {
+    ///     session.pending_sign_in().is_some()
+    /// }
+    /// ```
+    pub fn pending_sign_in(&self) -> Option<PendingSignIn> {
+        let now = self.inner().shared().clock.now();
+        let state = self.inner().state();
+        let pending = state.record()?.pending.clone()?;
+        (now < pending.until).then_some(pending)
+    }
+
+    /// When the session's token was issued: at its creation, login or rotation, to the
+    /// millisecond. For how fresh a login is, see
+    /// [`authenticated_within`](Self::authenticated_within).
     pub fn token_issued_at(&self) -> Option<DateTime<Utc>> {
         let (seconds, nanos) = self.session_id()?.get_timestamp()?.to_unix();
         DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::pipeline::Untold;
-use crate::store::{NewSession, SessionRecord};
+use crate::store::SessionRecord;
 
 /// The phase of a session within a request.
 #[derive(Debug)]
@@ -152,30 +152,18 @@ impl<D> State<D> {
         self.data = data;
     }
 
-    /// Records a login: the session with a new token, the user and new deadlines.
+    /// Records a login: the session as the login has left it.
     ///
     /// # Errors
     /// Fails as [`created`](Self::created) does.
     pub(crate) fn bound(
         &mut self,
         record: SessionRecord,
-        login: NewSession,
         token: Token,
         untold: Untold,
     ) -> Result<(), SessionError> {
         self.owe(untold)?;
-        self.phase = Phase::Live(Box::new(SessionRecord {
-            session_id: login.session_id,
-            token_hash: login.token_hash,
-            user_id: login.user_id,
-            expires_at: record.expires_at.max(login.expires_at),
-            absolute_expires_at: record.absolute_expires_at.max(login.absolute_expires_at),
-            last_seen_at: login.now,
-            user_agent: login.user_agent,
-            ip: login.ip,
-            updated_at: login.now,
-            ..record
-        }));
+        self.phase = Phase::Live(Box::new(record));
         self.cookie = CookieChange::Issue(token);
         Ok(())
     }

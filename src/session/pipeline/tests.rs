@@ -108,6 +108,7 @@ fn jobs_queued_at_shutdown_are_done_and_later_ones_refused() {
         now: session.created_at,
         after: None,
         user_id: None,
+        kind: None,
         limit: 1,
     };
     let stored = store.list(&query).unwrap().remove(0);

@@ -105,10 +105,13 @@ impl Shared {
             return;
         }
         let (absolute, is_signed_in) = (record.absolute_expires_at, record.user_id.is_some());
+        let lifetime = &record.lifetime;
         let touch = TouchSession {
             session_id: record.session_id,
             now: context.now,
-            expires_at: self.expiry.deadline(context.now, absolute, is_signed_in),
+            expires_at: self
+                .expiry
+                .deadline(context.now, absolute, is_signed_in, lifetime),
             user_agent: context.user_agent.clone(),
             ip: context.ip.clone(),
         };

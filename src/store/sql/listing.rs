@@ -48,6 +48,9 @@ impl DieselStore {
                 if let Some(user_id) = &query.user_id {
                     live = live.filter(sessions::user_id.eq(user_id));
                 }
+                if let Some(kind) = &query.kind {
+                    live = live.filter(sessions::kind.eq(kind));
+                }
                 if let Some(ip) = filter.ip {
                     live = live.filter(sessions::ip.eq_any(forms(ip)));
                 }

@@ -16,7 +16,7 @@ use diesel::sql_types::Timestamp;
 use self::lock::lock_user;
 use super::connect::connection::{AnyConnection, run_on};
 use super::error::SqlError;
-use super::row::{NewRow, SessionRow};
+use super::row::{NewRow, SessionRow, methods, pending, seconds};
 use super::schema::sessions;
 use crate::store::{
     BindSession, LoginOutcome, LoginSession, OnSessionLimit, SessionRecord, StoreError, UserSource,
@@ -52,7 +52,7 @@ pub(super) fn login(
         } else {
             ended.extend(end_replaced(connection, login)?);
             let mut fresh = login.fresh.clone();
-            fresh.user_id = Some(login.user_id.clone());
+            fresh.user_id = login.signed_in_user().cloned();
             run_on!(connection, |connection| {
                 diesel::insert_into(sessions::table)
                     .values(NewRow::from(&fresh))
@@ -76,12 +76,13 @@ pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
 /// Returns the handles of the user's other live sessions, newest token first. Returns none if there
 /// is no limit.
 fn others(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<Vec<String>> {
-    if login.limit.max == 0 {
+    if login.limit.max == 0 || login.fresh.pending.is_some() {
         return Ok(Vec::new());
     }
     let own = login.session.as_ref().map_or("", |s| s.id.as_str());
     let others = sessions::table
         .filter(sessions::user_id.eq(&login.user_id))
+        .filter(sessions::kind.eq(&login.fresh.kind))
         .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
         .filter(sessions::id.ne(own))
         .order(sessions::session_id.desc())
@@ -97,6 +98,7 @@ fn has_session(connection: &mut AnyConnection<'_>, login: &LoginSession) -> Quer
     let own = sessions::table
         .find(&session.id)
         .filter(sessions::user_id.eq(&login.user_id))
+        .filter(sessions::kind.eq(&login.fresh.kind))
         .filter(sessions::expires_at.gt(login.fresh.now.naive_utc()))
         .count();
     let own: i64 = run_on!(connection, |connection| own.get_result(connection)?);
@@ -135,12 +137,7 @@ fn bind(
         let Some(before) = row.map(SessionRecord::try_from).transpose()? else {
             return Ok(None);
         };
-        let is_kept = before.expires_at > login.fresh.now
-            && match &before.user_id {
-                Some(user_id) => *user_id == login.user_id,
-                None => before.session_id == session.session_id,
-            };
-        if !is_kept {
+        if !login.keeps(&before) {
             return Ok(None);
         }
         if give(connection, login, session, &before)? {
@@ -177,12 +174,33 @@ fn give(
         .filter(sessions::session_id.eq(before.session_id.to_string()));
     let last_seen = case_when(sessions::last_seen_at.lt(now), now.into_sql::<Timestamp>())
         .otherwise(sessions::last_seen_at);
+    let deadlines = (
+        sessions::expires_at.eq(session.expires_at.naive_utc()),
+        sessions::absolute_expires_at.eq(absolute),
+    );
+    let later_ones = (
+        sessions::expires_at.eq(later),
+        sessions::absolute_expires_at.eq(later_absolute),
+    );
     let update = diesel::update(kept).set((
         sessions::session_id.eq(new.session_id.to_string()),
         sessions::token_hash.eq(new.token_hash.as_bytes().to_vec()),
-        sessions::user_id.eq(&login.user_id),
-        sessions::expires_at.eq(later),
-        sessions::absolute_expires_at.eq(later_absolute),
+        sessions::user_id.eq(login.signed_in_user()),
+        session.is_exact.then_some(deadlines),
+        (!session.is_exact).then_some(later_ones),
+        (
+            sessions::idle_timeout.eq(new.lifetime.idle.map(seconds)),
+            sessions::absolute_timeout.eq(new.lifetime.absolute.map(seconds)),
+            sessions::browser_session.eq(new.lifetime.browser_session),
+            sessions::authenticated_at
+                .eq(new.sign_in.as_ref().map(|sign_in| sign_in.at.naive_utc())),
+            sessions::methods.eq(new.sign_in.as_ref().and_then(methods)),
+            sessions::actor.eq(new
+                .sign_in
+                .as_ref()
+                .and_then(|sign_in| sign_in.actor.as_ref())),
+            sessions::pending_login.eq(new.pending.as_ref().map(pending)),
+        ),
         sessions::last_seen_at.eq(last_seen),
         // Unknown values leave the stored ones unchanged.
         new.user_agent

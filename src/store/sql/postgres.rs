@@ -16,7 +16,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 use uuid::Uuid;
 
-use super::row::SessionRow;
+use super::row::{NewRow, SessionRow};
 use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
@@ -84,9 +84,9 @@ statement! {
     /// Inserts sessions.
     Create on Pg, PgConnection;
     "INSERT INTO sessions (id, session_id, token_hash, user_id, data, version, expires_at, \
-     absolute_expires_at, last_seen_at, user_agent, ip, created_at, updated_at) \
+     absolute_expires_at, last_seen_at, user_agent, ip, created_at, updated_at, kind) \
      SELECT n.id, n.session_id, n.token_hash, n.user_id, n.data, 0, n.expires_at, \
-     n.absolute_expires_at, n.now, n.user_agent, n.ip, n.now, n.now \
+     n.absolute_expires_at, n.now, n.user_agent, n.ip, n.now, n.now, n.kind \
      FROM unnest(" ids: Vec<String> as Array<Text>,
     "::text[], " session_ids: Vec<String> as Array<Text>,
     "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
@@ -96,12 +96,20 @@ statement! {
     "::timestamp[], " absolute_expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " user_agents: Vec<Option<String>> as Array<Nullable<Text>>,
     "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>,
-    "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
-    "::timestamp[]) AS n (id, session_id, token_hash, user_id, data, expires_at, \
-     absolute_expires_at, user_agent, ip, now)"
+    "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
+    "::timestamp[], " kinds: Vec<String> as Array<Text>;
+    "::text[]) AS n (id, session_id, token_hash, user_id, data, expires_at, \
+     absolute_expires_at, user_agent, ip, now, kind)"
 }
 
 fn create(connection: &mut PgConnection, new: &[NewSession]) -> QueryResult<usize> {
+    // Only logins make sessions with more, and those are inserted by their own transaction.
+    if new.iter().any(NewSession::has_sign_in) {
+        let rows: Vec<NewRow> = new.iter().map(NewRow::from).collect();
+        return diesel::insert_into(sessions::table)
+            .values(rows)
+            .execute(connection);
+    }
     Create {
         ids: new.iter().map(|n| n.id.clone()).collect(),
         session_ids: new.iter().map(|n| n.session_id.to_string()).collect(),
@@ -119,6 +127,7 @@ fn create(connection: &mut PgConnection, new: &[NewSession]) -> QueryResult<usiz
         user_agents: new.iter().map(|n| n.user_agent.clone()).collect(),
         ips: new.iter().map(|n| n.ip.clone()).collect(),
         times: new.iter().map(|n| n.now.naive_utc()).collect(),
+        kinds: new.iter().map(|n| n.kind.clone()).collect(),
     }
     .execute(connection)
 }

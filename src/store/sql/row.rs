@@ -1,5 +1,7 @@
 //! The `sessions` row as Diesel reads and writes it, in column types that both databases have.
 
+use std::time::Duration;
+
 use chrono::NaiveDateTime;
 use diesel::backend::Backend;
 use diesel::deserialize::{FromSql, FromSqlRow};
@@ -8,7 +10,9 @@ use diesel::sql_types::{Text, Timestamp};
 use uuid::Uuid;
 
 use super::schema::sessions;
-use crate::store::{NewSession, SessionRecord, StoreError, TokenHash};
+use crate::store::{
+    Lifetime, NewSession, PendingSignIn, SessionRecord, SignIn, StoreError, TokenHash,
+};
 
 /// A session to insert.
 #[derive(Insertable)]
@@ -29,6 +33,14 @@ pub(in crate::store) struct NewRow {
     ip: Option<String>,
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
+    kind: String,
+    idle_timeout: Option<i64>,
+    absolute_timeout: Option<i64>,
+    browser_session: bool,
+    authenticated_at: Option<NaiveDateTime>,
+    methods: Option<String>,
+    actor: Option<String>,
+    pending_login: Option<String>,
 }
 
 /// A stored session.
@@ -48,6 +60,14 @@ pub(in crate::store) struct SessionRow {
     ip: Option<StoredText>,
     created_at: StoredTime,
     updated_at: StoredTime,
+    kind: StoredText,
+    idle_timeout: Option<i64>,
+    absolute_timeout: Option<i64>,
+    browser_session: bool,
+    authenticated_at: Option<StoredTime>,
+    methods: Option<StoredText>,
+    actor: Option<StoredText>,
+    pending_login: Option<StoredText>,
 }
 
 impl From<&NewSession> for NewRow {
@@ -67,8 +87,53 @@ impl From<&NewSession> for NewRow {
             ip: new.ip.clone(),
             created_at: now,
             updated_at: now,
+            kind: new.kind.clone(),
+            idle_timeout: new.lifetime.idle.map(seconds),
+            absolute_timeout: new.lifetime.absolute.map(seconds),
+            browser_session: new.lifetime.browser_session,
+            authenticated_at: new.sign_in.as_ref().map(|sign_in| sign_in.at.naive_utc()),
+            methods: new.sign_in.as_ref().and_then(methods),
+            actor: new
+                .sign_in
+                .as_ref()
+                .and_then(|sign_in| sign_in.actor.clone()),
+            pending_login: new.pending.as_ref().map(pending),
         }
     }
+}
+
+/// A timeout as it is stored, in seconds.
+pub(in crate::store) fn seconds(timeout: Duration) -> i64 {
+    i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn duration(seconds: i64) -> Option<Duration> {
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+/// The methods of a sign-in as they are stored, a JSON list; `None` if there are none.
+pub(in crate::store) fn methods(sign_in: &SignIn) -> Option<String> {
+    (!sign_in.methods.is_empty()).then(|| serde_json::json!(sign_in.methods).to_string())
+}
+
+/// A login that awaits a further factor as it is stored, as JSON.
+pub(in crate::store) fn pending(pending: &PendingSignIn) -> String {
+    serde_json::json!(pending).to_string()
+}
+
+/// A sign-in as it was stored. One whose time cannot be read is not known.
+fn sign_in(
+    at: Option<StoredTime>,
+    methods: Option<StoredText>,
+    actor: Option<StoredText>,
+) -> Option<SignIn> {
+    let StoredTime(at) = at?;
+    let methods = methods.and_then(|StoredText(methods)| serde_json::from_str(&methods?).ok());
+    Some(SignIn {
+        at: at?.and_utc(),
+        methods: methods.unwrap_or_default(),
+        actor: actor.and_then(|StoredText(actor)| actor),
+    })
 }
 
 impl TryFrom<SessionRow> for SessionRecord {
@@ -99,6 +164,17 @@ impl TryFrom<SessionRow> for SessionRecord {
             last_seen_at: time("last_seen_at", row.last_seen_at)?,
             created_at: time("created_at", row.created_at)?,
             updated_at: time("updated_at", row.updated_at)?,
+            kind: text("kind", row.kind)?,
+            lifetime: Lifetime {
+                idle: row.idle_timeout.and_then(duration),
+                absolute: row.absolute_timeout.and_then(duration),
+                browser_session: row.browser_session,
+            },
+            sign_in: sign_in(row.authenticated_at, row.methods, row.actor),
+            // One that cannot be read has to begin anew.
+            pending: row
+                .pending_login
+                .and_then(|StoredText(pending)| serde_json::from_str(&pending?).ok()),
             // An unreadable user id must not make the session anonymous.
             user_id: row.user_id.map(|user| text("user_id", user)).transpose()?,
             data: text("data", row.data)?,

@@ -5,6 +5,7 @@ mod last_admin;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
+use diesel::sql_types::Bool;
 
 use self::last_admin::lock;
 use super::connect::connection::{AnyConnection, run_on};
@@ -85,7 +86,12 @@ pub(in crate::store) fn revoke(
     let user_id = &revocation.user_id;
     connection.transaction(|connection| match revocation.by {
         Some(by) if !is_live(connection, user_id, by)? => Ok(None),
-        _ => Ok(Some(end(connection, user_id, &revocation.scope)?)),
+        _ => Ok(Some(end(
+            connection,
+            user_id,
+            revocation.kind.as_deref(),
+            &revocation.scope,
+        )?)),
     })
 }
 
@@ -109,9 +115,13 @@ fn is_live(
 fn end(
     connection: &mut AnyConnection<'_>,
     user_id: &str,
+    kind: Option<&str>,
     scope: &RevokeScope,
 ) -> QueryResult<Vec<String>> {
-    let of_user = sessions::table.filter(sessions::user_id.eq(user_id));
+    let of_every_kind = kind.is_none().into_sql::<Bool>();
+    let of_user = sessions::table
+        .filter(sessions::user_id.eq(user_id))
+        .filter(of_every_kind.or(sessions::kind.eq(kind.unwrap_or_default())));
     run_on!(connection, |connection| match scope {
         RevokeScope::One(id) => diesel::delete(of_user.filter(sessions::id.eq(id)))
             .returning(sessions::id)
@@ -262,7 +272,7 @@ impl UserStore for DieselStore {
                         None => return Err(DieselError::RollbackTransaction.into()),
                     },
                 };
-                let ended = end(connection, id, &scope)?;
+                let ended = end(connection, id, None, &scope)?;
                 in_time(change.deadline)?;
                 Ok(UserOutcome::Done(ended))
             });
@@ -320,7 +330,7 @@ impl UserStore for DieselStore {
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {
         self.change_locked(id, last_admin, |connection| {
-            let ended = end(connection, id, &RevokeScope::All)?;
+            let ended = end(connection, id, None, &RevokeScope::All)?;
             let user = users::table.find(id);
             run_on!(connection, |connection| {
                 diesel::update(user)
@@ -346,7 +356,7 @@ impl UserStore for DieselStore {
             {
                 return Ok(UserOutcome::SessionEnded);
             }
-            let ended = end(connection, id, &RevokeScope::All)?;
+            let ended = end(connection, id, None, &RevokeScope::All)?;
             let user = diesel::delete(users::table.find(id));
             run_on!(connection, |connection| user.execute(connection)?);
             Ok(UserOutcome::Done(ended))

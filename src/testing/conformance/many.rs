@@ -22,6 +22,7 @@ pub(super) fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked 
         now,
         after: None,
         user_id: None,
+        kind: None,
         limit: 2,
     };
     let mut seen = Vec::new();

@@ -47,6 +47,7 @@ fn revocation(user: &str, scope: RevokeScope) -> Revocation {
     Revocation {
         user_id: user.to_owned(),
         scope,
+        kind: None,
         by: None,
     }
 }
@@ -57,6 +58,7 @@ fn sessions_of(store: &dyn SessionStore, user: &str) -> Result<Vec<SessionRecord
         now: now(),
         after: None,
         user_id: Some(user.to_owned()),
+        kind: None,
         limit: 100,
     })
 }

@@ -4,6 +4,7 @@ mod after_the_answer;
 mod guard;
 mod pipeline;
 mod rolling_deploy;
+mod sign_in;
 mod statistics;
 mod undo_races;
 mod user_races;

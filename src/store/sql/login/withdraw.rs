@@ -11,6 +11,7 @@ use diesel::sql_types::Timestamp;
 
 use crate::store::sql::connect::connection::{AnyConnection, run_on};
 use crate::store::sql::error::SqlError;
+use crate::store::sql::row::{methods, pending, seconds};
 use crate::store::sql::schema::sessions;
 use crate::store::{SessionRecord, Withdrawal};
 
@@ -84,16 +85,32 @@ fn restore(
     now: NaiveDateTime,
 ) -> QueryResult<bool> {
     let absolute = previous.absolute_expires_at.naive_utc();
-    let earlier = case_when(
+    let expires_at = previous.expires_at.naive_utc();
+    // The former deadline, or what activity has made of it since.
+    let former = case_when(
         sessions::expires_at.gt(absolute),
         absolute.into_sql::<Timestamp>(),
     )
+    .when(
+        sessions::expires_at.lt(expires_at),
+        expires_at.into_sql::<Timestamp>(),
+    )
     .otherwise(sessions::expires_at);
     let deadlines = (
-        sessions::expires_at.eq(earlier),
+        sessions::expires_at.eq(former),
         sessions::absolute_expires_at.eq(absolute),
     );
-    let user = sessions::user_id.eq(previous.user_id.as_ref());
+    let sign_in = previous.sign_in.as_ref();
+    let user = (
+        sessions::user_id.eq(previous.user_id.as_ref()),
+        sessions::idle_timeout.eq(previous.lifetime.idle.map(seconds)),
+        sessions::absolute_timeout.eq(previous.lifetime.absolute.map(seconds)),
+        sessions::browser_session.eq(previous.lifetime.browser_session),
+        sessions::authenticated_at.eq(sign_in.map(|sign_in| sign_in.at.naive_utc())),
+        sessions::methods.eq(sign_in.and_then(methods)),
+        sessions::actor.eq(sign_in.and_then(|sign_in| sign_in.actor.as_ref())),
+        sessions::pending_login.eq(previous.pending.as_ref().map(pending)),
+    );
     let restoration = diesel::update(sessions::table.find(&withdrawal.id))
         .filter(sessions::session_id.eq(withdrawal.session_id.to_string()))
         .set((

@@ -116,16 +116,8 @@ impl Tables {
         let Some(row) = row.filter(|row| row.session_id == withdrawal.session_id) else {
             return false;
         };
-        match &withdrawal.previous {
-            Some(previous) => {
-                row.session_id = previous.session_id;
-                row.token_hash = previous.token_hash;
-                row.user_id.clone_from(&previous.user_id);
-                if !withdrawal.is_rotation {
-                    row.absolute_expires_at = previous.absolute_expires_at;
-                    row.expires_at = row.expires_at.min(row.absolute_expires_at);
-                }
-            }
+        match withdrawal.restored(row.clone()) {
+            Some(restored) => *row = restored,
             None => drop(self.sessions.remove(&withdrawal.id)),
         }
         true
@@ -151,6 +143,10 @@ impl Tables {
         }
         Some(self.end(usize::MAX, |row| {
             row.user_id.as_ref() == user
+                && revocation
+                    .kind
+                    .as_ref()
+                    .is_none_or(|kind| row.kind == *kind)
                 && match &revocation.scope {
                     RevokeScope::One(id) => row.id == *id,
                     RevokeScope::AllBut(id) => row.id != *id,
@@ -211,6 +207,7 @@ impl SessionStore for MemoryStore {
             row.expires_at > query.now
                 && query.after.is_none_or(|after| row.session_id < after)
                 && (query.user_id.is_none() || row.user_id == query.user_id)
+                && query.kind.as_ref().is_none_or(|kind| row.kind == *kind)
         };
         let mut page: Vec<_> = tables
             .sessions

@@ -36,7 +36,7 @@ impl Tables {
                 Some(row.session_id) == replaced && row.user_id.is_some()
             }));
             let mut fresh = login.fresh.clone();
-            fresh.user_id = Some(login.user_id.clone());
+            fresh.user_id = login.signed_in_user().cloned();
             self.insert(fresh)?;
             LoginOutcome::Created(ended)
         };
@@ -58,9 +58,13 @@ impl Tables {
 
     /// Handles of the user's other live sessions, newest token first.
     fn others(&self, login: &LoginSession) -> Vec<String> {
+        if login.signed_in_user().is_none() {
+            return Vec::new();
+        }
         let own = login.session.as_ref().map(|session| &session.id);
         let is_other = |row: &&SessionRecord| {
             row.user_id.as_ref() == Some(&login.user_id)
+                && row.kind == login.fresh.kind
                 && row.expires_at > login.fresh.now
                 && Some(&row.id) != own
         };
@@ -81,28 +85,14 @@ impl Tables {
 
     /// Gives the visitor's session to the user; returns whether it could be kept.
     fn bind(&mut self, login: &LoginSession) -> bool {
-        let (new, Some(session)) = (&login.fresh, &login.session) else {
+        let Some(session) = &login.session else {
             return false;
         };
-        let row = self.sessions.get_mut(&session.id).filter(|row| {
-            let is_own = row.user_id.as_ref() == Some(&login.user_id);
-            let is_asked_for = row.user_id.is_none() && row.session_id == session.session_id;
-            row.expires_at > new.now && (is_own || is_asked_for)
-        });
-        let Some(row) = row else { return false };
-        row.session_id = new.session_id;
-        row.token_hash = new.token_hash;
-        row.user_id = Some(login.user_id.clone());
-        row.expires_at = row.expires_at.max(session.expires_at);
-        row.absolute_expires_at = row.absolute_expires_at.max(session.absolute_expires_at);
-        row.last_seen_at = row.last_seen_at.max(new.now);
-        row.updated_at = new.now;
-        if new.user_agent.is_some() {
-            row.user_agent.clone_from(&new.user_agent);
-        }
-        if new.ip.is_some() {
-            row.ip.clone_from(&new.ip);
-        }
+        let row = self.sessions.get_mut(&session.id);
+        let Some(row) = row.filter(|row| login.keeps(row)) else {
+            return false;
+        };
+        *row = login.bound(row.clone());
         true
     }
 }
