@@ -139,7 +139,7 @@ impl Login {
         self
     }
 
-    /// Names a method by which the user signed in: a value of OpenID Connect's `amr` (RFC 8176),
+    /// Names a method by which the user signed in: a value of the claim `amr` (RFC 8176),
     /// such as `pwd`, `otp` or `hwk`. May be called for each method.
     ///
     /// # Example

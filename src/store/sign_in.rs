@@ -35,7 +35,7 @@ pub struct Lifetime {
 pub struct SignIn {
     /// Time of the login.
     pub at: DateTime<Utc>,
-    /// The methods that the login named, in their order: values of OpenID Connect's `amr`
+    /// The methods that the login named, in their order: values of the claim `amr`
     /// (RFC 8176), such as `pwd` and `otp`.
     pub methods: Vec<String>,
     /// Who acts for the user, if someone else does.
