@@ -28,10 +28,8 @@ impl SessionConfig {
     /// ```
     /// use rocket_diesel_sessions::SessionConfig;
     ///
-    /// let config = SessionConfig {
-    ///     url: Some("sqlite://visits.db".parse().unwrap()),
-    ///     ..SessionConfig::default()
-    /// };
+    /// let mut config = SessionConfig::default();
+    /// config.url = Some("sqlite://visits.db".parse().unwrap());
     /// assert_eq!(config.database_url().unwrap().to_string(), "sqlite://visits.db");
     /// ```
     ///
