@@ -92,8 +92,81 @@ pub enum SessionError {
     NotAttached,
 }
 
+/// Two errors are equal if they are of the same kind and have the same fields. One with a cause is equal
+/// to its clones only: no two failures are the same because they say the same.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::SessionError;
+/// use rocket_diesel_sessions::store::StoreError;
+///
+/// assert_eq!(SessionError::Ended, SessionError::Ended);
+/// let failed = SessionError::from(StoreError::other("connection reset"));
+/// assert_eq!(failed, failed.clone());
+/// assert_ne!(failed, SessionError::from(StoreError::other("connection reset")));
+/// ```
+impl PartialEq for SessionError {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unavailable(one), Self::Unavailable(other))
+            | (Self::Refused(one), Self::Refused(other)) => Arc::ptr_eq(one, other),
+            (Self::Encode(one), Self::Encode(other)) | (Self::Random(one), Self::Random(other)) => {
+                one == other
+            }
+            (
+                Self::TooLarge { size, limit },
+                Self::TooLarge {
+                    size: other_size,
+                    limit: other_limit,
+                },
+            ) => (size, limit) == (other_size, other_limit),
+            (
+                Self::Undecodable { id, reason },
+                Self::Undecodable {
+                    id: other_id,
+                    reason: other_reason,
+                },
+            ) => (id, reason) == (other_id, other_reason),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for SessionError {}
+
+/// The error's [`status`](SessionError::status), so that `?` works in handlers that return
+/// `Result<_, Status>`.
+///
+/// # Example
+///
+/// ```
+/// use rocket::{http::Status, post};
+/// use rocket_diesel_sessions::Session;
+///
+/// #[post("/visit")]
+/// async fn visit(session: Session<u64>) -> Result<String, Status> {
+///     Ok(session.update(|visits| { *visits += 1; *visits }).await?.to_string())
+/// }
+/// ```
+impl From<SessionError> for Status {
+    fn from(error: SessionError) -> Self {
+        error.status()
+    }
+}
+
 impl SessionError {
     /// Returns the HTTP status for this error.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::http::Status;
+    /// use rocket_diesel_sessions::SessionError;
+    ///
+    /// assert_eq!(SessionError::Timeout.status(), Status::ServiceUnavailable);
+    /// assert_eq!(SessionError::Ended.status(), Status::Conflict);
+    /// ```
     pub fn status(&self) -> Status {
         match self {
             Self::Unavailable(_) | Self::Timeout | Self::Overloaded | Self::Aborted => {

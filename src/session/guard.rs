@@ -52,8 +52,36 @@ use crate::store::{EndReason, Lifetime, NewSession, SessionRecord};
 ///     Ok(format!("visit number {}", count.await?))
 /// }
 /// ```
+///
+/// Its clones are the same session, so that a responder or a task can have one while the handler
+/// keeps its own:
+///
+/// ```
+/// use rocket::get;
+/// use rocket_diesel_sessions::{Session, SessionError};
+///
+/// # struct Page(Session<u64>);
+/// # impl<'r> rocket::response::Responder<'r, 'static> for Page {
+/// #     fn respond_to(self, r: &'r rocket::Request<'_>) -> rocket::response::Result<'static> {
+/// #         self.0.data().to_string().respond_to(r)
+/// #     }
+/// # }
+/// #[get("/")]
+/// async fn page(session: Session<u64>) -> Result<Page, SessionError> {
+///     let page = Page(session.clone());
+///     session.update(|visits| *visits += 1).await?;
+///     Ok(page)
+/// }
+/// ```
 pub struct Session<D> {
     pub(super) inner: Arc<Inner<D>>,
+}
+
+impl<D> Clone for Session<D> {
+    fn clone(&self) -> Self {
+        let inner = Arc::clone(&self.inner);
+        Self { inner }
+    }
 }
 
 rocket::tokio::task_local! {
@@ -84,6 +112,30 @@ impl<D: TypedData> Session<D> {
     /// `D::default()`, and a successful response is replaced by an empty 500, because the handler
     /// has acted on data that is not the visitor's. With [`try_data`](Self::try_data), the handler
     /// can respond itself.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rocket::{get, serde::{Deserialize, Serialize, json::Json}};
+    /// use rocket_diesel_sessions::Session;
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// #[serde(crate = "rocket::serde", default)]
+    /// struct Cart {
+    ///     items: Vec<String>,
+    /// }
+    ///
+    /// #[get("/cart")]
+    /// fn cart(session: Session<Cart>) -> Json<Arc<Cart>> {
+    ///     Json(session.data())
+    /// }
+    ///
+    /// #[get("/cart/size")]
+    /// fn size(session: Session<Cart>) -> String {
+    ///     session.data().items.len().to_string()
+    /// }
+    /// ```
     pub fn data(&self) -> Arc<D> {
         let inner = &self.inner;
         if inner.undecodable().is_some() {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::admin::{effective, is_no_text, page};
@@ -53,7 +54,23 @@ pub struct UserSessions {
 }
 
 /// A session as its user may see it: nothing of its token or data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// # Example
+///
+/// ```
+/// use rocket::{State, get, serde::json::Json};
+/// use rocket_diesel_sessions::{Session, SessionError, UserSessionPage, UserSessions};
+///
+/// #[get("/devices")]
+/// async fn devices(
+///     session: Session<u64>,
+///     sessions: &State<UserSessions>,
+/// ) -> Result<Json<UserSessionPage>, SessionError> {
+///     let user = session.user_id().unwrap_or_default();
+///     Ok(Json(sessions.page(&user, 100, None).await?))
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UserSession {
     /// The public handle.
@@ -71,7 +88,7 @@ pub struct UserSession {
 }
 
 /// One page of a user's sessions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UserSessionPage {
     /// Live sessions, newest token first.
