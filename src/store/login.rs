@@ -1,4 +1,4 @@
-//! Signing in and signing out devices: what is asked, and what comes of it.
+//! Requests and outcomes of logins and revocations.
 
 use std::fmt;
 use std::time::Instant;
@@ -9,30 +9,31 @@ use uuid::Uuid;
 
 use super::{NewSession, SessionRecord};
 
-/// A user to be signed in: under a new token, in the visitor's session or in a new one. `Debug` shows
-/// no hash.
+/// A login: the user to be signed in, with a new token, in the visitor's session or in a new one.
+/// `Debug` shows no hash.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct LoginSession {
-    /// The user; must exist and not be disabled.
+    /// The user, who must exist and not be disabled.
     pub user_id: String,
-    /// If given, must be the user's password hash still: what was verified counts only while it
-    /// is true.
+    /// The verified password hash. If given, the login is refused unless this is still the user's
+    /// hash.
     pub password_hash: Option<String>,
-    /// The visitor's session. One that is anonymous or the user's own is kept, with its data; one
-    /// of another user ends.
+    /// The visitor's session. It is kept, with its data, if it is anonymous or the user's own. A
+    /// session of another user ends.
     pub session: Option<BindSession>,
-    /// The session to make where none is kept. Its token, agent, address and time are the kept
-    /// one's too; its user is ignored.
+    /// The session to create if none is kept. Its token, user agent, address and time also apply to
+    /// a kept session. Its user is ignored.
     pub fresh: NewSession,
-    /// How many sessions the user may have, this one among them.
+    /// The limit of the user's sessions, including this one.
     pub limit: SessionLimit,
-    /// The latest moment at which it may commit. After that, no one waits for the new token.
+    /// The latest time at which the login may commit. After that, no response could deliver the new
+    /// token.
     pub deadline: Option<Instant>,
 }
 
 impl LoginSession {
-    /// Asks to sign a user in with the new session `fresh`, without a limit of sessions.
+    /// Creates a login of a user with the new session `fresh` and without a limit of sessions.
     ///
     /// # Example
     ///
@@ -114,36 +115,36 @@ impl fmt::Debug for LoginSession {
     }
 }
 
-/// A session that a login is to keep.
+/// A session that a login keeps.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BindSession {
-    /// Its public handle: by this it is kept if it has become the user's own under another token
-    /// meanwhile, as when a form is sent twice.
+    /// The session's handle. It identifies the session if it has become the user's own with another
+    /// token in the meantime, for example because a form was sent twice.
     pub id: String,
-    /// The lookup half of its token.
+    /// The lookup half of the session's token.
     pub session_id: Uuid,
-    /// Its deadline from now on, unless that would move it back.
+    /// The session's new deadline, unless that would move it back.
     pub expires_at: DateTime<Utc>,
-    /// Its absolute deadline from now on, unless that would move it back.
+    /// The session's new absolute deadline, unless that would move it back.
     pub absolute_expires_at: DateTime<Utc>,
     /// Whether the deadlines hold even where that moves them back: the login has timeouts of its
     /// own.
     pub is_exact: bool,
 }
 
-/// How many live sessions a user may have.
+/// The limit of a user's live sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionLimit {
-    /// The number; 0 is no limit.
+    /// The maximum number; 0 means no limit.
     pub max: u32,
-    /// What happens to a login that would pass it.
+    /// What a login does that would exceed the limit.
     pub on_limit: OnSessionLimit,
 }
 
 impl SessionLimit {
-    /// Limits a user to `max` sessions; 0 is no limit.
+    /// Creates a limit of `max` sessions; 0 means no limit.
     ///
     /// # Example
     ///
@@ -159,48 +160,48 @@ impl SessionLimit {
     }
 }
 
-/// What happens to a login that would give the user too many sessions.
+/// What a login does that would exceed the limit of sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnSessionLimit {
-    /// The sessions whose tokens are oldest end.
+    /// It ends the sessions with the oldest tokens.
     #[default]
     EndOldest,
     /// It is refused.
     Refuse,
 }
 
-/// What became of a login.
+/// The outcome of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoginOutcome {
-    /// The visitor's session is the user's now; these ended for it, by public handle.
+    /// The visitor's session now belongs to the user. The sessions with these handles ended.
     Bound(Vec<String>),
-    /// The user has a new session; these ended for it, by public handle.
+    /// The user has a new session. The sessions with these handles ended.
     Created(Vec<String>),
-    /// There is no such user, the user is disabled, or the password is another one by now.
+    /// There is no such user, the user is disabled, or the password hash is a different one by now.
     UserRefused,
-    /// The user has as many sessions as allowed. Nothing was changed.
+    /// The user has reached the limit of sessions. Nothing was changed.
     LimitReached,
 }
 
-/// Sessions of one user that are to end. Those of others are never affected.
+/// A revocation of sessions of one user. Sessions of others are never affected.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Revocation {
     /// The user.
     pub user_id: String,
-    /// Which of the user's sessions.
+    /// The user's sessions that end.
     pub scope: RevokeScope,
     /// Only sessions of this kind. Default `None`: of all kinds.
     pub kind: Option<String>,
-    /// The session that asks for it, if one does: it must be the user's, and live.
+    /// The acting session, if there is one. It must be live and the user's.
     pub by: Option<ActingSession>,
 }
 
 impl Revocation {
-    /// Asks to end sessions of a user, on no session's behalf.
+    /// Creates a revocation without an acting session.
     ///
     /// # Example
     ///
@@ -221,23 +222,23 @@ impl Revocation {
     }
 }
 
-/// A session that a user acts from: what it asks for is done only while it is live.
+/// The session from which a user acts. The action is done only while it is live.
 #[derive(Clone, Copy, Debug)]
 pub struct ActingSession {
-    /// The lookup half of its token.
+    /// The lookup half of the session's token.
     pub session_id: Uuid,
     /// The time of the request.
     pub now: DateTime<Utc>,
 }
 
-/// Which of a user's sessions are to end. Every store must be able to do each, so a further one
-/// would be a breaking change.
+/// The sessions of a user that end. Every store must support each variant, so a further one would
+/// be a breaking change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevokeScope {
-    /// The one with this public handle.
+    /// The session with this handle.
     One(String),
-    /// All but the one with this public handle.
+    /// All sessions except the one with this handle.
     AllBut(String),
-    /// All.
+    /// All sessions.
     All,
 }

@@ -1,7 +1,7 @@
-//! Where sessions are kept: the [`SessionStore`] trait and its Diesel implementation.
+//! The storage of sessions: the [`SessionStore`] trait and its Diesel implementation.
 //!
-//! Nothing here knows of HTTP, cookies or the type of the data. What is specific to one database
-//! is in the file of its name.
+//! Nothing in this module depends on HTTP, cookies or the type of the data. Database-specific code
+//! is in the file of that database's name.
 
 mod error;
 mod login;
@@ -40,60 +40,57 @@ pub use stats::{Census, EndCounts, EndReason, HourStats, StatsStore, SweepRecord
 pub use url::DatabaseUrl;
 pub use users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
 
-/// Keeps sessions: what the `Store` interface is to express-session.
+/// A store of sessions, the counterpart of express-session's `Store` interface.
 ///
-/// The verbs are synchronous, because Diesel is, and take batches, because a batch costs one
-/// statement and one commit; the caller decides how many threads do. A call is atomic: an
-/// error means that none of it was written, unless the error is [`StoreError::Broken`] or
-/// [`StoreError::Other`], after which it is unknown. What each error does to a request is listed at
-/// [`StoreError`].
+/// The methods are synchronous, because Diesel is, and take batches, because a batch costs one
+/// statement and one commit. The caller decides how many threads call them. A call is atomic: an
+/// error means that nothing was written, unless it is [`StoreError::Broken`] or
+/// [`StoreError::Other`], after which this is unknown. [`StoreError`] lists the effect of each
+/// error on a request.
 ///
-/// Only the `creates` of a batch insert. All else leaves a session alone that is gone: this is
-/// what keeps a session that was ended from coming back.
+/// Only `creates` and logins insert sessions. All other methods do nothing for a session that is
+/// gone, so an ended session never comes back.
+///
+/// # Errors
+/// Every method fails if the database fails or cannot be reached. Further reasons are listed at the
+/// method.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "all methods fail for the same reasons, which the trait describes"
+)]
 pub trait SessionStore: Send + Sync + 'static {
-    /// Loads the sessions with these lookup ids, each once, in no particular order; absent ones
-    /// are left out. Expired ones are not: whether a session may be served is the caller's to
-    /// judge.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Loads the sessions with these lookup halves, each once, in no particular order. Absent
+    /// sessions are omitted. Expired ones are returned; the caller decides whether to serve them.
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError>;
 
-    /// The session with this public handle, expired or not.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the session with this handle, even if it has expired.
     fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError>;
 
     /// Inserts, saves and touches, all in one transaction.
     ///
-    /// A save needs the version that it was made from; of several saves of one session, the first
-    /// counts. A touch may be left undone where it would have to wait for another transaction.
+    /// A save needs the version that it was made from. Of several saves of one session, only the
+    /// first can succeed. A touch may be skipped if it would have to wait for another transaction.
     ///
     /// # Errors
-    /// When the database fails or cannot be reached; [`StoreError::Constraint`] when an id is
-    /// taken or a user does not exist.
+    /// Returns [`StoreError::Constraint`] if an id is taken or a user does not exist.
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError>;
 
-    /// Gives sessions a new token; for each, whether it was there.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Gives sessions new tokens. Returns, for each, whether it was live.
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError>;
 
-    /// Signs a user in, in one transaction: checks the user and the limit of sessions, and gives
-    /// the user the visitor's session under a new token, or a new session. The old token is dead
-    /// then, and the data of a session that is kept is untouched.
+    /// Signs a user in, in one transaction: checks the user and the limit of sessions, and binds the
+    /// visitor's session to the user with a new token, or creates a session. The old token is then
+    /// invalid, and the data of a kept session is unchanged.
     ///
     /// # Errors
-    /// When the database fails or cannot be reached, or it was not done by its deadline.
+    /// Returns [`StoreError::TooLate`] if it could not commit by its deadline.
     fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError>;
 
-    /// Signs a user in as [`login`](Self::login) does; also returns the session that was bound, as it
-    /// was before. The default reads it just before the login.
+    /// Signs a user in like [`login`](Self::login). Also returns the session that was bound, as it
+    /// was before. The default implementation reads it just before the login.
     ///
     /// # Errors
-    /// As for `login`.
+    /// Fails as `login` does.
     fn login_from(
         &self,
         login: &LoginSession,
@@ -105,83 +102,54 @@ pub trait SessionStore: Send + Sync + 'static {
         Ok((self.login(login)?, before))
     }
 
-    /// Deletes sessions of one user only; returns the public handles of those that
-    /// were there, `None` when the session that asks for it has ended.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Deletes sessions of one user and returns their handles, or `None` if the acting session has
+    /// ended.
     fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError>;
 
-    /// Deletes the sessions with these public handles; returns those that were there.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Deletes the sessions with these handles. Returns the handles of those that existed.
     fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError>;
 
-    /// Deletes at most `limit` of the sessions created by `now`; returns their public handles. None
-    /// means that none is left.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Deletes at most `limit` of the sessions created by `now` and returns their handles. An empty
+    /// result means that none is left.
     fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError>;
 
-    /// One page of live sessions, newest token first.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns one page of the live sessions, newest token first.
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError>;
 
-    /// Deletes a batch of expired sessions, leaving out those that another sweep or a request holds.
-    /// None deleted means that there is nothing left to do.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Deletes a batch of expired sessions and skips those that another sweep or a request has
+    /// locked. If none is deleted, there is nothing left to do.
     fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError>;
 
-    /// Asks the database for a sign of life, with one statement.
-    ///
-    /// # Errors
-    /// When it gives none.
+    /// Checks with one statement that the database answers.
     fn ping(&self) -> Result<(), StoreError>;
 
-    /// Finds out whether the database can be reached again, after it could not. The default asks for
-    /// a sign of life.
-    ///
-    /// # Errors
-    /// When it cannot.
+    /// Checks whether a database that failed can be reached again. The default implementation calls
+    /// [`ping`](Self::ping).
     fn probe(&self) -> Result<(), StoreError> {
         self.ping()
     }
 
-    /// Gives sessions a new token without waiting for rows that another transaction holds for long.
-    /// The default waits as [`rotate`](Self::rotate) does.
-    ///
-    /// # Errors
-    /// As for `rotate`.
+    /// Gives sessions new tokens without waiting long for rows that another transaction has locked.
+    /// The default implementation waits like [`rotate`](Self::rotate).
     fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
         let rotated = self.rotate(rotations)?;
         Ok(rotated.into_iter().map(RotateOutcome::of).collect())
     }
 
-    /// Deletes sessions by public handle without waiting for rows that another transaction holds
-    /// for long. The default waits as [`delete`](Self::delete) does.
-    ///
-    /// # Errors
-    /// As for `delete`.
+    /// Deletes sessions by handle without waiting long for rows that another transaction has
+    /// locked. The default implementation waits like [`delete`](Self::delete).
     fn try_delete(&self, ids: &[String]) -> Result<DeleteOutcome, StoreError> {
         let held = Vec::new();
         let ended = self.delete(ids)?;
         Ok(DeleteOutcome { ended, held })
     }
 
-    /// Takes back tokens that never reached their visitors; returns, for each, whether it was
-    /// still the session's.
+    /// Withdraws tokens that never reached their visitors. Returns, for each, whether it was still
+    /// the session's token.
     ///
-    /// The default restores a token with [`rotate`](Self::rotate). It ends a session that has got
-    /// a user with the token, since no other required method can take the user away again.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// The default implementation restores the previous token with [`rotate`](Self::rotate). If the
+    /// session got a user with the token, it ends the session, because no other required method can
+    /// remove the user.
     fn withdraw(
         &self,
         withdrawals: &[Withdrawal],
@@ -212,29 +180,27 @@ pub trait SessionStore: Send + Sync + 'static {
             .collect()
     }
 
-    /// The database's own clock; `None` where it has none, or one that is always the server's.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the time of the database's own clock, or `None` if it has none or always uses this
+    /// server's.
     fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         Ok(None)
     }
 
-    /// How many threads can usefully write at the same time. Few where writers exclude each
-    /// other, as in SQLite.
+    /// Returns how many threads can usefully write at the same time. This is small if writers
+    /// exclude each other, as in SQLite.
     fn max_writers(&self) -> usize {
         usize::MAX
     }
 
-    /// Connections of the store's pool, for metrics; `None` where there is no pool.
+    /// Returns the state of the store's pool for metrics, or `None` if there is no pool.
     fn pool(&self) -> Option<PoolState> {
         None
     }
 
-    /// [`write`](Self::write) of nothing but new sessions.
+    /// Inserts sessions: a [`write`](Self::write) with only `creates`.
     ///
     /// # Errors
-    /// As for `write`.
+    /// Fails as `write` does.
     fn create(&self, creates: &[NewSession]) -> Result<(), StoreError> {
         let batch = WriteBatch {
             creates,
@@ -243,10 +209,7 @@ pub trait SessionStore: Send + Sync + 'static {
         self.write(&batch).map(drop)
     }
 
-    /// [`write`](Self::write) of nothing but data; outcomes are in the order of `saves`.
-    ///
-    /// # Errors
-    /// As for `write`.
+    /// Saves data: a [`write`](Self::write) with only `saves`. Returns the outcomes in their order.
     fn save(&self, saves: &[SaveSession]) -> Result<Vec<SaveOutcome>, StoreError> {
         let batch = WriteBatch {
             saves,
@@ -255,10 +218,8 @@ pub trait SessionStore: Send + Sync + 'static {
         Ok(self.write(&batch)?.saved)
     }
 
-    /// [`write`](Self::write) of nothing but activity; returns how many sessions were touched.
-    ///
-    /// # Errors
-    /// As for `write`.
+    /// Touches sessions: a [`write`](Self::write) with only `touches`. Returns the number of
+    /// sessions touched.
     fn touch(&self, touches: &[TouchSession]) -> Result<usize, StoreError> {
         let batch = WriteBatch {
             touches,

@@ -31,12 +31,12 @@ pub struct StoreOptions {
     /// Whether the store is read-only. Default `false`. See
     /// [`DieselStore::open_read_only`](super::DieselStore::open_read_only).
     pub read_only: bool,
-    /// Who keeps the users that sessions belong to. Default [`UserSource::Own`].
+    /// Where the users of sessions are kept. Default [`UserSource::Own`].
     pub users: UserSource,
-    /// PostgreSQL only: the schema of the tables, whatever the search path is. Migrations make it.
-    /// Default `None`: the first schema of the search path.
+    /// PostgreSQL only: the schema of the tables, regardless of the search path. Migrations create
+    /// it. Default `None`, the first schema of the search path.
     pub schema: Option<SchemaName>,
-    /// Whether the tables of the statistics are made. Default `true`.
+    /// Whether migrations create the tables of the statistics. Default `true`.
     pub statistics: bool,
 }
 
@@ -80,21 +80,22 @@ pub enum SqliteSynchronous {
     Normal,
 }
 
-/// Who keeps the users that sessions belong to.
+/// Where the users of sessions are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum UserSource {
-    /// This library, in its table `users`: a session's user is a row there, and ends with it.
+    /// In this library's table `users`. A session's user is a row there, and the session ends with
+    /// it.
     #[default]
     Own,
-    /// The application. A user's id is any text, and there is no table `users`. The application
-    /// ends the sessions of a user whom it deletes or disables.
+    /// By the application. A user id is any text, and there is no table `users`. The application
+    /// ends the sessions of users whom it deletes or disables.
     External,
 }
 
 impl UserSource {
-    /// The name in the settings.
+    /// Returns the name in the settings.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -103,8 +104,8 @@ impl UserSource {
     }
 }
 
-/// The name of a PostgreSQL schema: a letter or `_`, then letters, digits and `_`, 63 at most, not
-/// beginning with `pg_`. Case counts.
+/// The name of a PostgreSQL schema: a letter or `_`, followed by letters, digits and `_`, at most
+/// 63 characters, not beginning with `pg_`. It is case-sensitive.
 ///
 /// # Example
 ///
@@ -120,17 +121,17 @@ impl UserSource {
 pub struct SchemaName(String);
 
 impl SchemaName {
-    /// The name, without quotes.
+    /// Returns the name without quotes.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The statement by which a connection uses the schema from now on.
+    /// Returns the statement with which a connection uses the schema from then on.
     pub(crate) fn for_connection(&self) -> String {
         format!("SET search_path TO \"{}\"", self.0)
     }
 
-    /// The statement by which the rest of a transaction uses the schema.
+    /// Returns the statement with which the rest of a transaction uses the schema.
     pub(crate) fn for_transaction(&self) -> String {
         format!("SET LOCAL search_path TO \"{}\"", self.0)
     }
@@ -149,8 +150,8 @@ impl FromStr for SchemaName {
             return Ok(Self(name.to_owned()));
         }
         Err(format!(
-            "{name:?} is not the name of a schema: a letter or _, then letters, digits and _, 63 \
-             at most, not beginning with pg_"
+            "{name:?} is not a valid schema name: a letter or _, followed by letters, digits and \
+             _, at most 63 characters, not beginning with pg_"
         ))
     }
 }

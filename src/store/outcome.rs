@@ -1,4 +1,4 @@
-//! What a store has done with sessions: plain values, no database.
+//! Results of a store: plain values, independent of the database.
 
 /// The outcome of a [`SaveSession`](super::SaveSession).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,9 +6,11 @@
 pub enum SaveOutcome {
     /// The data is committed.
     Saved,
-    /// Nothing was written: another version is stored, or the session is gone, rotated or expired.
+    /// Nothing was written, because another version is stored or the session is gone, rotated or
+    /// expired.
     Refused,
-    /// Nothing was written: another transaction holds the row. The save may be tried again.
+    /// Nothing was written, because another transaction has locked the row. The save may be tried
+    /// again.
     Held,
 }
 
@@ -16,22 +18,23 @@ pub enum SaveOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RotateOutcome {
-    /// The new token is committed, and the old one is dead.
+    /// The new token is committed and the old one is invalid.
     Rotated,
-    /// Nothing was written: the session is gone, rotated or expired.
+    /// Nothing was written, because the session is gone, rotated or expired.
     Gone,
-    /// Nothing was written: another transaction holds the row. The rotation may be tried again.
+    /// Nothing was written, because another transaction has locked the row. The rotation may be
+    /// tried again.
     Held,
 }
 
 impl RotateOutcome {
-    /// Returns the outcome where no row was held.
+    /// Returns the outcome if no row was locked.
     pub(super) fn of(was_there: bool) -> Self {
         if was_there { Self::Rotated } else { Self::Gone }
     }
 }
 
-/// The outcome of a delete, by public handle. A session in neither list was not there.
+/// The outcome of a delete, by handle. A session in neither list did not exist.
 ///
 /// # Example
 ///
@@ -44,9 +47,9 @@ impl RotateOutcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeleteOutcome {
-    /// Sessions that were there and are deleted.
+    /// Sessions that existed and were deleted.
     pub ended: Vec<String>,
-    /// Sessions that another transaction holds. The delete may be tried again.
+    /// Sessions that another transaction has locked. The delete may be tried again.
     pub held: Vec<String>,
 }
 
@@ -85,9 +88,9 @@ pub struct WriteOutcome {
 pub struct SweepOutcome {
     /// Number of sessions deleted.
     pub deleted: usize,
-    /// Their public handles, if they were asked for.
+    /// The handles of deleted sessions, if they were requested.
     pub handles: Vec<String>,
-    /// Whether others were met that hold or sweep expired rows.
+    /// Whether a locked row or a concurrent sweep was met.
     pub contended: bool,
 }
 
@@ -106,7 +109,7 @@ pub struct SweepOutcome {
 pub struct PoolState {
     /// Number of open connections.
     pub open: u32,
-    /// Number of them in use.
+    /// Number of connections in use.
     pub in_use: u32,
     /// Maximum number of open connections.
     pub size: u32,

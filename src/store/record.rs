@@ -1,4 +1,4 @@
-//! A session as it is stored, and one to store: plain values, no database.
+//! Sessions as they are stored and inserted: plain values, independent of the database.
 //!
 //! Times are UTC with microseconds, the precision of both databases.
 
@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::sign_in::{Lifetime, PendingSignIn, SignIn};
 
-/// SHA-256 of a token's secret half, all that the database knows of it.
+/// The SHA-256 hash of a token's secret half, the only part of it that the database knows.
 ///
-/// A hash without salt or stretching is enough, because the secret is 256 random bits
-/// (OWASP ASVS 5.0, 7.2.3). `Debug` shows nothing of it.
+/// A hash without salt or stretching suffices, because the secret is 256 random bits (OWASP ASVS
+/// 5.0, 7.2.3). `Debug` does not show it.
 ///
 /// # Example
 ///
@@ -42,7 +42,7 @@ impl TokenHash {
         Self(Sha256::digest(secret).into())
     }
 
-    /// Takes a hash as it was stored.
+    /// Wraps a stored hash.
     ///
     /// # Example
     ///
@@ -93,17 +93,17 @@ impl fmt::Debug for TokenHash {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SessionRecord {
-    /// The public handle, stable for the session's whole life.
+    /// The handle. It stays the same for the session's whole life.
     pub id: String,
     /// The lookup half of the token, a `UUIDv7`. Each rotation replaces it.
     pub session_id: Uuid,
     /// Hash of the token's secret half.
     pub token_hash: TokenHash,
-    /// The signed-in user, `None` for an anonymous session.
+    /// The signed-in user. `None` for an anonymous session.
     pub user_id: Option<String>,
     /// The typed data as JSON.
     pub data: String,
-    /// The guard of the compare-and-swap: +1 at each write of `data`.
+    /// The version for compare-and-swap. Each write of `data` increments it.
     pub version: i64,
     /// The earlier of the idle and the absolute deadline.
     pub expires_at: DateTime<Utc>,
@@ -132,8 +132,8 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
-    /// Makes a record of version 0 with the data `{}` and all times at the Unix epoch. A store sets
-    /// what it has stored; a record whose deadlines were forgotten has expired.
+    /// Creates a record of version 0 with the data `{}` and all times at the Unix epoch. A store
+    /// then sets the stored values. A record whose deadlines are not set has expired.
     ///
     /// # Example
     ///
@@ -160,13 +160,13 @@ impl SessionRecord {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NewSession {
-    /// The public handle, a cuid2.
+    /// The handle, a cuid2.
     pub id: String,
     /// The lookup half of the token.
     pub session_id: Uuid,
     /// Hash of the token's secret half.
     pub token_hash: TokenHash,
-    /// The user, who must exist.
+    /// The user, who must exist. `None` for an anonymous session.
     pub user_id: Option<String>,
     /// The typed data as JSON.
     pub data: String,
@@ -174,9 +174,9 @@ pub struct NewSession {
     pub expires_at: DateTime<Utc>,
     /// The absolute deadline.
     pub absolute_expires_at: DateTime<Utc>,
-    /// User agent, at most 512 characters.
+    /// The visitor's user agent, at most 512 characters.
     pub user_agent: Option<String>,
-    /// Address.
+    /// The visitor's address.
     pub ip: Option<String>,
     /// Time of creation.
     pub now: DateTime<Utc>,
@@ -193,7 +193,7 @@ pub struct NewSession {
 }
 
 impl NewSession {
-    /// Makes an anonymous session with the data `{}` that expires at once, `now`, unless its deadlines
+    /// Creates an anonymous session with the data `{}`. It expires at `now` unless its deadlines
     /// are set.
     ///
     /// # Example
@@ -238,7 +238,7 @@ impl NewSession {
         self.lifetime != Lifetime::default() || self.sign_in.is_some() || self.pending.is_some()
     }
 
-    /// Returns the row that inserting this makes.
+    /// Returns the row that this becomes when inserted.
     ///
     /// # Example
     ///

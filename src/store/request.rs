@@ -1,11 +1,12 @@
-//! What a store is asked to do with sessions: plain values, no database.
+//! Requests to a store: plain values, independent of the database.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::record::{NewSession, SessionRecord, TokenHash};
 
-/// New data for a session, valid only for the version that it was made from.
+/// New data for a session. It is written only if the row still has the version that it was made
+/// from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SaveSession {
@@ -20,7 +21,7 @@ pub struct SaveSession {
 }
 
 impl SaveSession {
-    /// Asks to write `data`, which was made from `version`.
+    /// Creates a request to write `data`, which was made from `version`.
     ///
     /// # Example
     ///
@@ -46,7 +47,8 @@ impl SaveSession {
     }
 }
 
-/// Activity on a session, which moves its idle deadline: never past the absolute one, never back.
+/// Activity on a session. It moves the idle deadline, but never past the absolute one and never
+/// back.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TouchSession {
@@ -54,16 +56,16 @@ pub struct TouchSession {
     pub session_id: Uuid,
     /// Time of the activity. An expired session is not touched.
     pub now: DateTime<Utc>,
-    /// The idle deadline that follows from the activity.
+    /// The resulting idle deadline.
     pub expires_at: DateTime<Utc>,
-    /// The user agent if it is known. Otherwise the stored one stays.
+    /// The user agent, if known. Otherwise the stored one is kept.
     pub user_agent: Option<String>,
-    /// The address if it is known. Otherwise the stored one stays.
+    /// The address, if known. Otherwise the stored one is kept.
     pub ip: Option<String>,
 }
 
 impl TouchSession {
-    /// Asks to record activity. It moves no deadline unless `expires_at` is set.
+    /// Creates a request to record activity. It moves no deadline unless `expires_at` is set.
     ///
     /// # Example
     ///
@@ -87,20 +89,20 @@ impl TouchSession {
     }
 }
 
-/// What one [`write`](super::SessionStore::write) has to do.
+/// The content of one [`write`](super::SessionStore::write).
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct WriteBatch<'a> {
     /// Sessions to insert.
     pub creates: &'a [NewSession],
-    /// Data to write, each under its version.
+    /// Data to save, each under its version.
     pub saves: &'a [SaveSession],
     /// Activity to record.
     pub touches: &'a [TouchSession],
 }
 
 impl<'a> WriteBatch<'a> {
-    /// Asks for inserts, saves and touches.
+    /// Creates a batch of inserts, saves and touches.
     ///
     /// # Example
     ///
@@ -125,9 +127,9 @@ impl<'a> WriteBatch<'a> {
     }
 }
 
-/// A new token for a session, whose data, user and deadlines stay.
+/// A new token for a session. Data, user and deadlines are kept.
 ///
-/// It is complete: a rotation changes nothing else.
+/// This struct is complete: a rotation changes nothing else.
 #[derive(Clone, Debug)]
 pub struct RotateSession {
     /// The lookup half of the token to replace.
@@ -140,20 +142,20 @@ pub struct RotateSession {
     pub now: DateTime<Utc>,
 }
 
-/// A token to take back that was committed but never reached its visitor, so that the cookie which
-/// the visitor still has is good again.
+/// The withdrawal of a token that was committed but never reached its visitor. The visitor's old
+/// cookie becomes valid again.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Withdrawal {
-    /// The session's public handle.
+    /// The session's handle.
     pub id: String,
-    /// The lookup half of the token to take back. Nothing happens unless it is still the row's.
+    /// The lookup half of the token to withdraw. Nothing happens unless the row still has it.
     pub session_id: Uuid,
-    /// The session before it got that token: its token, user and absolute deadline are restored.
-    /// `None` if the session was made with that token, and is to be deleted.
+    /// The session before it got that token. Its token, user and absolute deadline are restored.
+    /// `None` if the session was created with that token and is to be deleted.
     pub previous: Option<Box<SessionRecord>>,
-    /// Whether the token came with a rotation. That has changed neither user nor deadlines, so they
-    /// stay as they are.
+    /// Whether the token came with a rotation, which changed neither user nor deadlines. They are
+    /// then left unchanged.
     pub is_rotation: bool,
 }
 
@@ -194,15 +196,15 @@ pub struct SweepBatch {
     pub now: DateTime<Utc>,
     /// Maximum number of sessions to delete.
     pub limit: u32,
-    /// Whether the handles of deleted sessions are asked for, which takes longer. Default `false`.
+    /// Whether to return the handles of deleted sessions, which takes longer. Default `false`.
     pub handles: bool,
-    /// Whether an earlier batch found that others hold or sweep expired rows. These are skipped
-    /// then, which takes longer. Default `false`.
+    /// Whether to skip locked rows, which takes longer. Set once a batch has met a locked row or a
+    /// concurrent sweep. Default `false`.
     pub contended: bool,
 }
 
 impl SweepBatch {
-    /// Asks to delete at most `limit` sessions that have expired by `now`.
+    /// Creates a request to delete at most `limit` sessions that have expired by `now`.
     ///
     /// # Example
     ///
@@ -222,11 +224,11 @@ impl SweepBatch {
     }
 }
 
-/// Which sessions to list. They are live, and the newest token comes first.
+/// A query for live sessions, newest token first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListSessions {
-    /// Sessions that have expired by this time are left out.
+    /// Sessions that have expired by this time are omitted.
     pub now: DateTime<Utc>,
     /// Keyset cursor: only sessions whose `session_id` sorts before this one. Default `None`.
     pub after: Option<Uuid>,
@@ -239,7 +241,7 @@ pub struct ListSessions {
 }
 
 impl ListSessions {
-    /// Asks for the first page of at most `limit` sessions that live at `now`.
+    /// Creates a query for the first page of at most `limit` sessions that are live at `now`.
     ///
     /// # Example
     ///

@@ -1,6 +1,6 @@
-//! The `users` relation: what is kept of a user, and the [`UserStore`] trait over it.
+//! The table `users`: its rows, and the [`UserStore`] trait.
 //!
-//! Passwords come here as hashes; making and checking those is the application's.
+//! Stores receive passwords only as hashes. The application creates and verifies them.
 
 use std::fmt;
 use std::time::Instant;
@@ -9,19 +9,19 @@ use chrono::{DateTime, Utc};
 
 use super::{ActingSession, RotateSession, StoreError};
 
-/// One row of `users`. `Debug` shows no hash.
+/// A row of `users`. `Debug` does not show the hash.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UserRecord {
-    /// cuid2.
+    /// The id, a cuid2.
     pub id: String,
-    /// Unique, as it was stored: folding its case is the application's.
+    /// The unique name, as stored. The application is responsible for folding its case.
     pub username: String,
     /// The password's Argon2id hash, as a PHC string.
     pub password_hash: String,
-    /// Whether the user may administer.
+    /// Whether the user is an administrator.
     pub is_admin: bool,
-    /// Since when the user may not sign in; such a user has no sessions.
+    /// When the user was disabled. A disabled user may not sign in and has no sessions.
     pub disabled_at: Option<DateTime<Utc>>,
     /// When the user registered.
     pub created_at: DateTime<Utc>,
@@ -30,8 +30,8 @@ pub struct UserRecord {
 }
 
 impl UserRecord {
-    /// Makes a user who may sign in and not administer. The password hash is empty, which no password
-    /// verifies against, until it is set.
+    /// Creates a user who may sign in and is not an administrator. Until it is set, the password
+    /// hash is empty and verifies no password.
     ///
     /// # Example
     ///
@@ -67,24 +67,25 @@ impl fmt::Debug for UserRecord {
     }
 }
 
-/// A new password for a user: ends all of the user's sessions but the one that asks, which gets a
-/// new token. `Debug` shows no hash.
+/// A new password for a user. It ends all of the user's sessions except the acting one, which gets
+/// a new token. `Debug` shows no hash.
 ///
-/// It is made with all its fields, by name, so that the two hashes are not mistaken for each other.
+/// It is created with all fields by name, so that the two hashes cannot be confused.
 #[derive(Clone)]
 pub struct PasswordChange {
-    /// The user; must not be disabled.
+    /// The user, who must not be disabled.
     pub user_id: String,
-    /// The hash that was verified; must be the user's still.
+    /// The verified hash. It must still be the user's.
     pub old_hash: String,
-    /// The hash to keep.
+    /// The new hash.
     pub new_hash: String,
-    /// The new token of the session that asks, which must be the user's, and live. `None`: an
-    /// administrator asks, and all of the user's sessions end.
+    /// The new token of the acting session, which must be live and the user's. With `None`, an
+    /// administrator makes the change, and all of the user's sessions end.
     pub rotation: Option<RotateSession>,
     /// The time of the change.
     pub now: DateTime<Utc>,
-    /// The latest moment at which it may commit. After that, no one waits for the new token.
+    /// The latest time at which the change may commit. After that, no response could deliver the
+    /// new token.
     pub deadline: Option<Instant>,
 }
 
@@ -96,81 +97,68 @@ impl fmt::Debug for PasswordChange {
     }
 }
 
-/// What became of a change of a user. All but [`Done`](Self::Done) mean that nothing was changed.
+/// The outcome of a change of a user. All variants except [`Done`](Self::Done) mean that nothing
+/// was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserOutcome {
-    /// It is done; these sessions ended with it, by public handle.
+    /// The change was made, and the sessions with these handles ended with it.
     Done(Vec<String>),
-    /// There is no such user, or not with that password any more. Nothing was changed.
+    /// There is no such user, or the user's password hash is a different one by now.
     NoUser,
-    /// The session that asked for it has ended. Nothing was changed.
+    /// The acting session has ended.
     SessionEnded,
-    /// No other administrator may sign in, and [`LastAdmin::Keep`] was asked for. Nothing was
-    /// changed.
+    /// No other administrator may sign in, and [`LastAdmin::Keep`] was requested.
     LastAdmin,
 }
 
-/// Whether a change may take away the last administrator who may sign in. Every store must be able to
-/// do both, so a further choice would be a breaking change.
+/// Whether a change may remove the last administrator who may sign in. Every store must support
+/// both, so a further variant would be a breaking change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastAdmin {
-    /// The change is refused with [`UserOutcome::LastAdmin`].
+    /// Refuse the change with [`UserOutcome::LastAdmin`].
     Keep,
-    /// The change is made, and may leave no administrator.
+    /// Make the change, even if it leaves no administrator.
     MayGo,
 }
 
-/// Keeps users, next to their sessions. What ends sessions does it in the same transaction.
+/// A store of users beside their sessions. A change that ends sessions does so in the same
+/// transaction.
+///
+/// # Errors
+/// Every method fails if the database fails or cannot be reached. Further reasons are listed at the
+/// method.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "all methods fail for the same reasons, which the trait describes"
+)]
 pub trait UserStore: Send + Sync + 'static {
-    /// The user with this id.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the user with this id.
     fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError>;
 
-    /// The user with this name.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the user with this name.
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
 
-    /// The users with these ids, in no particular order; absent ones are left out.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns the users with these ids, in no particular order. Absent users are omitted.
     fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError>;
 
-    /// At most `limit` users in the order of their names, byte by byte: those whose name sorts
-    /// after `after`, if given.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Returns at most `limit` users in bytewise order of their names. With `after`, only those
+    /// whose names sort after it.
     fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError>;
 
-    /// Adds a user; `false` when the name is taken.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Adds a user. Returns `false` if the name is taken.
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError>;
 
     /// Changes a user's password.
     ///
     /// # Errors
-    /// When the database fails or cannot be reached, or it was not done by its deadline.
+    /// Returns [`StoreError::TooLate`] if it could not commit by its deadline.
     fn change_password(&self, change: &PasswordChange) -> Result<UserOutcome, StoreError>;
 
-    /// Makes a user an administrator; returns whether there is such a user. It holds from the
-    /// user's next request on.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Makes a user an administrator from the next request on. Returns whether there is such a user.
     fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError>;
 
     /// Makes an administrator a plain user from the next request on. No session ends.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
     fn demote_user(
         &self,
         id: &str,
@@ -178,10 +166,7 @@ pub trait UserStore: Send + Sync + 'static {
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError>;
 
-    /// Keeps a user from signing in, and ends all of the user's sessions.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Prevents a user from signing in and ends all of the user's sessions.
     fn disable_user(
         &self,
         id: &str,
@@ -189,16 +174,10 @@ pub trait UserStore: Send + Sync + 'static {
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError>;
 
-    /// Lets a user sign in again who was disabled; whether there is such a user.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Allows a disabled user to sign in again. Returns whether there is such a user.
     fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError>;
 
-    /// Deletes a user with all sessions; `by` the user's session, if one asks for it.
-    ///
-    /// # Errors
-    /// When the database fails or cannot be reached.
+    /// Deletes a user and all of the user's sessions. `by` is the acting session, if there is one.
     fn delete_user(
         &self,
         id: &str,
