@@ -53,7 +53,7 @@ impl ExpiryPolicy {
         (now + self.idle(is_signed_in, lifetime)).min(absolute)
     }
 
-    /// Returns the idle timeout: the session's own, or else that of the settings.
+    /// Returns the idle timeout: the session's own, or that of the settings.
     fn idle(&self, is_signed_in: bool, lifetime: &Lifetime) -> TimeDelta {
         match lifetime.idle {
             Some(own) => delta(own),
@@ -62,7 +62,7 @@ impl ExpiryPolicy {
         }
     }
 
-    /// Returns the absolute timeout: the session's own, or else that of the settings.
+    /// Returns the absolute timeout: the session's own, or that of the settings.
     fn absolute(&self, lifetime: &Lifetime) -> TimeDelta {
         lifetime.absolute.map_or(self.absolute, delta)
     }
@@ -94,14 +94,15 @@ impl ExpiryPolicy {
 
     /// Returns whether activity at `now` is due to be recorded.
     pub(crate) fn touch_due(&self, session: &SessionRecord, now: DateTime<Utc>) -> bool {
-        // Of a timeout of its own, half, or the session would expire in use.
+        // At most half of the session's own timeout, because the session would otherwise expire in
+        // use.
         let own = session.lifetime.idle.map(|idle| delta(idle) / 2);
         let interval = own.map_or(self.touch_interval, |half| half.min(self.touch_interval));
         now - session.last_seen_at >= interval
     }
 }
 
-/// The longest timeout that a login may ask for: ten years.
+/// The maximum timeout that a login can set: ten years.
 pub(crate) const LONGEST: Duration = Duration::from_hours(87_600);
 
 fn delta(duration: Duration) -> TimeDelta {

@@ -1,4 +1,4 @@
-//! [`Login`]: who is to be signed in, how, and for how long.
+//! [`Login`]: the user to be signed in, the methods used, and the timeouts.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use super::expiry::LONGEST;
 use crate::store::{Lifetime, PendingSignIn, SessionRecord, SignIn};
 
-/// The shortest timeout that a login may ask for.
+/// The minimum timeout that a login can set.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// A login: the user, what must still be true of the user when it is committed, how the user
-/// signed in, and how long the session may live.
+/// A login: the user, a condition that must still hold when the login is committed, the methods of
+/// the sign-in, and the session's timeouts.
 ///
 /// # Example
 ///
@@ -22,7 +22,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// # async fn sign_in(session: Session<u64>, user: UserRecord) -> Result<(), SessionError> {
 /// const DAY: Duration = Duration::from_secs(24 * 3600);
 ///
-/// // By whatever means the user was recognized:
+/// // However the user was authenticated:
 /// session.login(&user.id).await?;
 /// // With a password that was checked against this hash, and "keep me signed in":
 /// session
@@ -50,7 +50,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// Makes a login of the user with this id: with `users = "own"`, a row of the table `users`.
+    /// Creates a login of the user with this id. With `users = "own"`, the id is that of a row of
+    /// the table `users`.
     ///
     /// # Example
     ///
@@ -72,9 +73,9 @@ impl Login {
         }
     }
 
-    /// Refuses the login if the user's password hash has changed: otherwise a login that is under
-    /// way while the password is changed would outlive the change (OWASP ASVS 5.0, 7.4.3). Only
-    /// with `users = "own"`.
+    /// Refuses the login if the user's password hash has changed. Without this, a login in progress
+    /// while the password is changed would survive the change (OWASP ASVS 5.0, 7.4.3). Requires
+    /// `users = "own"`.
     ///
     /// # Example
     ///
@@ -90,8 +91,9 @@ impl Login {
         self
     }
 
-    /// Ends the session when it has not been used for this long, in place of the setting
-    /// `idle_timeout`. From one second to ten years; the absolute timeout bounds it.
+    /// Ends the session after this time without activity, instead of the setting `idle_timeout`.
+    /// Values are limited to the range from one second to ten years. The absolute timeout still
+    /// applies.
     ///
     /// # Example
     ///
@@ -107,8 +109,8 @@ impl Login {
         self
     }
 
-    /// Ends the session this long after the login, in place of the setting `absolute_timeout`. From
-    /// one second to ten years.
+    /// Ends the session this long after the login, instead of the setting `absolute_timeout`.
+    /// Values are limited to the range from one second to ten years.
     ///
     /// # Example
     ///
@@ -124,7 +126,7 @@ impl Login {
         self
     }
 
-    /// Lets the browser forget the cookie when it is closed. The timeouts hold all the same.
+    /// Lets the browser remove the cookie when it is closed. The timeouts still apply.
     ///
     /// # Example
     ///
@@ -139,8 +141,8 @@ impl Login {
         self
     }
 
-    /// Names a method by which the user signed in: a value of the claim `amr` (RFC 8176),
-    /// such as `pwd`, `otp` or `hwk`. May be called for each method.
+    /// Adds a method by which the user signed in: a value of `amr` in `OpenID` Connect (RFC 8176),
+    /// such as `pwd`, `otp` or `hwk`. Call this once per method.
     ///
     /// # Example
     ///
@@ -155,7 +157,8 @@ impl Login {
         self
     }
 
-    /// Names who acts for the user, such as an administrator who looks into a problem.
+    /// Names the person who acts for the user, for example an administrator who investigates a
+    /// problem.
     ///
     /// # Example
     ///
@@ -170,9 +173,9 @@ impl Login {
         self
     }
 
-    /// Awaits a further factor for at most this long: the session gets a new token and remembers
-    /// the login, and is not signed in. A later login of the same user, without this, completes it
-    /// and keeps the methods named here. A session that is signed in ends.
+    /// Awaits a further factor for at most this time. The session gets a new token and remembers
+    /// the login, but is not signed in. A later login of the same user without this completes it
+    /// and keeps the methods named here. A session that is already signed in ends.
     ///
     /// # Example
     ///
@@ -189,19 +192,19 @@ impl Login {
         self
     }
 
-    /// Returns whether the login leaves the session signed out, until a further factor is given.
+    /// Returns whether the login awaits a further factor and leaves the session signed out.
     pub(super) fn is_pending(&self) -> bool {
         self.awaits.is_some()
     }
 
-    /// Returns whether the login has timeouts of its own, which hold even where they are shorter
-    /// than what the session had.
+    /// Returns whether the login sets timeouts. They apply even if they are shorter than those of
+    /// the session.
     pub(super) fn has_timeouts(&self) -> bool {
         self.idle.is_some() || self.absolute.is_some()
     }
 
-    /// Returns the lifetime of the session: a login of the same user that asks for none, such as one
-    /// that confirms the password, keeps what the session has.
+    /// Returns the lifetime of the session. A login of the same user that sets none, for example
+    /// one that confirms the password, keeps that of the session.
     pub(super) fn lifetime(&self, session: Option<&SessionRecord>) -> Lifetime {
         let asks = self.has_timeouts() || self.browser_session;
         let is_own = |record: &&SessionRecord| record.user_id.as_ref() == Some(&self.user_id);
@@ -215,8 +218,8 @@ impl Login {
         }
     }
 
-    /// Returns the sign-in that the login makes, with the methods of the login that it completes;
-    /// or the login that it leaves to be completed.
+    /// Returns the sign-in, including the methods of the login that it completes, or the login that
+    /// still has to be completed.
     pub(super) fn sign_in(
         &self,
         session: Option<&SessionRecord>,
@@ -255,7 +258,7 @@ impl<T: Into<String>> From<T> for Login {
     }
 }
 
-/// Shows only the user.
+/// Shows only the user's id.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Login({:?}, ..)", self.user_id)

@@ -59,13 +59,14 @@ impl LoginSession {
 }
 
 impl LoginSession {
-    /// The user whom the session belongs to afterwards; `None` if the login awaits a further factor.
+    /// Returns the user to whom the session then belongs, or `None` if the login awaits a further
+    /// factor.
     pub fn signed_in_user(&self) -> Option<&String> {
         self.fresh.pending.is_none().then_some(&self.user_id)
     }
 
-    /// Returns whether the login keeps this session, for a store that has loaded it: it is live and
-    /// of the same kind, and either the user's own, or anonymous and under the visitor's token.
+    /// Returns whether the login keeps this session, for a store that has loaded it: it is live, is
+    /// of the same kind, and is either the user's own or anonymous with the visitor's token.
     pub fn keeps(&self, record: &SessionRecord) -> bool {
         let asked = self.session.as_ref();
         let is_asked = |session: &BindSession| session.session_id == record.session_id;
@@ -76,7 +77,7 @@ impl LoginSession {
         record.expires_at > self.fresh.now && record.kind == self.fresh.kind && is_free
     }
 
-    /// Returns the session as the login leaves it, for a store to write. Its data stays.
+    /// Returns the session as the login leaves it, for a store to write. Its data is unchanged.
     pub fn bound(&self, before: SessionRecord) -> SessionRecord {
         let new = &self.fresh;
         let (expires_at, absolute_expires_at) = match &self.session {
@@ -128,8 +129,7 @@ pub struct BindSession {
     pub expires_at: DateTime<Utc>,
     /// The session's new absolute deadline, unless that would move it back.
     pub absolute_expires_at: DateTime<Utc>,
-    /// Whether the deadlines hold even where that moves them back: the login has timeouts of its
-    /// own.
+    /// Whether the deadlines apply even if that moves them back, because the login sets timeouts.
     pub is_exact: bool,
 }
 

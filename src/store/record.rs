@@ -119,13 +119,12 @@ pub struct SessionRecord {
     pub created_at: DateTime<Utc>,
     /// When the row's data or token was last written.
     pub updated_at: DateTime<Utc>,
-    /// Which kind of session it is, for an application with several. Empty for the kind without a
-    /// name.
+    /// The kind of session, for an application with several. Empty for the kind without a name.
     pub kind: String,
     /// The session's own timeouts.
     pub lifetime: Lifetime,
-    /// When and how the user signed in. `None` for an anonymous session, and where the store does
-    /// not know it.
+    /// The time and the methods of the sign-in. `None` for an anonymous session, or if the store
+    /// does not know them.
     pub sign_in: Option<SignIn>,
     /// A login that awaits a further factor.
     pub pending: Option<PendingSignIn>,
@@ -180,13 +179,12 @@ pub struct NewSession {
     pub ip: Option<String>,
     /// Time of creation.
     pub now: DateTime<Utc>,
-    /// Which kind of session it is, for an application with several. Empty for the kind without a
-    /// name.
+    /// The kind of session, for an application with several. Empty for the kind without a name.
     pub kind: String,
     /// The session's own timeouts.
     pub lifetime: Lifetime,
-    /// When and how the user signed in. `None` for an anonymous session, and where the store does
-    /// not know it.
+    /// The time and the methods of the sign-in. `None` for an anonymous session, or if the store
+    /// does not know them.
     pub sign_in: Option<SignIn>,
     /// A login that awaits a further factor.
     pub pending: Option<PendingSignIn>,
@@ -233,7 +231,7 @@ impl NewSession {
         }
     }
 
-    /// Returns whether there is something to store of a login or of the session's own timeouts.
+    /// Returns whether the session has a sign-in, a pending one, or its own timeouts to store.
     pub(crate) fn has_sign_in(&self) -> bool {
         self.lifetime != Lifetime::default() || self.sign_in.is_some() || self.pending.is_some()
     }

@@ -160,8 +160,8 @@ pub struct Withdrawal {
 }
 
 impl Withdrawal {
-    /// Returns the session as it was before the token that is taken back, for a store to write;
-    /// `None` if the session is to be deleted.
+    /// Returns the session as it was before the withdrawn token, for a store to write, or `None` if
+    /// the session is to be deleted.
     pub fn restored(&self, stored: SessionRecord) -> Option<SessionRecord> {
         let previous = self.previous.as_deref()?;
         let (session_id, token_hash) = (previous.session_id, previous.token_hash);
@@ -234,7 +234,7 @@ pub struct ListSessions {
     pub after: Option<Uuid>,
     /// Only sessions of this user. Default `None`.
     pub user_id: Option<String>,
-    /// Only sessions of this kind. Default `None`: of all kinds.
+    /// Only sessions of this kind. Default `None`, all kinds.
     pub kind: Option<String>,
     /// Maximum number of sessions.
     pub limit: u32,

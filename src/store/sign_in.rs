@@ -1,4 +1,4 @@
-//! How a user signed in, how long the session may live for it, and a login that awaits a further
+//! The sign-in of a session: its time and methods, its timeouts, and a login that awaits a further
 //! factor.
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A session's own timeouts. Those that are not set are the settings'.
+/// A session's own timeouts. The settings apply to those that are not set.
 ///
 /// # Example
 ///
@@ -23,27 +23,27 @@ use serde::{Deserialize, Serialize};
 pub struct Lifetime {
     /// The idle timeout, stored in whole seconds.
     pub idle: Option<Duration>,
-    /// The absolute timeout, stored in whole seconds. Counts from the login.
+    /// The absolute timeout, stored in whole seconds and counted from the login.
     pub absolute: Option<Duration>,
-    /// Whether the browser is to forget the cookie when it is closed.
+    /// Whether the browser removes the cookie when it is closed.
     pub browser_session: bool,
 }
 
-/// When and how a session's user signed in.
+/// The time and the methods of a session's sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignIn {
     /// Time of the login.
     pub at: DateTime<Utc>,
-    /// The methods that the login named, in their order: values of the claim `amr`
-    /// (RFC 8176), such as `pwd` and `otp`.
+    /// The methods that the login named, in order: values of `amr` in `OpenID` Connect (RFC 8176),
+    /// such as `pwd` and `otp`.
     pub methods: Vec<String>,
-    /// Who acts for the user, if someone else does.
+    /// The person who acts for the user, if it is someone else.
     pub actor: Option<String>,
 }
 
 impl SignIn {
-    /// Makes a sign-in of the user, by no named method.
+    /// Creates a sign-in at this time, without methods.
     ///
     /// # Example
     ///
@@ -62,16 +62,16 @@ impl SignIn {
     }
 }
 
-/// A login that awaits a further factor. The session is not signed in by it.
+/// A login that awaits a further factor. It does not sign the session in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PendingSignIn {
-    /// The user who is to be signed in.
+    /// The user to be signed in.
     pub user_id: String,
-    /// The methods that were used so far.
+    /// The methods used so far.
     pub methods: Vec<String>,
-    /// Who acts for the user, if someone else does.
+    /// The person who acts for the user, if it is someone else.
     pub actor: Option<String>,
-    /// The time from which on the login has to begin anew.
+    /// The time at which the login lapses and has to start again.
     pub until: DateTime<Utc>,
 }

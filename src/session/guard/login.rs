@@ -15,7 +15,8 @@ use crate::store::{
     SessionRecord, SignIn,
 };
 
-/// Returns whether the session is signed in as another user than the one to be signed in.
+/// Returns whether the session must end because another user signs in, or because the login awaits
+/// a further factor.
 fn is_of_another(record: &SessionRecord, login: &Login) -> bool {
     let user_id = record.user_id.as_ref();
     user_id.is_some_and(|user_id| *user_id != login.user_id || login.is_pending())
@@ -222,8 +223,9 @@ impl<D: TypedData> Session<D> {
     }
 
     /// Returns whether the user has signed in within this time (OWASP ASVS 5.0, 7.5.2). Signing in
-    /// again as the same user counts, so that a page can ask for the password before a sensitive
-    /// change. Not so after a login by an earlier version of this library, which kept no time.
+    /// again as the same user counts, so a page can ask for the password before a sensitive change.
+    /// Returns `false` after a login by an earlier version of this library, which did not record
+    /// the time.
     ///
     /// # Example
     ///
@@ -238,12 +240,12 @@ impl<D: TypedData> Session<D> {
         let now = self.inner().shared().clock.now();
         self.sign_in().is_some_and(|sign_in| {
             let age = (now - sign_in.at).to_std();
-            // A time in the future is another instance's clock, a little ahead.
+            // A time in the future comes from another instance whose clock is slightly ahead.
             age.map_or(true, |age| age < time)
         })
     }
 
-    /// When and how the user signed in; `None` for a visitor who has not.
+    /// Returns the time and the methods of the sign-in, or `None` if the visitor is not signed in.
     ///
     /// # Example
     ///
@@ -259,8 +261,8 @@ impl<D: TypedData> Session<D> {
         record.sign_in.clone()
     }
 
-    /// The login that awaits a further factor, if there is one and its time is not over. The session
-    /// is not signed in by it: see [`Login::awaiting_factor`](crate::Login::awaiting_factor).
+    /// Returns the login that awaits a further factor, if there is one and it has not lapsed. It
+    /// does not sign the session in; see [`Login::awaiting_factor`](crate::Login::awaiting_factor).
     ///
     /// # Example
     ///
@@ -277,9 +279,9 @@ impl<D: TypedData> Session<D> {
         (now < pending.until).then_some(pending)
     }
 
-    /// When the session's token was issued: at its creation, login or rotation, to the
-    /// millisecond. For how fresh a login is, see
-    /// [`authenticated_within`](Self::authenticated_within).
+    /// Returns when the session's token was issued (at its creation, login or latest rotation), to
+    /// the millisecond. [`authenticated_within`](Self::authenticated_within) shows how recent
+    /// a login is.
     pub fn token_issued_at(&self) -> Option<DateTime<Utc>> {
         let (seconds, nanos) = self.session_id()?.get_timestamp()?.to_unix();
         DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)

@@ -103,7 +103,7 @@ statement! {
 }
 
 fn create(connection: &mut PgConnection, new: &[NewSession]) -> QueryResult<usize> {
-    // Only logins make sessions with more, and those are inserted by their own transaction.
+    // Only logins create sessions with more columns, and their own transaction inserts those.
     if new.iter().any(NewSession::has_sign_in) {
         let rows: Vec<NewRow> = new.iter().map(NewRow::from).collect();
         return diesel::insert_into(sessions::table)

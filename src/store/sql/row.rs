@@ -102,7 +102,7 @@ impl From<&NewSession> for NewRow {
     }
 }
 
-/// A timeout as it is stored, in seconds.
+/// Converts a timeout to its stored form, in seconds.
 pub(in crate::store) fn seconds(timeout: Duration) -> i64 {
     i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX)
 }
@@ -111,17 +111,18 @@ fn duration(seconds: i64) -> Option<Duration> {
     u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
-/// The methods of a sign-in as they are stored, a JSON list; `None` if there are none.
+/// Converts the methods of a sign-in to their stored form, a JSON list, or `None` if there are
+/// none.
 pub(in crate::store) fn methods(sign_in: &SignIn) -> Option<String> {
     (!sign_in.methods.is_empty()).then(|| serde_json::json!(sign_in.methods).to_string())
 }
 
-/// A login that awaits a further factor as it is stored, as JSON.
+/// Converts a login that awaits a further factor to its stored form, JSON.
 pub(in crate::store) fn pending(pending: &PendingSignIn) -> String {
     serde_json::json!(pending).to_string()
 }
 
-/// A sign-in as it was stored. One whose time cannot be read is not known.
+/// Converts a stored sign-in. It is unknown if its time cannot be read.
 fn sign_in(
     at: Option<StoredTime>,
     methods: Option<StoredText>,
@@ -171,7 +172,7 @@ impl TryFrom<SessionRow> for SessionRecord {
                 browser_session: row.browser_session,
             },
             sign_in: sign_in(row.authenticated_at, row.methods, row.actor),
-            // One that cannot be read has to begin anew.
+            // An unreadable one has to start again.
             pending: row
                 .pending_login
                 .and_then(|StoredText(pending)| serde_json::from_str(&pending?).ok()),

@@ -31,7 +31,7 @@ async fn sign_in_until_closed(session: Session<Cart>, user: &str) -> Answered {
 async fn first_factor(session: Session<Cart>, user: &str) -> Answered {
     let login = Login::new(user).method("pwd").actor("support");
     session
-        .login(login.awaiting_factor(Duration::from_secs(600)))
+        .login(login.awaiting_factor(Duration::from_mins(10)))
         .await?;
     assert_eq!(session.user_id(), None);
     Ok("the code, please".to_owned())

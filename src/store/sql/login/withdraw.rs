@@ -86,7 +86,7 @@ fn restore(
 ) -> QueryResult<bool> {
     let absolute = previous.absolute_expires_at.naive_utc();
     let expires_at = previous.expires_at.naive_utc();
-    // The former deadline, or what activity has made of it since.
+    // The former deadline, or the one to which activity has moved it since.
     let former = case_when(
         sessions::expires_at.gt(absolute),
         absolute.into_sql::<Timestamp>(),
