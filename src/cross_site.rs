@@ -61,11 +61,29 @@ pub struct CrossSiteProtection {
 
 impl CrossSiteProtection {
     /// Creates a fairing that accepts only requests from the application's own host.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::CrossSiteProtection;
+    ///
+    /// let rocket = rocket::build().attach(CrossSiteProtection::fairing());
+    /// ```
     pub fn fairing() -> Self {
         Self::default()
     }
 
     /// Accepts requests from these origins too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::CrossSiteProtection;
+    ///
+    /// let origins = ["https://app.example.com", "https://admin.example.com:8443"];
+    /// let origins = origins.map(|origin| origin.parse().unwrap());
+    /// let protection = CrossSiteProtection::fairing().allow(origins);
+    /// ```
     #[must_use]
     pub fn allow(mut self, origins: impl IntoIterator<Item = Origin>) -> Self {
         self.allowed.extend(origins);

@@ -64,6 +64,16 @@ struct Manual {
 
 impl ManualClock {
     /// Creates a clock that shows `time`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Clock;
+    /// use rocket_diesel_sessions::testing::ManualClock;
+    ///
+    /// let clock = ManualClock::starting_at("2026-01-02T09:00:00Z".parse().unwrap());
+    /// assert_eq!(clock.now().to_rfc3339(), "2026-01-02T09:00:00+00:00");
+    /// ```
     pub fn starting_at(time: DateTime<Utc>) -> Self {
         Self(Mutex::new(Manual {
             time: time.trunc_subsecs(6),
@@ -72,11 +82,34 @@ impl ManualClock {
     }
 
     /// Creates a clock that shows the time of this call.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Clock;
+    /// use rocket_diesel_sessions::testing::ManualClock;
+    ///
+    /// let clock = ManualClock::starting_now();
+    /// assert_eq!(clock.now(), clock.now());
+    /// ```
     pub fn starting_now() -> Self {
         Self::starting_at(Utc::now())
     }
 
     /// Moves the clock forward, or back if `by` is negative.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use chrono::TimeDelta;
+    /// use rocket_diesel_sessions::Clock;
+    /// use rocket_diesel_sessions::testing::ManualClock;
+    ///
+    /// let clock = ManualClock::starting_now();
+    /// clock.advance(TimeDelta::hours(1));
+    /// clock.advance(TimeDelta::hours(-1));
+    /// assert_eq!(clock.monotonic().as_secs(), 3600);
+    /// ```
     pub fn advance(&self, by: TimeDelta) {
         let mut clock = self.lock();
         clock.time += by;

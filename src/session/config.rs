@@ -182,6 +182,20 @@ impl Default for SessionConfig {
 impl SessionConfig {
     /// Reads the section `sessions` of the figment's selected profile and checks it.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// let figment = rocket::Config::figment().merge(("sessions.max_sessions_per_user", 5));
+    /// let config = SessionConfig::from_figment(&figment).unwrap();
+    /// assert_eq!(config.max_sessions_per_user, 5);
+    ///
+    /// let figment = rocket::Config::figment().merge(("sessions.workers", 0));
+    /// let error = SessionConfig::from_figment(&figment).unwrap_err();
+    /// assert!(error.to_string().starts_with("sessions.workers"));
+    /// ```
+    ///
     /// # Errors
     /// Fails if a key is unknown, or if a value has the wrong type or is out of range.
     pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
@@ -193,6 +207,16 @@ impl SessionConfig {
 
     /// Returns the settings with the values filled in that depend on other settings or on the
     /// profile.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// let figment = rocket::Config::figment().select("release");
+    /// let config = SessionConfig::default().effective(&figment);
+    /// assert_eq!(config.cookie.name.as_deref(), Some("__Host-session"));
+    /// ```
     #[must_use]
     pub fn effective(&self, figment: &Figment) -> Self {
         Self {

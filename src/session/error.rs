@@ -288,6 +288,15 @@ impl ConfigError {
     }
 
     /// Creates the error for a setting that is missing or whose value must not be shown.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::ConfigError;
+    ///
+    /// let error = ConfigError::unfit("SHOP_KEY", "has 3 bytes; at least 32 are needed");
+    /// assert_eq!(error.to_string(), "SHOP_KEY: has 3 bytes; at least 32 are needed");
+    /// ```
     pub fn unfit(key: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self {
             key: key.into(),
@@ -297,6 +306,15 @@ impl ConfigError {
     }
 
     /// Returns the setting's key, such as `sessions.idle_timeout` or `SESSION_SECRET`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionKeys;
+    ///
+    /// let error = SessionKeys::parse("short").unwrap_err();
+    /// assert_eq!(error.key(), "SESSION_SECRET");
+    /// ```
     pub fn key(&self) -> &str {
         &self.key
     }

@@ -122,6 +122,15 @@ pub struct SchemaName(String);
 
 impl SchemaName {
     /// Returns the name without quotes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::SchemaName;
+    ///
+    /// let schema: SchemaName = "session_store".parse().unwrap();
+    /// assert_eq!(schema.as_str(), "session_store");
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }

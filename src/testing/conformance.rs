@@ -56,6 +56,18 @@ type Checked = Result<(), Violation>;
 
 /// Runs all checks that need no user, in order, up to the first failure.
 ///
+/// # Example
+///
+/// ```no_run
+/// use rocket_diesel_sessions::testing::conformance;
+/// # fn my_store() -> rocket_diesel_sessions::DieselStore { unimplemented!() }
+///
+/// # fn main() {
+/// // In a test of the store:
+/// conformance::run(&my_store()).unwrap();
+/// # }
+/// ```
+///
 /// # Errors
 /// Returns a [`Violation`] that names the failed check.
 pub fn run(store: &dyn SessionStore) -> Checked {

@@ -66,6 +66,16 @@ fn kind(value: &Value) -> &'static str {
 
 /// Describes a configuration error in one line: the key below `section`, the problem, and where the
 /// value was set.
+///
+/// # Example
+///
+/// ```
+/// use rocket::figment::Figment;
+/// use rocket_diesel_sessions::figment::describe;
+///
+/// let error = Figment::new().merge(("port", "many")).extract_inner::<u16>("port").unwrap_err();
+/// assert!(describe("shop", &error).starts_with("shop.port: "));
+/// ```
 pub fn describe(section: &str, error: &Error) -> String {
     let mut key = section.to_owned();
     for part in &error.path {
@@ -98,11 +108,32 @@ fn unknown(what: &str, found: Option<&str>, allowed: &[&str]) -> String {
 }
 
 /// Returns whether a value comes from the environment variables that begin with `ROCKET_`.
+///
+/// # Example
+///
+/// ```
+/// use rocket::figment::Metadata;
+/// use rocket_diesel_sessions::figment::is_environment;
+///
+/// assert!(is_environment(&Metadata::named("`ROCKET_` environment variable(s)")));
+/// assert!(!is_environment(&Metadata::named("TOML file")));
+/// ```
 pub fn is_environment(metadata: &Metadata) -> bool {
     metadata.name.contains("environment variable")
 }
 
 /// Returns where `key` was set, in parentheses.
+///
+/// # Example
+///
+/// ```
+/// use rocket::figment::Metadata;
+/// use rocket_diesel_sessions::figment::place;
+///
+/// let file = Metadata::from("TOML file", "Rocket.toml");
+/// assert_eq!(place("shop.currency", Some(&file)), " (in TOML file Rocket.toml)");
+/// assert_eq!(place("shop.currency", None), "");
+/// ```
 pub fn place(key: &str, metadata: Option<&Metadata>) -> String {
     let Some(metadata) = metadata else {
         return String::new();

@@ -45,6 +45,18 @@ impl SessionConfig {
     /// Connects to the database and runs pending migrations. Waits for the database for up to
     /// `startup_timeout`. Blocks.
     ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// # fn main() -> Result<(), rocket_diesel_sessions::SetupError> {
+    /// let config = SessionConfig::from_figment(&rocket::Config::figment())?;
+    /// let store = config.open_store(&config.database_url()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the database refuses the connection, cannot be reached in time, or cannot be
     /// migrated. With `auto_migrate` off, fails if migrations are pending.
@@ -66,6 +78,19 @@ impl SessionConfig {
     /// Connects to the database without changing its schema. Waits for the database for up to
     /// `startup_timeout`. Blocks.
     ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// # fn main() -> Result<(), rocket_diesel_sessions::store::StoreError> {
+    /// let config = SessionConfig::default();
+    /// let store = config.connect(&config.database_url()?)?;
+    /// println!("{:?} are pending", store.pending_migrations()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the database refuses the connection or cannot be reached in time.
     pub fn connect(&self, url: &DatabaseUrl) -> Result<DieselStore, StoreError> {
@@ -74,6 +99,19 @@ impl SessionConfig {
 
     /// Connects read-only to an existing database that has no pending migrations; see
     /// [`DieselStore::open_read_only`]. Waits for the database for up to `startup_timeout`. Blocks.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// # fn main() -> Result<(), rocket_diesel_sessions::SetupError> {
+    /// let config = SessionConfig::default();
+    /// let store = config.open_to_read(&config.database_url()?)?;
+    /// println!("{} sessions have expired", store.count_expired(chrono::Utc::now())?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Fails if the database refuses the connection, cannot be reached in time, or has pending
@@ -95,6 +133,19 @@ impl SessionConfig {
     /// server may be running. A database without pending migrations is left unchanged. An SQLite
     /// file that contains only tables of another program is also left unchanged, because the URL is
     /// probably wrong. Blocks.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use rocket_diesel_sessions::{SessionConfig, admin::sweep_once};
+    ///
+    /// # fn main() -> Result<(), rocket_diesel_sessions::SetupError> {
+    /// let config = SessionConfig::default();
+    /// let store = config.open_to_write(&config.database_url()?)?;
+    /// println!("{} deleted", sweep_once(&store, chrono::Utc::now())?.deleted);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Fails as `open_store` does, and if the file belongs to another program.
@@ -124,6 +175,20 @@ impl SessionConfig {
 
     /// Runs pending migrations and returns their versions. Waits for the database for up to
     /// `startup_timeout`. Blocks.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// # fn main() -> Result<(), rocket_diesel_sessions::store::StoreError> {
+    /// let config = SessionConfig::default();
+    /// for version in config.migrate(&config.database_url()?)? {
+    ///     println!("ran {version}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Fails if the database refuses the connection, cannot be reached in time, or cannot be

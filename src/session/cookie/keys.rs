@@ -48,6 +48,16 @@ impl SessionKeys {
     /// Reads a comma-separated list of secrets of at least 32 bytes each. Spaces around them are
     /// ignored.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionKeys;
+    ///
+    /// let (new, old) = ["new", "old"].map(|name| format!("the {name} secret of thirty-two bytes")).into();
+    /// let keys = SessionKeys::parse(&format!("{new}, {old}")).unwrap();
+    /// assert!(keys.verify_text("mail:ada", &SessionKeys::parse(&old).unwrap().sign_text("mail:ada")));
+    /// ```
+    ///
     /// # Errors
     /// Fails if the list is empty or a secret is too short. The error gives the secret's position,
     /// never its text.
@@ -78,6 +88,15 @@ impl SessionKeys {
 
     /// Generates a secret: 48 random bytes in base64url, which are 64 characters.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionKeys;
+    ///
+    /// let secret = SessionKeys::generate_secret().unwrap();
+    /// assert_eq!(secret.len(), 64);
+    /// ```
+    ///
     /// # Errors
     /// Fails if the system's random number generator fails.
     pub fn generate_secret() -> Result<String, SetupError> {
@@ -88,6 +107,17 @@ impl SessionKeys {
 
     /// Reads the keys from `SESSION_SECRET`. If it is not set, the debug profile uses the secret in
     /// the file `.session-secret` and creates that file (mode 0600) at the first start.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use rocket_diesel_sessions::SessionKeys;
+    ///
+    /// # fn main() -> Result<(), rocket_diesel_sessions::SetupError> {
+    /// let keys = SessionKeys::from_env(cfg!(debug_assertions))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Fails if the secret is unfit, if it is missing outside the debug profile, or if the file
@@ -112,6 +142,18 @@ impl SessionKeys {
 
     /// Returns the keys that [`from_env`](Self::from_env) would use, without creating the file. If
     /// it is missing, the keys are random and stored nowhere.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use rocket_diesel_sessions::SessionKeys;
+    ///
+    /// // For a command that checks the settings:
+    /// match SessionKeys::inspect(false) {
+    ///     Ok(_) => println!("SESSION_SECRET can be used"),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails as `from_env` does.
@@ -171,6 +213,15 @@ impl SessionKeys {
     }
 
     /// Returns whether one of the secrets signed this text.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::SessionKeys;
+    ///
+    /// let keys = SessionKeys::parse("a secret of at least thirty-two bytes").unwrap();
+    /// assert!(!keys.verify_text("unsubscribe:ada", "a guess"));
+    /// ```
     pub fn verify_text(&self, text: &str, signature: &str) -> bool {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
             return false;

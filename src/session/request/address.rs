@@ -72,6 +72,19 @@ pub fn visitor_address(request: &Request<'_>) -> Option<IpAddr> {
 
 /// Returns whether a header shows that a proxy forwarded the request. Routes that are open only to
 /// this machine must refuse such a request, because its sender may be anywhere.
+///
+/// # Example
+///
+/// ```
+/// use rocket::Request;
+/// use rocket_diesel_sessions::{is_forwarded, visitor_address};
+///
+/// /// For routes that are open to this machine only.
+/// fn is_from_this_machine(request: &Request<'_>) -> bool {
+///     let address = visitor_address(request);
+///     !is_forwarded(request) && address.is_some_and(|address| address.is_loopback())
+/// }
+/// ```
 pub fn is_forwarded(request: &Request<'_>) -> bool {
     forwarding_header(request).is_some()
 }

@@ -126,6 +126,27 @@ impl<D: TypedData> Session<D> {
     /// Excludes this request from the session's activity. This is for requests that a page makes by
     /// itself, when its visitor may be away. Call it in a guard of your own before anything in the
     /// request asks for the session. Changes of the data and of the token still take effect.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::Request;
+    /// use rocket::request::{FromRequest, Outcome};
+    /// use rocket_diesel_sessions::{Session, SessionError};
+    ///
+    /// /// The session of a page that asks every few seconds.
+    /// struct Polled(Session<u64>);
+    ///
+    /// #[rocket::async_trait]
+    /// impl<'r> FromRequest<'r> for Polled {
+    ///     type Error = SessionError;
+    ///
+    ///     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, SessionError> {
+    ///         Session::<u64>::without_activity(request);
+    ///         Session::from_request(request).await.map(Self)
+    ///     }
+    /// }
+    /// ```
     pub fn without_activity(request: &Request<'_>) {
         let slot = request.local_cache(Slot::<D>::empty);
         slot.is_passive.store(true, Ordering::Release);

@@ -13,6 +13,17 @@ type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
 
 /// Runs the checks that need users, up to the first failure. Both `users` must exist.
 ///
+/// # Example
+///
+/// ```no_run
+/// use rocket_diesel_sessions::testing::conformance;
+/// # fn my_store() -> rocket_diesel_sessions::DieselStore { unimplemented!() }
+///
+/// # fn main() {
+/// conformance::run_with_users(&my_store(), ["ada", "bob"]).unwrap();
+/// # }
+/// ```
+///
 /// # Errors
 /// Returns a [`Violation`](super::Violation) that names the failed check.
 pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
@@ -22,6 +33,17 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
 
 /// Runs the checks for a store that accepts any user id because the application keeps the users, up
 /// to the first failure.
+///
+/// # Example
+///
+/// ```no_run
+/// use rocket_diesel_sessions::testing::conformance;
+/// # fn my_store() -> rocket_diesel_sessions::DieselStore { unimplemented!() }
+///
+/// # fn main() {
+/// conformance::run_with_external_users(&my_store(), ["1", "2"]).unwrap();
+/// # }
+/// ```
 ///
 /// # Errors
 /// Returns a [`Violation`](super::Violation) that names the failed check.
