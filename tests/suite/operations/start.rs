@@ -222,7 +222,7 @@ on_each_database! {
         command.env("DATABASE_URL", database.raw_url());
         let advice = match database.kind() {
             Kind::Sqlite => "a file of their own",
-            Kind::Postgres => "search_path%3Dsessions",
+            Kind::Postgres => "sessions.schema",
         };
         assert_refused(command, &["migration", "\"sessions\"", "already exists", advice]);
         if database.kind() == Kind::Sqlite {
