@@ -1,4 +1,4 @@
-//! The application: routes and pages over the public API of the session layer.
+//! The application: routes and pages on top of the public API of the session layer.
 
 pub mod accounts;
 pub mod api;
@@ -33,19 +33,19 @@ use settings::logging::{self, LogFormat};
 use rocket_diesel_sessions::store::{SessionStore, StatsStore, UserStore};
 use rocket_diesel_sessions::{Clock, CrossSiteProtection, DieselStore, SessionAdmin, Sessions};
 
-/// Where the application keeps what it keeps.
+/// The stores of the application.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "stores have none")]
 pub struct Stores {
-    /// Sessions.
+    /// The sessions.
     pub sessions: Arc<dyn SessionStore>,
-    /// Users, whom the sessions' rows refer to.
+    /// The users that rows of sessions refer to.
     pub users: Arc<dyn UserStore>,
-    /// Usage over time.
+    /// The usage over time.
     pub stats: Arc<dyn StatsStore>,
 }
 
-/// One database for all of it.
+/// Uses one database for all three.
 impl From<Arc<DieselStore>> for Stores {
     fn from(store: Arc<DieselStore>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl From<Arc<DieselStore>> for Stores {
     }
 }
 
-/// The application over stores whose schema must be up to date.
+/// Builds the application on stores whose schema is up to date.
 pub fn rocket(
     settings: Settings,
     stores: impl Into<Stores>,
@@ -96,7 +96,7 @@ pub fn rocket(
                 if needs_tls {
                     warn_of_plain_http(rocket.config());
                 }
-                // Last: a program that waits for it finds every other line before it.
+                // Printed last, so a program that waits for it finds all other lines before it.
                 print_start(rocket, &database);
             })
         }))
@@ -119,7 +119,8 @@ pub fn rocket(
         .register("/", pages::catchers())
 }
 
-/// Manages the users, whose store is called through the session layer: after its fairing.
+/// Manages the users. Their store is called through the session layer, so this fairing comes after
+/// the layer's own.
 fn users(
     store: Arc<dyn UserStore>,
     clock: Arc<dyn Clock>,
@@ -146,11 +147,11 @@ fn users(
     })
 }
 
-/// Says that the server stops, once. A server that has nothing to do may have ended before Rocket runs
-/// its shutdown fairings, so that the launching code says it, too.
+/// Logs once that the server stops. An idle server may end before Rocket runs its shutdown fairings,
+/// so the code that launches it calls this too.
 pub fn log_stopping() {
     static SAID: Once = Once::new();
-    SAID.call_once(|| tracing::info!("stopping; requests under way are answered"));
+    SAID.call_once(|| tracing::info!("stopping; requests in progress are answered"));
 }
 
 fn forbid_caching(request: &Request<'_>, response: &mut Response<'_>) {
@@ -183,7 +184,7 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
     } else {
         String::new()
     };
-    // A closed output is no reason to stop.
+    // A closed output does not stop the server.
     let _ = writeln!(
         std::io::stdout(),
         "rocket_diesel_sessions {version}\n  address   {address}\n  database  {database}\n{open}  \
@@ -191,15 +192,15 @@ fn print_start(rocket: &Rocket<Orbit>, database: &str) {
     );
 }
 
-/// Warns where no browser will send the cookie back. Where `ip_header` is set, there is a proxy.
+/// Warns if no browser will send the cookie back. If `ip_header` is set, a proxy is assumed.
 fn warn_of_plain_http(config: &rocket::Config) {
     if config.address.is_loopback() || config.ip_header.is_some() {
         return;
     }
     tracing::warn!(
-        "browsers send the session cookie over https only, and this server speaks plain http on {}: \
-         no one can sign in at that address; put a proxy that ends TLS in front, and set `ip_header` \
-         (see docs/operating.md)",
+        "browsers send the session cookie over https only, but this server speaks plain http on {}, \
+         so no one can sign in at that address; put a proxy that terminates TLS in front of it and \
+         set `ip_header` (see docs/operating.md)",
         std::net::SocketAddr::from((config.address, config.port)),
     );
 }

@@ -1,4 +1,4 @@
-//! The program: what can be done from the command line, serving among it.
+//! The program: its command line, of which running the server is one command.
 
 mod cli;
 

@@ -1,9 +1,9 @@
-//! What this application keeps in a session, and what a visitor may change of it.
+//! The data of this application's sessions, and the changes that a visitor may make to it.
 
 use rocket::serde::json::Value;
 use rocket::serde::{Deserialize, DeserializeOwned, Serialize};
 
-/// Longest display name, in characters.
+/// The longest display name, in characters.
 const MAX_NAME: usize = 64;
 
 /// The typed data of a session. Fields have defaults and unknown ones are kept, so that instances
@@ -11,22 +11,22 @@ const MAX_NAME: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase", default)]
 pub struct SessionData {
-    /// Calls of the visit counter.
+    /// The number of visits that were counted.
     pub visit_count: u64,
-    /// What the visitor wants to be called.
+    /// The name by which pages greet the visitor.
     pub display_name: Option<String>,
-    /// How pages look.
+    /// The theme of the pages.
     pub theme: Theme,
-    /// Code of a message for the next page; see `app::notice`.
+    /// The code of a message for the next page (see `pages::notice`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
 }
 
-/// How pages look.
+/// A theme of the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", rename_all = "lowercase")]
 pub enum Theme {
-    /// As the visitor's system does.
+    /// The theme of the visitor's system.
     #[default]
     System,
     /// Dark on light.
@@ -36,10 +36,10 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// Every theme, for a form's choices.
+    /// Every theme, in the order of a form's choices.
     pub(super) const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
 
-    /// Its name in JSON and forms.
+    /// The name in JSON and forms.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -52,29 +52,32 @@ impl Theme {
         Self::ALL
             .into_iter()
             .find(|theme| theme.name() == name)
-            .ok_or_else(|| format!("theme: {name:?} is none of system, light, dark"))
+            .ok_or_else(|| format!("theme: {name:?} is not one of system, light and dark"))
     }
 }
 
 impl SessionData {
-    /// Counts a visit and returns which one it is.
+    /// Counts a visit and returns the new count.
     pub(super) fn visit(&mut self) -> u64 {
         self.visit_count = self.visit_count.saturating_add(1);
         self.visit_count
     }
 }
 
-/// A change of some fields, as JSON Merge Patch (RFC 7396) has it: what is absent stays, and
-/// `null` (the inner `None`) takes a field back to its default.
+/// A change of some fields, as defined by JSON Merge Patch (RFC 7396). An absent field stays as it
+/// is, and `null` (the inner `None`) resets a field to its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::option_option, reason = "absent and null are two things here")]
+#[expect(
+    clippy::option_option,
+    reason = "absent and null mean different things here"
+)]
 pub(super) struct DataPatch {
     visit_count: Option<Option<u64>>,
     display_name: Option<Option<String>>,
     theme: Option<Option<Theme>>,
 }
 
-/// What a form has in its fields.
+/// The values of a form's fields.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entered<'a> {
     pub(super) display_name: Option<&'a str>,
@@ -86,7 +89,10 @@ fn field<T: DeserializeOwned>(name: &str, value: Value) -> Result<Option<T>, Str
 }
 
 impl DataPatch {
-    /// The change that a JSON object makes; anything else is refused with the reason.
+    /// Reads a change from a JSON object.
+    ///
+    /// # Errors
+    /// The reason, if the body is not an object, or a field or its value is not allowed.
     pub(super) fn from_json(body: Value) -> Result<Self, String> {
         let Value::Object(fields) = body else {
             return Err("the body is not a JSON object".to_owned());
@@ -99,7 +105,7 @@ impl DataPatch {
                 "theme" => patch.theme = Some(field(&name, value)?),
                 _ => {
                     return Err(format!(
-                        "{name:?} is no field of the session's data; allowed are visitCount, \
+                        "{name:?} is not a field of the session's data; allowed are visitCount, \
                          displayName and theme"
                     ));
                 }
@@ -109,11 +115,15 @@ impl DataPatch {
         Ok(patch)
     }
 
-    /// The change that a form makes: of the fields that were not left as the form showed them, so
-    /// that it takes back nothing that another page has changed in the meantime. An empty name is none.
+    /// Reads a change from a form. Only fields that differ from what the form showed are changed, so
+    /// that the form does not revert what another page has changed in the meantime. An empty name
+    /// removes the name.
+    ///
+    /// # Errors
+    /// The reason, if a field is missing or its value is not allowed.
     pub(super) fn from_form(entered: Entered<'_>, shown: Entered<'_>) -> Result<Self, String> {
         let (Some(name), Some(theme)) = (entered.display_name, entered.theme) else {
-            return Err("display_name and theme: both are needed".to_owned());
+            return Err("display_name and theme: both are required".to_owned());
         };
         let (name, theme) = (name.trim(), Theme::from_name(theme)?);
         let is_same_name = shown.display_name.is_some_and(|shown| shown.trim() == name);
@@ -128,7 +138,7 @@ impl DataPatch {
         Ok(patch)
     }
 
-    /// Refuses values that the type allows and a page does not.
+    /// Refuses values that the type can hold but a page cannot show.
     fn check(&self) -> Result<(), String> {
         let Some(Some(name)) = &self.display_name else {
             return Ok(());
@@ -223,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_changes_what_was_changed_in_it() {
+    fn a_form_changes_only_the_fields_that_were_changed_in_it() {
         let shown = entered("Ada", "system");
         for (form, name, theme) in [
             (entered("Ada", "light"), "Grace", Theme::Light),
@@ -231,7 +241,7 @@ mod tests {
             (entered(" Ada", "system"), "Grace", Theme::Dark),
             (entered("", "system"), "", Theme::Dark),
         ] {
-            // As another page has left it.
+            // What another page has saved in the meantime.
             let mut data = SessionData {
                 display_name: Some("Grace".into()),
                 theme: Theme::Dark,

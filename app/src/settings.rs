@@ -1,4 +1,4 @@
-//! What the application reads from its environment, once, when it starts.
+//! The settings, which the application reads once from its environment when it starts.
 
 pub(super) mod config;
 pub mod logging;
@@ -14,21 +14,21 @@ use rocket_diesel_sessions::{
 
 use super::{AdminToken, AppConfig};
 
-/// The variable that names a file to read in place of Rocket.toml.
+/// The variable that names a file to read instead of Rocket.toml.
 const ROCKET_CONFIG: &str = "ROCKET_CONFIG";
 
-/// What Rocket reads beside [`Config::PARAMETERS`], what this program reads, and what the figment has of
-/// its own.
+/// The keys that are allowed besides [`Config::PARAMETERS`]: another one of Rocket's, this program's
+/// sections, and those that a figment adds itself.
 const OTHER_KEYS: [&str; 5] = ["proxy_proto_header", "sessions", "app", "profile", "config"];
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Rocket's configuration, with the profile selected.
     pub figment: Figment,
-    /// The section `sessions` of it.
+    /// The section `sessions` of Rocket's configuration.
     pub sessions: SessionConfig,
-    /// The section `app` of it.
+    /// The section `app` of Rocket's configuration.
     pub app: AppConfig,
     /// `DATABASE_URL`.
     pub database_url: DatabaseUrl,
@@ -39,19 +39,19 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads and checks all settings of the environment, Rocket.toml among them.
+    /// Reads and checks all settings, from the environment and Rocket.toml.
     ///
     /// # Errors
-    /// When one of them cannot be used: says which, and what is allowed.
+    /// If a setting cannot be used. The error names it and what is allowed.
     pub fn from_env() -> Result<Self, SetupError> {
         Self::read(SessionKeys::from_env)
     }
 
-    /// Reads and checks all settings as [`from_env`](Self::from_env) does, and makes no file. Where
-    /// a start would make a secret, `keys` is one that is kept nowhere.
+    /// Reads and checks all settings as [`from_env`](Self::from_env) does, but creates no file. Where
+    /// a start would create a secret, `keys` holds one that is not stored.
     ///
     /// # Errors
-    /// As for `from_env`.
+    /// If a setting cannot be used. The error names it and what is allowed.
     pub fn inspect() -> Result<Self, SetupError> {
         Self::read(SessionKeys::inspect)
     }
@@ -82,18 +82,19 @@ impl Settings {
     }
 }
 
-/// Refuses users of another program: this application signs in its own.
+/// Refuses users of another program, because this application signs in its own.
 fn check_users(sessions: &SessionConfig) -> Result<(), ConfigError> {
     if sessions.users == UserSource::Own {
         return Ok(());
     }
-    let allowed = "must be \"own\": this program keeps its users itself, and \"external\" is for \
+    let allowed = "must be \"own\": this program stores its users itself, and \"external\" is for \
                    applications that attach the library";
     Err(ConfigError::new("sessions.users", "\"external\"", allowed))
 }
 
-/// Refuses what would be ignored: TLS, which Rocket is built without here, and unknown keys of the file.
-/// Variables are only warned of, since other programs may set some that begin with ROCKET_.
+/// Refuses settings that would be ignored: TLS, because Rocket is built without it here, and unknown
+/// keys of the file. An unknown variable only causes a warning, because another program may have set a
+/// variable that begins with `ROCKET_`.
 fn check_keys(figment: &Figment) -> Result<(), SetupError> {
     let profiles = figment.data();
     let profiles = profiles.map_err(|error| SetupError::Figment(sections::describe("", &error)))?;
@@ -102,7 +103,7 @@ fn check_keys(figment: &Figment) -> Result<(), SetupError> {
         let place = sections::place(key, metadata);
         if key.eq_ignore_ascii_case(Config::TLS) {
             return Err(SetupError::Figment(format!(
-                "tls: this program serves plain http only; let a proxy in front of it end TLS{place}"
+                "tls: this program serves plain http only; a proxy in front of it must terminate TLS{place}"
             )));
         }
         if Config::PARAMETERS.contains(&key.as_str()) || OTHER_KEYS.contains(&key.as_str()) {
@@ -121,8 +122,8 @@ fn check_keys(figment: &Figment) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// The sections of other profiles where the one that was selected has none: of two names, one may be
-/// mistyped. The debug profile often has none.
+/// The sections of other profiles, if the selected profile has none. One of the names may then be
+/// mistyped. The debug profile is not checked, because it often has no section.
 fn sections_of_others(figment: &Figment) -> Option<String> {
     let of_all = [Profile::Default, Profile::Global, Config::DEBUG_PROFILE];
     let selected = figment.profile();
@@ -134,10 +135,10 @@ fn sections_of_others(figment: &Figment) -> Option<String> {
     (!others.is_empty()).then(|| others.join(", "))
 }
 
-/// Rocket's part of the configuration.
+/// Reads Rocket's part of the configuration.
 ///
 /// # Errors
-/// When a value is of the wrong type or out of its range.
+/// If a value is of the wrong type or out of its range.
 pub fn rocket_config(figment: &Figment) -> Result<Config, SetupError> {
     let refused = |error| SetupError::Figment(sections::describe("", &error));
     let config = Config::try_from(figment).map_err(refused)?;
@@ -153,8 +154,8 @@ pub fn rocket_config(figment: &Figment) -> Result<Config, SetupError> {
     Ok(config)
 }
 
-/// Rocket's usual sources. The profile is `ROCKET_PROFILE`; where that is not set,
-/// `NODE_ENV=production` means `release`, and otherwise the build decides.
+/// Reads Rocket's usual sources. The profile is `ROCKET_PROFILE`. If that is not set,
+/// `NODE_ENV=production` selects `release`, and otherwise the build decides.
 pub fn figment() -> Figment {
     let production = std::env::var("NODE_ENV").is_ok_and(|kind| kind == "production");
     let default = if production {
@@ -166,7 +167,7 @@ pub fn figment() -> Figment {
     let profile = profile.map_or(default, |profile| Profile::from(profile.trim()));
     let file = Env::var_or(ROCKET_CONFIG, "Rocket.toml");
     let mut figment = defaults(&profile);
-    // Only in the working directory: a folder above it may be somebody else's.
+    // Only in the working directory, because a folder above it may belong to someone else.
     if Path::new(&file).exists() {
         figment = figment.merge(Toml::file_exact(file).nested());
     }
@@ -175,21 +176,21 @@ pub fn figment() -> Figment {
         .select(profile)
 }
 
-/// Warns where `ROCKET_CONFIG` names a file that is not there.
+/// Warns if `ROCKET_CONFIG` names a file that does not exist.
 pub fn warn_of_missing_file() {
     if let Some(file) = Env::var(ROCKET_CONFIG).filter(|file| !Path::new(file).exists()) {
-        tracing::warn!("{ROCKET_CONFIG} = {file:?}: there is no such file, so none is read");
+        tracing::warn!("{ROCKET_CONFIG} = {file:?}: the file does not exist, so none is read");
     }
 }
 
-/// What counts where nothing is set.
+/// The defaults.
 fn defaults(profile: &Profile) -> Figment {
     let base = if *profile == Config::DEBUG_PROFILE {
         Config::debug_default()
     } else {
         Config::release_default()
     };
-    // Rocket's own default is a header that any client can send.
+    // Rocket's own default trusts a header that any client can send.
     Figment::from(base)
         .merge((Config::IP_HEADER, false))
         .merge((Config::IDENT, false))
@@ -200,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_be_ignored_is_refused() {
+    fn settings_that_would_be_ignored_are_refused() {
         let check = |toml: &str| {
             let toml = Toml::string(toml).nested();
             let figment = defaults(&Profile::Default).merge(toml);

@@ -1,4 +1,4 @@
-//! A session in words: what the device is, and how long ago it was seen.
+//! Values in words: devices, times, numbers and the data of sessions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rocket::serde::json::{Value, from_str, to_pretty_string};
 use woothee::parser::Parser;
 
-/// What a person would call the sender of this user agent.
+/// The name that a person would give to the sender of this user agent.
 pub fn name(user_agent: Option<&str>) -> String {
     let Some(agent) = user_agent.map(str::trim).filter(|agent| !agent.is_empty()) else {
         return "Unknown device".to_owned();
@@ -20,7 +20,7 @@ pub fn name(user_agent: Option<&str>) -> String {
             format!("{} on {}", result.name, result.os)
         }
         Some(result) if known(result.name) => result.name.to_owned(),
-        // A program: its first product (RFC 9110, section 10.1.5).
+        // A program is named by its first product (RFC 9110, section 10.1.5).
         _ => {
             let product = agent.split(['/', ' ']).next().unwrap_or(agent);
             product.chars().take(40).collect()
@@ -28,7 +28,7 @@ pub fn name(user_agent: Option<&str>) -> String {
     }
 }
 
-/// As in "3 minutes ago".
+/// The distance of a past time, as in "3 minutes ago".
 pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let since = (now - then).to_std().unwrap_or_default();
     if since < Duration::from_secs(5) {
@@ -37,7 +37,7 @@ pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     timeago::Formatter::new().convert(since)
 }
 
-/// As in "in 3 minutes"; what is over is told as by [`ago`].
+/// The distance of a future time, as in "in 3 minutes". A time that has passed is put as [`ago`] does.
 pub fn until(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match (then - now).to_std() {
         Ok(left) if !left.is_zero() => {
@@ -73,7 +73,7 @@ mod tests {
     use chrono::TimeDelta;
 
     #[test]
-    fn browsers_programs_and_nothing() {
+    fn browsers_and_programs_have_names_and_nothing_is_unknown() {
         let linux = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                      Chrome/156.0.0.0 Safari/537.36";
         let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 \
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_told_in_words() {
+    fn times_are_put_in_words() {
         let now = Utc::now();
         assert_eq!(ago(now, now), "just now");
         assert_eq!(ago(now + TimeDelta::seconds(9), now), "just now");

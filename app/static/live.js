@@ -1,6 +1,6 @@
-// The dashboard's figures, live. The page is complete without this.
+// Keeps the dashboard's figures live. The page is complete without this.
 
-// Figures come every two seconds; without any for so long, they are old.
+// Figures arrive every two seconds. Without any for this long (in ms), those shown are old.
 const PATIENCE = 10_000;
 
 const figures = document.querySelector("[data-live]");
@@ -22,7 +22,7 @@ function show(event) {
   watch = setTimeout(pause, PATIENCE);
 }
 
-// Says since when the figures stand; nothing where they never moved.
+// Shows the time of the last figures, if any have arrived.
 function pause() {
   clearTimeout(watch);
   if (!last) return;
@@ -36,7 +36,7 @@ function start() {
   source = new EventSource(figures.dataset.live);
   source.onmessage = show;
   source.onerror = () => {
-    // While it is connecting, the browser tries again by itself.
+    // While it is connecting, the browser retries by itself.
     if (source && source.readyState === EventSource.CLOSED) {
       stop();
       setTimeout(start, 30000);
@@ -50,7 +50,7 @@ function stop() {
   pause();
 }
 
-// A page that nobody sees keeps no connection.
+// A hidden page keeps no connection.
 document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
 addEventListener("pagehide", stop);
 addEventListener("pageshow", start);

@@ -1,4 +1,4 @@
-//! `completions`.
+//! `completions`: prints a completion script for a shell.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ Examples:
   rocket_diesel_sessions completions bash > ~/.local/share/bash-completion/completions/rocket_diesel_sessions
   rocket_diesel_sessions completions fish > ~/.config/fish/completions/rocket_diesel_sessions.fish")]
 pub(super) struct Arguments {
-    /// The shell.
+    /// The shell to complete commands in.
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `config check`: which settings count, and where each comes from.
+//! `config check`: the effective settings, each with its source.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,27 +15,27 @@ use super::terminal::output::say_json;
 use super::terminal::table::Table;
 use super::{Failure, say};
 
-/// Where a setting comes from that nothing gives.
+/// The source of a setting that is not set.
 const DEFAULT: &str = "default";
 
-/// The file in which the debug profile keeps a secret that it made.
+/// The file in which the debug profile keeps the secret that it has made.
 const SECRET_FILE: &str = ".session-secret";
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Prints the effective settings, each with its source, or why a start would refuse them.
-    /// Connects to no database.
+    /// Prints the effective settings, each with its source, or the reason for which a start would
+    /// refuse them. Does not connect to the database.
     #[command(after_help = "\
 Example:
   rocket_diesel_sessions config check --json | jq '.settings[] | select(.source != \"default\")'")]
     Check {
-        /// For programs: `{\"settings\": [{\"key\", \"value\", \"source\"}]}`.
+        /// Prints JSON: `{\"settings\": [{\"key\", \"value\", \"source\"}]}`.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// The environment before `.env` was read: upper-case names of its variables.
+/// The environment before `.env` was read: the names of its variables, in upper case.
 pub(super) struct Environment(HashSet<String>);
 
 impl Environment {
@@ -44,7 +44,7 @@ impl Environment {
         Self(std::env::vars_os().map(name).collect())
     }
 
-    /// The source of a variable that is set, if it is.
+    /// The source of a variable, if it is set.
     fn source(&self, name: &str) -> Option<String> {
         let is_blank = |value: &std::ffi::OsStr| value.to_string_lossy().trim().is_empty();
         let is_set = std::env::var_os(name).is_some_and(|value| !is_blank(&value));
@@ -60,7 +60,7 @@ impl Environment {
     }
 }
 
-/// One line of the list.
+/// A line of the list.
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde")]
 struct Setting {
@@ -121,7 +121,7 @@ fn collect(settings: &Settings, environment: &Environment) -> Result<Vec<Setting
     Ok(list)
 }
 
-/// The settings that are variables of their own. No secret is shown.
+/// The settings that are environment variables of their own. Secrets are not shown.
 fn of_environment(settings: &Settings, environment: &Environment) -> Vec<Setting> {
     let source = |name: &str| environment.source(name);
     let text = |name: &str| {
@@ -164,7 +164,7 @@ fn of_environment(settings: &Settings, environment: &Environment) -> Vec<Setting
     ]
 }
 
-/// Hands out the values below a key, each with its own.
+/// Calls `each` with every value below a key, and with that value's own key.
 fn flatten(key: &str, value: Value, each: &mut impl FnMut(String, Value)) {
     match value {
         Value::Object(values) if !values.is_empty() => {
@@ -176,7 +176,7 @@ fn flatten(key: &str, value: Value, each: &mut impl FnMut(String, Value)) {
                 flatten(&key, value, each);
             }
         }
-        // Of keys and certificates, only that they are there.
+        // Keys and certificates are only reported as set or not set.
         value if key.starts_with("tls.") || key == "secret_key" => {
             let shown = if value.is_null() { "not set" } else { "set" };
             each(key.to_owned(), shown.into());
@@ -185,7 +185,7 @@ fn flatten(key: &str, value: Value, each: &mut impl FnMut(String, Value)) {
     }
 }
 
-/// Where the value of a key of Rocket's configuration comes from.
+/// Returns the source of a value in Rocket's configuration.
 fn source(figment: &Figment, environment: &Environment, key: &str) -> String {
     let Some(metadata) = figment.find_metadata(key) else {
         return DEFAULT.to_owned();
@@ -200,7 +200,7 @@ fn source(figment: &Figment, environment: &Environment, key: &str) -> String {
     DEFAULT.to_owned()
 }
 
-/// The settings' file, from the working directory on if it is there.
+/// Returns the path of the settings file, relative to the working directory if it is there.
 fn file(metadata: &Metadata) -> Option<String> {
     let path = metadata.source.as_ref()?.file_path()?;
     let here = std::env::current_dir().unwrap_or_default();

@@ -11,15 +11,15 @@ use rocket_diesel_sessions::{DatabaseUrl, DieselStore, SessionConfig, SetupError
 use super::terminal::output::say_json;
 use super::{Failure, say};
 
-/// How long a command waits for the database where `--wait` is not given.
+/// How long a command waits for the database if `--wait` is not given.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// What a command does to the database.
+/// How a command uses the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// It reads: no file is made, no migration is run, nothing is changed.
+    /// Reads only. No file is created, no migration is run, and nothing is changed.
     Read,
-    /// It writes: with `auto_migrate`, the schema is brought up to date first.
+    /// Writes. With `auto_migrate`, the schema is brought up to date first.
     Write,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the database of the settings.
+    /// Opens the configured database.
     pub(super) fn open(
         figment: &Figment,
         wait: Option<Duration>,
@@ -61,7 +61,7 @@ fn settings(
     Ok((config, url))
 }
 
-/// Says how long a database was waited for that did not come.
+/// Adds to the error how long the command has waited in vain for the database.
 fn in_vain(error: SetupError, waited: Duration) -> Failure {
     match error {
         SetupError::Store(
@@ -70,7 +70,7 @@ fn in_vain(error: SetupError, waited: Duration) -> Failure {
             }
             | StoreError::Busy { .. }),
         ) => format!(
-            "{error} (waited {} for the database; --wait waits longer)",
+            "{error} (waited {} for the database; --wait sets a longer time)",
             humantime::format_duration(waited)
         )
         .into(),
@@ -80,7 +80,7 @@ fn in_vain(error: SetupError, waited: Duration) -> Failure {
 
 #[derive(Args)]
 pub(super) struct Migrate {
-    /// For programs: `{"migrations": […]}`, those that were run.
+    /// Prints JSON: `{"migrations": […]}`, the migrations that were run.
     #[arg(long)]
     json: bool,
 }

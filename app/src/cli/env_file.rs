@@ -1,7 +1,7 @@
-//! The file `.env`: settings for the environment, from the working directory only.
+//! The file `.env`, which adds variables to the environment. It is read from the working directory only.
 //!
-//! dotenvy reads its lines. It would also put variables in place of `$name`, in a password as
-//! elsewhere, so what it would change is refused.
+//! dotenvy reads its lines. It would also replace `$name` by a variable, even in a password, so a value
+//! that it would change is refused.
 
 use std::io::ErrorKind;
 
@@ -9,11 +9,11 @@ use super::Failure;
 
 const FILE: &str = ".env";
 
-/// Sets what `.env` has, if there is one; what the environment has already wins.
+/// Sets the variables of `.env`, if it exists. A variable that is set already keeps its value.
 ///
 /// # Errors
-/// When the file cannot be read, or a line of it: says which, and shows nothing of it, since it may
-/// hold a secret.
+/// If the file or a line of it cannot be read. The error names the line and shows nothing of it, because
+/// it may contain a secret.
 pub(super) fn read() -> Result<(), Failure> {
     let text = match std::fs::read_to_string(FILE) {
         Ok(text) => text,
@@ -30,28 +30,28 @@ pub(super) fn read() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The lines with settings.
+/// Returns the lines with settings, if all of them can be read.
 fn checked(text: &str) -> Result<Vec<String>, String> {
     let lines = settings(text.strip_prefix('\u{feff}').unwrap_or(text));
     for line in &lines {
         let number = line.number;
         if line.has_variable {
             return Err(format!(
-                "{FILE}: a line cannot be read (line {number}): a $ stands for a variable, which is \
-                 not supported; put the value in single quotes to have the $ as it is"
+                "{FILE}: a line cannot be read (line {number}): a $ introduces a variable, which is \
+                 not supported; put the value in single quotes to keep the $ as it is"
             ));
         }
         if dotenvy::from_read_iter(line.text.as_bytes()).any(|setting| setting.is_err()) {
             return Err(format!(
                 "{FILE}: a line cannot be read (line {number}): allowed are KEY=value, KEY='a value' \
-                 and KEY=\"a value\", with quotes around a value that holds a space or #"
+                 and KEY=\"a value\", with quotes around a value that contains a space or #"
             ));
         }
     }
     Ok(lines.into_iter().map(|line| line.text).collect())
 }
 
-/// A setting, which may be of several lines within quotes.
+/// A setting. A quoted value may span several lines.
 struct Setting {
     /// The number of its first line.
     number: usize,
@@ -81,7 +81,7 @@ fn settings(text: &str) -> Vec<Setting> {
         };
         setting.has_variable |= place.pass(line);
         setting.text.push_str(line);
-        // Without it, dotenvy refuses a blank at the end.
+        // Without a line break, dotenvy refuses a blank at the end.
         if !line.ends_with('\n') {
             setting.text.push('\n');
         }
@@ -89,7 +89,7 @@ fn settings(text: &str) -> Vec<Setting> {
     settings
 }
 
-/// Where in a setting a character is.
+/// The part of a setting that a character is in.
 #[derive(Clone, Copy)]
 enum Place {
     Plain,
@@ -105,7 +105,7 @@ impl Place {
         matches!(self, Self::SingleQuotes | Self::DoubleQuotes)
     }
 
-    /// Goes on to the end of `text`; returns whether a `$` on the way stands for a variable.
+    /// Advances to the end of `text`. Returns whether a `$` on the way introduces a variable.
     fn pass(&mut self, text: &str) -> bool {
         let (mut is_escaped, mut has_variable) = (false, false);
         for c in text.chars() {
@@ -133,7 +133,7 @@ impl Place {
 mod tests {
     use super::*;
 
-    /// What a file sets, or what is wrong with it.
+    /// Returns what a file sets, or why it is refused.
     fn parsed(text: &str) -> Result<Vec<(String, String)>, String> {
         let lines = checked(text)?;
         let settings = lines
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_what_is_written() {
+    fn values_are_taken_as_they_are_written() {
         let text = "\u{feff}# A comment with $x and 'a quote\nA=1\r\n\n export B = two # $y it's\n\
                     C='pa$word \"1\" #'\nD=\"a value \\$z\"\nE='first\nsecond $'\nF=it\\'s\nG=\nH=a#b ";
         let expected = [
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_by_its_line_and_not_shown() {
+    fn a_line_that_cannot_be_read_is_named_and_not_shown() {
         for (text, words) in [
             ("A=1\n\nB=pa$word\n", ["(line 3)", "single quotes"]),
             ("A=\"pa$word\"", ["(line 1)", "single quotes"]),

@@ -11,7 +11,7 @@ use rocket_diesel_sessions_app as app;
 use super::serve::Listener;
 use super::{Failure, parse, say};
 
-/// More than a status line that a server sends.
+/// The most bytes that are read of a status line.
 const MAX_STATUS_LINE: u64 = 1024;
 
 #[derive(Args)]
@@ -30,11 +30,11 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, figment: Figment) -> Result<(), Failure> {
     let figment = arguments.listener.over(figment);
     if figment.contains("tls") {
-        return Err("tls is set, and a health check speaks http only".into());
+        return Err("tls is set, but a health check speaks http only".into());
     }
     let config = app::rocket_config(&figment)?;
     if config.port == 0 {
-        return Err("port = 0: the server has chosen its port; name it with --port".into());
+        return Err("port = 0: the server has chosen its own port; give it with --port".into());
     }
     let server = SocketAddr::new(reachable(config.address), config.port);
     let url = format!("http://{server}/readyz");
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, figment: Figment) -> Result<(), Failure
     }
 }
 
-/// The address itself, or the loopback address where a server listens on all.
+/// Returns the address itself, or the loopback address if a server listens on all addresses.
 fn reachable(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -65,7 +65,7 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-/// The status of the answer to `GET /readyz`.
+/// Returns the status of the answer to `GET /readyz`.
 fn status(server: SocketAddr, timeout: Duration) -> io::Result<u16> {
     let deadline = Instant::now() + timeout;
     let mut stream = TcpStream::connect_timeout(&server, timeout)?;
@@ -76,11 +76,11 @@ fn status(server: SocketAddr, timeout: Duration) -> io::Result<u16> {
          User-Agent: rocket_diesel_sessions-healthcheck\r\nConnection: close\r\n\r\n"
     )?;
     status_of(&status_line(&stream, deadline)?)
-        .ok_or_else(|| io::Error::other("the answer is not one of HTTP/1.1"))
+        .ok_or_else(|| io::Error::other("the answer is not HTTP/1.1"))
 }
 
-/// Reads up to the end of the first line. A byte at a time, each with the time that is left: a
-/// server that sends one now and then does not hold the check.
+/// Reads up to the end of the first line, one byte at a time and each within the time that is left. So
+/// a server that sends slowly cannot prolong the check.
 fn status_line(stream: &TcpStream, deadline: Instant) -> io::Result<String> {
     let mut line = Vec::new();
     let mut bytes = stream.take(MAX_STATUS_LINE);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unspecified_address_is_asked_for_on_the_loopback() {
+    fn an_unspecified_address_is_reached_on_the_loopback() {
         for (address, expected) in [
             ("0.0.0.0", "127.0.0.1"),
             ("::", "::1"),

@@ -1,6 +1,7 @@
-//! The command line: which commands there are, and how each ends.
+//! The command line: its commands and their exit codes.
 //!
-//! Exit code 0 is done, 1 a failure that a line on standard error names, 2 wrong usage.
+//! The exit code is 0 for success, 1 for a failure, which a line on standard error describes, and 2 for
+//! wrong usage.
 
 mod completions;
 mod config;
@@ -37,7 +38,7 @@ type Failure = Box<dyn std::error::Error>;
 #[derive(Parser)]
 #[command(name = "rocket_diesel_sessions", version, after_help = help::TOP)]
 struct Cli {
-    /// How long to wait for the database, such as 10s or 1m [default: 5s, for serve
+    /// How long to wait for the database, such as 10s or 1m [default: 5s; for serve,
     /// `startup_timeout`].
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse::wait)]
     wait: Option<Duration>,
@@ -59,20 +60,20 @@ enum Command {
     /// Lists, adds, changes and deletes users.
     #[command(subcommand)]
     Users(users::Command),
-    /// Reports how many sessions there are, and how they were used by the hour.
+    /// Reports the number of sessions, and their usage by the hour.
     Stats(stats::Arguments),
     /// Checks the settings.
     #[command(subcommand)]
     Config(config::Command),
-    /// Asks the server of the settings whether it is ready: exit code 0 or 1, for containers.
+    /// Checks whether the configured server is ready. For containers: exits with 0 or 1.
     Healthcheck(healthcheck::Arguments),
-    /// Prints a fresh secret, fit for `SESSION_SECRET` and `SESSION_ADMIN_TOKEN`.
+    /// Prints a new random secret for `SESSION_SECRET` or `SESSION_ADMIN_TOKEN`.
     Secret,
-    /// Prints completions for a shell.
+    /// Prints a completion script for a shell.
     Completions(completions::Arguments),
 }
 
-/// The command line with all of its help.
+/// Returns the command line with its complete help.
 fn command() -> clap::Command {
     help::complete(Cli::command())
 }
@@ -97,7 +98,7 @@ pub(crate) fn main() -> ExitCode {
     };
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of the output has seen enough, as `head` has.
+        // The reader of the output, such as `head`, has closed it.
         Err(failure) if terminal::output::is_closed(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = failure.to_string().replace('\t', "  ");

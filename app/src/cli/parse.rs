@@ -1,4 +1,4 @@
-//! Values of arguments that need more than clap's own checks.
+//! Parsers for arguments that need more than clap's own checks.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use uuid::Uuid;
 /// The longest wait for the database.
 const MAX_WAIT: Duration = Duration::from_hours(1);
 
-/// A duration such as `30s` or `1h 30m`.
+/// Parses a duration such as `30s` or `1h 30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it as in 30s, 5m or 24h"))
 }
 
-/// A wait for the database, up to an hour.
+/// Parses a wait for the database, which is up to an hour.
 pub(super) fn wait(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         wait if wait <= MAX_WAIT => Ok(wait),
@@ -22,7 +22,7 @@ pub(super) fn wait(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A limit for one answer, which must leave some time.
+/// Parses a time limit for an answer, which is from a millisecond to an hour.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         limit if (Duration::from_millis(1)..=MAX_WAIT).contains(&limit) => Ok(limit),
@@ -30,7 +30,7 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The cursor that an earlier list has printed as its `next`.
+/// Parses the cursor that an earlier list has printed as its `next`.
 pub(super) fn cursor(text: &str) -> Result<Uuid, String> {
     cursor::parse(text).ok_or_else(|| "it is not the `next` of an earlier list".to_owned())
 }

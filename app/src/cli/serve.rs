@@ -1,4 +1,4 @@
-//! `serve`.
+//! `serve`: runs the server.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,19 +21,19 @@ pub(super) struct Arguments {
     listener: Listener,
 }
 
-/// Where a server listens, in place of what the settings say.
+/// Where a server listens, instead of the address and port of the settings.
 #[derive(Args, Default)]
 pub(super) struct Listener {
-    /// The address of the server, in place of `ROCKET_ADDRESS`.
+    /// The address of the server, instead of `ROCKET_ADDRESS`.
     #[arg(long, value_name = "IP")]
     address: Option<IpAddr>,
-    /// The port of the server, in place of `ROCKET_PORT`.
+    /// The port of the server, instead of `ROCKET_PORT`.
     #[arg(long)]
     port: Option<u16>,
 }
 
 impl Listener {
-    /// The settings with what was given in place of theirs.
+    /// Returns the settings with the address and port that were given.
     pub(super) fn over(&self, mut figment: Figment) -> Figment {
         if let Some(address) = self.address {
             figment = figment.merge(Serialized::global("address", address));
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
         }
         Err(error) => Err(match error.kind() {
             ErrorKind::Bind(reason) => format!(
-                "cannot listen on the address and port of the configuration \
+                "cannot listen on the configured address and port \
                  (--address, ROCKET_ADDRESS, --port, ROCKET_PORT): {reason}"
             ),
             kind => kind.to_string(),
@@ -82,8 +82,8 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
     }
 }
 
-/// Has the server end in order from now on, at each signal of the configuration. Rocket listens for them
-/// only after it has said that it serves, and one that comes between would end the process as it stands.
+/// Makes the server shut down in order at each configured signal, from now on. Rocket itself listens for
+/// signals only after it has reported that it serves, so an earlier one would end the process at once.
 #[cfg(unix)]
 fn stop_on_signals(rocket: &Rocket<Ignite>) {
     use rocket::config::Sig;
@@ -112,7 +112,7 @@ fn stop_on_signals(rocket: &Rocket<Ignite>) {
                     shutdown.notify();
                 });
             }
-            Err(error) => tracing::warn!("the signal {sig} cannot be listened for: {error}"),
+            Err(error) => tracing::warn!("cannot listen for the signal {sig}: {error}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `users list | show`; what changes users has a file of its own.
+//! `users list` and `users show`. The commands that change users are in `changes`.
 
 mod changes;
 
@@ -15,18 +15,18 @@ use super::terminal::output::say_json;
 use super::terminal::table::{Table, date, or_dash};
 use super::{Failure, say};
 
-/// Users of one query of a list.
+/// How many users a list reads per query.
 const PAGE: u32 = 1000;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Lists users, by name.
     List(List),
-    /// Shows all that is kept of a user, but the hash of the password.
+    /// Shows all that is stored of a user, except the hash of the password.
     Show {
         /// The user, by name or id.
         name: String,
-        /// For programs: field names as in the HTTP API.
+        /// Prints JSON, with the field names of the HTTP API.
         #[arg(long)]
         json: bool,
     },
@@ -45,7 +45,7 @@ impl Command {
 
 #[derive(Args)]
 #[command(after_help = "\
-SINCE is the day on which the user was added, DISABLED the one on which the user was disabled.
+SINCE is the day on which the user was added, DISABLED the day on which the user was disabled.
 
 Examples:
   rocket_diesel_sessions users list --admins
@@ -57,7 +57,7 @@ pub(super) struct List {
     /// Only users who are disabled.
     #[arg(long)]
     disabled: bool,
-    /// For programs: field names as in the HTTP API.
+    /// Prints JSON, with the field names of the HTTP API.
     #[arg(long)]
     json: bool,
 }
@@ -77,11 +77,11 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
     }
 }
 
-/// The user with this name or id.
+/// Finds the user with this name or id.
 ///
 /// # Errors
-/// When there is none; also when it is the name of one and the id of another, since names are
-/// chosen by visitors.
+/// If there is none, or if it is the name of one user and the id of another, because visitors choose
+/// their names.
 pub(super) fn find(store: &DieselStore, name_or_id: &str) -> Result<UserRecord, Failure> {
     let by_name = match fold_username(name_or_id) {
         Ok(name) => store.user_by_name(&name)?,
@@ -89,14 +89,14 @@ pub(super) fn find(store: &DieselStore, name_or_id: &str) -> Result<UserRecord, 
     };
     match (by_name, store.user(name_or_id)?) {
         (Some(named), Some(other)) if named.id != other.id => Err(format!(
-            "{name_or_id:?} is the name of one user and the id of another: take the first one's \
-             id, {}, or the other one's name, {}",
+            "{name_or_id:?} is the name of one user and the id of another; use the first one's \
+             id, {}, or the second one's name, {}",
             named.id, other.username
         )
         .into()),
         (Some(user), _) | (None, Some(user)) => Ok(user),
         (None, None) => Err(format!(
-            "there is no user with the name or id {name_or_id:?}; `users list` shows them"
+            "there is no user with the name or id {name_or_id:?}; `users list` shows all users"
         )
         .into()),
     }
@@ -118,7 +118,7 @@ fn list(arguments: &List, store: &DieselStore) -> Result<(), Failure> {
     }
     if users.is_empty() {
         return say(if after.is_some() {
-            "no such users"
+            "no users match"
         } else {
             "no users; `users add NAME` adds one"
         });
@@ -154,7 +154,7 @@ fn day(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d").to_string()
 }
 
-/// `{"user": …, "sessions": how many are live}`.
+/// A user, and in `sessions` the number of live ones.
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde")]
 struct Shown {

@@ -1,7 +1,8 @@
-//! The audit log: one line for each event that matters for security, with who, whose and from where.
+//! The audit log: one line per event that matters for security, with who caused it, whom it concerns
+//! and where it came from.
 //!
-//! The lines have a target of their own, so that they can be kept apart, and are written in release
-//! too. No token and no password is ever in one.
+//! The lines have a target of their own, so that they can be stored separately. They are written in
+//! release too. No line contains a token or a password.
 
 use std::net::IpAddr;
 
@@ -14,43 +15,43 @@ use crate::http::request_id;
 /// The target of the lines.
 pub const TARGET: &str = rocket_diesel_sessions::admin::AUDIT_LOG;
 
-/// What happened.
+/// An event that matters for security.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A user was added, by registering or by an administrator.
+    /// A user registered, or was added by an administrator.
     Register,
-    /// A user signed in, or gave the password again.
+    /// A user signed in, or entered the password again.
     Login,
     /// A user signed out.
     Logout,
     /// A password was wrong, or its user is unknown or disabled.
     LoginFailed,
-    /// An attempt was refused because there had been too many.
+    /// An attempt was refused because too many had preceded it.
     LoginLimited,
     /// A password was changed.
     PasswordChanged,
     /// An account was deleted.
     AccountDeleted,
-    /// A session was ended by somebody else than its visitor, or from another device.
+    /// A session was ended by someone other than its visitor, or from another device.
     SessionRevoked,
     /// All sessions were ended.
     SessionsCleared,
-    /// A user was kept from signing in.
+    /// A user was disabled and can no longer sign in.
     UserDisabled,
-    /// A user may sign in again.
+    /// A user was enabled and can sign in again.
     UserEnabled,
     /// A user became an administrator.
     UserPromoted,
-    /// A user is no administrator any more.
+    /// A user is no longer an administrator.
     UserDemoted,
-    /// Expired sessions were deleted. The server's own sweep writes this too, and neither does when
-    /// there were none.
+    /// Expired sessions were deleted, on request or by the server's own sweep. A sweep that finds
+    /// none writes no line.
     Swept,
 }
 
 impl Event {
-    /// The name in the field `event`.
+    /// The value of the field `event`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Register => "register",
@@ -71,7 +72,7 @@ impl Event {
     }
 }
 
-/// A line of the audit log. What is not known is left out.
+/// A line of the audit log. Unknown fields are left out.
 #[derive(Clone, Debug)]
 pub struct Entry {
     event: Event,
@@ -83,7 +84,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An event that no request caused.
+    /// Begins the line of an event that no request caused.
     pub fn new(event: Event) -> Self {
         Self {
             event,
@@ -95,28 +96,28 @@ impl Entry {
         }
     }
 
-    /// The user whom it concerns, by id.
+    /// Sets the user whom the event concerns, by id.
     #[must_use]
     pub fn user<'a>(mut self, id: impl Into<Option<&'a str>>) -> Self {
         self.user_id = id.into().map(str::to_owned);
         self
     }
 
-    /// Who did it: a user's id, or what stands for one.
+    /// Sets who caused the event: a user's id, or a word in its place such as `command_line`.
     #[must_use]
     pub fn by(mut self, by: impl Into<String>) -> Self {
         self.by = Some(by.into());
         self
     }
 
-    /// The public handle of the session that it concerns.
+    /// Sets the session that the event concerns, by its handle.
     #[must_use]
     pub fn session<'a>(mut self, handle: impl Into<Option<&'a str>>) -> Self {
         self.session = handle.into().map(str::to_owned);
         self
     }
 
-    /// How many sessions were deleted.
+    /// Sets how many sessions were deleted.
     #[must_use]
     pub fn deleted(mut self, number: usize) -> Self {
         self.deleted = u64::try_from(number).ok();
@@ -145,7 +146,7 @@ impl Entry {
     }
 }
 
-/// Where a request came from, and what it is called in the logs.
+/// The address that a request came from, and its id in the logs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trail {
     ip: Option<IpAddr>,

@@ -1,4 +1,4 @@
-//! What the application counts, beside the session layer's own metrics: requests and attempts to give
+//! The metrics of the application, besides those of the session layer: requests and attempts to enter
 //! a password.
 
 use std::sync::Arc;
@@ -14,36 +14,36 @@ use rocket_diesel_sessions::SessionError;
 use super::process::Process;
 use crate::accounts::error::AccountError;
 
-/// Upper bounds of the time in which a request is answered, in seconds.
+/// The upper bounds of the buckets for the duration of requests, in seconds.
 const SECONDS: [f64; 14] = [
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Classes of an answer's status.
+/// The classes of an answer's status.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// What a password is given for.
+/// The purpose for which a password is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// To sign in.
     Login,
-    /// To add an account.
+    /// To register.
     Register,
-    /// To replace it by another one.
+    /// To replace the password.
     Password,
-    /// To be allowed what needs it again.
+    /// To confirm an action that needs the password again.
     Reauthenticate,
 }
 
 const ACTIONS: [&str; 4] = ["login", "register", "password", "reauthenticate"];
 
-/// What an attempt came to.
+/// The result of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
     Ok,
     /// The password was wrong.
     Failed,
-    /// There were too many before it.
+    /// Too many attempts had preceded it.
     Limited,
     /// It was refused for another reason.
     Refused,
@@ -72,11 +72,11 @@ impl From<&AccountError> for Attempt {
 
 const RESULTS: [&str; 4] = ["ok", "failed", "limited", "refused"];
 
-const ATTEMPTS: &str = "Attempts to give a password: ok; failed, where it was wrong; limited, after too \
-                        many; refused, where something else is not allowed, such as a name that is \
-                        taken";
+const ATTEMPTS: &str = "Attempts to enter a password, by result: ok, failed (wrong password), limited \
+                        (too many attempts) or refused (for another reason, such as a username \
+                        that is taken)";
 
-/// The application's metrics, as Prometheus reads them.
+/// The application's metrics.
 pub(crate) struct Counters {
     registry: Registry,
     attempts: [[IntCounter; 4]; 4],
@@ -86,7 +86,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// # Errors
-    /// When two metrics have one name, which is a mistake in this file.
+    /// If two metrics have the same name, which is a mistake in this file.
     pub(crate) fn new() -> Result<Arc<Self>, String> {
         Self::build()
             .map(Arc::new)
@@ -99,12 +99,12 @@ impl Counters {
         let attempts = IntCounterVec::new(attempts, &["action", "result"])?;
         let requests = Opts::new(
             "sessions_http_requests_total",
-            "Requests that were answered, by class of status",
+            "Requests answered, by status class",
         );
         let requests = IntCounterVec::new(requests, &["status"])?;
         let request_seconds = HistogramOpts::new(
             "sessions_http_request_duration_seconds",
-            "Time from a request's headers to those of its answer",
+            "Time from the headers of a request to those of its answer",
         );
         let request_seconds = Histogram::with_opts(request_seconds.buckets(SECONDS.to_vec()))?;
         let collectors: [Box<dyn Collector>; 3] = [
@@ -125,7 +125,7 @@ impl Counters {
         })
     }
 
-    /// Counts an attempt by what it came to. A failure of the server is none.
+    /// Counts an attempt by its result. A failure of the server is not counted.
     pub(crate) fn attempt(&self, action: Action, attempt: Attempt) {
         let result = match attempt {
             Attempt::Ok => 0,
@@ -137,7 +137,7 @@ impl Counters {
         self.attempts[action as usize][result].inc();
     }
 
-    /// Counts a request that is answered.
+    /// Counts a request that was answered.
     pub(crate) fn answered(&self, status: Status, took: Duration) {
         let class = usize::from(status.code / 100);
         if let Some(counter) = class
@@ -149,11 +149,11 @@ impl Counters {
         self.request_seconds.observe(took.as_secs_f64());
     }
 
-    /// All of it in Prometheus' text format, version 0.0.4.
+    /// Returns all metrics in Prometheus' text format, version 0.0.4.
     pub(crate) fn to_text(&self) -> String {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            tracing::error!("metrics cannot be written: {error}");
+            tracing::error!("the metrics cannot be written: {error}");
         }
         String::from_utf8(text).unwrap_or_default()
     }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_is_counted_by_what_it_came_to() {
+    fn an_attempt_is_counted_by_its_result() {
         let counters = Counters::new().unwrap();
         counters.attempt(Action::Reauthenticate, Attempt::Ok);
         for error in [
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_no_class_is_timed_only() {
+    fn a_status_without_a_class_is_only_timed() {
         let counters = Counters::new().unwrap();
         for status in [204, 404, 503, 999, 42].map(Status::new) {
             counters.answered(status, Duration::from_millis(30));

@@ -1,4 +1,4 @@
-//! Whether this instance lives, and whether it can serve.
+//! Health checks: whether this instance is alive, and whether it can serve.
 
 use rocket::serde::json::{Json, Value, json};
 use rocket::{Route, State, get, routes};
@@ -6,13 +6,13 @@ use rocket_diesel_sessions::SessionAdmin;
 
 use crate::http::error::ApiError;
 
-/// Alive: costs no statement.
+/// Answers as long as the process is alive, without a statement.
 #[get("/healthz")]
 fn healthz() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// Ready: the database answers.
+/// Answers 200 if the database answers.
 #[get("/readyz")]
 async fn readyz(sessions: &State<SessionAdmin>) -> Result<Json<Value>, ApiError> {
     sessions.ping().await?;

@@ -1,4 +1,4 @@
-//! `/metrics`: what Prometheus reads.
+//! `/metrics`, for Prometheus.
 
 use std::sync::Arc;
 
@@ -32,14 +32,14 @@ impl Scraper {
             return Ok(Self);
         }
         match Admin::of(request).await? {
-            // Open administration does not open what the setting closes.
+            // Administration that is open to this machine does not override the setting.
             Admin::Local => Err(ApiError::of(Status::Unauthorized)),
             Admin::Token | Admin::User(_) => Ok(Self),
         }
     }
 }
 
-/// Costs no statement.
+/// Answers with all metrics, without a statement.
 #[get("/metrics")]
 fn metrics(
     _scraper: Scraper,
@@ -51,7 +51,7 @@ fn metrics(
     (kind, sessions.metrics() + &counters.to_text())
 }
 
-/// The route, if there is one; the guard finds `access` in the managed state.
+/// Returns the route, unless metrics are off. Its guard finds `access` in the managed state.
 pub(crate) fn routes(access: MetricsAccess) -> Vec<Route> {
     match access {
         MetricsAccess::Off => Vec::new(),

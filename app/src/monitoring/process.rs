@@ -1,5 +1,5 @@
-//! `process_*`: what the operating system knows of this process, under the names that Prometheus'
-//! client libraries give it. Read from `/proc`; where there is none, nothing is exported.
+//! `process_*`: the operating system's figures about this process, under the names that Prometheus'
+//! client libraries use. They are read from `/proc`. Without it, nothing is exported.
 
 use std::fs;
 
@@ -7,13 +7,13 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Counter, Gauge};
 
-/// Ticks of `/proc` in a second: Linux shows times in this unit on every architecture that Rust's
+/// The ticks per second of times in `/proc`, which is the same on every Linux architecture that Rust's
 /// standard library supports.
 const TICKS: f64 = 100.0;
 
 const KIB: f64 = 1024.0;
 
-/// Reads the process' figures each time they are asked for.
+/// Reads the figures of the process each time they are requested.
 pub(crate) struct Process {
     cpu: Counter,
     resident: Gauge,
@@ -24,7 +24,7 @@ pub(crate) struct Process {
     start: Gauge,
 }
 
-/// What `/proc` says.
+/// The figures from `/proc`.
 struct Figures {
     cpu_seconds: f64,
     resident_bytes: f64,
@@ -37,21 +37,21 @@ struct Figures {
 
 impl Process {
     /// # Errors
-    /// When a name is none of a metric, which is a mistake in this file.
+    /// If a name is not allowed for a metric, which is a mistake in this file.
     pub(crate) fn new() -> prometheus::Result<Self> {
         Ok(Self {
             cpu: Counter::new(
                 "process_cpu_seconds_total",
-                "Processor time that was used, in seconds",
+                "Processor time used, in seconds",
             )?,
             resident: Gauge::new("process_resident_memory_bytes", "Resident memory, in bytes")?,
             virtual_memory: Gauge::new("process_virtual_memory_bytes", "Virtual memory, in bytes")?,
             open_files: Gauge::new("process_open_fds", "Open file descriptors")?,
-            max_files: Gauge::new("process_max_fds", "Most file descriptors that may be open")?,
-            threads: Gauge::new("process_threads", "Threads of the operating system")?,
+            max_files: Gauge::new("process_max_fds", "Maximum number of open file descriptors")?,
+            threads: Gauge::new("process_threads", "Operating system threads")?,
             start: Gauge::new(
                 "process_start_time_seconds",
-                "When the process started, in seconds since 1970",
+                "Start time of the process, in seconds since 1970",
             )?,
         })
     }
@@ -76,7 +76,7 @@ impl Collector for Process {
             return Vec::new();
         };
         let used = figures.cpu_seconds - self.cpu.get();
-        // Two who ask at once may read it in the other order.
+        // Of two concurrent requests, the later one may bring the earlier figure.
         self.cpu.inc_by(used.max(0.0));
         let gauges = [
             (&self.resident, figures.resident_bytes),
@@ -98,13 +98,13 @@ impl Collector for Process {
 fn figures() -> Option<Figures> {
     let read = |name: &str| fs::read_to_string(format!("/proc/{name}")).ok();
     let stat = read("self/stat")?;
-    // The program's name, in brackets, may hold anything; the third field comes after it.
+    // The program's name, in parentheses, may contain anything. The third field follows it.
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
     let started = field(22)? / TICKS;
     let booted = value_after(&read("stat")?, "btime ")?;
-    // Of the open ones, one reads the list.
+    // One of the open descriptors is the one that reads the list.
     let open = fs::read_dir("/proc/self/fd")
         .ok()?
         .count()
@@ -114,14 +114,14 @@ fn figures() -> Option<Figures> {
         resident_bytes: value_after(&read("self/status")?, "VmRSS:")? * KIB,
         virtual_bytes: field(23)?,
         open_files: u32::try_from(open).ok()?.into(),
-        // "unlimited" is no number.
+        // "unlimited" is not a number.
         max_files: value_after(&read("self/limits")?, "Max open files").unwrap_or(f64::INFINITY),
         threads: field(20)?,
         start_seconds: booted + started,
     })
 }
 
-/// The number after the beginning of a line.
+/// Returns the number that follows this beginning of a line.
 fn value_after(text: &str, beginning: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(beginning))?;
     rest.split_whitespace().next()?.parse().ok()
@@ -137,7 +137,7 @@ mod tests {
         let before = figures().unwrap();
         let files = (0..5).map(|_| fs::File::open("/proc/self/stat").unwrap());
         let files = files.collect::<Vec<_>>();
-        // Other tests of this process open and close files, though not so many at once.
+        // Other tests in this process open and close files too, but not as many at once.
         let after = figures().unwrap();
         assert!(before.open_files >= 3.0 && after.open_files >= 5.0);
         drop(files);
@@ -148,7 +148,7 @@ mod tests {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap()
             .as_secs_f64();
-        // The time of the boot is rounded.
+        // The boot time is rounded.
         let age = now - before.start_seconds;
         assert!((-2.0..=3600.0 * 24.0).contains(&age), "{age}");
     }

@@ -1,4 +1,5 @@
-//! `[default.app]` of Rocket.toml: what the application adds to the session layer's settings.
+//! The section `[default.app]` of Rocket.toml: the application's settings besides those of the session
+//! layer.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,36 +11,36 @@ use rocket_diesel_sessions::{Origin, SetupError, figment};
 /// The section's name in Rocket's configuration.
 const SECTION: &str = "app";
 
-/// More would be no limit, and its time could not be counted.
+/// The highest limit. A higher one would limit nothing, and its times would not fit the counter.
 const MAX_GUESSES: u32 = 10_000;
 
 /// Settings of the application. Durations are written as in `"30s"` or `"10m"`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", deny_unknown_fields, default)]
 pub struct AppConfig {
-    /// Origins that may send unsafe requests, beside the request's own host. Default none.
+    /// The origins that may send unsafe requests, besides the request's own host. Default none.
     pub origins: Vec<Origin>,
-    /// How long a password that was given lasts for what needs it. Default 10 min
+    /// How long a password counts as recent for the actions that need one. Default 10 min
     /// (OWASP ASVS 5.0, 7.5.2). With `0s`, pages ask for it each time, and the API always refuses.
     #[serde(with = "humantime_serde")]
     pub reauthenticate_after: Duration,
-    /// Password hashes that are made at a time; each takes 19 MiB. Default: half the cores, so that
-    /// requests have the others.
+    /// How many passwords are hashed at a time. Each takes 19 MiB. Default: half the cores, which
+    /// leaves the others to requests.
     pub hashes_at_once: NonZeroU32,
-    /// Wrong passwords that may be given for one user at once, from one network; ten times as many
-    /// from everywhere (OWASP ASVS 5.0, 6.1.1 and 6.3.1). Default 10.
+    /// How many wrong passwords for one user are admitted at once from one network. From all networks
+    /// together, ten times as many are (OWASP ASVS 5.0, 6.1.1 and 6.3.1). Default 10.
     pub guesses_per_user: NonZeroU32,
-    /// After those, one in this time. Default 30 s.
+    /// The interval after which one more wrong password for a user is admitted. Default 30 s.
     #[serde(with = "humantime_serde")]
     pub user_guess_interval: Duration,
-    /// Wrong passwords that one address may give at once. Default 50.
+    /// How many wrong passwords are admitted at once from one address. Default 50.
     pub guesses_per_address: NonZeroU32,
-    /// After those, one in this time. Default 5 s.
+    /// The interval after which one more wrong password from an address is admitted. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub address_guess_interval: Duration,
     /// Whether visitors may register. If not, only administrators add users. Default `true`.
     pub registration: bool,
-    /// Accounts that may be made from one address within an hour (IPv6: a /64). Default 20.
+    /// How many accounts may be registered from one address (IPv6: from a /64) per hour. Default 20.
     pub registrations_per_address: NonZeroU32,
     /// Who may read `/metrics`. Default [`MetricsAccess::Token`], in the debug profile
     /// [`MetricsAccess::Loopback`].
@@ -56,7 +57,7 @@ pub struct AppConfig {
 pub enum MetricsAccess {
     /// Administrators, by token or signed in.
     Token,
-    /// Those, and direct connections from this machine.
+    /// Administrators, and direct connections from this machine.
     Loopback,
     /// No one.
     Off,
@@ -85,7 +86,7 @@ impl AppConfig {
     /// Reads the section `app` of the figment's selected profile and checks it.
     ///
     /// # Errors
-    /// When a key is unknown, or a value is of the wrong type or out of its range.
+    /// If a key is unknown, or a value is of the wrong type or out of its range.
     pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
         let config: Self = figment::section(figment, SECTION)?;
         let day = Duration::from_hours(24);
@@ -115,7 +116,7 @@ impl AppConfig {
         Ok(config)
     }
 
-    /// The settings with what the profile decides where they say nothing.
+    /// Returns the settings, with the profile's defaults for what is not set.
     #[must_use]
     pub fn effective(&self, is_debug: bool) -> Self {
         Self {
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_has_its_default() {
+    fn a_setting_that_is_not_given_has_its_default() {
         let config = read("origins = ['https://app.example.com']").unwrap();
         assert_eq!(config.origins, ["https://app.example.com".parse().unwrap()]);
         assert_eq!(config.reauthenticate_after, Duration::from_mins(10));
@@ -177,7 +178,7 @@ mod tests {
                 assert!(message.contains(word), "{toml}: {message}");
             }
         }
-        // A profile may have that name, and there may be others.
+        // A profile may be named `app`, and other profiles may exist.
         for (toml, profile) in [
             ("[app.app]\nregistration = false", "app"),
             (
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named_with_what_can() {
+    fn a_refusal_names_the_setting_and_what_is_allowed() {
         for (toml, key, allowed) in [
             ("origin = []", "origin", "origins"),
             ("origins = ['app.example']", "app.origins", "https://"),

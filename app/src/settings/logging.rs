@@ -1,6 +1,7 @@
 //! Log lines to standard error: text for people, or JSON for programs.
 
 mod json;
+
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The environment variable that names the format.
 const LOG_FORMAT: &str = "LOG_FORMAT";
 
-/// The target of lines that are about the program as a whole.
+/// The target of lines about the program as a whole.
 const PROGRAM: &str = "rocket_diesel_sessions";
 
 /// The format that [`init`] was given.
@@ -27,19 +28,19 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// A line for people.
+    /// One line of text per event, for people.
     #[default]
     Text,
-    /// A JSON object a line, on standard output too: `timestamp`, `level`, `target`, `message`, the
-    /// fields of the event, and in `span` the `request_id`, if it is about a request.
+    /// One JSON object per line, on standard output too. It has `timestamp`, `level`, `target`,
+    /// `message`, the fields of the event, and in `span` the `request_id` if a request caused it.
     Json,
 }
 
 impl LogFormat {
-    /// `LOG_FORMAT`: `text`, the default, or `json`.
+    /// Reads `LOG_FORMAT`, which is `text` (the default) or `json`.
     ///
     /// # Errors
-    /// When it is something else.
+    /// If it is anything else.
     pub fn from_env() -> Result<Self, SetupError> {
         match std::env::var_os(LOG_FORMAT) {
             None => Ok(Self::default()),
@@ -67,9 +68,9 @@ impl FromStr for LogFormat {
 /// Checks `RUST_LOG`.
 ///
 /// # Errors
-/// When a part of it cannot be parsed: names it, and what is allowed.
+/// If a part of it cannot be parsed. The error names the part and what is allowed.
 pub fn check_filter() -> Result<(), SetupError> {
-    const ALLOWED: &str = "must be a level (off, error, warn, info, debug, trace) or target=level, several with commas";
+    const ALLOWED: &str = "must be a level (off, error, warn, info, debug, trace) or target=level, or several of them, separated by commas";
     let Some(filter) = std::env::var_os(EnvFilter::DEFAULT_ENV) else {
         return Ok(());
     };
@@ -84,8 +85,8 @@ pub fn check_filter() -> Result<(), SetupError> {
     Err(ConfigError::new(EnvFilter::DEFAULT_ENV, format_args!("{wrong:?}"), ALLOWED).into())
 }
 
-/// Returns whether a part of `RUST_LOG` cannot be meant. What is no level is taken for a target, with all of
-/// its levels; a mistyped level would show nothing but a target that there is not.
+/// Returns whether a part of `RUST_LOG` must be a mistake. A word that is not a level is read as a target
+/// with all of its levels, so a mistyped level would hide every line.
 fn is_mistaken(part: &str) -> bool {
     let part = part.trim();
     let target = part.split(['=', '[']).next().unwrap_or_default();
@@ -96,7 +97,7 @@ fn is_mistaken(part: &str) -> bool {
     EnvFilter::try_new(part).is_err() || !is_level && (is_bare || has_single_colon)
 }
 
-/// Targets that may stand without a level.
+/// The targets that may be given without a level.
 const OUR_TARGETS: [&str; 5] = [
     "rocket",
     "rocket_diesel_sessions",
@@ -105,10 +106,10 @@ const OUR_TARGETS: [&str; 5] = [
     "r2d2",
 ];
 
-/// What is logged where `RUST_LOG` is not set. The audit log always is; what this program says at level
-/// info is rare (its start and end, migrations, sweeps) and is logged in release too.
+/// The filter if `RUST_LOG` is not set. The audit log is always written. This program's lines at level
+/// info are rare (start and stop, migrations, sweeps), so they are written in release too.
 fn default_filter(level: LogLevel) -> &'static str {
-    // A directive counts for every target that begins with it: ours begins with `rocket` too.
+    // A directive applies to every target that begins with it, and ours begins with `rocket` too.
     match level {
         LogLevel::Off => "off,rocket_diesel_sessions::audit=info",
         LogLevel::Critical => {
@@ -121,7 +122,7 @@ fn default_filter(level: LogLevel) -> &'static str {
     }
 }
 
-/// Starts logging at Rocket's `log_level`, or as `RUST_LOG` says. A second call does nothing.
+/// Starts logging, as `RUST_LOG` says or else at Rocket's `log_level`. A second call has no effect.
 pub fn init(level: LogLevel, format: LogFormat) {
     let default = default_filter(level);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
@@ -133,25 +134,25 @@ pub fn init(level: LogLevel, format: LogFormat) {
     }
 }
 
-/// Returns the format of what is written to standard output, too.
+/// Returns the format of log lines, which standard output follows too.
 pub(crate) fn format() -> LogFormat {
     FORMAT.get().copied().unwrap_or_default()
 }
 
-/// Writes to standard output that the program serves.
+/// Writes a line to standard output once the program serves.
 pub(crate) fn write_start(fields: &[(&str, &str)]) {
     let line = json::line(Level::INFO, PROGRAM, "started", fields);
-    // A closed output is no reason to stop.
+    // A closed output does not stop the server.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Returns `message` as a JSON line, where the environment asks for that: why the program ends is said
-/// whether logging has started or not.
+/// Returns the reason for which the program ends as a JSON line, if the environment asks for JSON. It is
+/// reported whether logging has started or not.
 pub fn json_error(message: &str) -> Option<String> {
     json_line(Level::ERROR, message)
 }
 
-/// Returns what a command says beside its output as a JSON line, where the environment asks for that.
+/// Returns a remark of a command as a JSON line, if the environment asks for JSON.
 pub fn json_note(message: &str) -> Option<String> {
     json_line(Level::INFO, message)
 }
@@ -161,7 +162,7 @@ fn json_line(level: Level, message: &str) -> Option<String> {
     is_json.then(|| json::line(level, PROGRAM, message, &[]))
 }
 
-/// Logs a panic, which is text on several lines otherwise.
+/// Logs a panic on one line. Otherwise, it would be text on several lines.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
@@ -171,7 +172,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         target: PROGRAM,
         thread = thread.name(),
         location = panic.location().map(tracing::field::display),
-        "panicked: {}", text.unwrap_or("a value that is no text")
+        "panicked: {}", text.unwrap_or("a value that is not text")
     );
 }
 
@@ -193,11 +194,11 @@ fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
 
 /// Returns whether an event may be shown at all, whatever `RUST_LOG` says.
 ///
-/// Rocket logs URIs with their queries, and a line for each guard that refuses a request. Below the
-/// level info, the libraries for HTTP log whole requests, cookies among their headers (I8). Our own
-/// line for each request has none of that.
+/// Rocket logs URIs with their queries, and a line for each guard that refuses a request. Below level
+/// info, the HTTP libraries log whole requests, including cookies (I8). Our own line per request
+/// contains none of this.
 fn shows_no_request(metadata: &Metadata<'_>) -> bool {
-    /// The end of targets that Rocket gives to what belongs to a line before.
+    /// The end of the targets that Rocket gives to the continuation of a line.
     const CONTINUED: &str = "::_";
     const MOST_VERBOSE: [(&str, Level); 3] = [
         ("rocket::server", Level::WARN),
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_that_there_is_not_is_named_with_those_there_are() {
+    fn an_unknown_format_is_refused_with_the_ones_allowed() {
         assert_eq!("json".parse::<LogFormat>().ok(), Some(LogFormat::Json));
         assert_eq!("".parse::<LogFormat>().ok(), Some(LogFormat::Text));
         let refusal = "xml".parse::<LogFormat>().unwrap_err().to_string();

@@ -162,7 +162,7 @@ on_each_database! {
         }
         assert!(row("bob").ends_with("2026-02-03") && row("ada").ends_with('-'), "{table}");
         database.execute("UPDATE users SET is_admin = FALSE");
-        assert_eq!(run(database, &["users", "list", "--admins"]), "no such users\n");
+        assert_eq!(run(database, &["users", "list", "--admins"]), "no users match\n");
     }
 
     fn sessions_are_filtered_by_address_user_and_idle_time(database: &Database) {

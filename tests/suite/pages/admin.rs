@@ -273,7 +273,7 @@ on_each_database! {
     fn a_sweep_can_be_started_and_its_result_is_shown(database: &Database) {
         let (client, _) = application(database, "");
         let mut visitor = Visitor::new(&client);
-        assert!(visitor.get("/admin").body.contains("No pass has been made yet"));
+        assert!(visitor.get("/admin").body.contains("No sweep has been made yet"));
         let mut made: Vec<NewSession> = (0..7).map(|_| new_session(None)).collect();
         for new in &mut made[1..] {
             new.expires_at = Utc::now() - TimeDelta::hours(1);

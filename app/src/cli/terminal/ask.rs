@@ -1,14 +1,14 @@
-//! What is asked of the person at the terminal.
+//! Questions to the person at the terminal.
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 
 use crate::cli::Failure;
 
-/// More than any password that is allowed.
+/// The most bytes that are read of a password, which is more than is allowed.
 const MAX_LINE: u64 = 4096;
 
-/// A new password for `name`: typed twice at a terminal, without showing it; otherwise the first
-/// line of standard input.
+/// Reads a new password for `name`. At a terminal, it is typed twice and not shown. Otherwise, it is the
+/// first line of standard input.
 pub(in crate::cli) fn new_password(name: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         return first_line(io::stdin().lock());
@@ -23,9 +23,9 @@ pub(in crate::cli) fn new_password(name: &str) -> Result<String, Failure> {
     }
 }
 
-/// Keeps Ctrl-C from ending the process at once, which would leave a terminal that shows nothing of
-/// what is typed: the question fails instead, and the terminal is put right first. What installs
-/// the handler for good is tokio, for want of another way without `unsafe`.
+/// Keeps Ctrl-C from ending the process at once, which would leave a terminal that does not show what is
+/// typed. The question fails instead, after the terminal has been restored. tokio installs the handler,
+/// which stays, because there is no other way without `unsafe`.
 #[cfg(unix)]
 fn survive_interrupts() -> io::Result<()> {
     use rocket::tokio::runtime::Builder;
@@ -48,15 +48,17 @@ fn first_line(input: impl Read) -> Result<String, Failure> {
     let line = line.strip_suffix('\n').unwrap_or(&line);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return Err("no password was given: it is the first line of standard input".into());
+        return Err(
+            "no password was given; it is read from the first line of standard input".into(),
+        );
     }
     Ok(line.to_owned())
 }
 
-/// Whether a person agrees.
+/// Asks a question and returns whether the answer is yes.
 ///
 /// # Errors
-/// When there is no one to ask.
+/// `otherwise`, if there is no terminal.
 pub(in crate::cli) fn agrees(question: &str, otherwise: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(otherwise.into());

@@ -1,4 +1,4 @@
-//! The terminal: what is asked there, and what is printed and made harmless.
+//! The terminal: questions, output, and tables of text that cannot harm it.
 
 pub(super) mod ask;
 pub(super) mod output;

@@ -1,4 +1,4 @@
-//! What a command prints on standard output.
+//! The output of commands.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -11,12 +11,12 @@ use rocket_diesel_sessions_app::settings::logging::json_note;
 use super::table::is_printable;
 use crate::cli::Failure;
 
-/// Prints a line, or several.
+/// Prints one or more lines on standard output.
 pub(in crate::cli) fn say(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-/// Says something beside the output, on standard error.
+/// Prints a remark on standard error, apart from the output.
 pub(in crate::cli) fn note(text: &str) {
     eprintln!("{}", json_note(text).as_deref().unwrap_or(text));
 }
@@ -40,8 +40,8 @@ pub(in crate::cli) fn is_closed(failure: &(dyn Error + 'static)) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// JSON leaves controls above ASCII and changes of direction as they are; as escapes they do no
-/// harm to a terminal, and mean the same. Line breaks are JSON's own here.
+/// Escapes the characters of JSON that could harm a terminal: control characters beyond ASCII and changes
+/// of the text's direction. The meaning stays the same. Line breaks are those between values.
 fn ascii_controls(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
@@ -56,7 +56,7 @@ fn ascii_controls(json: &str) -> String {
     safe
 }
 
-/// As in "1 session" and "2 sessions".
+/// Returns a number with its noun, as in "1 session" and "2 sessions".
 pub(in crate::cli) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")

@@ -1,20 +1,21 @@
-//! Tables for people. What comes from visitors cannot move the cursor, change colours or turn the
-//! direction of the text.
+//! Tables for people. Text from visitors cannot move the cursor, change colours or change the direction of
+//! the text.
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, presets};
 use console::Term;
 use rocket_diesel_sessions_app::words::until;
 
-/// In fewer columns, columns of a table would be a few letters wide; the terminal breaks the lines.
+/// The narrowest terminal that tables are fitted to. In a narrower one, their columns would be only a few
+/// letters wide, so the terminal wraps the lines.
 const NARROWEST: u16 = 60;
 
-/// A table without lines, as wide as the terminal at most; where there is none, as wide as it gets.
+/// A table without borders. It is at most as wide as the terminal, and of any width without one.
 pub(in crate::cli) struct Table(comfy_table::Table);
 
 impl Table {
-    /// Of a row for each thing. The first `fixed` columns are never broken, so that what is in
-    /// them can be copied.
+    /// A table with a row per item. The first `fixed` columns are never wrapped, so that their values
+    /// can be copied.
     pub(in crate::cli) fn of_rows(header: &[&str], fixed: usize) -> Self {
         let mut table = Self::empty();
         table.0.set_header(header.iter().map(Cell::new));
@@ -24,7 +25,7 @@ impl Table {
         table
     }
 
-    /// Of a line for each field of one thing.
+    /// A table with a line per field of one item.
     pub(in crate::cli) fn of_fields<'a>(
         fields: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Self {
@@ -62,7 +63,7 @@ impl Table {
 
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The padding in front of the first column is of no use without lines.
+        // Without borders, the padding before the first column is useless.
         let text = self.0.trim_fmt();
         let mut lines = text
             .lines()
@@ -72,18 +73,18 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// The value, or a dash.
+/// Returns the value, or a dash.
 pub(in crate::cli) fn or_dash(value: Option<String>) -> String {
     value.unwrap_or_else(|| "-".to_owned())
 }
 
-/// As in "2026-11-24 19:43:06 UTC (3 minutes ago)".
+/// Returns a time and its distance, as in "2026-11-24 19:43:06 UTC (3 minutes ago)".
 pub(in crate::cli) fn date(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let distance = until(time, now);
     format!("{} ({distance})", time.format("%Y-%m-%d %H:%M:%S UTC"))
 }
 
-/// As in "3m ago" and "in 23h", for columns.
+/// Returns a distance in time that fits a column, as in "3m ago" and "in 23h".
 pub(in crate::cli) fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let distance = time - now;
     let seconds = distance.num_seconds().unsigned_abs();
@@ -100,8 +101,8 @@ pub(in crate::cli) fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> Strin
     }
 }
 
-/// Whether a character only shows something: no control, and none that changes the direction of
-/// the text or cannot be seen.
+/// Returns whether a character is safe to print: it is visible or a space, not a control character, and
+/// does not change the direction of the text.
 pub(in crate::cli) fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
@@ -110,7 +111,8 @@ pub(in crate::cli) fn is_printable(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text in one line, with escapes such as `\n` and `\u{1b}` for what does not print.
+/// Returns the text on one line, with escapes such as `\n` and `\u{1b}` for characters that are not safe
+/// to print.
 pub(in crate::cli) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -123,7 +125,8 @@ pub(in crate::cli) fn printable(text: &str) -> String {
     safe
 }
 
-/// The same, with its own line breaks.
+/// Returns the text with its line breaks and with escapes for other characters that are not safe to
+/// print.
 pub(in crate::cli) fn printable_lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     lines.join("\n")
@@ -135,7 +138,7 @@ mod tests {
     use chrono::TimeDelta;
 
     #[test]
-    fn what_does_not_print_is_escaped() {
+    fn characters_that_are_not_safe_to_print_are_escaped() {
         for (text, expected) in [
             ("Zoë 👋 日本", "Zoë 👋 日本"),
             ("\u{1b}[2J\u{7}", "\\u{1b}[2J\\u{7}"),

@@ -1,4 +1,5 @@
-//! `users add | promote | demote | disable | enable | password | delete`.
+//! The commands that change users: `users add`, `promote`, `demote`, `disable`, `enable`, `password` and
+//! `delete`.
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -20,14 +21,14 @@ use crate::cli::{Failure, say};
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum Command {
-    /// Adds a user. The password is asked for, or is the first line of standard input where that
-    /// is no terminal.
+    /// Adds a user. Asks for the password at a terminal, and otherwise reads it from the first line
+    /// of standard input.
     #[command(after_help = "\
 Examples:
   rocket_diesel_sessions users add ada --admin
   rocket_diesel_sessions users add bob --json < password.txt")]
     Add {
-        /// The new name.
+        /// The name of the new user.
         name: String,
         /// Makes the user an administrator.
         #[arg(long)]
@@ -39,7 +40,7 @@ Examples:
     Promote {
         #[command(flatten)]
         user: User,
-        /// The reverse, as `demote`: how it was called before there was `demote`.
+        /// Does what `demote` does, which has replaced it.
         #[arg(long, hide = true)]
         revoke: bool,
         #[arg(long, hide = true)]
@@ -52,28 +53,28 @@ Examples:
         #[command(flatten)]
         force: Force,
     },
-    /// Keeps a user from signing in, and ends all of the user's sessions.
+    /// Prevents a user from signing in, and ends all of the user's sessions.
     Disable {
         #[command(flatten)]
         user: User,
         #[command(flatten)]
         force: Force,
     },
-    /// Lets a user sign in again who was disabled.
+    /// Lets a disabled user sign in again.
     Enable {
         #[command(flatten)]
         user: User,
     },
-    /// Gives a user a new password, asked for as by `add`, and ends all of the user's sessions.
+    /// Changes a user's password, which is read as by `add`, and ends all of the user's sessions.
     Password {
         #[command(flatten)]
         user: User,
     },
-    /// Deletes a user with all sessions. At a terminal it asks first.
+    /// Deletes a user and all of the user's sessions. At a terminal, it asks first.
     Delete {
         #[command(flatten)]
         user: User,
-        /// Does not ask first.
+        /// Deletes without asking.
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
@@ -91,14 +92,14 @@ pub(in crate::cli) struct User {
 
 #[derive(Args, Clone, Copy)]
 pub(in crate::cli) struct Output {
-    /// For programs: the user, whether anything was changed, and how many sessions ended.
+    /// Prints JSON: the user, whether anything was changed, and how many sessions ended.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args, Clone, Copy)]
 pub(in crate::cli) struct Force {
-    /// Does it to the last administrator who may sign in, too.
+    /// Applies the change even to the last administrator who can sign in.
     #[arg(long)]
     force: bool,
 }
@@ -109,18 +110,18 @@ impl From<Force> for LastAdmin {
     }
 }
 
-/// A change, as a program reads it.
+/// The report of a change in JSON.
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct Report {
-    /// The user as it is now; one that was deleted, as it was.
+    /// The user after the change, or a deleted user as it was.
     #[serde(flatten)]
     user: UserDetail,
     changed: bool,
     sessions_ended: usize,
 }
 
-/// What a change needs: where it is made, when, and how it is reported.
+/// What every change needs: the store, the time, and the form of its report.
 struct Change<'a> {
     store: &'a DieselStore,
     now: DateTime<Utc>,
@@ -179,7 +180,7 @@ impl Change<'_> {
     fn add(&self, name: &str, admin: bool) -> Result<(), Failure> {
         let name = fold_username(name)?;
         let taken = || Failure::from(format!("username: {name:?} is taken"));
-        // Before a password is asked for in vain.
+        // Checked first, so that no password is asked for in vain.
         if self.store.user_by_name(&name)?.is_some() {
             return Err(taken());
         }
@@ -254,7 +255,7 @@ impl Change<'_> {
     fn password(&self, user: &UserRecord) -> Result<(), Failure> {
         let name = printable(&user.username);
         if user.disabled_at.is_some() {
-            return Err(format!("{name} is disabled: `users enable {name}` first").into());
+            return Err(format!("{name} is disabled; run `users enable {name}` first").into());
         }
         let hash = hash_password(&ask::new_password(&name)?)?;
         let change = PasswordChange {
@@ -277,7 +278,7 @@ impl Change<'_> {
         let name = printable(&user.username);
         let question = format!("Delete {name} with all sessions? This cannot be undone.");
         let otherwise = format!(
-            "this deletes {name} with all sessions and cannot be undone: give --yes to do it"
+            "this deletes {name} with all sessions and cannot be undone; give --yes to do it"
         );
         if !yes && !ask::agrees(&question, &otherwise)? {
             return Err("not confirmed; nothing was changed".into());
@@ -291,7 +292,7 @@ impl Change<'_> {
         self.report(user, true, ended, &text)
     }
 
-    /// Prints the text, or for programs the user as it is now.
+    /// Prints the text, or with `--json` the user after the change.
     fn report(
         &self,
         user: &UserRecord,
@@ -311,12 +312,12 @@ impl Change<'_> {
     }
 }
 
-/// How many sessions ended with a change.
+/// Returns how many sessions ended with a change.
 fn done(user: &UserRecord, change: UserOutcome) -> Result<usize, Failure> {
     match change {
         UserOutcome::Done(ended) => Ok(ended.len()),
         UserOutcome::LastAdmin => Err(format!(
-            "{} is the last administrator who may sign in: promote another user first, or give \
+            "{} is the last administrator who can sign in; promote another user first, or give \
              --force",
             user.username
         )
@@ -327,7 +328,7 @@ fn done(user: &UserRecord, change: UserOutcome) -> Result<usize, Failure> {
 
 fn gone(user: &UserRecord) -> Failure {
     format!(
-        "{} was changed by somebody else at the same time; try again",
+        "{} was changed by someone else at the same time; try again",
         user.username
     )
     .into()

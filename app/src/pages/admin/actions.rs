@@ -1,4 +1,4 @@
-//! What administrators can do: end one session or all of them, and sweep.
+//! The actions of administrators: ending one session or all of them, and sweeping.
 
 use rocket::http::RawStr;
 use rocket::serde::Deserialize;
@@ -19,12 +19,13 @@ use crate::pages::notice::{Marks, Notice};
 use crate::pages::page::{Page, PageResult};
 use crate::session_data::SessionData;
 
-/// What has to be typed to end all sessions.
+/// The word that has to be typed to end all sessions.
 const WORD: &str = "clear";
 
 impl AdminViewer {
-    /// Sends the visitor on to a page of the dashboard, which says what was done: once, if there is
-    /// a session to remember it in. None is made for that.
+    /// Returns the address of a page of the dashboard that reports what was done. The visitor's session
+    /// keeps the notice, so that it is shown once. Without a session, the address carries it, because
+    /// no session is created for it.
     async fn go_on(&self, query: &[(&str, &str)], notice: Notice, marks: &Marks) -> String {
         let told = match &self.session {
             Some(session) => session.update(move |data| notice.leave(data)).await.is_ok(),
@@ -37,7 +38,8 @@ impl AdminViewer {
         address(&[query, &[("done", mark.as_str())]].concat())
     }
 
-    /// Confirms what cannot be undone: users have to have given the password, and others have none.
+    /// Confirms an action that cannot be undone. A user must have entered the password recently, while
+    /// other administrators have none.
     async fn confirm(
         &self,
         question: &Question<'_>,
@@ -52,7 +54,7 @@ impl AdminViewer {
     }
 }
 
-/// The form that ends a session, with the search whose results it is on.
+/// The form that ends a session, with the search that found it.
 #[derive(Deserialize)]
 #[serde(crate = "rocket::serde")]
 struct Revocation {
@@ -61,7 +63,7 @@ struct Revocation {
     password: Option<String>,
 }
 
-/// Ends a session; one's own as if by signing out.
+/// Ends a session. Ending one's own session is a sign-out.
 #[post("/admin/sessions/<id>/revoke", data = "<form>")]
 async fn revoke_one(
     visitor: AdminViewer,
@@ -196,7 +198,7 @@ async fn clear(
     }))
 }
 
-/// The addresses of the forms' targets, typed or reloaded: the page of the forms.
+/// Redirects to the dashboard if the address of a form's target is typed or reloaded.
 #[get("/admin/sweep")]
 fn sweep_page() -> Page {
     Page::Next(PATH)

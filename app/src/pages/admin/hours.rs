@@ -1,11 +1,11 @@
-//! Sessions created and ended by the hour, as numbers.
+//! How many sessions were created and ended per hour.
 
 use chrono::{DateTime, Duration, DurationRound, TimeDelta, Utc};
 use rocket_diesel_sessions::store::HourStats;
 
 use crate::words::grouped;
 
-/// An hour.
+/// The numbers of an hour.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
     pub(super) at: DateTime<Utc>,
@@ -13,7 +13,7 @@ pub(super) struct Row {
     pub(super) ended: u64,
 }
 
-/// One row an hour for the last `number` hours, this one the last. Hours that nothing is known of
+/// Returns one row per hour for the last `number` hours, up to the current one. Hours without statistics
 /// are zeros.
 pub(super) fn rows(stats: &[HourStats], now: DateTime<Utc>, number: u16) -> Vec<Row> {
     let this = now.duration_trunc(Duration::hours(1)).unwrap_or(now);
@@ -29,7 +29,7 @@ pub(super) fn rows(stats: &[HourStats], now: DateTime<Utc>, number: u16) -> Vec<
     (0..number).rev().map(row).collect()
 }
 
-/// All of it in words.
+/// Returns the rows in words.
 pub(super) fn summary(rows: &[Row]) -> String {
     let sum = |number: fn(&Row) -> u64| grouped(rows.iter().map(number).sum());
     let most = rows.iter().max_by_key(|row| row.created);

@@ -1,4 +1,4 @@
-//! Figures that change while one looks, as server-sent events.
+//! Live figures, as server-sent events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,27 +21,27 @@ use crate::http::error::ApiError;
 use crate::http::failure::outcome;
 use crate::session_data::SessionData;
 
-/// How often a stream tells the figures.
+/// How often a stream sends the figures.
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// How old the figures may be.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a stream lasts. The browser asks for the next one, and whoever is no administrator any
-/// more does not get it.
+/// How long a stream lasts. The browser then asks for the next one, which is refused to someone who is
+/// no longer an administrator.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// Streams at a time.
+/// The maximum number of streams at a time.
 const STREAMS: usize = 20;
 
-/// What a stream tells.
+/// The figures that a stream sends.
 #[derive(Clone, Copy, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub(super) struct Figures {
     pub(super) active: u64,
     pub(super) signed_in: u64,
     pub(super) anonymous: u64,
-    /// In this hour.
+    /// In the current hour, as is `ended`.
     pub(super) created: u64,
     pub(super) ended: u64,
 }
@@ -59,8 +59,8 @@ impl Figures {
     }
 }
 
-/// All streams share one reading, so that the database is asked once a second at most, however
-/// many look.
+/// The streams and the reading that they share. The database is queried at most once per second, however
+/// many streams there are.
 pub(crate) struct Live {
     places: Arc<Semaphore>,
     last: Arc<Mutex<Option<(Instant, Figures)>>>,
@@ -91,7 +91,7 @@ async fn read(
     }
 }
 
-/// An administrator whose page asks by itself: that keeps no session from ending.
+/// An administrator whose page asks by itself. Its requests do not count as activity of the session.
 struct Watcher(AdminViewer);
 
 #[rocket::async_trait]
@@ -105,7 +105,7 @@ impl<'r> FromRequest<'r> for Watcher {
 }
 
 impl Watcher {
-    /// How long a stream may last: no longer than the session, unless that is used elsewhere.
+    /// How long a stream may last: no longer than the session would without further activity.
     fn lifetime(&self, users: &Users) -> Duration {
         let session = self.0.session.as_ref();
         let ends_at = session.and_then(Session::expires_at);
@@ -125,14 +125,14 @@ fn live(
     let end = Instant::now() + watcher.lifetime(users);
     let place = Arc::clone(&live.places).try_acquire_owned();
     let place = place.map_err(|_| {
-        let message = "too many administrators watch; the page shows the figures as they were";
+        let message = "too many pages receive live figures; this one keeps the figures it has";
         ApiError::new(Status::ServiceUnavailable, "too_many_streams", message)
     })?;
     let (last, sessions) = (Arc::clone(&live.last), sessions.inner().clone());
     Ok(EventStream! {
         let _place = place;
         while Instant::now() < end {
-            // During an outage there is nothing to tell.
+            // During an outage, there is nothing to send.
             if let Ok(figures) = read(&last, &sessions).await {
                 yield Event::json(&figures).with_retry(PERIOD);
             }

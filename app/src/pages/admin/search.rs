@@ -1,4 +1,4 @@
-//! Which sessions a search means.
+//! The search for sessions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use crate::words;
 /// The path of the dashboard.
 pub(super) const PATH: &str = "/admin";
 
-/// The address of the dashboard with a query.
+/// Returns the address of the dashboard with a query.
 pub(super) fn address(query: &[(&str, &str)]) -> String {
     let pair = |(name, value): &(&str, &str)| {
         let value = RawStr::new(value).percent_encode();
@@ -29,7 +29,7 @@ pub(super) fn address(query: &[(&str, &str)]) -> String {
     format!("{PATH}?{}", pairs.join("&"))
 }
 
-/// Which sessions to list.
+/// A search for sessions, and the page of its results.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Search<'a> {
     /// A handle, a lookup id, a user's id or name, or a part of what the list shows.
@@ -44,7 +44,7 @@ impl<'a> Search<'a> {
         Ok(Self { q, after })
     }
 
-    /// The part of an address that searches for this, and goes on after the cursor.
+    /// Returns the query of an address that searches for this and continues after the cursor.
     pub(super) fn query_of<'q>(
         q: Option<&'q str>,
         after: Option<&'q str>,
@@ -56,17 +56,17 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Sessions of one page.
+/// The number of sessions per page.
 const PAGE: u32 = 50;
 
-/// The newest sessions that are looked through for a part of what the list shows. No index helps
-/// there, and no view is to read more as the table grows.
+/// How many of the newest sessions are searched for a part of what the list shows. No index helps with
+/// that, and no page may read more as the table grows.
 const LOOKED_THROUGH: u32 = 1000;
 
-/// A page of what was found.
+/// A page of results.
 pub(super) struct Found {
     pub(super) page: SessionPage,
-    /// Whether only the newest sessions were looked through.
+    /// Whether only the newest sessions were searched.
     pub(super) is_part: bool,
 }
 
@@ -81,8 +81,9 @@ impl Found {
     }
 }
 
-/// What is searched for: a handle before a lookup id before a user's id before a name, since anybody
-/// can choose a name. Where it is none of them, it may be a part of what the list shows.
+/// Finds the sessions of a search. The text is tried as a handle, a lookup id, a user's id and a username,
+/// in this order, because anyone can choose a username. If it is none of them, sessions are found by
+/// what the list shows of them.
 pub(super) async fn find(
     users: &Users,
     sessions: &SessionAdmin,
@@ -113,7 +114,8 @@ pub(super) async fn find(
     Ok(Found::all(page))
 }
 
-/// The live session with this lookup half of a token: the first one up to it, in the order of the list.
+/// Finds the live session with this lookup half of a token, which is the first session of the list from
+/// that id on.
 async fn by_lookup_id(
     sessions: &SessionAdmin,
     q: &str,
@@ -146,7 +148,7 @@ async fn look_through(
     })
 }
 
-/// Returns whether the list shows this of a session: the beginning of its handle or address, or a
+/// Returns whether the list shows this text of a session: the beginning of its handle or address, or a
 /// part of its device or user.
 fn shows(record: &SessionRecord, names: &HashMap<String, String>, q: &str) -> bool {
     let user = match &record.user_id {

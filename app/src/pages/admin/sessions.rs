@@ -1,4 +1,4 @@
-//! Sessions as a list that can be searched, and one by one.
+//! The list of sessions, and the page of a single one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +18,7 @@ use crate::pages::frame::Frame;
 use crate::pages::page::{Page, PageResult};
 use crate::words;
 
-/// Characters of a handle that the list shows.
+/// How many characters of a handle the list shows.
 const SHORT: usize = 8;
 
 /// A page of the list.
@@ -28,7 +28,7 @@ pub(super) struct List {
     pub(super) after: String,
     pub(super) items: Vec<Item>,
     pub(super) is_first: bool,
-    /// Whether only the newest sessions were looked through.
+    /// Whether only the newest sessions were searched.
     pub(super) is_part: bool,
     /// The address of the next page.
     pub(super) next: Option<String>,
@@ -48,7 +48,7 @@ pub(super) struct Item {
     pub(super) device: String,
     pub(super) last_seen: String,
     pub(super) is_expired: bool,
-    /// Whether it is the one the page is looked at with.
+    /// Whether it is the visitor's own session.
     pub(super) is_own: bool,
 }
 
@@ -85,7 +85,7 @@ impl Item {
         self.record.user_id.as_deref().unwrap_or_default()
     }
 
-    /// The user as a person would say, the id if the user was deleted a moment ago.
+    /// The user's name, or the id if the user has just been deleted.
     pub(super) fn user(&self) -> Option<&str> {
         self.username.as_deref().or(self.record.user_id.as_deref())
     }
@@ -136,7 +136,7 @@ pub(super) async fn list(
 struct Detail {
     frame: Frame,
     session: Item,
-    /// The JSON, for people.
+    /// The data as indented JSON.
     data: String,
 }
 
@@ -162,7 +162,8 @@ async fn session(
     })
 }
 
-/// The address of a form's target, typed or reloaded: the session may be gone.
+/// Redirects to the dashboard if the address of a form's target is typed or reloaded. The session itself
+/// may be gone.
 #[get("/admin/sessions/<_>/revoke")]
 fn revoke_page() -> Page {
     Page::Next(PATH)

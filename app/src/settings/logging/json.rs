@@ -1,4 +1,4 @@
-//! Log lines as JSON objects, one a line.
+//! Log lines as JSON objects, one per line.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, JsonFields, Wri
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The prefix of fields in which records of the crate `log` carry their origin.
+/// The prefix of the fields in which records of the crate `log` carry their origin.
 const OF_LOG: &str = "log.";
 
 /// The field with the target of such a record.
 const TARGET_OF_LOG: &str = "log.target";
 
-/// Writes each event as an object: `timestamp`, `level`, `target`, `message`, the event's fields, and
-/// the span that it is in.
+/// Writes each event as an object with `timestamp`, `level`, `target`, `message`, the event's fields and
+/// its innermost span.
 pub(super) struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -52,7 +52,7 @@ where
     }
 }
 
-/// A line that is no event: what is said before logging starts, or after it.
+/// Returns a line that is not an event, such as one from before logging has started.
 pub(super) fn line(level: Level, target: &str, message: &str, others: &[(&str, &str)]) -> String {
     let mut entries = head(level, target);
     entries.push(("message", message.into()));
@@ -69,7 +69,7 @@ fn head<'a>(level: Level, target: &str) -> Vec<(&'a str, Value)> {
     ]
 }
 
-/// An object with its entries in their order.
+/// Returns an object with its entries in the given order.
 fn object(entries: &[(&str, Value)]) -> String {
     let entries = entries
         .iter()
