@@ -1,4 +1,4 @@
-//! The subcommands, as an operator types them.
+//! The commands as an operator types them.
 
 use std::process::Stdio;
 
@@ -12,7 +12,7 @@ use crate::support::server::{program, run_to_end};
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind};
 
-/// The names in an object.
+/// Returns the names in an object.
 fn keys(object: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = object
         .as_object()
@@ -38,7 +38,7 @@ const SESSION_KEYS: [&str; 11] = [
     "userId",
 ];
 
-/// Text that would clear the screen, change colours and turn the direction of what follows.
+/// Text that would clear the screen, change colours and reverse the direction of the text after it.
 const HOSTILE: &str = "evil\u{1b}[2J\u{9b}31m\u{7}\r\u{202e}/1.0";
 
 fn assert_harmless(output: &str) {
@@ -47,7 +47,7 @@ fn assert_harmless(output: &str) {
 }
 
 on_each_database! {
-    fn migrate_brings_the_schema_up_to_date_once(database: &Database) {
+    fn migrate_runs_pending_migrations_once(database: &Database) {
         let first = run(database, &["migrate"]);
         assert!(first.contains("ran migration"), "{first}");
         assert_eq!(database.sessions(), 0);
@@ -55,7 +55,7 @@ on_each_database! {
         assert!(second.contains("is up to date"), "{second}");
     }
 
-    fn sweep_deletes_what_has_expired(database: &Database) {
+    fn sweep_deletes_expired_sessions(database: &Database) {
         let store = database.store();
         let mut expired = new_session(None);
         expired.expires_at -= TimeDelta::days(2);
@@ -71,7 +71,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
     }
 
-    fn sessions_are_listed_page_by_page_for_people_and_programs(database: &Database) {
+    fn sessions_are_listed_page_by_page_as_a_table_and_as_json(database: &Database) {
         let store = database.store();
         assert_eq!(run(database, &["sessions", "list"]), "no live sessions\n");
         database.add_users(&["ada", "bob"]);
@@ -109,7 +109,7 @@ on_each_database! {
         assert_fails(database, &unknown, &["\"eve\"", "users list"]);
     }
 
-    fn a_session_is_shown_with_all_but_its_hash(database: &Database) {
+    fn a_session_is_shown_with_all_fields_except_its_hash(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
         let mut session = new_session(Some("ada"));
@@ -134,7 +134,7 @@ on_each_database! {
         assert_fails(database, &["sessions", "show", &session_id], &[&session_id]);
     }
 
-    fn what_visitors_send_does_not_reach_the_terminal_raw(database: &Database) {
+    fn input_of_visitors_is_escaped_on_the_terminal(database: &Database) {
         let mut session = new_session(None);
         session.user_agent = Some(HOSTILE.to_owned());
         session.ip = Some("\u{1b}]0;title\u{7}".to_owned());
@@ -165,7 +165,7 @@ on_each_database! {
         store.create(&made).unwrap();
         let ended = run(database, &["sessions", "revoke", &made[0].id]);
         assert_eq!(ended, format!("ended {}\n", made[0].id));
-        // What there is ends, and what there is not is named.
+        // Existing sessions end, and missing ones are named.
         let some = ["sessions", "revoke", &made[0].id, &made[1].id, "nope", &made[1].id];
         let output = run_to_end(on(database, &some));
         assert_eq!(output.status.code(), Some(1));
@@ -182,7 +182,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
     }
 
-    fn clearing_needs_a_yes(database: &Database) {
+    fn clearing_sessions_needs_a_confirmation(database: &Database) {
         let made: Vec<NewSession> = (0..1001).map(|_| new_session(None)).collect();
         database.store().create(&made).unwrap();
         assert_fails(database, &["sessions", "clear"], &["--yes"]);
@@ -194,7 +194,7 @@ on_each_database! {
 }
 
 #[test]
-fn secret_prints_a_fresh_secret_that_can_be_used() {
+fn secret_prints_a_random_usable_secret() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let secret = || run(&database, &["secret"]);
     let (one, other) = (secret(), secret());
@@ -204,14 +204,14 @@ fn secret_prints_a_fresh_secret_that_can_be_used() {
 }
 
 #[test]
-fn the_program_says_its_name_and_version() {
+fn the_program_prints_its_name_and_version() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let expected = concat!("rocket_diesel_sessions ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(run(&database, &["--version"]), expected);
 }
 
 #[test]
-fn wrong_usage_is_told_from_failure() {
+fn wrong_usage_and_failures_have_different_exit_codes() {
     let database = Database::new(Kind::Sqlite).unwrap();
     for (arguments, word) in [
         (&["swep"][..], "sweep"),
@@ -245,7 +245,7 @@ fn wrong_usage_is_told_from_failure() {
 }
 
 #[test]
-fn a_log_format_that_there_is_not_is_named() {
+fn an_unknown_log_format_is_named() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let mut command = on(&database, &["users", "list"]);
     let output = run_to_end({
@@ -261,7 +261,7 @@ fn a_log_format_that_there_is_not_is_named() {
 }
 
 #[test]
-fn output_that_nobody_reads_is_no_failure() {
+fn a_closed_pipe_on_standard_output_is_not_a_failure() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let made: Vec<NewSession> = (0..1000).map(|_| new_session(None)).collect();
     database.store().create(&made).unwrap();
@@ -300,7 +300,7 @@ fn the_databases_password_is_not_shown() {
 }
 
 on_each_database! {
-    fn stats_tell_the_usage_and_what_commands_have_ended(database: &Database) {
+    fn stats_report_usage_including_sessions_ended_by_commands(database: &Database) {
         let store = database.store();
         store.create(&[new_session(None), new_session(None)]).unwrap();
         let query = rocket_diesel_sessions::store::ListSessions::new(chrono::Utc::now(), 1);

@@ -1,5 +1,5 @@
-//! The database of a command: which commands make and migrate it, which only read it, and how long
-//! they wait.
+//! The database of a command: which commands create and migrate it, which only read it, and how
+//! long they wait for it.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::sessions::new_session;
 use crate::support::start::{folder, refusal, release};
 use crate::support::{Database, Kind};
 
-/// Commands that only read, and so neither make nor change a database.
+/// Commands that only read. They neither create nor change a database.
 const READERS: [&[&str]; 8] = [
     &["sessions", "list"],
     &["sessions", "show", "x"],
@@ -34,14 +34,14 @@ fn tables(database: &Database) -> i64 {
 }
 
 on_each_database! {
-    fn on_a_fresh_database_a_command_that_writes_migrates_first(database: &Database) {
+    fn a_writing_command_migrates_an_empty_database_first(database: &Database) {
         let added = run_with_input(database, &["users", "add", "ada", "--admin"], "sesame, open\n");
         assert!(stdout(&added).contains("administrator ada"));
         assert!(run(database, &["users", "list"]).contains("ada"));
         assert!(run(database, &["migrate"]).contains("is up to date"));
     }
 
-    fn every_command_that_writes_migrates_an_old_database(database: &Database) {
+    fn every_writing_command_migrates_an_old_database(database: &Database) {
         let store = database.bare_store();
         for arguments in [
             &["sweep"][..],
@@ -51,14 +51,14 @@ on_each_database! {
         ] {
             store.migrate().unwrap();
             store.revert_migrations().unwrap();
-            // What they have to change is not there, which is found out after the migration.
+            // The objects that they change are missing, which is found out after the migration.
             run_to_end(on(database, arguments));
             assert!(store.pending_migrations().unwrap().is_empty(), "{arguments:?}");
         }
     }
 
-    fn a_command_that_reads_says_what_to_run_and_changes_nothing(database: &Database) {
-        // An SQLite file that is there, and empty.
+    fn a_reading_command_names_the_command_to_run_and_changes_nothing(database: &Database) {
+        // An existing but empty SQLite file.
         database.execute("VACUUM");
         for arguments in READERS {
             let words = ["lacks the migrations", "run `rocket_diesel_sessions migrate` first"];
@@ -76,7 +76,7 @@ on_each_database! {
         assert_eq!(tables(database), 0);
     }
 
-    fn a_store_that_only_reads_refuses_to_write(database: &Database) {
+    fn a_read_only_store_refuses_to_write(database: &Database) {
         database.store().create(&[new_session(None)]).unwrap();
         let reader = rocket_diesel_sessions::DieselStore::open_read_only(
             &database.url(),
@@ -92,7 +92,7 @@ on_each_database! {
 }
 
 #[test]
-fn a_mistyped_file_is_not_made_by_a_command_that_reads() {
+fn a_reading_command_does_not_create_a_mistyped_file() {
     let folder = folder();
     for arguments in READERS {
         let mut command = release(folder.path());
@@ -112,7 +112,7 @@ fn a_mistyped_file_is_not_made_by_a_command_that_reads() {
 }
 
 #[test]
-fn reading_leaves_nothing_beside_an_sqlite_file() {
+fn a_reading_command_leaves_no_files_beside_an_sqlite_file() {
     let database = Database::new(Kind::Sqlite).unwrap();
     database.store().create(&[new_session(None)]).unwrap();
     let names = || {
@@ -131,7 +131,7 @@ fn reading_leaves_nothing_beside_an_sqlite_file() {
 }
 
 #[test]
-fn in_an_empty_folder_the_first_administrator_is_added() {
+fn the_first_administrator_can_be_added_in_an_empty_directory() {
     let folder = folder();
     let mut command = release(folder.path());
     let input = folder.path().join("password");
@@ -143,7 +143,7 @@ fn in_an_empty_folder_the_first_administrator_is_added() {
     assert!(folder.path().join("sessions.db").exists());
 }
 
-/// The command's message, and how long it took.
+/// Returns the command's message and how long it took.
 fn timed(mut command: Command, url: &str, wait: &[&str]) -> (String, Duration) {
     command
         .args(["users", "list"])
@@ -155,7 +155,7 @@ fn timed(mut command: Command, url: &str, wait: &[&str]) -> (String, Duration) {
 }
 
 #[test]
-fn a_command_waits_five_seconds_for_a_database_or_as_long_as_it_is_told() {
+fn a_command_waits_for_a_database_five_seconds_or_as_configured() {
     let folder = folder();
     let down = "postgres://app@127.0.0.1:1/app";
     let (message, took) = timed(release(folder.path()), down, &[]);
@@ -181,7 +181,7 @@ fn a_command_waits_five_seconds_for_a_database_or_as_long_as_it_is_told() {
     let expected = Duration::from_secs(1)..Duration::from_secs(5);
     assert!(expected.contains(&took), "{took:?}");
 
-    // `migrate` and `serve` wait by code of their own.
+    // `migrate` and `serve` have their own code for waiting.
     for (command, word) in [("migrate", "waited 0s"), ("serve", "cannot connect")] {
         let mut told = release(folder.path());
         told.args([command, "--wait", "0s"])
@@ -194,7 +194,7 @@ fn a_command_waits_five_seconds_for_a_database_or_as_long_as_it_is_told() {
 }
 
 #[test]
-fn a_command_waits_for_a_locked_file_as_long_as_it_is_told() {
+fn a_command_waits_for_a_locked_file_as_long_as_configured() {
     let database = Database::new(Kind::Sqlite).unwrap();
     database.store();
     let locked = |wait: &str| {
@@ -215,7 +215,7 @@ fn a_command_waits_for_a_locked_file_as_long_as_it_is_told() {
 }
 
 #[test]
-fn a_database_that_says_nothing_is_not_waited_for_longer() {
+fn a_silent_database_is_not_waited_for_longer() {
     let folder = folder();
     let url = fake_postgres::start(&[Behaviour::Silent]);
     let (message, took) = timed(release(folder.path()), &url, &["--wait", "1s"]);

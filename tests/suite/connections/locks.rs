@@ -1,5 +1,5 @@
-//! Connections to PostgreSQL: what they are told, and what locks and read-only servers do to the
-//! requests on them.
+//! Connections to PostgreSQL: their settings, and the effect of locks and read-only servers on
+//! their requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +18,8 @@ fn open(url: &str) -> DieselStore {
     DieselStore::open(&url.parse().unwrap(), StoreOptions::default()).unwrap()
 }
 
-/// Twenty sessions, the eighth of which somebody holds, are asked for `path` at once, in a batch:
-/// all but that one are answered 200.
+/// Sends requests for `path` to twenty sessions at once, in a batch, while another transaction has
+/// locked the eighth. Asserts that all others are answered 200.
 fn all_but_the_held_one_succeed(path: &str) {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
@@ -42,7 +42,7 @@ fn all_but_the_held_one_succeed(path: &str) {
         get(client, "/add/held", Some(&cookies[7])).await;
         let mut holder = database.connection();
         holder.run("BEGIN; SELECT 1 FROM sessions WHERE data LIKE '%held%' FOR UPDATE");
-        // A first write keeps the next ones waiting until all are there.
+        // A first write keeps the next ones waiting until all have arrived.
         let before = loads.load(Ordering::SeqCst);
         let shut = gate.lock().unwrap();
         let first = get(client, "/count", None);
@@ -68,17 +68,17 @@ fn all_but_the_held_one_succeed(path: &str) {
 }
 
 #[test]
-fn updates_of_other_sessions_do_not_suffer_from_a_row_that_is_held() {
+fn updates_of_other_sessions_succeed_beside_a_locked_row() {
     all_but_the_held_one_succeed("/count");
 }
 
 #[test]
-fn rotations_of_other_sessions_do_not_suffer_from_a_row_that_is_held() {
+fn rotations_of_other_sessions_succeed_beside_a_locked_row() {
     all_but_the_held_one_succeed("/rotate");
 }
 
 #[test]
-fn ends_of_other_sessions_do_not_suffer_from_a_row_that_is_held() {
+fn other_sessions_can_be_ended_beside_a_locked_row() {
     all_but_the_held_one_succeed("/destroy");
 }
 
@@ -101,7 +101,7 @@ fn a_login_waits_for_a_lock_longer_than_a_batch_does() {
 }
 
 #[test]
-fn what_the_url_sets_itself_holds() {
+fn settings_in_the_url_take_precedence() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -131,12 +131,12 @@ fn what_the_url_sets_itself_holds() {
 }
 
 #[test]
-fn a_role_without_rights_over_the_servers_settings_can_serve() {
+fn a_role_that_may_not_change_server_settings_can_serve() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
     let name = database.name();
-    // The server has German messages, it seems, and the role may not ask for others.
+    // The server appears to have German messages, and the role may not change that.
     database.execute(&format!(
         "CREATE SCHEMA fake; CREATE FUNCTION fake.current_setting(text) RETURNS text \
          LANGUAGE sql AS $$ SELECT 'de_DE.UTF-8' $$; \
@@ -152,7 +152,7 @@ fn a_role_without_rights_over_the_servers_settings_can_serve() {
 }
 
 #[test]
-fn writes_find_the_primary_again_after_a_connection_became_read_only() {
+fn writes_find_the_new_primary_after_a_connection_became_read_only() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -171,7 +171,7 @@ fn writes_find_the_primary_again_after_a_connection_became_read_only() {
     assert_eq!(store.load(&[new.session_id]).unwrap().len(), 1);
     let refused = store.create(&[new_session(None)]).unwrap_err();
     assert!(matches!(refused, StoreError::ReadOnly(_)), "{refused}");
-    // A pooled connection to what is a standby now.
+    // A pooled connection to the server that is now a standby.
     assert_eq!(store.load(&[new.session_id]).unwrap().len(), 1);
     read_only(false);
     store.create(&[new_session(None)]).unwrap();

@@ -1,5 +1,5 @@
-//! What a connection to PostgreSQL is told, and by whom: the URL, libpq's environment, a service
-//! file, this program, the role.
+//! The settings of a connection to PostgreSQL and their sources: the URL, libpq's environment, a
+//! service file, this program, and the role.
 
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{SessionStore, StoreOptions};
@@ -10,7 +10,7 @@ use crate::support::sessions::new_session;
 use crate::support::start::release;
 use crate::support::{Database, Kind, Server};
 
-/// Settings of the program with and without prepared statements.
+/// The program's settings with and without prepared statements.
 const BOTH: [&str; 2] = ["{prepared_statements=true}", "{prepared_statements=false}"];
 
 /// Starts a server on `url`, which keeps its tables in the schema `mine`, and visits it.
@@ -41,7 +41,7 @@ fn serves_from_its_schema(database: &Database, url: &str, environment: &[(&str, 
 }
 
 #[test]
-fn pgoptions_and_service_files_hold_for_migrations_and_service_alike() {
+fn pgoptions_and_service_files_apply_to_migrations_and_to_requests() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -59,7 +59,7 @@ fn pgoptions_and_service_files_hold_for_migrations_and_service_alike() {
 }
 
 #[test]
-fn limits_of_the_url_hold_and_those_of_the_role_do_not() {
+fn limits_of_the_url_take_precedence_and_those_of_the_role_do_not() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -100,13 +100,13 @@ fn limits_of_the_url_hold_and_those_of_the_role_do_not() {
 }
 
 #[test]
-fn another_language_is_warned_of_with_and_without_prepared_statements() {
+fn messages_in_another_language_cause_a_warning() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
     let name = database.name();
     database.store();
-    // The server has German messages, it seems, and the role may not ask for others.
+    // The server appears to have German messages, and the role may not change that.
     database.execute(&format!(
         "CREATE SCHEMA fake; CREATE FUNCTION fake.current_setting(text) RETURNS text \
          LANGUAGE sql AS $$ SELECT 'de_DE.UTF-8' $$; CREATE ROLE {name} LOGIN; \
@@ -131,7 +131,7 @@ fn another_language_is_warned_of_with_and_without_prepared_statements() {
 }
 
 #[test]
-fn an_encoding_that_lacks_characters_is_warned_of() {
+fn an_encoding_that_lacks_characters_causes_a_warning() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };

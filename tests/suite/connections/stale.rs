@@ -1,5 +1,5 @@
-//! Connections that the server has closed, and prepared statements that no longer fit their table:
-//! the first call afterwards succeeds, reads and writes alike.
+//! Connections that the server has closed, and prepared statements that no longer fit their table.
+//! The first call afterwards succeeds, whether it reads or writes.
 
 use std::sync::Barrier;
 
@@ -12,7 +12,7 @@ use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_until};
 
 #[test]
-fn i6_first_writes_succeed_after_the_server_closed_idle_connections() {
+fn i6_the_first_write_succeeds_after_idle_connections_were_closed() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -31,12 +31,12 @@ fn i6_first_writes_succeed_after_the_server_closed_idle_connections() {
                 });
             }
         });
-        // Those that are still being made as well.
+        // Including those that are still being made.
         wait_until("the connections are closed", || {
             let ended = format!("SELECT count(pg_terminate_backend(pid)) AS n {others}");
             database.number(&ended) == 0
         });
-        // Until our side of the sockets knows of it, too.
+        // Wait until our side of the sockets has noticed.
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     store.create(&[new_session(None)]).unwrap();
@@ -44,7 +44,7 @@ fn i6_first_writes_succeed_after_the_server_closed_idle_connections() {
 }
 
 #[test]
-fn i6_known_visitors_are_served_after_a_columns_type_was_changed() {
+fn i6_existing_sessions_are_served_after_a_columns_type_changed() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };

@@ -1,5 +1,5 @@
-//! I10: the sweep deletes expired sessions alone, never blocks serving, goes on after an error,
-//! and stops promptly.
+//! I10: the sweep deletes only expired sessions, never blocks requests, goes on after an error, and
+//! stops promptly.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::support::sessions::{create_expired, create_live};
 use crate::support::{Database, Kind, Server, Visitor, metric, wait_until};
 
 on_each_database! {
-    fn i10_ten_thousand_expired_go_and_ten_thousand_live_stay(database: &Database) {
+    fn i10_a_sweep_deletes_ten_thousand_expired_sessions_and_no_live_one(database: &Database) {
         let store = database.store();
         create_live(&*store, 5_000);
         create_expired(&*store, 10_000);
@@ -30,7 +30,7 @@ on_each_database! {
         assert_eq!(sweep_once(&*store, Utc::now()).unwrap().deleted, 0);
     }
 
-    fn i10_a_server_whose_clock_is_wrong_sweeps_nothing(database: &Database) {
+    fn i10_a_server_with_a_wrong_clock_sweeps_nothing(database: &Database) {
         create_expired(&*database.store(), 1000);
         for (minutes, swept) in [(-6, false), (6, false), (-4, true)] {
             let clock = Utc::now() + TimeDelta::minutes(minutes);
@@ -53,7 +53,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 0);
     }
 
-    fn i2_clearing_ends_what_a_server_ahead_has_made(database: &Database) {
+    fn i2_clearing_ends_sessions_created_by_a_server_whose_clock_is_ahead(database: &Database) {
         let store = database.store();
         let mut ahead = new_session(None);
         ahead.now += TimeDelta::minutes(3);
@@ -64,7 +64,7 @@ on_each_database! {
         assert_eq!((sizes.iter().sum::<usize>(), database.sessions()), (3_002, 0));
     }
 
-    fn i10_sweeps_share_the_work(database: &Database) {
+    fn i10_concurrent_sweeps_share_the_work(database: &Database) {
         let stores = [database.store(), database.store(), database.store()];
         create_live(&*stores[0], 1_000);
         create_expired(&*stores[0], 10_000);
@@ -111,13 +111,13 @@ on_each_database! {
         wait_until("the sweep has begun", || database.sessions() < 100_000);
         assert_eq!(server.client().visit(), 1);
         assert_eq!(server.terminate(), Some(0));
-        // Otherwise the pass was over before it could be stopped.
+        // Otherwise the pass had ended before it could be stopped.
         assert!(database.sessions() > 1);
     }
 }
 
 #[test]
-fn i10_rows_in_use_are_skipped_on_postgresql() {
+fn i10_locked_rows_are_skipped_on_postgresql() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -125,11 +125,11 @@ fn i10_rows_in_use_are_skipped_on_postgresql() {
     create_expired(&*store, 3_000);
     let mut holder = database.connection();
     holder.run("BEGIN; SELECT 1 FROM sessions ORDER BY expires_at LIMIT 500 FOR UPDATE");
-    // The first batch finds that rows are held; a pass skips them from then on.
+    // The first batch finds locked rows, and the pass skips them from then on.
     let batch = SweepBatch::new(Utc::now(), 100);
     let swept = store.sweep(&batch).unwrap();
     assert_eq!((swept.deleted, swept.contended), (100, true));
-    // Would wait for the holder, which waits for us.
+    // This would wait for the lock's holder, which waits for us.
     assert_eq!(sweep_once(&*store, Utc::now()).unwrap().deleted, 2_400);
     holder.run("COMMIT");
     assert_eq!(sweep_once(&*store, Utc::now()).unwrap().deleted, 500);

@@ -31,7 +31,8 @@ async fn new_cookies(client: &Client, count: usize) -> Vec<String> {
     join_all((0..count).map(|_| new_cookie(client))).await
 }
 
-/// A store whose writes wait while the lock is held, so that what comes meanwhile is one batch.
+/// Returns a store whose writes wait while the lock is held, so that the requests sent in the
+/// meantime form one batch.
 fn gated(store: Arc<rocket_diesel_sessions::DieselStore>) -> (Arc<HookedStore>, Arc<Mutex<()>>) {
     let gate = Arc::new(Mutex::new(()));
     let at_gate = Arc::clone(&gate);
@@ -44,7 +45,7 @@ fn gated(store: Arc<rocket_diesel_sessions::DieselStore>) -> (Arc<HookedStore>, 
     (store, gate)
 }
 
-/// Sends requests while the gate is shut, so that they are in few batches.
+/// Sends requests while the gate is closed, so that they form few batches.
 async fn in_a_batch<T>(gate: &Mutex<()>, requests: impl Future<Output = T>) -> T {
     let held = gate.lock().unwrap();
     let (answers, ()) = join(requests, async {
@@ -55,13 +56,13 @@ async fn in_a_batch<T>(gate: &Mutex<()>, requests: impl Future<Output = T>) -> T
     answers
 }
 
-/// So many closures block; thirty other visitors are served meanwhile.
+/// Blocks this many closures and asserts that thirty other visitors are served in the meantime.
 async fn others_are_served_beside(client: &Client, blocked: usize) {
     let slow = new_cookies(client, blocked).await;
     let others = new_cookies(client, 30).await;
     let gate = client.rocket().state::<Arc<Gate>>().unwrap();
     let (stuck, ()) = join(get_each(client, "/stuck", &slow), async {
-        // In one batch with those that block, as far as it can be.
+        // In one batch with the blocking ones, as far as possible.
         let first = get_each(client, "/count", &others).await;
         assert_all_are(Status::Ok, &first, "beside closures that block");
         gate.arrival().await;
@@ -80,21 +81,21 @@ async fn others_are_served_beside(client: &Client, blocked: usize) {
 }
 
 on_each_database! {
-    fn i11_a_closure_that_blocks_holds_up_nobody_else(database: &Database) {
+    fn i11_one_blocking_closure_delays_no_one_else(database: &Database) {
         run(async {
             let client = client(database.store(), patient()).await;
             others_are_served_beside(&client, 1).await;
         });
     }
 
-    fn i11_as_many_closures_as_workers_hold_up_nobody_else(database: &Database) {
+    fn i11_as_many_blocking_closures_as_workers_delay_no_one_else(database: &Database) {
         run(async {
             let client = client(database.store(), patient()).await;
             others_are_served_beside(&client, 4).await;
         });
     }
 
-    fn i11_twice_as_many_closures_as_workers_hold_up_nobody_else(database: &Database) {
+    fn i11_twice_as_many_blocking_closures_as_workers_delay_no_one_else(database: &Database) {
         run(async {
             let client = client(database.store(), patient()).await;
             others_are_served_beside(&client, 8).await;
@@ -120,7 +121,7 @@ on_each_database! {
     }
 }
 
-/// A PostgreSQL database whose encoding lacks most characters.
+/// Returns a PostgreSQL database whose encoding lacks most characters.
 fn latin1() -> Option<(Cluster, Database)> {
     let cluster = Cluster::start()?;
     let mut admin = PgConnection::establish(&format!("{}/postgres", cluster.url())).unwrap();
@@ -135,7 +136,7 @@ fn latin1() -> Option<(Cluster, Database)> {
 }
 
 #[test]
-fn i11_a_text_that_the_encoding_lacks_harms_only_its_visitor() {
+fn i11_text_that_the_encoding_lacks_harms_only_its_visitor() {
     let Some((_cluster, database)) = latin1() else {
         return;
     };
@@ -185,11 +186,10 @@ const STATES: [&str; 9] = [
     "P0001", "22001", "22P05", "22021", "42501", "54000", "53100", "57014", "23514",
 ];
 
-/// What is asked for at once of twenty sessions, whose every fifth has a mark that the database
-/// objects to.
+/// The requests sent at once to twenty sessions. Every fifth has a mark that the database rejects.
 const ASKED: [&str; 4] = ["/count", "/rotate", "/destroy", "/add/marked"];
 
-/// Makes the database object to marked rows.
+/// Makes the database reject marked rows.
 fn object(database: &Database, event: &str, row: &str, state: &str) {
     database.execute(&format!(
         "CREATE OR REPLACE FUNCTION object() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
@@ -200,8 +200,8 @@ fn object(database: &Database, event: &str, row: &str, state: &str) {
     ));
 }
 
-/// For each of the states, asks for `path` of twenty sessions at once, marked ones among them: the
-/// others are served.
+/// For each SQLSTATE, sends requests for `path` to twenty sessions at once, including marked ones.
+/// Asserts that the others are served.
 fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &str) {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
@@ -218,7 +218,7 @@ fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &s
                 }
             }
             object(&database, event, row, state);
-            // Rotations and ends are taken with a write that waits at the gate.
+            // Rotations and ends are taken together with a write that waits at the gate.
             let answers = in_a_batch(&gate, async {
                 let requests = get_each(client, path, &cookies);
                 join(get(client, "/count", None), requests).await.1
@@ -245,22 +245,22 @@ fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &s
 }
 
 #[test]
-fn i11_an_update_that_is_objected_to_fails_alone() {
+fn i11_an_update_that_the_database_rejects_fails_alone() {
     others_are_served_where_rows_are_objected_to(ASKED[0], "UPDATE", "NEW");
 }
 
 #[test]
-fn i11_a_rotation_that_is_objected_to_fails_alone() {
+fn i11_a_rotation_that_the_database_rejects_fails_alone() {
     others_are_served_where_rows_are_objected_to(ASKED[1], "UPDATE", "NEW");
 }
 
 #[test]
-fn i11_an_end_that_is_objected_to_fails_alone() {
+fn i11_a_deletion_that_the_database_rejects_fails_alone() {
     others_are_served_where_rows_are_objected_to(ASKED[2], "DELETE", "OLD");
 }
 
 #[test]
-fn i11_a_new_row_that_is_objected_to_fails_alone() {
+fn i11_a_new_row_that_the_database_rejects_fails_alone() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -292,8 +292,8 @@ fn i11_a_new_row_that_is_objected_to_fails_alone() {
     });
 }
 
-/// Another transaction holds so many sessions; thirty visitors of others count meanwhile, and none
-/// of them is refused.
+/// Locks this many sessions in another transaction and asserts that thirty visitors with other
+/// sessions are served in the meantime.
 fn others_are_served_beside_held_rows(held: usize) {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
@@ -346,21 +346,21 @@ fn others_are_served_beside_held_rows(held: usize) {
 }
 
 #[test]
-fn i11_one_row_that_is_held_harms_only_its_visitor() {
+fn i11_one_locked_row_harms_only_its_visitor() {
     others_are_served_beside_held_rows(1);
 }
 
 #[test]
-fn i11_four_rows_that_are_held_harm_only_their_visitors() {
+fn i11_four_locked_rows_harm_only_their_visitors() {
     others_are_served_beside_held_rows(4);
 }
 
 #[test]
-fn i11_six_rows_that_are_held_harm_only_their_visitors() {
+fn i11_six_locked_rows_harm_only_their_visitors() {
     others_are_served_beside_held_rows(6);
 }
 
 #[test]
-fn i11_twenty_rows_that_are_held_harm_only_their_visitors() {
+fn i11_twenty_locked_rows_harm_only_their_visitors() {
     others_are_served_beside_held_rows(20);
 }

@@ -35,7 +35,7 @@ on_each_database! {
         assert_eq!(deadline - clock.now(), TimeDelta::hours(24));
         clock.advance(TimeDelta::hours(24));
         let cookie = visitor.cookie.clone().unwrap();
-        // Not swept, and not served.
+        // It is not swept, but it is not served either.
         assert_eq!(database.sessions(), 1);
         assert_eq!(visitor.session(), Value::Null);
         assert_eq!(visitor.get("/api/session/sessions").json()["sessions"], rocket::serde::json::json!([]));
@@ -44,7 +44,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 2);
     }
 
-    fn i4_the_last_moment_is_the_one_before_the_deadline(database: &Database) {
+    fn i4_a_session_is_served_until_just_before_its_deadline(database: &Database) {
         let (client, clock) = application(database, "touch_interval = '12h'");
         let mut visitor = Visitor::new(&client);
         visitor.visit();
@@ -67,7 +67,7 @@ on_each_database! {
         assert_eq!(visitor.session(), Value::Null);
     }
 
-    fn i4_writing_moves_no_absolute_deadline(database: &Database) {
+    fn i4_writes_do_not_move_the_absolute_deadline(database: &Database) {
         let (client, clock) = application(database, "");
         let mut visitor = Visitor::new(&client);
         visitor.visit();
@@ -84,7 +84,7 @@ on_each_database! {
         assert_eq!(database.number(count), 1);
     }
 
-    fn i4_a_shorter_setting_holds_at_once_and_moves_no_stored_deadline(database: &Database) {
+    fn i4_a_stricter_setting_applies_at_once_without_changing_the_row(database: &Database) {
         let (client, clock) = application(database, "");
         let mut visitor = Visitor::new(&client);
         visitor.visit();
@@ -118,7 +118,7 @@ on_each_database! {
                 let client = &Client::untracked(rocket).await.unwrap();
                 let cookie = &new_cookie(client).await;
                 clock.advance(TimeDelta::hours(24) - TimeDelta::microseconds(1));
-                // Let in at the last moment, and slow.
+                // Accepted at the last moment, and slow.
                 let other = async {
                     gate.arrival().await;
                     clock.advance(TimeDelta::microseconds(1));
@@ -133,7 +133,7 @@ on_each_database! {
         }
     }
 
-    fn i4_a_session_that_was_refused_is_never_served_again(database: &Database) {
+    fn i4_a_session_refused_as_expired_is_never_served_again(database: &Database) {
         run(async {
             let (rocket, clock) = rocket(database.store(), SessionConfig::default());
             let gate = Arc::clone(rocket.state::<Arc<Gate>>().unwrap());
@@ -143,7 +143,7 @@ on_each_database! {
             let touched = "SELECT count(*) AS n FROM sessions WHERE last_seen_at > created_at";
             let other = async {
                 gate.arrival().await;
-                // The activity is recorded while the request is under way, not by its answer.
+                // The touch is written during the request, not with its response.
                 wait_for("the activity is recorded", async || database.number(touched) == 1).await;
                 assert_eq!(get(client, "/read", Some(cookie)).await.body, "1");
                 clock.advance(TimeDelta::hours(24));
@@ -156,7 +156,7 @@ on_each_database! {
         });
     }
 
-    /// Another instance may have activity on its way that prolongs it.
+    /// Another instance may have a touch on its way that extends the session.
     fn i2_a_logout_ends_a_session_that_has_just_expired(database: &Database) {
         run(async {
             let (client, clock) = &client_and_clock(database.store(), SessionConfig::default()).await;
@@ -171,14 +171,14 @@ on_each_database! {
         });
     }
 
-    fn i4_activity_is_recorded_only_when_due(database: &Database) {
+    fn i4_touches_are_recorded_only_when_due(database: &Database) {
         let (client, clock) = application(database, "touch_interval = '5m'");
         let mut visitor = Visitor::new(&client);
         visitor.visit();
         let first = expires_at(&visitor.session());
         clock.advance(TimeDelta::minutes(5) - TimeDelta::microseconds(1));
         assert_eq!(visitor.get("/api/session").status, Status::Ok);
-        // Had that been recorded, this one would not be due.
+        // If that touch had been recorded, this one would not be due.
         clock.advance(TimeDelta::microseconds(1));
         read_and_touch(&mut visitor, first + TimeDelta::minutes(5));
     }

@@ -1,4 +1,5 @@
-//! What a library user meets: the guard, the fairing, and how a handler's end shows in the answer.
+//! The library as its users see it: the guard, the fairing, and the effect of a handler's result on
+//! the response.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::support::local::{SECRET, figment};
 use crate::support::{Database, Kind};
 
 on_each_database! {
-    fn administrators_cannot_ask_for_too_much(database: &Database) {
+    fn limits_of_administrators_requests_are_capped(database: &Database) {
         run(async {
             let set = |sessions: Sessions<Cart>| {
                 sessions.statistics(database.store())
@@ -30,7 +31,7 @@ on_each_database! {
         });
     }
 
-    fn a_change_is_committed_and_its_cookie_sent_on_every_answer_but_503(database: &Database) {
+    fn a_change_is_committed_and_its_cookie_sent_unless_the_status_is_503(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             for code in [200, 201, 400, 403, 404, 422, 500] {
@@ -46,7 +47,7 @@ on_each_database! {
         });
     }
 
-    fn two_guards_of_a_request_are_one_session(database: &Database) {
+    fn two_guards_of_a_request_share_one_session(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             let answer = get(client, "/two", None).await;
@@ -56,7 +57,7 @@ on_each_database! {
         });
     }
 
-    fn a_closure_that_panics_fails_its_own_request_alone(database: &Database) {
+    fn a_panicking_closure_fails_only_its_own_request(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             let cookie = new_cookie(client).await;
@@ -70,7 +71,7 @@ on_each_database! {
         });
     }
 
-    fn data_over_the_limit_is_refused_and_nothing_lost(database: &Database) {
+    fn data_over_the_size_limit_is_refused_and_nothing_is_lost(database: &Database) {
         run(async {
             let config = altered(SessionConfig::default(), |config| config.max_data_size = 1024.into());
             let client = &client(database.store(), config).await;
@@ -113,7 +114,7 @@ on_each_database! {
         });
     }
 
-    fn an_answer_that_depends_on_the_session_is_not_cached(database: &Database) {
+    fn responses_that_depend_on_the_session_are_not_cached(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             for path in ["/read", "/count"] {
@@ -141,7 +142,7 @@ fn a_missing_fairing_stops_the_launch() {
             matches!(error.kind(), ErrorKind::SentinelAborts(_)),
             "{error}"
         );
-        // One for another type of data is missing all the same.
+        // A fairing for another type of data does not count.
         let sessions = Sessions::<Cart>::fairing()
             .keys(SessionKeys::parse(SECRET).unwrap())
             .store(database.store());
@@ -154,7 +155,7 @@ fn a_missing_fairing_stops_the_launch() {
 }
 
 #[test]
-fn what_cannot_be_used_stops_the_launch_when_it_is_given_in_code_too() {
+fn unusable_settings_given_in_code_stop_the_launch_too() {
     let database = Database::new(Kind::Sqlite).unwrap();
     run(async {
         let config = altered(SessionConfig::default(), |config| config.workers = 0);
@@ -178,7 +179,7 @@ fn what_cannot_be_used_stops_the_launch_when_it_is_given_in_code_too() {
 }
 
 #[test]
-fn a_store_is_shared_by_rockets_in_one_process() {
+fn one_store_can_be_shared_by_several_rockets() {
     let database = Database::new(Kind::Sqlite).unwrap();
     run(async {
         let store = database.store();

@@ -1,4 +1,4 @@
-//! The session layer in a library user's application: guard, queue, users, usage.
+//! The session layer in an application of a library user: guard, queue, users and usage.
 
 mod after_the_answer;
 mod guard;

@@ -1,4 +1,4 @@
-//! What may go wrong between requests and the store: each harms those it concerns, nobody else.
+//! Failures between requests and the store. Each affects only the requests concerned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use crate::support::hooked::{Call, HookedStore};
 use crate::support::server::Browser;
 use crate::support::{Database, Kind, Server, metric};
 
-/// Takes a lock that readers do not mind.
+/// Returns a statement that takes a lock which does not block readers.
 fn lock_writers_out(database: &Database) -> &'static str {
     match database.kind() {
         Kind::Sqlite => "BEGIN IMMEDIATE",
@@ -30,7 +30,7 @@ fn statuses(answers: &[crate::support::local::Answer], status: Status) -> usize 
 }
 
 on_each_database! {
-    fn requests_that_come_together_share_statements(database: &Database) {
+    fn concurrent_requests_share_statements(database: &Database) {
         run(async {
             let gate = Arc::new(std::sync::Mutex::new(()));
             let (loads, loaded) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
@@ -60,7 +60,7 @@ on_each_database! {
         });
     }
 
-    fn a_store_that_panics_fails_its_batch_and_is_asked_again(database: &Database) {
+    fn a_panic_of_the_store_fails_its_batch_and_later_requests_succeed(database: &Database) {
         run(async {
             let panics = Arc::new(AtomicU32::new(20));
             let left = Arc::clone(&panics);
@@ -124,7 +124,7 @@ on_each_database! {
         });
     }
 
-    fn a_slow_closure_holds_up_its_own_session_alone(database: &Database) {
+    fn a_slow_closure_delays_only_its_own_session(database: &Database) {
         run(async {
             let client = &client(database.store(), patient()).await;
             let slow = &new_cookie(client).await;
@@ -143,14 +143,14 @@ on_each_database! {
         });
     }
 
-    fn writes_that_hang_keep_no_reader_out(database: &Database) {
+    fn hanging_writes_do_not_block_readers(database: &Database) {
         run(async {
             let config = altered(SessionConfig::default(), |config| config.timeout = Duration::from_secs(1));
             let client = &client(database.store(), config).await;
             let cookie = &new_cookie(client).await;
             let mut holder = database.connection();
             holder.run(lock_writers_out(database));
-            // Far enough apart for a worker each.
+            // Far enough apart for one worker each.
             let newcomers = (0..8).map(|number| async move {
                 rocket::tokio::time::sleep(number * Duration::from_millis(20)).await;
                 get(client, "/count", None).await
@@ -165,7 +165,7 @@ on_each_database! {
         });
     }
 
-    fn a_database_slower_than_the_load_is_503_in_time_and_recovers(database: &Database) {
+    fn requests_to_an_overloaded_database_are_503_in_time_and_recover(database: &Database) {
         run(async {
             let config = altered(SessionConfig::default(), |config| { config.timeout = Duration::from_secs(1); config.max_queue = 16; });
             let client = &client(database.store(), config).await;
@@ -195,7 +195,7 @@ on_each_database! {
 }
 
 on_each_database! {
-    fn a_server_that_is_told_to_stop_loses_nothing_it_answered(database: &Database) {
+    fn a_stopped_server_loses_no_acknowledged_write(database: &Database) {
         let server = Server::start(database);
         let mut first = server.client();
         first.visit();
@@ -229,7 +229,7 @@ on_each_database! {
 }
 
 #[test]
-fn touches_of_the_last_requests_are_written_before_the_end() {
+fn touches_of_the_last_requests_are_written_at_shutdown() {
     let database = Database::new(Kind::Sqlite).unwrap();
     run(async {
         let config = altered(patient(), |config| config.touch_interval = Duration::ZERO);
@@ -245,7 +245,7 @@ fn touches_of_the_last_requests_are_written_before_the_end() {
     assert_eq!(database.number(touched), 50);
 }
 
-/// A thousand increments of one session are a few statements, not a thousand retries.
+/// A thousand increments of one session take a few statements, not a thousand retries.
 #[test]
 fn i1_updates_of_one_session_are_written_together() {
     let database = Database::new(Kind::Sqlite).unwrap();

@@ -1,5 +1,5 @@
-//! Two versions of an application side by side: what one wrote, the other neither loses nor
-//! breaks on.
+//! Two versions of an application side by side: neither loses nor fails on data written by the
+//! other.
 
 use rocket::http::Status;
 use rocket::serde::json::{Value, json};
@@ -10,14 +10,14 @@ use rocket_diesel_sessions::{OnUndecodable, Session, SessionAdmin, SessionError}
 use crate::support::typed::{client, get, stored};
 use crate::support::{Database, metric};
 
-/// The type of the release that is being replaced.
+/// The data type of the release that is being replaced.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", default)]
 struct Old {
     count: u64,
 }
 
-/// The type of the new release: one more field.
+/// The data type of the new release, with one more field.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", default)]
 struct New {
@@ -25,14 +25,14 @@ struct New {
     tags: Vec<String>,
 }
 
-/// A type that can read neither.
+/// A data type that can decode neither.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde")]
 struct Other {
     count: Vec<u64>,
 }
 
-/// A release that calls its field by another name, and has retired one.
+/// A release that has renamed one field and retired another.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", default)]
 struct Renamed {
@@ -142,7 +142,7 @@ on_each_database! {
         assert_eq!(stored(database), json!({"count": 4, "tags": ["a", "b"]}));
     }
 
-    fn undecodable_data_gives_a_fresh_session_and_stays_as_it_is(database: &Database) {
+    fn undecodable_data_gives_a_fresh_session_and_is_kept(database: &Database) {
         let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
         let cookie = get(&old, "/old", None).cookie().unwrap();
         let before = stored(database);
@@ -155,12 +155,12 @@ on_each_database! {
         let undecodable = "sessions_missed_total{reason=\"undecodable\"}";
         assert_eq!(metric(admin, undecodable), 1);
         assert_eq!(database.sessions(), 2);
-        // The old release, should it come back, finds its session.
+        // If the old release comes back, it finds its session.
         assert_eq!(get(&old, "/old", Some(&cookie)).body, "2");
         assert_eq!(before, json!({"count": 1}));
     }
 
-    fn undecodable_data_goes_when_its_visitor_ends_the_session(database: &Database) {
+    fn undecodable_data_is_deleted_when_its_visitor_ends_the_session(database: &Database) {
         let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
         let cookie = get(&old, "/old", None).cookie().unwrap();
         let other = client::<Other>(database, OnUndecodable::Fresh, routes![end]);
@@ -170,7 +170,7 @@ on_each_database! {
         assert_eq!(database.sessions(), 0);
     }
 
-    fn undecodable_data_is_an_error_where_that_is_asked_for(database: &Database) {
+    fn undecodable_data_is_an_error_if_so_configured(database: &Database) {
         let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
         let cookie = get(&old, "/old", None).cookie().unwrap();
         let other = client::<Other>(database, OnUndecodable::Error, routes![other]);
@@ -180,7 +180,7 @@ on_each_database! {
         assert_eq!(stored(database), json!({"count": 1}));
     }
 
-    fn undecodable_data_that_is_an_error_locks_no_visitor_out(database: &Database) {
+    fn an_undecodable_data_error_does_not_lock_the_visitor_out(database: &Database) {
         let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
         let cookie = get(&old, "/old", None).cookie().unwrap();
         let routes = routes![read, try_read, aside, replace, login, end];
@@ -208,8 +208,8 @@ on_each_database! {
     fn a_renamed_field_can_be_written_by_both_versions(database: &Database) {
         let renamed = client::<Renamed>(database, OnUndecodable::Fresh, routes![renamed]);
         let cookie = get(&renamed, "/renamed/a", None).cookie().unwrap();
-        // What the older version adds under the former names, at the top and below, with a field
-        // that neither knows.
+        // Changes by the older version under the former names, at the top level and below, with a
+        // field that neither version knows.
         for raw in [
             r#"{"aaa":[1],"tags":["x"],"visits":{"aab":2,"count":7,"number":1},"labels":["a"]}"#,
             r#"{"labels":["a"],"visits":{"number":1,"count":7,"aab":2},"tags":["x"],"aaa":[1]}"#,
@@ -220,14 +220,14 @@ on_each_database! {
                 "aaa": [1], "visits": {"aab": 2, "number": 2}, "labels": ["a", "b"], "first": ""
             }));
         }
-        // A former name is read where it is the only one, and replaced.
+        // A former name is read if it is the only one, and replaced.
         database.execute(r#"UPDATE sessions SET data = '{"zzz":null,"tags":["x"]}'"#);
         assert_eq!(get(&renamed, "/renamed/b", Some(&cookie)).body, "x+b 1 ");
         assert_eq!(stored(database)["tags"], Value::Null);
         assert!(stored(database).get("zzz").is_some());
     }
 
-    fn a_retired_field_goes_with_the_next_write(database: &Database) {
+    fn a_retired_field_is_dropped_by_the_next_write(database: &Database) {
         let renamed = client::<Renamed>(database, OnUndecodable::Fresh, routes![renamed]);
         let cookie = get(&renamed, "/renamed/a", None).cookie().unwrap();
         database.execute(r#"UPDATE sessions SET data = '{"name":"Ada","other":{"name":1}}'"#);
@@ -237,7 +237,7 @@ on_each_database! {
         }));
     }
 
-    fn data_that_is_no_json_is_never_overwritten(database: &Database) {
+    fn data_that_is_not_json_is_never_overwritten(database: &Database) {
         let old = client::<Old>(database, OnUndecodable::Fresh, routes![old]);
         let cookie = get(&old, "/old", None).cookie().unwrap();
         database.execute("UPDATE sessions SET data = 'no JSON'");

@@ -25,13 +25,13 @@ use crate::support::{Database, Kind, Server, Visitor, metric, metric_of, wait_un
 
 const STATS: &str = "/api/session/stats";
 
-/// The figures of this hour.
+/// Returns the figures of this hour.
 fn this_hour(stats: &Value) -> Value {
     stats["hours"].as_array().unwrap().last().unwrap().clone()
 }
 
 on_each_database! {
-    fn hooks_are_told_of_all_that_happens_to_sessions(database: &Database) {
+    fn hooks_receive_all_events_of_sessions(database: &Database) {
         let events: Arc<Mutex<Vec<SessionEvent>>> = Arc::default();
         let told = Arc::clone(&events);
         let config = altered(SessionConfig::default(), |config| config.max_sessions_per_user = 1);
@@ -61,7 +61,7 @@ on_each_database! {
             expect(&id, SessionEventKind::Rotated);
             let cookie = get(client, "/login/ada", Some(&cookie)).await.cookie().unwrap();
             assert_eq!(expect(&id, SessionEventKind::Rotated).len(), 1);
-            // A second device takes the place of the first.
+            // A second device replaces the first.
             let second = get(client, "/login/ada", None).await;
             let seen = expect(&second.body, SessionEventKind::Created);
             assert!(seen.contains(&(id, ended(EndReason::Replaced))), "{seen:?}");
@@ -99,7 +99,7 @@ on_each_database! {
         });
     }
 
-    fn statistics_tell_the_hours_usage_also_of_sessions_that_are_gone(database: &Database) {
+    fn hourly_statistics_include_sessions_that_are_gone(database: &Database) {
         let (client, clock) = application(database, "");
         let mut ada = registered(&client, "ada");
         registered(&client, "bob");
@@ -116,7 +116,7 @@ on_each_database! {
             (&2.into(), &3.into(), &3.into(), &2.into()), "{stats}");
         assert_eq!(hour["ended"]["logout"], 1);
 
-        // Another instance adds to the same hours, and counts a user once.
+        // Another instance adds to the same hours, and a user is counted once.
         let (other, other_clock) = application(database, "");
         other_clock.advance(clock.now() - other_clock.now());
         let mut elsewhere = Visitor::with_cookie(&other, ada.cookie.clone().unwrap());
@@ -127,7 +127,7 @@ on_each_database! {
         assert_eq!((&stats["active"], &hour["created"], &hour["users"]),
             (&3.into(), &4.into(), &2.into()), "{stats}");
 
-        // The hours stay when the rows are gone.
+        // The hours are kept when the rows are gone.
         clock.advance(TimeDelta::hours(25));
         let admin = client.rocket().state::<SessionAdmin>().unwrap();
         assert_eq!(run(admin.sweep()).unwrap().deleted, 3);
@@ -142,7 +142,7 @@ on_each_database! {
         assert_eq!(recent["hours"].as_array().unwrap().len(), 1);
     }
 
-    fn usage_is_added_up_and_forgotten_after_its_time(database: &Database) {
+    fn usage_is_summed_up_and_deleted_after_its_retention(database: &Database) {
         let store = database.store();
         let now = Utc::now();
         let hour: chrono::DateTime<Utc> = "2026-01-01T10:00:00Z".parse().unwrap();
@@ -172,7 +172,7 @@ on_each_database! {
         store.add_sweep(&failed).unwrap();
         assert_eq!(store.sweeps(10).unwrap(), [failed]);
 
-        // Names of users go first, their number stays.
+        // The ids of users are deleted first; their number is kept.
         store.forget(hour, now).unwrap();
         let names = "SELECT count(*) AS n FROM session_stats_users";
         assert_eq!(database.number(names), 0);
@@ -181,7 +181,7 @@ on_each_database! {
         assert_eq!((store.usage(hour).unwrap(), store.sweeps(10).unwrap()), (vec![], vec![]));
     }
 
-    fn a_large_table_is_sampled_and_not_counted_for_everyone_who_asks(database: &Database) {
+    fn a_large_table_is_sampled_instead_of_counted_on_each_request(database: &Database) {
         let store = database.store();
         let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
         store.create(&new).unwrap();
@@ -193,7 +193,7 @@ on_each_database! {
         assert_eq!((&stats["active"], &stats["exact"]), (&0.into(), &true.into()), "{stats}");
     }
 
-    fn a_server_that_stops_writes_its_last_statistics(database: &Database) {
+    fn a_stopping_server_writes_its_last_statistics(database: &Database) {
         let server = Server::start(database);
         let mut visitor = server.client();
         visitor.visit();
@@ -207,7 +207,7 @@ on_each_database! {
 }
 
 #[test]
-fn statistics_are_written_every_so_often() {
+fn statistics_are_written_at_the_configured_interval() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let environment = [("ROCKET_SESSIONS", r#"{stats_interval="1s"}"#)];
     let server = Server::start_with(&database, &environment);
@@ -218,7 +218,7 @@ fn statistics_are_written_every_so_often() {
 }
 
 #[test]
-fn metrics_are_for_whom_the_setting_names() {
+fn metrics_are_open_only_to_those_whom_the_setting_names() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (here, away) = ("127.0.0.1:1", "192.0.2.1:1");
     let token = ("Authorization", format!("Bearer {ADMIN_TOKEN}"));
@@ -234,7 +234,7 @@ fn metrics_are_for_whom_the_setting_names() {
         ),
         ("release", Some(MetricsAccess::Off), [404; 7]),
         ("debug", None, [200, 200, 401, 401, 401, 401, 200]),
-        // What is open to this machine in the debug profile is not open to it here.
+        // This is not open to this machine in the debug profile.
         ("debug", access, [401, 200, 401, 401, 401, 401, 401]),
     ] {
         let mut settings = settings(&database, "");
@@ -273,7 +273,7 @@ fn metrics_are_for_whom_the_setting_names() {
 }
 
 #[test]
-fn metrics_tell_why_there_was_no_session() {
+fn metrics_count_the_reasons_for_missing_sessions() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, clock) = application(&database, "");
     let mut visitor = Visitor::new(&client);
@@ -297,7 +297,7 @@ fn metrics_tell_why_there_was_no_session() {
     assert_eq!(answer.status, Status::UnprocessableEntity);
 }
 
-/// A real store of a table that takes too long to be counted.
+/// A real store whose table takes too long to count.
 struct Uncountable {
     inner: Arc<DieselStore>,
     counts: AtomicU32,
@@ -329,7 +329,7 @@ impl StatsStore for Uncountable {
             return self.inner.census(now, limit);
         }
         self.counts.fetch_add(1, Ordering::SeqCst);
-        // So that the next one is not due at once.
+        // So that the next count is not due at once.
         std::thread::sleep(std::time::Duration::from_millis(50));
         Err(StoreError::Query(Cause::new("a statement")))
     }
@@ -344,7 +344,7 @@ impl StatsStore for Uncountable {
 }
 
 #[test]
-fn a_table_that_cannot_be_counted_in_time_fails_no_view() {
+fn a_table_that_cannot_be_counted_in_time_causes_no_errors() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let store = database.store();
     let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
@@ -368,12 +368,12 @@ fn a_table_that_cannot_be_counted_in_time_fails_no_view() {
         );
         assert_eq!(Visitor::new(&client).get("/admin").status, Status::Ok);
     }
-    // What is not known is not recorded.
+    // Unknown numbers are not recorded.
     let hour = stats
         .usage(chrono::Utc::now() - chrono::TimeDelta::hours(1))
         .unwrap();
     assert!(hour.iter().all(|hour| hour.peak_active == 0), "{hour:?}");
-    // By the first view or by the thread: nobody tries it again so soon.
+    // By the first view or by the thread. No one tries again soon.
     assert!(
         stats.counts.load(Ordering::SeqCst) <= 2,
         "{:?}",

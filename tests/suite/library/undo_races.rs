@@ -1,4 +1,4 @@
-//! Undos that meet each other, other logins, held rows and the end.
+//! Undos that meet each other, other logins, locked rows and the shutdown.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -18,7 +18,7 @@ use crate::support::embedded::{Cart, get, new_cookie, rocket, run};
 use crate::support::hooked::{Call, HookedStore};
 use crate::support::{Database, Kind, wait_for};
 
-/// Where handlers wait: before and after the login.
+/// The gates at which handlers wait: before and after the login.
 struct Gates {
     before: Semaphore,
     logged_in: Semaphore,
@@ -75,7 +75,7 @@ fn short() -> SessionConfig {
 }
 
 on_each_database! {
-    fn i6_two_logins_that_are_answered_503_leave_the_old_cookie(database: &Database) {
+    fn i6_two_logins_answered_503_leave_the_old_cookie_valid(database: &Database) {
         run(async {
             let gates = &Gates::new();
             let client = &client(database.store(), SessionConfig::default(), gates).await;
@@ -94,7 +94,7 @@ on_each_database! {
                 gates.logged_in.acquire().await.unwrap().forget();
                 gates.before.add_permits(1);
                 gates.logged_in.acquire().await.unwrap().forget();
-                // What the first has done is taken back under the second's token.
+                // The first login is undone under the second's token.
                 gates.after[0].add_permits(1);
                 answered.acquire().await.unwrap().forget();
                 gates.after[1].add_permits(1);
@@ -106,7 +106,7 @@ on_each_database! {
         });
     }
 
-    fn i2_an_undo_brings_back_what_the_login_itself_replaced(database: &Database) {
+    fn i2_an_undo_restores_exactly_the_session_that_the_login_changed(database: &Database) {
         let (arrived, has_arrived) = channel();
         let (go, may_go) = channel::<()>();
         let may_go = Mutex::new(may_go);
@@ -140,7 +140,7 @@ on_each_database! {
         });
     }
 
-    fn i6_undos_that_fail_at_first_are_done_in_any_order(database: &Database) {
+    fn i6_undos_that_fail_at_first_succeed_in_any_order(database: &Database) {
         // They fail until the visitor is answered, and some more times in the background.
         let answered = Arc::new(AtomicBool::new(false));
         let (is_answered, fails) = (Arc::clone(&answered), AtomicUsize::new(4));
@@ -163,14 +163,14 @@ on_each_database! {
         });
     }
 
-    fn i6_an_answer_waits_for_no_undo_for_long(database: &Database) {
+    fn i6_a_response_does_not_wait_long_for_an_undo(database: &Database) {
         let (answered, is_answered) = channel();
         let is_answered = Mutex::new(is_answered);
         let has_waited = Arc::new(AtomicBool::new(false));
         let waited = Arc::clone(&has_waited);
         let store = HookedStore::new(database.store(), move |call| {
             if matches!(call, Call::Withdraw) {
-                // The end of the channel comes with the answer, too.
+                // The channel closes with the answer, too.
                 let answer = is_answered.lock().unwrap().recv_timeout(Duration::from_secs(20));
                 let is_late = answer == Err(RecvTimeoutError::Timeout);
                 waited.fetch_or(is_late, Ordering::SeqCst);
@@ -192,10 +192,10 @@ on_each_database! {
     }
 }
 
-/// More rows than there are workers are locked from the login until the test has seen what becomes of
-/// others, who must not wait as long as a lock may be waited for, which is made long.
+/// Locks more rows than there are workers, from the login until the test has observed other
+/// requests. They must not wait as long as the lock timeout, which is set high.
 #[test]
-fn i11_undos_of_held_rows_keep_no_one_waiting() {
+fn i11_undos_of_locked_rows_delay_no_one_else() {
     const HELD: usize = 16;
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
@@ -226,7 +226,7 @@ fn i11_undos_of_held_rows_keep_no_one_waiting() {
             holder.run("BEGIN; SELECT 1 FROM sessions FOR UPDATE");
             gates.after[0].add_permits(HELD);
             let mut slowest = Duration::ZERO;
-            // More than once, the undos find their rows held.
+            // The undos find their rows locked more than once.
             while undos.load(Ordering::SeqCst) < 3 * HELD {
                 let start = Instant::now();
                 assert_eq!(get(client, "/count", None).await.status, Status::Ok);
@@ -252,9 +252,9 @@ fn i11_undos_of_held_rows_keep_no_one_waiting() {
     });
 }
 
-/// A server is stopped while a login is under way whose request was cancelled.
+/// Stops a server during a login whose request was cancelled.
 #[test]
-fn i6_an_end_waits_for_the_undo_of_a_login_that_is_under_way() {
+fn i6_a_shutdown_waits_for_the_undo_of_a_login_in_progress() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (arrived, mut has_arrived) = rocket::tokio::sync::mpsc::unbounded_channel();
     let (go, may_go) = channel::<()>();
@@ -278,7 +278,7 @@ fn i6_an_end_waits_for_the_undo_of_a_login_that_is_under_way() {
         let late = std::thread::spawn({
             let is_let_go = Arc::clone(&is_let_go);
             move || {
-                // The server is being stopped by then.
+                // The server is stopping by then.
                 std::thread::sleep(Duration::from_millis(300));
                 is_let_go.store(true, Ordering::SeqCst);
                 go.send(()).unwrap();

@@ -1,4 +1,5 @@
-//! Logins, ends and changes of users that meet: what was acknowledged holds, whoever was faster.
+//! Races of logins, ends of sessions and changes of users. Acknowledged changes hold, whichever
+//! came first.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier};
@@ -23,7 +24,7 @@ fn assert_ended(change: &UserOutcome, sessions: usize) {
     );
 }
 
-/// From the password `ada` to `new`, by this session.
+/// Returns a change from the password `ada` to `new` by this session.
 fn change_of_password(session: &SessionRecord) -> PasswordChange {
     let new = new_session(None);
     PasswordChange {
@@ -41,7 +42,8 @@ fn change_of_password(session: &SessionRecord) -> PasswordChange {
     }
 }
 
-/// As an operator does it. Under serializable isolation PostgreSQL could ask for it to be run again.
+/// Returns a statement as an operator would run it. Under serializable isolation, PostgreSQL could
+/// ask for it to be repeated.
 fn disable_all(database: &Database) -> &'static str {
     match database.kind() {
         Kind::Sqlite => "UPDATE users SET disabled_at = updated_at",
@@ -52,7 +54,7 @@ fn disable_all(database: &Database) -> &'static str {
 }
 
 on_each_database! {
-    fn i2_a_login_is_undone_by_nothing_that_was_under_way(database: &Database) {
+    fn i2_a_login_is_not_undone_by_requests_in_progress(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
             let gate = client.rocket().state::<Arc<Gate>>().unwrap();
@@ -72,7 +74,7 @@ on_each_database! {
         });
     }
 
-    fn a_login_whose_anonymous_session_ended_meanwhile_gets_a_new_one(database: &Database) {
+    fn a_login_whose_anonymous_session_has_ended_gets_a_new_one(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
             let gate = client.rocket().state::<Arc<Gate>>().unwrap();
@@ -90,7 +92,7 @@ on_each_database! {
         });
     }
 
-    fn i2_no_login_outlives_a_change_of_the_password(database: &Database) {
+    fn i2_no_login_survives_a_change_of_the_password(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
             let gate = client.rocket().state::<Arc<Gate>>().unwrap();
@@ -115,7 +117,7 @@ on_each_database! {
         });
     }
 
-    fn i2_a_user_who_is_disabled_or_deleted_has_no_session(database: &Database) {
+    fn i2_a_disabled_or_deleted_user_has_no_session(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
             let store = database.store();
@@ -148,7 +150,7 @@ on_each_database! {
         });
     }
 
-    fn of_many_logins_at_once_no_more_are_left_than_allowed(database: &Database) {
+    fn concurrent_logins_do_not_exceed_the_limit_of_sessions(database: &Database) {
         let config = altered(SessionConfig::default(), |config| { config.max_sessions_per_user = 3; config.timeout = std::time::Duration::from_secs(20); });
         run(async {
             let client = Arc::new(client(database, config).await);
@@ -169,7 +171,7 @@ on_each_database! {
             }
             assert_eq!(live, 3);
             assert_eq!(database.sessions(), 3);
-            // The oldest made room: the next one ends the oldest of these.
+            // The oldest has made room. The next login ends the oldest of these.
             let oldest = user_sessions(&client).list("ada").await.unwrap().pop().unwrap();
             signed_in(&client, "ada").await;
             let left = user_sessions(&client).list("ada").await.unwrap();
@@ -177,7 +179,7 @@ on_each_database! {
         });
     }
 
-    fn logins_that_race_wait_for_each_other(database: &Database) {
+    fn concurrent_logins_of_one_user_wait_for_each_other(database: &Database) {
         const AT_ONCE: usize = 4;
         let store = database.store();
         database.add_users(&["ada"]);
@@ -197,7 +199,7 @@ on_each_database! {
         }
     }
 
-    fn i2_changes_of_a_user_leave_no_session_of_a_login_that_was_under_way(database: &Database) {
+    fn i2_changes_of_a_user_end_sessions_of_logins_in_progress(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
         for round in 0..24 {
@@ -217,8 +219,7 @@ on_each_database! {
                 }
                 start.wait();
                 match round % 3 {
-                    // Whether the session that asks is still there or not: it may have been the
-                    // oldest.
+                    // The acting session may or may not exist, because it may have been the oldest.
                     0 => drop(store.change_password(&change_of_password(&asking)).unwrap()),
                     1 => drop(store.disable_user("ada", asking.created_at, LastAdmin::Keep).unwrap()),
                     _ => database.execute(disable_all(database)),
@@ -234,7 +235,7 @@ on_each_database! {
         }
     }
 
-    fn a_login_that_is_sent_twice_keeps_the_data(database: &Database) {
+    fn a_login_sent_twice_keeps_the_data(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
             let gate = client.rocket().state::<Arc<Gate>>().unwrap();
@@ -246,7 +247,7 @@ on_each_database! {
                 gate.open();
                 gate.open();
             });
-            // Both are right, and the one that was committed last is the one that counts.
+            // Both are right, and the one that committed last counts.
             let mut live = 0;
             for answer in [first, second] {
                 let own = answer.cookie().unwrap();
@@ -259,7 +260,7 @@ on_each_database! {
         });
     }
 
-    fn i6_a_login_that_was_answered_503_is_not_committed(database: &Database) {
+    fn i6_a_login_answered_503_is_not_committed(database: &Database) {
         let timeout = std::time::Duration::from_millis(400);
         let config = altered(SessionConfig::default(), |config| config.timeout = timeout);
         database.store();
@@ -277,7 +278,7 @@ on_each_database! {
             let answer = get(client, "/login/ada", Some(&cookie)).await;
             assert_eq!(answer.status, Status::ServiceUnavailable);
             holder.run("ROLLBACK");
-            // Whatever was still waiting for the lock is done before this.
+            // Everything that was waiting for the lock is done before this.
             wait_for("another is signed in", async || {
                 get(client, "/login/ada", None).await.status == Status::Ok
             })
@@ -316,7 +317,7 @@ on_each_database! {
             assert_eq!(change, UserOutcome::SessionEnded);
             let changed = "SELECT count(*) AS n FROM users WHERE password_hash = 'new'";
             assert_eq!((database.sessions(), database.number(changed)), (1, 0));
-            // Nor does a live one for another user.
+            // Neither does a live session of another user.
             let bobs = login_for("bob");
             store.login(&bobs).unwrap();
             let by = ActingSession { session_id: bobs.fresh.session_id, now: bobs.fresh.now };

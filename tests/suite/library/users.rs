@@ -1,4 +1,4 @@
-//! Signing in and out, and the sessions of a user, as a library user's application has them.
+//! Signing in and out, and the sessions of a user, in an application of a library user.
 
 use chrono::TimeDelta;
 use rocket::http::Status;
@@ -11,7 +11,7 @@ use crate::support::altered;
 use crate::support::embedded::{get, new_cookie, rocket, run};
 use crate::support::users::{client, login_of_ada, signed_in, user, user_sessions};
 
-/// As many more sessions of ada as make the limit be passed.
+/// Stores enough sessions of ada to exceed the limit.
 fn store_beyond_limit(database: &Database) {
     let store = database.store();
     for _ in 0..2 {
@@ -20,7 +20,7 @@ fn store_beyond_limit(database: &Database) {
 }
 
 on_each_database! {
-    fn i3_a_login_kills_the_old_token_and_keeps_the_data(database: &Database) {
+    fn i3_a_login_invalidates_the_old_token_and_keeps_the_data(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
             let planted = new_cookie(client).await;
@@ -50,14 +50,14 @@ on_each_database! {
             get(client, "/add/secret", Some(&adas)).await;
             let bobs = get(client, "/login/bob", Some(&adas)).await.cookie().unwrap();
             assert_eq!(user(client, &bobs).await, "bob");
-            // The first item in a cart of his own.
+            // The first item in his own cart.
             assert_eq!(get(client, "/add/pen", Some(&bobs)).await.body, "1");
             assert_eq!(user(client, &adas).await, "-");
             assert_eq!(database.sessions(), 1);
         });
     }
 
-    fn only_users_who_may_are_signed_in(database: &Database) {
+    fn only_existing_and_enabled_users_are_signed_in(database: &Database) {
         run(async {
             let client = &client(database, SessionConfig::default()).await;
             let cookie = new_cookie(client).await;
@@ -73,7 +73,7 @@ on_each_database! {
         });
     }
 
-    fn where_the_limit_refuses_logins_the_sessions_stay(database: &Database) {
+    fn a_login_refused_at_the_limit_ends_no_session(database: &Database) {
         let config = altered(SessionConfig::default(), |config| { config.max_sessions_per_user = 1; config.on_session_limit = OnSessionLimit::Refuse; });
         run(async {
             let client = &client(database, config).await;
@@ -84,7 +84,7 @@ on_each_database! {
             assert_eq!(refused.header("set-cookie"), None);
             assert_eq!(get(client, "/count", Some(&cookie)).await.body, "2");
             assert_eq!(user(client, &first).await, "ada");
-            // A session of the user's own may be signed in again, also beyond the limit.
+            // The user's own session may be signed in again, even beyond the limit.
             store_beyond_limit(database);
             let again = get(client, "/login/ada", Some(&first)).await;
             assert_eq!(again.status, Status::Ok);
@@ -93,7 +93,7 @@ on_each_database! {
         });
     }
 
-    fn a_user_lists_and_ends_sessions_and_nobody_elses(database: &Database) {
+    fn a_user_lists_and_ends_only_own_sessions(database: &Database) {
         run(async {
             let (rocket, clock) = rocket(database.store(), SessionConfig::default());
             database.add_users(&["ada", "bob"]);
@@ -109,7 +109,7 @@ on_each_database! {
             assert_eq!((adas.len(), bobs.len()), (3, 1));
             assert!(!sessions.revoke("ada", &bobs[0].id).await.unwrap());
             assert!(!sessions.revoke("ada", "a\0").await.unwrap());
-            // Newest first: the third login's.
+            // Newest first, so this is the third login's.
             assert!(sessions.revoke("ada", &adas[0].id).await.unwrap());
             assert_eq!(user(client, &cookies[2]).await, "-");
             assert_eq!(sessions.revoke_others("ada", &adas[2].id).await.unwrap(), 1);
@@ -121,7 +121,7 @@ on_each_database! {
         });
     }
 
-    fn i4_an_anonymous_session_may_end_sooner_and_a_login_prolongs_it(database: &Database) {
+    fn i4_anonymous_sessions_can_have_a_shorter_timeout_until_a_login(database: &Database) {
         let config = altered(SessionConfig::default(), |config| config.anonymous_idle_timeout = Some(std::time::Duration::from_hours(1)));
         run(async {
             let (rocket, clock) = rocket(database.store(), config);

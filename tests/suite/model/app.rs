@@ -1,4 +1,4 @@
-//! Two instances of a small application over one store and one clock, and what they answer.
+//! Two instances of a small application with one store and one clock, and their answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,10 +23,10 @@ pub(super) trait Ground: SessionStore + UserStore {}
 
 impl<S: SessionStore + UserStore> Ground for S {}
 
-/// How long a call of a faulty store is held up that is to be late.
+/// Delay of a call of the store that is meant to be late.
 const LATE: Duration = Duration::from_millis(120);
 
-/// The settings of the instances. Times are short, so that few steps reach each deadline.
+/// Returns the settings of the instances. Times are short, so that few steps reach each deadline.
 pub(super) fn config(has_faults: bool) -> SessionConfig {
     const MINUTE: Duration = Duration::from_mins(1);
     altered(SessionConfig::default(), |config| {
@@ -42,10 +42,10 @@ pub(super) fn config(has_faults: bool) -> SessionConfig {
     })
 }
 
-/// What a handler saw of its session when it was done.
+/// The handler's view of its session when it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
-    /// `None` where there is no session.
+    /// The handle and the lookup half. `None` if there is no session.
     pub(super) session: Option<(String, Uuid)>,
     pub(super) user: Option<String>,
     pub(super) count: u64,
@@ -107,8 +107,8 @@ async fn destroy(session: Session<Cart>) -> Answered {
     Ok(show(&session))
 }
 
-/// Does the same as the other routes, but stands between the load of the session and that until the
-/// test lets it go on.
+/// Does the same as the other routes, but waits after the load of the session until the test lets
+/// it continue.
 #[get("/slow/<action>?<argument>")]
 async fn slow(
     session: Session<Cart>,
@@ -128,13 +128,13 @@ async fn slow(
     }
 }
 
-/// Where slow requests stand.
+/// The points at which slow requests wait.
 struct Stops {
     arrived: Semaphore,
     open: Semaphore,
 }
 
-/// Ends sessions of the visitor's user: one by its handle, `others` or `all`.
+/// Ends sessions of the visitor's user: one by its handle, `others`, or `all`.
 #[get("/revoke/<which>")]
 async fn revoke(session: Session<Cart>, users: &State<UserSessions>, which: &str) -> Answered {
     let (Some(user), Some(record)) = (session.user_id(), session.record()) else {
@@ -149,14 +149,14 @@ async fn revoke(session: Session<Cart>, users: &State<UserSessions>, which: &str
     Ok(show(&session))
 }
 
-/// An answer, as far as the model looks at it.
+/// The part of an answer that the model evaluates.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) view: Option<View>,
     /// The value of `Set-Cookie`.
     pub(super) set_cookie: Option<String>,
-    /// The cookie that it sets; `None` where it sets none, or removes one.
+    /// The cookie that the answer sets. `None` if it sets none or removes one.
     pub(super) cookie: Option<String>,
 }
 
@@ -171,20 +171,20 @@ impl From<Answer> for Reply {
     }
 }
 
-/// The instances and what is under them.
+/// The instances and their stores.
 pub(super) struct Instances {
     pub(super) clients: [Client; 2],
     pub(super) clock: Arc<ManualClock>,
-    /// The store past all faults.
+    /// The store without faults.
     pub(super) ground: Arc<dyn Ground>,
     pub(super) has_faults: bool,
     stores: [Arc<FaultyStore>; 2],
-    /// A cookie that makes the database be asked.
+    /// A cookie whose requests always reach the database.
     canary: String,
 }
 
 impl Instances {
-    /// Starts two instances, each over a store of its own onto the same sessions.
+    /// Starts two instances, each with its own store on the same sessions.
     pub(super) async fn start<S: Ground>(stores: [Arc<S>; 2], has_faults: bool) -> Self {
         let ground: Arc<dyn Ground> = stores[0].clone();
         let clock = Arc::new(ManualClock::starting_now());
@@ -226,8 +226,8 @@ impl Instances {
             .into()
     }
 
-    /// A request whose handler has loaded its session when `meanwhile` begins, and goes on when that
-    /// has ended.
+    /// Sends a request whose handler has loaded its session when `meanwhile` starts, and continues
+    /// when that has ended.
     pub(super) async fn get_slowly<T>(
         &self,
         instance: usize,
@@ -243,7 +243,7 @@ impl Instances {
         let request = self.get(instance, &path, cookie);
         let mut request = std::pin::pin!(request);
         tokio::select! {
-            // It has failed before.
+            // The request has already failed.
             reply = &mut request => return (reply, meanwhile.await),
             arrived = stops.arrived.acquire() => arrived.unwrap().forget(),
         }
@@ -256,7 +256,8 @@ impl Instances {
         let admin = self.admin(instance);
         let (swept, ()) = tokio::join!(admin.sweep(), async {
             if self.has_faults {
-                // A sweep may take longer than requests may: here it would be too long to wait for.
+                // A sweep may take longer than requests may, which would be too long to wait for
+                // here.
                 tokio::time::sleep(2 * LATE).await;
                 self.stores[instance].calm();
             }
@@ -268,14 +269,15 @@ impl Instances {
         self.clients[instance].rocket().state().unwrap()
     }
 
-    /// Plans what the next calls of each instance's store meet.
+    /// Plans the faults of the next calls of each instance's store.
     pub(super) fn plan(&self, faults: [&[Fault]; 2]) {
         for (store, faults) in self.stores.iter().zip(faults) {
             store.expect(faults);
         }
     }
 
-    /// Ends all faults and waits until nothing is under way. Fails unless service returns by itself.
+    /// Ends all faults and waits until nothing is in progress. Fails unless service returns by
+    /// itself.
     pub(super) async fn settle(&self) -> Result<(), String> {
         if self.has_faults {
             for store in &self.stores {
@@ -283,8 +285,8 @@ impl Instances {
             }
             self.write_out().await?;
         }
-        // A worker that has taken something from the queue has not called the store yet: it is to be
-        // idle twice, and no call is to be made in between.
+        // A worker that has taken jobs from the queue may not have called the store yet. The
+        // instance must therefore be idle twice, without a call in between.
         let mut seen = None;
         loop {
             let is_idle = (0..2).all(|instance| self.is_idle(instance));
@@ -308,7 +310,7 @@ impl Instances {
         }
     }
 
-    /// Has both instances write what activity is still to be written: any write takes it along.
+    /// Makes both instances write pending touches. Any write includes them.
     pub(super) async fn write_out(&self) -> Result<(), String> {
         for instance in 0..2 {
             self.wait_for_service(instance).await?;

@@ -1,9 +1,9 @@
-//! Random sequences of what may happen to sessions, on two instances, against a model of what each
-//! cookie must answer: I1 to I4, I6 and I13 after each step.
+//! Random sequences of operations on sessions, on two instances, compared with a model of the
+//! answers to each cookie: I1 to I4, I6 and I13 are checked after each step.
 //!
-//! By itself it takes a few seconds and always the same sequences. `MODEL_SECONDS=1800` makes it go
-//! on for that long, with sequences from a seed that is printed, and that `MODEL_SEED` gives again. A
-//! sequence that fails is shortened and printed.
+//! By default this takes a few seconds and always uses the same sequences. `MODEL_SECONDS=1800`
+//! runs it for that long, with sequences from a printed seed, which `MODEL_SEED` repeats. A failing
+//! sequence is shortened and printed.
 
 mod app;
 mod compare;
@@ -28,13 +28,13 @@ use crate::support::Database;
 use crate::support::altered;
 use crate::support::memory::MemoryStore;
 
-/// A user whose id, name and password hash are the same text.
+/// Returns a user whose id, name and password hash are the same text.
 fn user(name: &str) -> UserRecord {
     let user = UserRecord::new(name, name, DateTime::UNIX_EPOCH);
     altered(user, |user| name.clone_into(&mut user.password_hash))
 }
 
-/// How long, and from which seed.
+/// Returns how long to run, and from which seed.
 fn plan() -> (Duration, u64) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seconds = number("MODEL_SECONDS");
@@ -51,7 +51,7 @@ fn rng(seed: u64) -> TestRng {
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
-/// Plays random sequences on two instances until the time is over.
+/// Runs random sequences on two instances until the time is over.
 fn hold<S: Ground>(stores: [Arc<S>; 2], has_faults: bool) {
     let (time, seed) = plan();
     eprintln!("MODEL_SEED={seed}, for {time:?}");

@@ -1,4 +1,4 @@
-//! What a store must do, on each database, and what the database does for it.
+//! The contract of a store on each database, and the parts that the database enforces.
 
 use chrono::{SubsecRound, TimeDelta, Utc};
 use rocket_diesel_sessions::DieselStore;
@@ -43,7 +43,7 @@ on_each_database! {
             after = Some(last.username.clone());
             names.extend(page.into_iter().map(|user| user.username));
         }
-        // Byte by byte, whatever the database's locale.
+        // Bytewise, whatever the database's locale.
         assert_eq!(names, ["Zed", "ada", "bob", "zoë"]);
         let asked = ["bob", "nobody", "ada"].map(str::to_owned);
         let mut found: Vec<_> = store.users(&asked).unwrap().into_iter().map(|u| u.id).collect();
@@ -79,7 +79,7 @@ on_each_database! {
         assert!(!user("bob").is_admin && user("bob").updated_at < now);
     }
 
-    fn the_expired_are_counted(database: &Database) {
+    fn expired_sessions_are_counted(database: &Database) {
         let store = database.store();
         let (mut expired, now) = (new_session(None), Utc::now());
         expired.expires_at = now - TimeDelta::days(2);
@@ -113,7 +113,7 @@ on_each_database! {
         assert_eq!(store.delete(&handles).unwrap().len(), 2000);
     }
 
-    fn a_row_that_is_no_session_is_an_error_that_names_it(database: &Database) {
+    fn an_unreadable_row_is_an_error_that_names_it(database: &Database) {
         let store = database.store();
         let new = new_session(None);
         store.create(std::slice::from_ref(&new)).unwrap();
@@ -123,7 +123,7 @@ on_each_database! {
     }
 }
 
-/// What a PgBouncer in transaction mode needs.
+/// The settings for PgBouncer in transaction mode.
 #[test]
 fn the_postgres_store_conforms_without_prepared_statements() {
     let Some(database) = Database::new(Kind::Postgres) else {
@@ -139,7 +139,7 @@ fn the_postgres_store_conforms_without_prepared_statements() {
     conformance::run_with_users(&store, ["ada", "bob"]).unwrap();
 }
 
-/// Heap-only updates need no index entry: this is what the fill factor is for.
+/// Heap-only updates need no index entries, which the fill factor is for.
 #[test]
 fn a_data_write_on_postgresql_touches_no_index() {
     let Some(database) = Database::new(Kind::Postgres) else {
@@ -153,7 +153,7 @@ fn a_data_write_on_postgresql_touches_no_index() {
         assert_eq!(store.save(&[write]).unwrap(), [SaveOutcome::Saved]);
     }
     let count = |column: &str| {
-        // Counted when the writing connection goes idle.
+        // The counters are updated when the writing connection becomes idle.
         database.number(&format!(
             "SELECT {column} AS n FROM pg_stat_user_tables WHERE relname = 'sessions'"
         ))

@@ -1,4 +1,4 @@
-//! Rows that another transaction holds: what a batch does about the others, and how it reports them.
+//! Rows that another transaction has locked: a batch writes the others and reports these as held.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ fn rotation(session: &NewSession) -> RotateSession {
 }
 
 #[test]
-fn i11_a_held_row_does_not_keep_other_saves_from_being_written() {
+fn i11_a_locked_row_does_not_prevent_other_saves() {
     use SaveOutcome::{Held, Refused, Saved};
 
     let Some(database) = Database::new(Kind::Postgres) else {
@@ -56,7 +56,8 @@ fn i11_a_held_row_does_not_keep_other_saves_from_being_written() {
     let gone = new_session(None);
     let touch = TouchSession::new(made[1].session_id, gone.now);
     let touches = [altered(touch, |touch| touch.expires_at = gone.expires_at)];
-    // The second batch skips the held row at once. A save of another version is refused, held or not.
+    // The second batch skips the locked row at once. A save of another version is refused, whether
+    // the row is locked or not.
     let mut took = Vec::new();
     for version in 0..2 {
         let saves = [
@@ -88,7 +89,7 @@ fn i11_a_held_row_does_not_keep_other_saves_from_being_written() {
 }
 
 #[test]
-fn i11_a_held_row_keeps_no_others_from_being_rotated_or_deleted() {
+fn i11_a_locked_row_does_not_prevent_other_rotations_and_deletions() {
     use RotateOutcome::{Gone, Held, Rotated};
 
     let Some(database) = Database::new(Kind::Postgres) else {
@@ -120,9 +121,9 @@ fn i11_a_held_row_keeps_no_others_from_being_rotated_or_deleted() {
     assert_eq!(database.sessions(), 2);
 }
 
-/// Writes wait for a lock of the table, as while an index is made. Reads need not.
+/// Writes wait for a lock on the table, as during the creation of an index. Reads need not wait.
 #[test]
-fn i11_touches_that_wait_for_a_lock_of_the_table_keep_no_reader_out() {
+fn i11_touches_waiting_for_a_table_lock_do_not_block_readers() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -138,7 +139,7 @@ fn i11_touches_that_wait_for_a_lock_of_the_table_keep_no_reader_out() {
         let mut holder = database.connection();
         holder.run("BEGIN; LOCK TABLE sessions IN SHARE MODE");
         let start = Instant::now();
-        // Until a worker that waited for the lock would have been given up.
+        // Long enough for a worker waiting for the lock to be abandoned.
         while start.elapsed() < 3 * timeout {
             let all = cookies
                 .iter()
@@ -155,7 +156,7 @@ fn i11_touches_that_wait_for_a_lock_of_the_table_keep_no_reader_out() {
 }
 
 #[test]
-fn i1_a_hot_session_whose_row_is_held_for_a_moment_loses_nothing() {
+fn i1_a_busy_session_whose_row_is_briefly_locked_loses_no_update() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What other programs do to the tables, with SQL of their own.
+//! Changes that other programs make to the tables with their own SQL.
 
 use chrono::Utc;
 use diesel::connection::SimpleConnection;
@@ -11,8 +11,8 @@ use rocket_diesel_sessions::store::{
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind};
 
-/// Ada has a session, Bob too; `sql` is run as the sqlite3 shell does, without foreign keys. Returns
-/// whose sessions are left.
+/// Creates a session for Ada and one for Bob and runs `sql` as the sqlite3 shell does, without
+/// foreign keys. Returns the users whose sessions are left.
 fn left_after(sql: &str) -> Vec<String> {
     let database = Database::new(Kind::Sqlite).unwrap();
     let store = database.store();
@@ -22,7 +22,7 @@ fn left_after(sql: &str) -> Vec<String> {
         .unwrap();
     let mut shell = SqliteConnection::establish(database.raw_url()).unwrap();
     shell.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
-    // A statement that fails must end no session either.
+    // A failing statement must end no session either.
     let _ = shell.batch_execute(sql);
     let mut left: Vec<String> = listed(&store).into_iter().flatten().collect();
     left.sort();
@@ -36,7 +36,7 @@ fn listed(store: &DieselStore) -> Vec<Option<String>> {
 }
 
 #[test]
-fn sessions_end_with_a_user_whom_a_program_without_foreign_keys_deletes() {
+fn sessions_end_with_a_user_deleted_without_foreign_key_checks() {
     const ROW: &str = "INTO users (id, username, password_hash, disabled_at, created_at, \
                        updated_at) VALUES ('ada', 'ada', '', ";
     const TIMES: &str = "'2026-01-01 00:00:00', '2026-01-01 00:00:00')";
@@ -133,7 +133,7 @@ fn a_user_whose_disabled_at_is_not_a_time_is_disabled_and_hides_no_other() {
 }
 
 #[test]
-fn i11_a_session_that_cannot_be_read_hides_no_other() {
+fn i11_an_unreadable_session_hides_no_other() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let store = database.store();
     let (bad, good) = (new_session(None), new_session(None));

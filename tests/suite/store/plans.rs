@@ -1,5 +1,4 @@
-//! The plans that PostgreSQL makes and keeps: no statement of a request or of a sweep reads the whole
-//! table.
+//! PostgreSQL's cached plans: no statement of a request or a sweep reads the whole table.
 
 use chrono::Utc;
 use rocket_diesel_sessions::store::{SaveOutcome, SaveSession, SessionStore, SweepBatch};
@@ -9,19 +8,20 @@ use crate::support::sessions::new_session;
 use crate::support::sessions::{create_expired, create_live};
 use crate::support::{Database, Kind, wait_until};
 
-/// Asks what the server has counted of the table.
+/// Returns a query for the server's statistics of the table.
 fn reported(count: &str) -> String {
     format!("SELECT {count} AS n FROM pg_stat_user_tables WHERE relname = 'sessions'")
 }
 
-/// A visitor who is alone has statements whose plans are kept. Those that were made when the table was
-/// empty are good when it is full, though nothing has told the server that it is.
+/// A single visitor's statements have cached plans. Plans made for an empty table must be good for
+/// a full one, although the server does not know that it is full.
 #[test]
 fn a_plan_for_an_empty_table_is_good_for_a_full_one() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
-    // Migrations read the table, too. What a connection did is reported when it ends, if not before.
+    // Migrations read the table too. A connection's statistics are reported at the latest when it
+    // closes.
     drop(database.store());
     database.execute("ALTER TABLE sessions SET (autovacuum_enabled = off)");
     let store = database.store();
@@ -35,7 +35,7 @@ fn a_plan_for_an_empty_table_is_good_for_a_full_one() {
             assert_eq!(store.save(&[save]).unwrap(), [SaveOutcome::Saved]);
         }
     };
-    // After five plans for the very values, the server makes one to keep.
+    // After five custom plans, the server makes a generic one.
     count(0..10);
     create_live(&*store, 20_000);
     count(10..20);
@@ -47,8 +47,8 @@ fn a_plan_for_an_empty_table_is_good_for_a_full_one() {
     assert!(database.number(&reported("idx_scan")) >= 40);
 }
 
-/// A sweep among held rows reads the index, whichever plan PostgreSQL takes: a generic one does not
-/// know how few rows a batch is.
+/// A sweep that skips locked rows reads the index, whichever plan PostgreSQL chooses. A generic
+/// plan does not know how few rows a batch has.
 #[test]
 fn i10_a_sweep_never_reads_the_whole_table() {
     let Some(database) = Database::new(Kind::Postgres) else {

@@ -1,4 +1,4 @@
-//! What the tests stand on: real databases, real servers, and visitors with a cookie jar.
+//! Support for the tests: real databases, real servers, and visitors with a cookie jar.
 
 mod altered;
 mod applications;

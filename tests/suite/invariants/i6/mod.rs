@@ -1,4 +1,4 @@
-//! I6: an outage is no logout.
+//! I6: an outage is not a logout.
 
 mod foreign_store;
 mod outage;

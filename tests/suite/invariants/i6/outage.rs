@@ -1,5 +1,5 @@
-//! I6: an outage is no logout. 503 with Retry-After and no Set-Cookie, and service returns by
-//! itself.
+//! I6: an outage is not a logout. Responses are 503 with Retry-After and without Set-Cookie, and
+//! service returns without help.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -33,7 +33,7 @@ on_each_database! {
             assert_eq!(reply.retry_after.as_deref(), Some("1"), "{path}");
             assert_eq!(reply.set_cookie, None, "{path}");
         }
-        // Someone who has no session yet gets no cookie either.
+        // A visitor without a session gets no cookie either.
         let reply = server.client().get("/api/session/test-session");
         assert_eq!((reply.status, reply.set_cookie), (503, None));
         assert_eq!(visitor.get("/healthz").status, 200);
@@ -43,8 +43,8 @@ on_each_database! {
     }
 }
 
-/// A database that cannot be written: PostgreSQL lets nobody in, SQLite's file is locked, which
-/// leaves it readable (WAL).
+/// An unusable database. PostgreSQL accepts no connections. SQLite's file is locked, so it can be
+/// read (WAL) but not written.
 enum Outage {
     Refused,
     Locked(Box<dyn crate::support::Sql>),
@@ -83,7 +83,7 @@ impl Outage {
 }
 
 #[test]
-fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
+fn i6_a_live_session_is_served_although_another_cannot_be_loaded() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let fails_next = Arc::new(AtomicBool::new(false));
     let store = HookedStore::new(database.store(), {
@@ -116,9 +116,9 @@ fn i6_a_live_session_is_served_beside_one_that_cannot_be_loaded() {
     });
 }
 
-/// Four probes hang on connections that never come back; then the database is back for new ones.
+/// Four probes hang on connections that never answer. Then the database accepts new connections.
 #[test]
-fn i6_an_outage_ends_by_itself_after_probes_that_hang() {
+fn i6_an_outage_ends_by_itself_after_hanging_probes() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let is_out = Arc::new(AtomicBool::new(false));
     let (out, probes) = (Arc::clone(&is_out), Arc::new(AtomicUsize::new(0)));

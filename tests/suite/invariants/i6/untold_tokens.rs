@@ -1,5 +1,5 @@
-//! I6: what no one was told did not happen. A new token that does not reach its visitor is taken
-//! back, and the visitor's old cookie is good afterwards.
+//! I6: a new token that does not reach its visitor is withdrawn, and the visitor's old cookie is
+//! valid afterwards.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,12 +34,12 @@ on_each_database! {
             assert_eq!(get(client, "/read", Some(cookie)).await.body, "1");
             assert_eq!(get(client, "/user", Some(cookie)).await.body, "-");
             assert_eq!(database.sessions(), 1);
-            // Any other status tells the visitor.
+            // A response with any other status delivers the token.
             let answer = get(client, "/status/500/login/ada", Some(cookie)).await;
             let signed_in = answer.cookie().unwrap();
             assert_eq!(get(client, "/user", Some(&signed_in)).await.body, "ada");
             assert_eq!(get(client, "/read", Some(cookie)).await.body, "0");
-            // Signed in again, which is a rotation: the user stays.
+            // Signing in again is a rotation, so the user is kept.
             get(client, "/status/503/login/ada", Some(&signed_in)).await;
             assert_eq!(get(client, "/user", Some(&signed_in)).await.body, "ada");
             assert_eq!(withdrawn(client), 2);
@@ -68,12 +68,12 @@ on_each_database! {
             assert_eq!(get(client, "/user", Some(bob)).await.body, "bob");
             assert_eq!(get(client, "/count", Some(bob)).await.body, "2");
             assert_eq!(database.sessions(), 1);
-            // An answer ends it.
+            // A delivered response ends it.
             let ada = get(client, "/login/ada", Some(bob)).await.cookie().unwrap();
             assert_eq!(get(client, "/user", Some(&ada)).await.body, "ada");
             assert_eq!(get(client, "/user", Some(bob)).await.body, "-");
             assert_eq!(database.sessions(), 1);
-            // The same where its data cannot be read.
+            // The same applies if its data cannot be decoded.
             database.execute("UPDATE sessions SET data = '[]'");
             get(client, "/status/503/login/bob", Some(&ada)).await;
             database.execute("UPDATE sessions SET data = '{}'");
@@ -93,7 +93,7 @@ on_each_database! {
         });
     }
 
-    fn i6_a_rotation_that_its_handler_gave_up_is_undone(database: &Database) {
+    fn i6_a_rotation_cancelled_by_its_handler_is_undone(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             let gate = client.rocket().state::<Arc<Gate>>().unwrap();
@@ -112,7 +112,7 @@ on_each_database! {
         });
     }
 
-    fn i3_a_login_over_data_of_another_type_leaves_no_token_alive(database: &Database) {
+    fn i3_a_login_over_undecodable_data_leaves_no_old_token_valid(database: &Database) {
         run(async {
             let client = &client(database.store(), SessionConfig::default()).await;
             database.add_users(&["ada"]);
@@ -123,14 +123,14 @@ on_each_database! {
             let new = answer.cookie().unwrap();
             assert_eq!(database.sessions(), 1);
             assert_eq!(get(client, "/user", Some(&new)).await.body, "ada");
-            // After a roll-back of the deploy, say.
+            // For example after a deploy was rolled back.
             database.execute("UPDATE sessions SET data = '{\"count\":7}'");
             assert_eq!(get(client, "/user", Some(&signed_in)).await.body, "-");
             assert_eq!(get(client, "/read", Some(&new)).await.body, "7");
         });
     }
 
-    fn i11_a_rotation_waits_neither_for_itself_nor_for_ever(database: &Database) {
+    fn i11_a_rotation_does_not_deadlock_with_its_own_transaction(database: &Database) {
         run(async {
             let (rocket, _) = rocket(database.store(), SessionConfig::default());
             let rocket = rocket.mount("/", routes![rotate_inside]);
@@ -138,22 +138,22 @@ on_each_database! {
             let cookie = &new_cookie(client).await;
             let answer = get(client, "/rotate-inside", Some(cookie)).await;
             assert_eq!(answer.body, "Rotating Rotating Rotating Rotating");
-            // What the transaction did is told.
+            // The transaction did not rotate the session, so the old cookie is still valid.
             assert_eq!(get(client, "/read", Some(cookie)).await.body, "1");
         });
     }
 }
 
-/// The store is late, and the request's task is not polled until it has answered.
+/// The store is late, and the request's task is not polled until the store has answered.
 #[test]
-fn i6_an_answer_that_is_taken_too_late_counts_as_none() {
+fn i6_a_result_polled_after_its_deadline_counts_as_none() {
     const TIMEOUT: Duration = Duration::from_millis(200);
     let database = Database::new(Kind::Sqlite).unwrap();
     let is_written = Arc::new(AtomicBool::new(false));
     let written = Arc::clone(&is_written);
     let store = HookedStore::new(database.store(), move |call| {
         if let Call::Write(_) = call {
-            // Past the moment at which the watch has the token taken back.
+            // After the moment at which the watch has queued the withdrawal.
             std::thread::sleep(TIMEOUT * 2);
             written.store(true, Ordering::SeqCst);
         }
@@ -174,7 +174,7 @@ fn i6_an_answer_that_is_taken_too_late_counts_as_none() {
     });
 }
 
-/// Uses the session in the transaction that rotates it, which then does not rotate it.
+/// Uses the session in the transaction that should rotate it, and does not rotate it.
 #[get("/rotate-inside")]
 async fn rotate_inside(session: Session<Cart>) -> String {
     let seen = Mutex::new(Vec::new());
@@ -193,9 +193,9 @@ async fn rotate_inside(session: Session<Cart>) -> String {
     seen.into_inner().unwrap().join(" ")
 }
 
-/// While a synchronous standby is away, each commit waits for it, past every limit of the server's.
+/// While a synchronous standby is away, each commit waits for it, beyond every limit of the server.
 #[test]
-fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
+fn i6_a_commit_that_waits_for_a_missing_standby_is_undone() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
@@ -214,22 +214,22 @@ fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
         let cookie = &new_cookie(client).await;
         cluster.tell("standby");
         assert_eq!(get(client, "/count", Some(cookie)).await.body, "2");
-        // It leaves.
+        // The standby leaves.
         cluster.tell("promote");
         let wait_for_standbys = |names: &str| {
             let setting = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
             database.execute(&setting);
             database.execute("SELECT pg_reload_conf()");
-            // The checkpointer tells those who commit, a moment later.
+            // The checkpointer informs waiting commits a moment later.
             std::thread::sleep(Duration::from_millis(300));
         };
         for (number, path) in (1..).zip(["/rotate", "/login/ada", "/rotate"]) {
             let answer = get(client, path, Some(cookie)).await;
             assert_eq!(answer.status, Status::ServiceUnavailable, "{path}");
             assert_eq!(answer.header("set-cookie"), None, "{path}");
-            // What is not committed is not seen.
+            // Uncommitted changes are not visible.
             assert_eq!(get(client, "/read", Some(cookie)).await.body, "2", "{path}");
-            // The wait ends, and with it the commit.
+            // The wait ends, and the commit with it.
             wait_for_standbys("");
             wait_for("it is undone", async || withdrawn(client) == number).await;
             assert_eq!(get(client, "/user", Some(cookie)).await.body, "-", "{path}");
@@ -239,9 +239,9 @@ fn i6_a_commit_that_waits_for_a_standby_in_vain_is_undone() {
     });
 }
 
-/// Another program keeps SQLite's one writer out for longer than requests wait.
+/// Another program holds SQLite's write lock for longer than requests wait.
 #[test]
-fn i6_a_login_that_was_too_late_is_undone() {
+fn i6_a_login_that_commits_too_late_is_undone() {
     let database = Database::new(Kind::Sqlite).unwrap();
     run(async {
         let config = altered(SessionConfig::default(), |config| {
@@ -258,7 +258,7 @@ fn i6_a_login_that_was_too_late_is_undone() {
             assert_eq!(answer.status, Status::ServiceUnavailable, "{path}");
             holder.run("ROLLBACK");
         }
-        // Whatever was still under way is done, or undone.
+        // Everything in progress is done or undone.
         let is_settled = async || {
             let user = get(client, "/user", Some(cookie)).await.body;
             user == "-" && get(client, "/count", Some(cookie)).await.body != "1"

@@ -1,5 +1,5 @@
-//! I8: neither what the database holds nor the signing secret is enough to make a cookie, and
-//! logs never carry a token.
+//! I8: neither the database's content nor the signing secret suffices to make a cookie, and logs
+//! never contain a token.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use crate::support::cookie::signed;
 use crate::support::local::{ADMIN_TOKEN, SECRET, application};
 use crate::support::{Database, Server, Visitor};
 
-/// The token's two halves in a cookie.
+/// Returns the two halves of the token in a cookie.
 fn halves(cookie: &str) -> (Uuid, [u8; 32]) {
     let (_, value) = cookie.split_once('=').unwrap();
     let (token, _) = value.split_once('.').unwrap();
@@ -28,12 +28,13 @@ const PASSWORD: &str = "sesame-open-PASSWORD";
 const NEW_PASSWORD: &str = "another-one-PASSWORD";
 const WRONG_PASSWORD: &str = "not-the-right-PASSWORD";
 
-/// The database's URL with a password, which the tests' PostgreSQL does not look at.
+/// Returns the database's URL with a password, which the tests' PostgreSQL ignores.
 fn with_password(database: &Database) -> String {
     database.raw_url().replace("postgres@", "postgres:hunter2@")
 }
 
-/// Uses a server that logs all it can, in all ways that bring it secrets; its log, and those.
+/// Uses a server that logs as much as possible in all ways that involve secrets. Returns its log
+/// and the secrets.
 fn log_of_a_day(database: &Database, format: &str) -> (String, Vec<String>) {
     let url = with_password(database);
     let environment = [
@@ -77,7 +78,7 @@ fn log_of_a_day(database: &Database, format: &str) -> (String, Vec<String>) {
     (server.log_at_end(), secrets)
 }
 
-/// A cookie's value, and what it is made of.
+/// Returns a cookie's value and its parts.
 fn parts(cookie: &str) -> Vec<String> {
     let (_, value) = cookie.split_once('=').unwrap();
     let (token, signature) = value.split_once('.').unwrap();
@@ -90,7 +91,7 @@ fn parts(cookie: &str) -> Vec<String> {
 }
 
 on_each_database! {
-    fn i8_the_database_and_the_secret_together_make_no_cookie(database: &Database) {
+    fn i8_the_database_and_the_secret_do_not_suffice_for_a_cookie(database: &Database) {
         let (client, clock) = application(database, "");
         let mut visitor = Visitor::new(&client);
         visitor.visit();
@@ -104,7 +105,7 @@ on_each_database! {
             assert_eq!(thief.session(), Value::Null);
             assert_eq!(thief.visit(), 1);
         }
-        // The owner's cookie is what `signed` makes of the right half.
+        // The owner's cookie is the one that `signed` makes of the right half.
         let mut owner = Visitor::with_cookie(&client, signed(session_id, secret_half));
         assert_eq!(owner.visit(), 2);
     }

@@ -1,4 +1,4 @@
-//! A database of its own for each test.
+//! A separate database for each test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,12 +19,14 @@ pub(crate) enum Kind {
     Postgres,
 }
 
-/// An empty database, removed with its folder at the end (PostgreSQL's with its cluster).
+/// An empty database, removed with its directory at the end. PostgreSQL databases are removed with
+/// their cluster.
 pub(crate) struct Database {
     kind: Kind,
-    /// For the tests' own statements.
+    /// The URL for the tests' own statements.
     direct: String,
-    /// For stores and servers: with `TEST_PGBOUNCER=1`, the same database through a PgBouncer.
+    /// The URL for stores and servers. With `TEST_PGBOUNCER=1`, it leads to the same database
+    /// through a PgBouncer.
     url: String,
     folder: TempDir,
 }
@@ -36,7 +38,7 @@ struct Number {
 }
 
 impl Database {
-    /// `None` if PostgreSQL is to be skipped.
+    /// Creates a database. Returns `None` if PostgreSQL is to be skipped.
     pub(crate) fn new(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Sqlite => {
@@ -59,7 +61,7 @@ impl Database {
         }
     }
 
-    /// A database on the PostgreSQL server of this URL.
+    /// Creates a database on the PostgreSQL server of this URL.
     pub(crate) fn on(server: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -70,7 +72,7 @@ impl Database {
         Self::named(server, &name)
     }
 
-    /// A database that is there already.
+    /// Returns an existing database.
     pub(crate) fn named(server: &str, name: &str) -> Self {
         let url = format!("{server}/{name}");
         Self {
@@ -81,8 +83,8 @@ impl Database {
         }
     }
 
-    /// The same database through the PgBouncer of this URL. Servers that run in the database's
-    /// folder find the setting there that they need for it.
+    /// Returns the same database through the PgBouncer of this URL. Servers that run in the
+    /// database's directory find the necessary setting there.
     pub(crate) fn through(mut self, pooler: &str) -> Self {
         self.url = format!("{pooler}/{}", self.name());
         let setting = "[default.sessions]\nprepared_statements = false\n";
@@ -90,7 +92,7 @@ impl Database {
         self
     }
 
-    /// The same database by way of the server of this URL.
+    /// Returns the same database through the server of this URL.
     pub(crate) fn reached_by(mut self, server: &str) -> Self {
         self.url = format!("{server}/{}", self.name());
         self
@@ -100,12 +102,12 @@ impl Database {
         self.kind
     }
 
-    /// The database's name on its PostgreSQL server.
+    /// Returns the database's name on its PostgreSQL server.
     pub(crate) fn name(&self) -> &str {
         self.direct.rsplit_once('/').unwrap().1
     }
 
-    /// Runs SQL on the PostgreSQL server, outside of this database.
+    /// Runs SQL on the PostgreSQL server, outside this database.
     pub(crate) fn execute_on_server(&self, sql: &str) {
         let server = self.direct.rsplit_once('/').unwrap().0;
         let mut admin = PgConnection::establish(&format!("{server}/postgres")).unwrap();
@@ -120,41 +122,41 @@ impl Database {
         &self.url
     }
 
-    /// The URL past a PgBouncer.
+    /// Returns the URL that bypasses PgBouncer.
     pub(crate) fn direct_url(&self) -> &str {
         &self.direct
     }
 
-    /// A folder for whoever uses the database.
+    /// Returns a directory for users of the database.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// A store whose schema is there.
+    /// Returns a store whose schema is migrated.
     pub(crate) fn store(&self) -> Arc<DieselStore> {
         let store = self.bare_store();
         store.migrate().unwrap();
         Arc::new(store)
     }
 
-    /// A store that finds the database as it is.
+    /// Returns a store on the database as it is.
     pub(crate) fn bare_store(&self) -> DieselStore {
         DieselStore::open(&self.url(), self.options()).unwrap()
     }
 
-    /// Options for a store on this database.
+    /// Returns options for a store on this database.
     pub(crate) fn options(&self) -> StoreOptions {
         altered(StoreOptions::default(), |options| {
             options.prepared_statements = self.direct == self.url;
         })
     }
 
-    /// Runs SQL on a connection of its own.
+    /// Runs SQL on its own connection.
     pub(crate) fn execute(&self, sql: &str) {
         self.connection().run(sql);
     }
 
-    /// A connection of its own, to hold a transaction open.
+    /// Returns a separate connection, to hold a transaction open.
     pub(crate) fn connection(&self) -> Box<dyn Sql> {
         match self.kind {
             Kind::Sqlite => Box::new(self.sqlite()),
@@ -162,7 +164,8 @@ impl Database {
         }
     }
 
-    /// Waits for others: the last one that closes the file keeps all out for a moment.
+    /// Opens the file. Waits for others, because the last connection that closes the file locks it
+    /// for a moment.
     fn sqlite(&self) -> SqliteConnection {
         let mut connection = SqliteConnection::establish(&self.url).unwrap();
         connection
@@ -171,7 +174,7 @@ impl Database {
         connection
     }
 
-    /// The number that a query yields in its column `n`.
+    /// Returns the number in the column `n` of a query's result.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         let query = diesel::sql_query(sql);
         let number: Number = match self.kind {
@@ -194,7 +197,7 @@ impl Database {
         }
     }
 
-    /// How many rows `sessions` has.
+    /// Returns the number of rows in `sessions`.
     pub(crate) fn sessions(&self) -> i64 {
         self.number("SELECT count(*) AS n FROM sessions")
     }

@@ -1,4 +1,4 @@
-//! A store in memory: the shortest true implementation of the contract, against which the others
+//! A store in memory: the shortest correct implementation of the contract, with which the others
 //! can be compared.
 
 mod login;
@@ -22,9 +22,9 @@ pub(crate) struct MemoryStore(Mutex<Tables>);
 
 #[derive(Clone, Debug, Default)]
 struct Tables {
-    /// By public handle.
+    /// The sessions by handle.
     sessions: BTreeMap<String, SessionRecord>,
-    /// By id.
+    /// The users by id.
     users: BTreeMap<String, UserRecord>,
 }
 
@@ -33,7 +33,7 @@ impl MemoryStore {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a transaction: what fails leaves nothing behind.
+    /// Runs a transaction. If it fails, nothing is changed.
     fn transaction<T>(
         &self,
         run: impl FnOnce(&mut Tables) -> Result<T, StoreError>,

@@ -4,14 +4,14 @@ use chrono::{TimeDelta, Utc};
 use rocket_diesel_sessions::store::{NewSession, SessionStore};
 use rocket_diesel_sessions::testing;
 
-/// A session of a day, for `user_id`.
+/// Returns a session for `user_id` that lives one day.
 pub(crate) fn new_session(user_id: Option<&str>) -> NewSession {
     let mut new = testing::new_session(Utc::now());
     new.user_id = user_id.map(str::to_owned);
     new
 }
 
-/// Makes `count` sessions that expired yesterday.
+/// Creates `count` sessions that expired yesterday.
 pub(crate) fn create_expired(store: &dyn SessionStore, count: usize) {
     for _ in 0..count / 1000 {
         let expired: Vec<_> = (0..1000)
@@ -25,7 +25,7 @@ pub(crate) fn create_expired(store: &dyn SessionStore, count: usize) {
     }
 }
 
-/// Makes `count` sessions that live.
+/// Creates `count` live sessions.
 pub(crate) fn create_live(store: &dyn SessionStore, count: usize) {
     for _ in 0..count / 1000 {
         let live: Vec<_> = (0..1000).map(|_| new_session(None)).collect();

@@ -56,7 +56,7 @@ impl Tables {
             .is_some_and(|user| user.disabled_at.is_none() && is_right(&user.password_hash))
     }
 
-    /// Handles of the user's other live sessions, newest token first.
+    /// Returns the handles of the user's other live sessions, newest token first.
     fn others(&self, login: &LoginSession) -> Vec<String> {
         if login.signed_in_user().is_none() {
             return Vec::new();

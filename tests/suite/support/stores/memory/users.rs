@@ -24,8 +24,8 @@ impl Tables {
         self.revoke(&altered(revocation, |revocation| revocation.by = by))
     }
 
-    /// Returns why the user must stay an administrator who may sign in, or that there is no such
-    /// user.
+    /// Returns the reason why the user must remain an active administrator, or that there is no
+    /// such user.
     fn refusal(&self, id: &str, last_admin: LastAdmin) -> Option<UserOutcome> {
         let is_active_admin = |user: &&UserRecord| user.is_admin && user.disabled_at.is_none();
         if !self.users.contains_key(id) {
