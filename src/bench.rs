@@ -13,23 +13,29 @@ use uuid::Uuid;
 
 use crate::SessionError;
 use crate::session::{
-    Change, Clock, Monitor, Pipeline, PipelineOptions, SessionKeys, SystemClock, Token, TypedData,
-    decode, recode, to_json,
+    Change, Clock, Monitor, Pipeline, PipelineOptions, Seal, SessionKeys, SystemClock, Token,
+    TypedData, decode, recode, to_json,
 };
 use crate::store::{NewSession, SessionRecord, SessionStore, TokenHash};
 use crate::testing::new_session;
 
 /// Generates a token and returns its cookie value.
 pub fn signed_token(keys: &SessionKeys) -> Result<String, SessionError> {
-    Ok(keys.sign(&Token::generate(SystemClock.now())?))
+    let now = SystemClock.now();
+    Ok(seal(keys).close(&Token::generate(now)?, "tz4a98xxat96iws9zmbrgj3a", now))
 }
 
 /// Does the work that a request's cookie causes before the database is asked: verifies the
 /// signature and hashes the secret half.
 pub fn verify(keys: &SessionKeys, value: &str) -> bool {
     let stored = TokenHash::from_bytes([0; 32]);
-    keys.verify(value)
-        .is_some_and(|token| !token.hash().matches(&stored))
+    seal(keys)
+        .open(value)
+        .is_some_and(|opened| !opened.token.hash().matches(&stored))
+}
+
+fn seal(keys: &SessionKeys) -> Seal {
+    Seal::new(keys, "", "session", None)
 }
 
 /// Does the work of changing typed data, without the database.

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::tokio::sync::oneshot;
@@ -23,6 +24,7 @@ use super::codec::{self, TypedData};
 use super::config::{SessionConfig, is_debug};
 use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
+use super::cookie::seal::Seal;
 use super::error::SetupError;
 use super::observe::events::{Hook, SessionEvent};
 use super::observe::monitor::Monitor;
@@ -189,6 +191,8 @@ impl<D: TypedData> Sessions<D> {
             let stats = self.stats.clone().unwrap_or_else(|| store.clone());
             (store, Some(stats))
         };
+        let upgraded_at = upgraded_at(&store).await?;
+        let seal = Seal::new(&keys, "", cookie.name(), upgraded_at);
         let hooks = std::mem::take(&mut *self.hooks.lock()).into();
         let monitor = Monitor::new(hooks, Arc::clone(&self.clock))
             .map_err(|error| SetupError::Metrics(error.to_string()))?;
@@ -219,7 +223,7 @@ impl<D: TypedData> Sessions<D> {
             .map_err(SetupError::Threads)?;
         let shared = Shared {
             pipeline: Arc::new(pipeline),
-            keys,
+            seal,
             kind: String::new(),
             cookie,
             expiry: config.expiry(),
@@ -238,6 +242,15 @@ async fn open_store(config: SessionConfig) -> Result<Arc<DieselStore>, SetupErro
     let opened = spawn_blocking(move || config.open_store(&url)).await;
     match opened {
         Ok(store) => Ok(Arc::new(store?)),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Returns when this version took over a database that an earlier one had made.
+async fn upgraded_at(store: &Arc<dyn SessionStore>) -> Result<Option<DateTime<Utc>>, SetupError> {
+    let store = Arc::clone(store);
+    match spawn_blocking(move || store.upgraded_at()).await {
+        Ok(time) => Ok(time?),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

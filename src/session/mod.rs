@@ -42,6 +42,7 @@ pub use user_sessions::{UserSession, UserSessionPage, UserSessions};
 #[cfg(feature = "bench")]
 pub(crate) use codec::{decode, recode, to_json};
 #[cfg(feature = "bench")]
+pub(crate) use cookie::seal::Seal;
 pub(crate) use cookie::token::Token;
 #[cfg(feature = "bench")]
 pub(crate) use observe::monitor::Monitor;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use rocket::futures::future::join_all;
 
 use self::address::visitor_address;
-use super::cookie::token::Token;
+use super::cookie::seal::Opened;
 use super::error::SessionError;
 use super::expiry::is_expired;
 use super::observe::metrics::NoSession;
@@ -30,7 +30,7 @@ pub(crate) struct RequestContext {
     /// Whether the request had a cookie with the session cookie's name, valid or not.
     pub(crate) has_cookie: bool,
     /// The distinct tokens of the cookies that verify. Almost always one.
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Opened>,
     pub(crate) user_agent: Option<String>,
     pub(crate) ip: Option<String>,
 }
@@ -76,15 +76,15 @@ impl Shared {
             let cookie = request.cookies().get(self.cookie.name());
             values.extend(cookie.map(rocket::http::Cookie::value));
         }
-        let mut tokens: Vec<Token> = Vec::new();
-        for token in values.iter().filter_map(|value| self.keys.verify(value)) {
+        let mut tokens: Vec<Opened> = Vec::new();
+        for token in values.iter().filter_map(|value| self.seal.open(value)) {
             if !tokens.contains(&token) {
                 tokens.push(token);
             }
         }
         // Browsers send fewer. Keep the newest.
         if tokens.len() > MAX_TOKENS {
-            tokens.sort_by_key(|token| Reverse(token.session_id()));
+            tokens.sort_by_key(|opened| Reverse(opened.token.session_id()));
             tokens.truncate(MAX_TOKENS);
         }
         if tokens.is_empty() {
@@ -110,7 +110,7 @@ impl Shared {
     /// A browser sends several tokens after the cookie's path or domain was changed, or if another
     /// host of the domain has set one. A dead one must not hide the live one.
     async fn find(&self, context: &mut RequestContext) -> Result<Found, SessionError> {
-        let load = |token: &Token| self.pipeline.load(token.session_id());
+        let load = |opened: &Opened| self.pipeline.load(opened.token.session_id());
         let loaded = match context.tokens.as_slice() {
             [] => return Ok(Found::default()),
             [token] => vec![load(token).await],
@@ -144,11 +144,15 @@ impl Shared {
     /// Returns the row with its effective deadlines if `token` belongs to it.
     fn judge(
         &self,
-        token: &Token,
+        opened: &Opened,
         record: Option<SessionRecord>,
     ) -> Result<SessionRecord, NoSession> {
         let record = record.ok_or(NoSession::Gone)?;
-        if !record.token_hash.matches(&token.hash()) {
+        let is_of_cookie = |handle: &String| *handle == record.id;
+        if !record.token_hash.matches(&opened.token.hash())
+            || !opened.handle.as_ref().is_none_or(is_of_cookie)
+            || record.kind != self.kind
+        {
             return Err(NoSession::Forged);
         }
         Ok(self.expiry.effective(record))

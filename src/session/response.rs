@@ -28,7 +28,7 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
         // An outage never touches the cookie (I6).
         _ if is_outage => None,
         (CookieChange::Issue(token), Some(record)) => {
-            let value = shared.keys.sign(token);
+            let value = shared.seal.close(token, &record.id, context.now);
             Some(shared.cookie.issue(
                 value,
                 record.absolute_expires_at,

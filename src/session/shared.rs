@@ -7,8 +7,8 @@ use rocket::data::ByteUnit;
 
 use super::clock::Clock;
 use super::config::OnUndecodable;
-use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
+use super::cookie::seal::Seal;
 use super::expiry::ExpiryPolicy;
 use super::observe::monitor::Monitor;
 use super::pipeline::Pipeline;
@@ -16,8 +16,8 @@ use crate::store::SessionLimit;
 
 pub(crate) struct Shared {
     pub(crate) pipeline: Arc<Pipeline>,
-    pub(crate) keys: SessionKeys,
-    /// The kind of session. Empty for the kind without a name.
+    pub(crate) seal: Seal,
+    /// The name of the kind of session; empty for the one without a name.
     pub(crate) kind: String,
     pub(crate) cookie: CookiePolicy,
     pub(crate) expiry: ExpiryPolicy,

@@ -9,16 +9,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::token::{TOKEN_LEN, Token};
 use crate::Cause;
 use crate::session::error::{ConfigError, SetupError};
 
-/// Length of a cookie value: the token's 48 bytes and the signature's 32 in base64url, with a dot
-/// between.
-const VALUE_LEN: usize = 64 + 1 + 43;
-
 /// Minimum length of a secret in bytes: the output size of HMAC-SHA-256 (RFC 2104, section 3).
 const MIN_SECRET_LEN: usize = 32;
+
+/// A secret as the key of a signature.
+pub(super) type Key = Hmac<Sha256>;
 
 /// The environment variable that holds the secrets.
 pub(crate) const SESSION_SECRET: &str = "SESSION_SECRET";
@@ -42,7 +40,7 @@ const SECRET_FILE: &str = ".session-secret";
 /// # let _ = keys;
 /// ```
 #[derive(Clone)]
-pub struct SessionKeys(Vec<Hmac<Sha256>>);
+pub struct SessionKeys(Vec<Key>);
 
 impl SessionKeys {
     /// Reads a comma-separated list of secrets of at least 32 bytes each. Spaces around them are
@@ -179,18 +177,6 @@ impl SessionKeys {
         Ok(Self::parse(secret.trim())?)
     }
 
-    /// Returns the cookie value for a token.
-    pub(crate) fn sign(&self, token: &Token) -> String {
-        let bytes = token.to_bytes();
-        let mut value = URL_SAFE_NO_PAD.encode(bytes);
-        if let Some(first) = self.0.first() {
-            value.push('.');
-            let signature = first.clone().chain_update(bytes).finalize().into_bytes();
-            URL_SAFE_NO_PAD.encode_string(signature, &mut value);
-        }
-        value
-    }
-
     /// Signs a text of the application and returns the signature in base64url. Begin the text with
     /// its purpose, so that it cannot be taken for a token or for a text with another purpose.
     ///
@@ -205,7 +191,7 @@ impl SessionKeys {
     /// assert!(!keys.verify_text("unsubscribe:eve", &signature));
     /// ```
     pub fn sign_text(&self, text: &str) -> String {
-        let sign = |key: &Hmac<Sha256>| {
+        let sign = |key: &Key| {
             let signature = key.clone().chain_update(text).finalize().into_bytes();
             URL_SAFE_NO_PAD.encode(signature)
         };
@@ -226,25 +212,14 @@ impl SessionKeys {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
             return false;
         };
-        let signed = |key: &Hmac<Sha256>| key.clone().chain_update(text).verify_slice(&signature);
+        let signed = |key: &Key| key.clone().chain_update(text).verify_slice(&signature);
         self.0.iter().any(|key| signed(key).is_ok())
     }
 
-    /// Returns the token of a cookie value if any of the secrets signed it.
-    pub(crate) fn verify(&self, value: &str) -> Option<Token> {
-        if value.len() != VALUE_LEN {
-            return None;
-        }
-        let (token, signature) = value.split_once('.')?;
-        let token: [u8; TOKEN_LEN] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        self.0
-            .iter()
-            .any(|key| {
-                let key = key.clone().chain_update(token);
-                key.verify_slice(&signature).is_ok()
-            })
-            .then(|| Token::from_bytes(&token))
+    /// Returns each key with `context` hashed already, so that only what follows has to be.
+    pub(super) fn followed_by(&self, context: &[u8]) -> Vec<Key> {
+        let keys = self.0.iter().cloned();
+        keys.map(|key| key.chain_update(context)).collect()
     }
 }
 
@@ -276,53 +251,12 @@ fn create_secret_file(path: &Path, secret: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::Utc;
 
     const A: &str = "a secret of more than thirty-two bytes";
     const B: &str = "another secret of more than thirty-two bytes";
 
     fn keys(list: &str) -> SessionKeys {
         SessionKeys::parse(list).unwrap()
-    }
-
-    #[test]
-    fn every_list_that_contains_the_signing_secret_verifies() {
-        let token = Token::generate(Utc::now()).unwrap();
-        let value = keys(A).sign(&token);
-        assert_eq!(value.len(), VALUE_LEN);
-        assert_eq!(keys(A).verify(&value).as_ref(), Some(&token));
-        assert_eq!(
-            keys(&format!("{B}, {A}")).verify(&value).as_ref(),
-            Some(&token)
-        );
-        assert_eq!(keys(B).verify(&value), None);
-    }
-
-    #[test]
-    fn i7_a_changed_cookie_does_not_verify() {
-        let keys = keys(A);
-        let value = keys.sign(&Token::generate(Utc::now()).unwrap());
-        for at in 0..value.len() {
-            for replacement in ['A', 'B', '-', '.', '=', ' '] {
-                let mut changed: Vec<char> = value.chars().collect();
-                if changed[at] != replacement {
-                    changed[at] = replacement;
-                    let changed: String = changed.into_iter().collect();
-                    assert_eq!(keys.verify(&changed), None, "{changed}");
-                }
-            }
-            assert_eq!(keys.verify(&value[..at]), None);
-        }
-        for made_up in [
-            "",
-            ".",
-            &"A".repeat(VALUE_LEN),
-            &"A".repeat(8192),
-            &format!("{value}A"),
-            &"ä".repeat(54),
-        ] {
-            assert_eq!(keys.verify(made_up), None, "{made_up}");
-        }
     }
 
     #[test]
@@ -350,10 +284,9 @@ mod tests {
     fn the_debug_secret_is_created_once_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(SECRET_FILE);
-        let token = Token::generate(Utc::now()).unwrap();
-        let value = SessionKeys::from_file(&path).unwrap().sign(&token);
+        let signature = SessionKeys::from_file(&path).unwrap().sign_text("test");
         let again = SessionKeys::from_file(&path).unwrap();
-        assert_eq!(again.verify(&value), Some(token));
+        assert!(again.verify_text("test", &signature));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -2,4 +2,5 @@
 
 pub(super) mod keys;
 pub(super) mod policy;
+pub(super) mod seal;
 pub(super) mod token;

@@ -5,11 +5,14 @@
 //! equal version would hide one of the two. An installation is taken over if its migrations are in
 //! that table because an earlier version of this library, or Diesel's command line, ran them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 /// The version of the first migration.
 pub(super) const FIRST: &str = "20261124000000";
+
+/// The form of the times in the record.
+const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// A connection that can be asked which migrations have been applied.
 pub(super) trait History: Connection {
@@ -184,7 +187,7 @@ pub(super) fn record(
     connection.batch_execute(&format!(
         "INSERT INTO session_schema_migrations (version, name, run_on, taken_over) \
          VALUES ('{version}', '{name}', '{}', {taken_over})",
-        now.format("%Y-%m-%d %H:%M:%S")
+        now.format(TIME_FORMAT)
     ))
 }
 
@@ -199,4 +202,23 @@ pub(super) fn forget(connection: &mut impl History, version: &str) -> QueryResul
     connection.batch_execute(&format!(
         "DELETE FROM session_schema_migrations WHERE version = '{version}'"
     ))
+}
+
+/// Returns when this version took the installation over from an earlier one; `None` if it made the
+/// tables itself. Where Diesel's command line runs the migrations, no one has noted the time, and it
+/// is now.
+pub(super) fn taken_over_at(
+    connection: &mut impl History,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    if recorded(connection)?.is_empty() {
+        let is_earlier = !of_diesel(connection)?.is_empty();
+        return Ok(is_earlier.then_some(now));
+    }
+    let times = connection.texts(
+        "SELECT CAST(run_on AS TEXT) AS text FROM session_schema_migrations \
+         WHERE taken_over ORDER BY run_on LIMIT 1",
+    )?;
+    let time = |text: &String| NaiveDateTime::parse_from_str(text, TIME_FORMAT).ok();
+    Ok(times.first().and_then(time).map(|time| time.and_utc()))
 }

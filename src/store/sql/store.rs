@@ -12,6 +12,7 @@ use super::connect::connection::{AnyConnection, run_on};
 use super::connect::pool::Connections;
 use super::connect::{self, Opening};
 use super::error::SqlError;
+use super::history::taken_over_at;
 use super::login::lock::sweep_locks;
 use super::login::{self, withdraw};
 use super::migrations::{self, Direction};
@@ -310,6 +311,15 @@ impl SessionStore for DieselStore {
     fn probe(&self) -> Result<(), StoreError> {
         let mut connection = connect::connect(&self.url, &self.options)?;
         Ok(connection.lend().ping().map_err(SqlError::from)?)
+    }
+
+    fn upgraded_at(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.read(|connection| {
+            Ok(run_on!(connection, |connection| taken_over_at(
+                connection,
+                Utc::now()
+            )?))
+        })
     }
 
     fn pool(&self) -> Option<PoolState> {
