@@ -13,7 +13,7 @@ on_each_database! {
     fn i3_an_id_that_was_not_issued_is_not_adopted(database: &Database) {
         let (client, _) = application(database, "");
         let made_up = Uuid::now_v7();
-        for cookie in [signed(made_up, [7; 32]), format!("session={made_up}")] {
+        for cookie in [signed(made_up, [7; 32], "made-up"), format!("session={made_up}")] {
             let mut visitor = Visitor::with_cookie(&client, cookie.clone());
             assert_eq!(visitor.session(), Value::Null);
             assert_eq!(visitor.visit(), 1);
@@ -55,7 +55,7 @@ on_each_database! {
             let ended = new_cookie(client).await;
             get(client, "/destroy", Some(&ended)).await;
             let live = new_cookie(client).await;
-            let unknown = signed(Uuid::now_v7(), [7; 32]);
+            let unknown = signed(Uuid::now_v7(), [7; 32], "unknown");
             for cookies in [
                 format!("{ended}; {live}"),
                 format!("{live}; {ended}"),

@@ -21,7 +21,7 @@ fn halves(cookie: &str) -> (Uuid, [u8; 32]) {
     let (token, _) = value.split_once('.').unwrap();
     let token = URL_SAFE_NO_PAD.decode(token).unwrap();
     let session_id = Uuid::from_slice(&token[..16]).unwrap();
-    (session_id, token[16..].try_into().unwrap())
+    (session_id, token[16..48].try_into().unwrap())
 }
 
 const PASSWORD: &str = "sesame-open-PASSWORD";
@@ -101,12 +101,12 @@ on_each_database! {
         assert_eq!(stored.session_id, session_id);
         assert_ne!(stored.token_hash.as_bytes(), &secret_half);
         for guess in [*stored.token_hash.as_bytes(), [0; 32]] {
-            let mut thief = Visitor::with_cookie(&client, signed(session_id, guess));
+            let mut thief = Visitor::with_cookie(&client, signed(session_id, guess, &stored.id));
             assert_eq!(thief.session(), Value::Null);
             assert_eq!(thief.visit(), 1);
         }
         // The owner's cookie is the one that `signed` makes of the right half.
-        let mut owner = Visitor::with_cookie(&client, signed(session_id, secret_half));
+        let mut owner = Visitor::with_cookie(&client, signed(session_id, secret_half, &stored.id));
         assert_eq!(owner.visit(), 2);
     }
 

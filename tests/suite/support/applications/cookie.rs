@@ -8,11 +8,21 @@ use uuid::Uuid;
 
 use super::local::SECRET;
 
-/// Returns a cookie for a chosen token, as anyone with the signing secret can make it.
-pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32]) -> String {
-    let token = [session_id.as_bytes().as_slice(), &secret_half].concat();
+/// Returns a cookie for a chosen token and handle, as anyone with the signing secret can make it.
+pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32], handle: &str) -> String {
+    let token = [
+        session_id.as_bytes(),
+        secret_half.as_slice(),
+        handle.as_bytes(),
+    ]
+    .concat();
     let key = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    let signature = key.chain_update(&token).finalize().into_bytes();
+    let context = b"session cookie\0\0session\0";
+    let signature = key
+        .chain_update(context)
+        .chain_update(&token)
+        .finalize()
+        .into_bytes();
     let (token, signature) = (
         URL_SAFE_NO_PAD.encode(token),
         URL_SAFE_NO_PAD.encode(signature),
