@@ -61,7 +61,7 @@ impl BenchPipeline {
         };
         let monitor = Monitor::new(Vec::new().into(), Arc::new(SystemClock));
         let monitor = monitor.map_err(std::io::Error::other)?;
-        let pipeline = Pipeline::start(store, Arc::new(monitor), options)?;
+        let pipeline = Pipeline::start(store, Arc::new(monitor), None, options)?;
         Ok(Self(Arc::new(pipeline)))
     }
 

@@ -56,7 +56,7 @@
 //!    [`UserSessions`] or [`SessionAdmin`], with its user, or at a deadline. No request can write to
 //!    it afterwards, whenever it was loaded. A request in progress gets [`SessionError::Ended`].
 //! 9. **The row is deleted**, for ended sessions at once, and for expired ones by a background
-//!    thread every hour ([`admin::sweep_once`] runs one pass).
+//!    thread every hour ([`StoreAdmin::sweep`](admin::StoreAdmin::sweep) runs one pass).
 //!
 //! A failure of the database never turns into a logout: the guard answers 503 with `Retry-After`,
 //! and the cookie stays valid.
@@ -117,10 +117,8 @@ pub use store::EndReason;
 
 /// Items for administration: lists, statistics, sweeps and the audit log.
 pub mod admin {
-    pub use crate::session::{
-        AUDIT_LOG, SessionPage, SessionStats, SweepReport, check_clock, clear_all, sweep_once,
-        sweep_with_progress,
-    };
+    pub use crate::session::AUDIT_LOG;
+    pub use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
 }
 
 /// Checks that the README's code compiles.

@@ -67,6 +67,18 @@ impl ExpiryPolicy {
         lifetime.absolute.map_or(self.absolute, delta)
     }
 
+    /// Returns the sessions that may be served, with their effective deadlines.
+    pub(crate) fn live(
+        &self,
+        sessions: Vec<SessionRecord>,
+        now: DateTime<Utc>,
+    ) -> Vec<SessionRecord> {
+        let effective = sessions.into_iter().map(|record| self.effective(record));
+        effective
+            .filter(|record| !is_expired(record, now))
+            .collect()
+    }
+
     /// Returns the row with its effective deadlines: the stored ones, or those of the present
     /// settings if these are stricter. The stored row does not change.
     ///

@@ -28,7 +28,7 @@ use super::cookie::seal::Seal;
 use super::error::SetupError;
 use super::observe::events::{Hook, SessionEvent};
 use super::observe::monitor::Monitor;
-use super::observe::seldom::Seldom;
+use super::observe::statistics::Statistics;
 use super::pipeline::Pipeline;
 use super::request::slot::Slot;
 use super::response::{end_replaced, respond, retry_later, undo};
@@ -197,30 +197,29 @@ impl<D: TypedData> Sessions<D> {
         let monitor = Monitor::new(hooks, Arc::clone(&self.clock))
             .map_err(|error| SetupError::Metrics(error.to_string()))?;
         let monitor = Arc::new(monitor);
-        let recorder = stats.clone().map(|stats| {
-            let is_of_sessions = std::ptr::addr_eq(Arc::as_ptr(&store), Arc::as_ptr(&stats));
-            Arc::new(Recorder::new(
-                stats,
-                Arc::clone(&monitor),
-                Arc::clone(&self.clock),
-                config.stats_retention,
-                is_of_sessions,
-            ))
+        let is_one_store = stats
+            .as_ref()
+            .is_some_and(|stats| std::ptr::addr_eq(Arc::as_ptr(&store), Arc::as_ptr(stats)));
+        let statistics = stats.map(|stats| Arc::new(Statistics::new(stats, Arc::clone(&monitor))));
+        let pipeline = Pipeline::start(
+            store,
+            Arc::clone(&monitor),
+            statistics.clone(),
+            config.pipeline(),
+        )
+        .map_err(SetupError::Threads)?;
+        let recorder = statistics.map(|statistics| {
+            let monitor = Arc::clone(&monitor);
+            let recorder = Recorder::new(statistics, monitor, config.stats_retention, is_one_store);
+            Arc::new(recorder)
         });
+        let sweeper = Sweeper::new(Arc::clone(&pipeline.sweep), Arc::clone(&monitor));
         let tasks = BackgroundTasks {
-            sweeper: Arc::new(Sweeper {
-                store: Arc::clone(&store),
-                stats,
-                clock: Arc::clone(&self.clock),
-                monitor: Arc::clone(&monitor),
-                failure: Seldom::default(),
-            }),
+            sweeper: Arc::new(sweeper),
             cleanup_interval: config.cleanup_interval,
             recorder,
             stats_interval: config.stats_interval,
         };
-        let pipeline = Pipeline::start(store, Arc::clone(&monitor), config.pipeline())
-            .map_err(SetupError::Threads)?;
         let shared = Shared {
             pipeline: Arc::new(pipeline),
             seal,
@@ -271,15 +270,11 @@ impl<D: TypedData> Fairing for Sessions<D> {
                     Arc::clone(&shared.pipeline),
                     Arc::clone(&shared.clock),
                     shared.expiry,
-                    Arc::clone(&shared.monitor),
-                    Arc::clone(&tasks.sweeper),
-                    tasks.recorder.clone(),
                 );
                 let users = UserSessions::new(
                     Arc::clone(&shared.pipeline),
                     Arc::clone(&shared.clock),
                     shared.expiry,
-                    Arc::clone(&shared.monitor),
                     shared.kind.clone(),
                 );
                 Ok(rocket

@@ -20,9 +20,7 @@ mod shared;
 mod sign_in;
 mod user_sessions;
 
-pub use admin::{SessionAdmin, SessionPage, SessionStats};
-pub use background::batches::clear_all;
-pub use background::sweeper::{SweepReport, check_clock, sweep_once, sweep_with_progress};
+pub use admin::SessionAdmin;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use codec::TypedData;
 pub use config::figment;

@@ -7,15 +7,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::admin::{effective, is_no_text, page};
 use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::ExpiryPolicy;
-use super::observe::monitor::Monitor;
 use super::pipeline::Pipeline;
-use crate::store::{
-    ActingSession, EndReason, ListSessions, Revocation, RevokeScope, SessionRecord, SessionStore,
-};
+use crate::store::{ActingSession, ListSessions, Revocation, RevokeScope, SessionRecord};
 
 /// Sessions that a list has at most.
 const MAX_LISTED: u32 = 1000;
@@ -46,7 +42,6 @@ pub struct UserSessions {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
     expiry: ExpiryPolicy,
-    monitor: Arc<Monitor>,
     /// The kind of session whose users these are.
     kind: String,
     /// The session that asks.
@@ -115,14 +110,12 @@ impl UserSessions {
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
         expiry: ExpiryPolicy,
-        monitor: Arc<Monitor>,
         kind: String,
     ) -> Self {
         Self {
             pipeline,
             clock,
             expiry,
-            monitor,
             kind,
             by: None,
         }
@@ -158,9 +151,6 @@ impl UserSessions {
         limit: u32,
         after: Option<Uuid>,
     ) -> Result<UserSessionPage, SessionError> {
-        if is_no_text(user_id) {
-            return Ok(UserSessionPage::default());
-        }
         let now = self.clock.now();
         let query = ListSessions {
             now,
@@ -169,12 +159,11 @@ impl UserSessions {
             kind: Some(self.kind.clone()),
             limit: limit.min(MAX_LISTED),
         };
-        let job = move |store: &dyn SessionStore| page(store, query);
-        let (sessions, next) = self.pipeline.run(job).await?;
-        let sessions = effective(self.expiry, sessions, now);
+        let page = self.pipeline.list(query).await?;
+        let sessions = self.expiry.live(page.sessions, now);
         Ok(UserSessionPage {
             sessions: sessions.into_iter().map(Into::into).collect(),
-            next,
+            next: page.next,
         })
     }
 
@@ -207,17 +196,10 @@ impl UserSessions {
     /// Tells metrics, statistics and hooks of sessions, by public handle, that the application has
     /// ended in a transaction of its own, as when it deletes a user.
     pub fn note_ended(&self, ids: &[String]) {
-        self.monitor.ended(ids, EndReason::Revoked);
+        self.pipeline.note_ended(ids);
     }
 
     async fn end(&self, user_id: &str, scope: RevokeScope) -> Result<usize, SessionError> {
-        let handle = match &scope {
-            RevokeScope::One(id) | RevokeScope::AllBut(id) => id.as_str(),
-            RevokeScope::All => "",
-        };
-        if is_no_text(user_id) || is_no_text(handle) {
-            return Ok(0);
-        }
         let now = self.clock.now();
         let revocation = Revocation {
             user_id: user_id.to_owned(),
@@ -225,13 +207,7 @@ impl UserSessions {
             kind: Some(self.kind.clone()),
             by: self.by.map(|session_id| ActingSession { session_id, now }),
         };
-        let monitor = Arc::clone(&self.monitor);
-        let job = move |store: &dyn SessionStore| {
-            let ended = store.revoke(&revocation)?;
-            monitor.ended(ended.as_deref().unwrap_or_default(), EndReason::Revoked);
-            Ok(ended.map(|ended| ended.len()))
-        };
-        self.pipeline.run(job).await?.ok_or(SessionError::Ended)
+        self.pipeline.revoke(revocation).await
     }
 }
 

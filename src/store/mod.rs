@@ -3,6 +3,7 @@
 //! Nothing in this module depends on HTTP, cookies or the type of the data. Database-specific code
 //! is in the file of that database's name.
 
+pub(crate) mod admin;
 mod error;
 mod login;
 mod options;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 use super::StoreError;
 
@@ -208,6 +208,24 @@ impl HourStats {
             peak_active: 0,
             users: 0,
         }
+    }
+
+    /// Returns the start of the hour that contains `time`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+    /// use rocket_diesel_sessions::store::HourStats;
+    ///
+    /// # fn main() -> Result<(), chrono::ParseError> {
+    /// let time: DateTime<Utc> = "2026-01-01T10:59:59Z".parse()?;
+    /// assert_eq!(HourStats::hour_of(time).to_rfc3339(), "2026-01-01T10:00:00+00:00");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hour_of(time: DateTime<Utc>) -> DateTime<Utc> {
+        time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use rocket::figment::Figment;
 use rocket::serde::json::json;
+use rocket_diesel_sessions::admin::StoreAdmin;
 use rocket_diesel_sessions::store::StoreError;
 use rocket_diesel_sessions::{DatabaseUrl, DieselStore, SessionConfig, SetupError};
 
@@ -44,6 +45,11 @@ impl Database {
         let store = store.map_err(|error| in_vain(error, config.startup_timeout))?;
         Ok(Self { url, store })
     }
+}
+
+/// The administration of a store, which counts what a command ends in the statistics.
+pub(super) fn admin(store: &DieselStore) -> StoreAdmin<'_> {
+    StoreAdmin::new(store).statistics(store)
 }
 
 fn settings(

@@ -5,13 +5,11 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rocket::serde::json::json;
-use rocket_diesel_sessions::admin::clear_all;
 use rocket_diesel_sessions::store::{Revocation, RevokeScope, SessionStore, StoreError};
 use rocket_diesel_sessions::{DieselStore, EndReason};
 use rocket_diesel_sessions_app::monitoring::audit::Event;
 
-use super::database::{Access, Database};
-use super::stats::note_ended;
+use super::database::{Access, Database, admin};
 use super::terminal::ask;
 use super::terminal::output::{audit, count, note, say_json};
 use super::terminal::table::printable;
@@ -73,14 +71,18 @@ fn access(dry_run: bool) -> Access {
     if dry_run { Access::Read } else { Access::Write }
 }
 
-pub(super) fn revoke(arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
+pub(super) fn revoke(
+    arguments: &Revoke,
+    store: &DieselStore,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
     match &arguments.user {
-        Some(name) => revoke_all_of(name, arguments, store),
-        None => revoke_some(arguments, store),
+        Some(name) => revoke_all_of(name, arguments, store, now),
+        None => revoke_some(arguments, store, now),
     }
 }
 
-fn revoke_some(arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
+fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
     let Revoke { dry_run, json, .. } = *arguments;
     let mut seen = HashSet::new();
     let mut handles = arguments.handles.clone();
@@ -93,7 +95,7 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
             continue;
         }
         let ended = store.delete(handles)?;
-        note_ended(store, EndReason::Revoked, ended.len());
+        admin(store).note_ended(EndReason::Revoked, ended.len(), now);
         for handle in &ended {
             let user = found.iter().find(|(found, _)| found == handle);
             let user = user.and_then(|(_, user)| user.as_deref());
@@ -144,7 +146,12 @@ fn found(
     Ok(found)
 }
 
-fn revoke_all_of(name: &str, arguments: &Revoke, store: &DieselStore) -> Result<(), Failure> {
+fn revoke_all_of(
+    name: &str,
+    arguments: &Revoke,
+    store: &DieselStore,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
     let Revoke { dry_run, json, .. } = *arguments;
     let user = users::find(store, name)?;
     let (verb, key) = verb(dry_run);
@@ -153,7 +160,7 @@ fn revoke_all_of(name: &str, arguments: &Revoke, store: &DieselStore) -> Result<
     } else {
         let revocation = Revocation::new(user.id.clone(), RevokeScope::All);
         let ended = store.revoke(&revocation)?.unwrap_or_default().len();
-        note_ended(store, EndReason::Revoked, ended);
+        admin(store).note_ended(EndReason::Revoked, ended, now);
         if ended > 0 {
             audit(Event::SessionRevoked, Some(&user.id), None);
         }
@@ -201,10 +208,7 @@ pub(super) fn clear(
         return Err("not confirmed; nothing was changed".into());
     }
     let mut ended = 0;
-    let cleared = clear_all(store, now, |batch| {
-        ended += batch.len() as u64;
-        note_ended(store, EndReason::Cleared, batch.len());
-    });
+    let cleared = admin(store).clear(now, |batch| ended += batch.len() as u64);
     if ended > 0 || cleared.is_ok() {
         audit(Event::SessionsCleared, None, None);
     }

@@ -98,7 +98,7 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
     match command {
         Command::List(arguments) => list(arguments, store, now),
         Command::Show { handle, json } => show(handle, *json, store, now),
-        Command::Revoke(arguments) => revoke::revoke(arguments, store),
+        Command::Revoke(arguments) => revoke::revoke(arguments, store, now),
         Command::Clear(arguments) => revoke::clear(arguments, database, now),
     }
 }
@@ -106,18 +106,15 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
 fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
     let user = arguments.user.as_deref();
     let user = user.map(|name| users::find(store, name)).transpose()?;
-    // One more, to know whether there is a next page.
-    let mut query = ListSessions::new(now, arguments.limit + 1);
+    let mut query = ListSessions::new(now, arguments.limit);
     query.after = arguments.after;
     query.user_id = user.map(|user| user.id);
-    let mut sessions = store.list_filtered(&query, &arguments.filter(now))?;
-    let limit = arguments.limit as usize;
-    let more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions.last().filter(|_| more).map(|last| last.session_id);
+    let filter = arguments.filter(now);
+    let page = SessionPage::read(&query, |query| store.list_filtered(query, &filter))?;
     if arguments.json {
-        return say_json(&SessionList::from(SessionPage::new(sessions, next)));
+        return say_json(&SessionList::from(page));
     }
+    let SessionPage { sessions, next, .. } = page;
     if sessions.is_empty() {
         return say("no live sessions");
     }

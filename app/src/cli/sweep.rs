@@ -1,19 +1,17 @@
 //! `sweep`.
 
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rocket::serde::json::json;
-use rocket_diesel_sessions::admin::{check_clock, sweep_with_progress};
-use rocket_diesel_sessions::store::{StatsStore, SweepRecord};
-use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
+use rocket_diesel_sessions::admin::SweepReport;
+use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 
-use super::database::{Access, Database};
-use super::stats::note_ended;
+use super::database::{Access, Database, admin};
 use super::terminal::output::say_json;
 use super::{Failure, say};
 
@@ -50,7 +48,9 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
             "{url}: would delete {expired} expired sessions"
         ));
     }
-    let (deleted, elapsed) = sweep(store, now)?;
+    let SweepReport {
+        deleted, elapsed, ..
+    } = sweep(store, now)?;
     if arguments.json {
         let seconds = elapsed.as_secs_f64();
         return say_json(&json!({"dryRun": false, "deleted": deleted, "seconds": seconds}));
@@ -61,34 +61,23 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
     ))
 }
 
-/// Deletes the expired and records it; returns how many there were, and how long it took.
-fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<(usize, Duration), Failure> {
+/// Deletes the expired sessions and records that.
+fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<SweepReport, Failure> {
     let bar = progress(store, now)?;
-    let (start, mut deleted) = (Instant::now(), 0);
-    let swept = check_clock(store, now).and_then(|()| {
-        sweep_with_progress(store, now, |so_far| {
-            deleted = so_far;
-            bar.set_position(so_far as u64);
-        })
+    let mut deleted = 0;
+    let swept = admin(store).sweep(now, |so_far| {
+        deleted = so_far;
+        bar.set_position(so_far as u64);
     });
     bar.finish_and_clear();
     // What was deleted before a failure stays deleted.
-    note_ended(store, EndReason::Expired, deleted);
     if deleted > 0 {
         Entry::new(Event::Swept)
             .by("command_line")
             .deleted(deleted)
             .write();
     }
-    let mut record = SweepRecord::new(now);
-    record.elapsed = start.elapsed();
-    record.deleted = deleted as u64;
-    record.error = swept.as_ref().err().map(ToString::to_string);
-    if let Err(error) = store.add_sweep(&record) {
-        tracing::warn!("the statistics do not have it: {error}");
-    }
-    let report = swept?;
-    Ok((report.deleted, report.elapsed))
+    Ok(swept?)
 }
 
 /// A bar on a terminal. Where the expired cannot be counted in the time that a statement has,

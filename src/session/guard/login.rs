@@ -11,8 +11,7 @@ use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::sign_in::Login;
 use crate::store::{
-    BindSession, EndReason, LoginOutcome, LoginSession, PendingSignIn, RotateSession,
-    SessionRecord, SignIn,
+    BindSession, LoginOutcome, LoginSession, PendingSignIn, RotateSession, SessionRecord, SignIn,
 };
 
 /// Returns whether the session must end because another user signs in, or because the login awaits
@@ -60,9 +59,6 @@ impl<D: TypedData> Session<D> {
     /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] if the store failed.
     pub async fn login(&self, login: impl Into<Login>) -> Result<(), SessionError> {
         let login = login.into();
-        if login.user_id.contains('\0') {
-            return Err(SessionError::UserRefused);
-        }
         let inner = self.inner();
         let _turn = inner.turn().await?;
         let record = inner.record()?;
@@ -81,7 +77,6 @@ impl<D: TypedData> Session<D> {
         // Read again, so that a session that has expired since the request arrived is not signed
         // in.
         let now = shared.clock.now();
-        let deadline = shared.pipeline.deadline();
         let token = Token::generate(now)?;
         let data = D::default();
         let json = codec::encode(&data, shared.max_data_size)?;
@@ -116,37 +111,10 @@ impl<D: TypedData> Session<D> {
             session: bind,
             fresh: fresh.clone(),
             limit: shared.session_limit,
-            deadline: Some(shared.pipeline.commit_deadline(deadline)),
+            deadline: None,
         };
-        let (kept, made) = (
-            record.as_ref().map(|record| record.id.clone()),
-            fresh.id.clone(),
-        );
         let bound = record.map(|record| request.bound(record));
-        let (monitor, user_id) = (Arc::clone(&shared.monitor), request.user_id.clone());
-        // Called on the login's thread, so that the login is recorded even if the request has
-        // stopped waiting.
-        let done = move |outcome: &LoginOutcome| {
-            let ended = match outcome {
-                LoginOutcome::Bound(ended) => {
-                    if let Some(kept) = &kept {
-                        monitor.rotated(kept);
-                    }
-                    ended
-                }
-                LoginOutcome::Created(ended) => {
-                    monitor.created([made.as_str()].into_iter());
-                    ended
-                }
-                _ => return,
-            };
-            monitor.ended(ended, EndReason::Replaced);
-            if is_signed_in {
-                monitor.metrics.logins.inc();
-                monitor.usage.seen(&user_id, now);
-            }
-        };
-        let (outcome, untold) = shared.pipeline.login(request, deadline, done).await?;
+        let (outcome, untold) = shared.pipeline.login(request).await?;
         let mut state = inner.state();
         match (outcome, bound, untold) {
             (LoginOutcome::Bound(_), Some(bound), Some(untold)) => {
@@ -210,15 +178,11 @@ impl<D: TypedData> Session<D> {
         let _turn = inner.turn().await?;
         let record = inner.record()?.ok_or(SessionError::Ended)?;
         inner.state().check_open()?;
-        let (pipeline, id) = (&inner.shared().pipeline, record.id.clone());
-        let deadline = pipeline.commit_deadline(pipeline.deadline());
         let (token, rotation) = inner.rotation(&record)?;
-        // Dropped, and thereby undone, if `commit` fails, because it may have committed
-        // nevertheless.
-        let attempt = pipeline.attempt(record, &rotation);
-        inner.rotating(commit(rotation, deadline)).await?;
-        inner.state().rotated(token, attempt.committed())?;
-        inner.shared().monitor.rotated(&id);
+        let pipeline = &inner.shared().pipeline;
+        let rotate = pipeline.rotate_with(record, rotation, commit);
+        let untold = inner.rotating(rotate).await?;
+        inner.state().rotated(token, untold)?;
         Ok(())
     }
 

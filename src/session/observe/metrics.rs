@@ -12,7 +12,7 @@ use prometheus::{
 
 use self::limits::Limits;
 use crate::session::error::SessionError;
-use crate::store::EndReason;
+use crate::store::{Census, EndReason};
 
 /// Upper bounds of the buckets for batch sizes, in operations.
 const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
@@ -95,8 +95,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
     pub(crate) connections_in_use: IntGauge,
     pub(crate) limits: Limits,
-    pub(crate) active_anonymous: IntGauge,
-    pub(crate) active_signed_in: IntGauge,
+    active_anonymous: IntGauge,
+    active_signed_in: IntGauge,
 }
 
 /// Creates and registers metrics.
@@ -267,6 +267,14 @@ impl Metrics {
     pub(crate) fn swept(&self, number: usize, took: Duration) {
         self.swept.inc_by(whole(number));
         self.sweep_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Sets the numbers of live sessions.
+    pub(crate) fn active(&self, census: Census) {
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.active_signed_in.set(gauge(census.signed_in));
+        let anonymous = census.active.saturating_sub(census.signed_in);
+        self.active_anonymous.set(gauge(anonymous));
     }
 
     pub(crate) fn failed(&self, error: &SessionError) {

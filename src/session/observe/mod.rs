@@ -4,4 +4,5 @@ pub(super) mod events;
 pub(super) mod metrics;
 pub(super) mod monitor;
 pub(super) mod seldom;
+pub(super) mod statistics;
 pub(super) mod usage;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 use super::metrics::whole;
-use crate::store::{EndCounts, EndReason, UsageDelta};
+use crate::store::{EndCounts, EndReason, HourStats, UsageDelta};
 
 /// Number of cells that remember users seen in this hour (512 KiB). Two users who share a cell are
 /// only added more often than necessary.
@@ -29,11 +29,6 @@ struct Pending {
     created: u64,
     ended: EndCounts,
     users: HashSet<String>,
-}
-
-/// Returns the start of the hour that contains `time`.
-pub(crate) fn hour(time: DateTime<Utc>) -> DateTime<Utc> {
-    time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
 }
 
 impl Usage {
@@ -58,7 +53,7 @@ impl Usage {
     /// Records a request of a signed-in user. Takes the lock only at the user's first request in an
     /// hour.
     pub(crate) fn seen(&self, user_id: &str, now: DateTime<Utc>) {
-        let hour = hour(now);
+        let hour = HourStats::hour_of(now);
         let mark = self.hasher.hash_one((user_id, hour)).max(1);
         let place = usize::try_from(mark % PLACES as u64).unwrap_or_default();
         if self.seen[place].load(Ordering::Relaxed) == mark {
@@ -78,18 +73,17 @@ impl Usage {
 
     fn add(&self, now: DateTime<Utc>, add: impl FnOnce(&mut Pending)) {
         let mut pending = self.pending.lock();
-        add(pending.entry(hour(now)).or_default());
+        add(pending.entry(HourStats::hour_of(now)).or_default());
     }
 
     /// Takes all counters out, to be written.
     pub(crate) fn take(&self) -> Vec<UsageDelta> {
         let mut pending = self.pending.lock();
         let delta = |(hour, pending): (_, Pending)| UsageDelta {
-            hour,
             created: pending.created,
             ended: pending.ended,
-            active: 0,
             users: pending.users.into_iter().collect(),
+            ..UsageDelta::new(hour)
         };
         std::mem::take(&mut *pending)
             .into_iter()

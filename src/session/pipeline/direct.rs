@@ -1,41 +1,154 @@
-//! The operations that bypass the queue because they are rare.
+//! The operations that bypass the queue because they are rare. Each runs on a thread of its own and
+//! tells the monitor what it did, even if its caller has stopped waiting.
 
 mod login;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rocket::tokio::sync::Semaphore;
 
 use super::start::Pipeline;
 use crate::session::error::SessionError;
-use crate::store::{SessionStore, StoreError};
+use crate::session::observe::statistics::Statistics;
+use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
+use crate::store::{
+    EndReason, ListSessions, Revocation, RevokeScope, SessionRecord, SessionStore, StoreError,
+    SweepRecord,
+};
+
+/// Maximum duration of an operation on all sessions.
+const BULK_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Returns whether no column can hold `value`: PostgreSQL refuses a text with a NUL. No session or
+/// user is named so.
+pub(super) fn is_no_text(value: &str) -> bool {
+    value.contains('\0')
+}
 
 impl Pipeline {
-    /// Runs `job` outside the queue, for rare operations.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, SessionError> {
-        self.run_by(self.deadline(), job).await
+    /// Returns a page of live sessions.
+    pub(crate) async fn list(&self, query: ListSessions) -> Result<SessionPage, SessionError> {
+        if query.user_id.as_deref().is_some_and(is_no_text) {
+            return Ok(SessionPage::default());
+        }
+        let list = move |store: &dyn SessionStore| StoreAdmin::new(store).list(&query);
+        self.run(list).await
     }
 
-    /// Runs `job` outside the queue, with a deadline that the job knows.
-    pub(crate) async fn run_by<T: Send + 'static>(
-        &self,
-        deadline: Instant,
-        job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, SessionError> {
-        self.run_in(&self.direct, deadline, job).await
+    /// Returns the session with this handle, expired or not.
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<SessionRecord>, SessionError> {
+        if is_no_text(id) {
+            return Ok(None);
+        }
+        let id = id.to_owned();
+        self.run(move |store| store.find(&id)).await
     }
 
-    /// Runs a long operation outside the queue, with a deadline of its own and one at a time.
-    pub(crate) async fn run_long<T: Send + 'static>(
+    /// Ends sessions of one user and returns their number.
+    ///
+    /// # Errors
+    /// Returns [`SessionError::Ended`] if the session that asks for it has ended.
+    pub(crate) async fn revoke(&self, revocation: Revocation) -> Result<usize, SessionError> {
+        let handle = match &revocation.scope {
+            RevokeScope::One(id) | RevokeScope::AllBut(id) => id.as_str(),
+            RevokeScope::All => "",
+        };
+        if is_no_text(&revocation.user_id) || is_no_text(handle) {
+            return Ok(0);
+        }
+        let monitor = Arc::clone(&self.shared.monitor);
+        let revoke = move |store: &dyn SessionStore| {
+            let ended = store.revoke(&revocation)?;
+            monitor.ended(ended.as_deref().unwrap_or_default(), EndReason::Revoked);
+            Ok(ended.map(|ended| ended.len()))
+        };
+        self.run(revoke).await?.ok_or(SessionError::Ended)
+    }
+
+    /// Records the end of sessions that the application has ended in its own transaction.
+    pub(crate) fn note_ended(&self, ids: &[String]) {
+        self.shared.monitor.ended(ids, EndReason::Revoked);
+    }
+
+    /// Ends all sessions and returns their number. Goes on to the end if that takes longer than its
+    /// caller waits, and logs the number then.
+    pub(crate) async fn clear(&self, now: DateTime<Utc>) -> Result<usize, SessionError> {
+        let deadline = Instant::now() + BULK_TIMEOUT;
+        let monitor = Arc::clone(&self.shared.monitor);
+        let clear = move |store: &dyn SessionStore| {
+            let mut deleted = 0;
+            let cleared = StoreAdmin::new(store).clear(now, |batch| {
+                deleted += batch.len();
+                monitor.ended(batch, EndReason::Cleared);
+            });
+            if Instant::now() >= deadline {
+                match &cleared {
+                    Ok(()) => tracing::info!("all sessions have ended, {deleted} of them"),
+                    Err(error) => {
+                        tracing::error!("{deleted} sessions have ended, not all of them: {error}");
+                    }
+                }
+            }
+            cleared.map(|()| deleted)
+        };
+        self.run_in(&self.long, deadline, clear).await
+    }
+
+    /// Runs one sweep pass, which ends when its caller stops waiting.
+    pub(crate) async fn sweep(&self) -> Result<SweepReport, SessionError> {
+        let deadline = Instant::now() + BULK_TIMEOUT;
+        let sweep = Arc::clone(&self.sweep);
+        let pass = move |_: &dyn SessionStore| sweep.pass(|| Instant::now() >= deadline);
+        self.run_in(&self.long, deadline, pass).await
+    }
+
+    /// Returns the number of live sessions and the usage of the last `hours` hours.
+    ///
+    /// # Errors
+    /// Returns [`SessionError::NoStatistics`] without statistics.
+    pub(crate) async fn stats(
         &self,
-        deadline: Instant,
+        now: DateTime<Utc>,
+        hours: u32,
+    ) -> Result<SessionStats, SessionError> {
+        self.ask(move |statistics| statistics.read(now, hours))
+            .await
+    }
+
+    /// Returns the last sweep passes of all instances, newest first.
+    ///
+    /// # Errors
+    /// Returns [`SessionError::NoStatistics`] without statistics.
+    pub(crate) async fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, SessionError> {
+        self.ask(move |statistics| statistics.store().sweeps(limit))
+            .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Statistics) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let statistics = self.statistics.clone();
+        let statistics = statistics.ok_or(SessionError::NoStatistics)?;
+        self.run(move |_| ask(&statistics)).await
+    }
+
+    /// Runs a blocking call of the application.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        self.run(move |_| call()).await
+    }
+
+    /// Runs a call of the store within the timeout.
+    async fn run<T: Send + 'static>(
+        &self,
         job: impl FnOnce(&dyn SessionStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        self.run_in(&self.long, deadline, job).await
+        self.run_in(&self.direct, self.deadline(), job).await
     }
 
     async fn run_in<T: Send + 'static>(

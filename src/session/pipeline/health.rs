@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::start::{LONG_CALLS, Pipeline};
 use crate::session::error::SessionError;
-use crate::session::observe::metrics::{Metrics, signed};
+use crate::session::observe::metrics::signed;
 
 /// Time between two checks while waiting for work in the background.
 const SETTLE_LOOK: Duration = Duration::from_millis(2);
@@ -45,8 +45,15 @@ impl Pipeline {
         self.shared.breaker.check()
     }
 
+    /// Returns the metrics in Prometheus' text format.
+    pub(crate) fn metrics(&self) -> String {
+        self.sample();
+        self.shared.monitor.metrics.to_text()
+    }
+
     /// Updates the metrics that are sampled on demand.
-    pub(crate) fn sample(&self, metrics: &Metrics) {
+    fn sample(&self) {
+        let metrics = &self.shared.monitor.metrics;
         let (loads, writes) = self.shared.queue.depth();
         metrics.waiting_loads.set(signed(loads));
         metrics.waiting_writes.set(signed(writes));

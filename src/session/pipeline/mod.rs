@@ -22,6 +22,7 @@ mod queued;
 mod round;
 mod shared;
 mod start;
+mod sweep;
 mod untold;
 mod update;
 mod worker;
@@ -32,4 +33,5 @@ mod tests;
 
 pub(crate) use self::job::{Apply, Change};
 pub(crate) use self::start::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, Pipeline, PipelineOptions};
+pub(crate) use self::sweep::Sweep;
 pub(crate) use self::untold::Untold;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
+use super::direct::is_no_text;
 use super::job::{Answer, Apply, Deletion, Failure, Job, Rotation, Update, WriteJob};
 use super::queue::Queue;
 use super::start::Pipeline;
@@ -80,6 +81,9 @@ impl Pipeline {
 
     /// Deletes a session by its handle. Returns whether it existed.
     pub(crate) async fn delete(&self, id: String, reason: EndReason) -> Result<bool, SessionError> {
+        if is_no_text(&id) {
+            return Ok(false);
+        }
         self.write(Deletion { id, reason }, WriteJob::Delete).await
     }
 

@@ -13,8 +13,10 @@ use super::calls::Calls;
 use super::crew::Crew;
 use super::queue::{Limits, Queue};
 use super::shared::Shared;
+use super::sweep::Sweep;
 use crate::session::error::SessionError;
 use crate::session::observe::monitor::Monitor;
+use crate::session::observe::statistics::Statistics;
 use crate::store::{SessionStore, patience};
 
 /// Maximum number of concurrent long calls: clearing and sweeping.
@@ -50,6 +52,8 @@ pub(crate) struct PipelineOptions {
 /// and touches are done, and ends the workers.
 pub(crate) struct Pipeline {
     pub(super) shared: Arc<Shared>,
+    pub(crate) sweep: Arc<Sweep>,
+    pub(super) statistics: Option<Arc<Statistics>>,
     crew: Arc<Crew>,
     pub(super) calls: Arc<Calls>,
     pub(super) direct: Arc<Semaphore>,
@@ -70,6 +74,7 @@ impl Pipeline {
     pub(crate) fn start(
         store: Arc<dyn SessionStore>,
         monitor: Arc<Monitor>,
+        statistics: Option<Arc<Statistics>>,
         options: PipelineOptions,
     ) -> std::io::Result<Self> {
         let patience = patience(options.timeout);
@@ -102,8 +107,15 @@ impl Pipeline {
             shared.is_some_and(|shared| shared.breaker.reports(error))
         }));
         let (crew, calls) = (Arc::<Crew>::default(), Arc::<Calls>::default());
+        let sweep = Arc::new(Sweep {
+            store: Arc::clone(&shared.store),
+            statistics: statistics.clone(),
+            monitor: Arc::clone(&shared.monitor),
+        });
         let pipeline = Self {
             shared: Arc::clone(&shared),
+            sweep,
+            statistics,
             crew: Arc::clone(&crew),
             calls: Arc::clone(&calls),
             direct: Arc::new(Semaphore::new(options.direct_calls)),

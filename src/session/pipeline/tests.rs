@@ -34,7 +34,7 @@ fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
     };
     let clock = Arc::new(crate::session::SystemClock);
     let monitor = Monitor::new(Vec::new().into(), clock).unwrap();
-    Pipeline::start(Arc::clone(store) as _, Arc::new(monitor), options).unwrap()
+    Pipeline::start(Arc::clone(store) as _, Arc::new(monitor), None, options).unwrap()
 }
 
 /// A session whose data is a count.

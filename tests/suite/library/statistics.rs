@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous;
 use rocket::serde::json::Value;
+use rocket_diesel_sessions::admin::{SessionStats, StoreAdmin};
 use rocket_diesel_sessions::store::{
-    Census, HourStats, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta,
+    Census, EndCounts, HourStats, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta,
 };
 use rocket_diesel_sessions::{
     Cause, Clock, DieselStore, EndReason, SessionAdmin, SessionConfig, SessionEvent,
@@ -19,6 +20,7 @@ use rocket_diesel_sessions_app::{MetricsAccess, Stores};
 use crate::support::accounts::registered;
 use crate::support::altered;
 use crate::support::embedded::{get, new_cookie, rocket_with, run};
+use crate::support::hooked::HookedStore;
 use crate::support::local::{ADMIN_TOKEN, application, application_of, figment, settings};
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, Server, Visitor, metric, metric_of, wait_until};
@@ -179,6 +181,42 @@ on_each_database! {
         assert_eq!(store.usage(hour).unwrap(), [expected]);
         store.forget(hour + TimeDelta::microseconds(1), now).unwrap();
         assert_eq!((store.usage(hour).unwrap(), store.sweeps(10).unwrap()), (vec![], vec![]));
+    }
+
+    fn sessions_ended_without_a_server_are_in_the_statistics(database: &Database) {
+        let store = database.store();
+        let now = Utc::now();
+        let mut expired = new_session(None);
+        expired.expires_at = now;
+        store.create(&[expired, new_session(None), new_session(None)]).unwrap();
+        let admin = StoreAdmin::new(&*store).statistics(&*store);
+        let mut progress = Vec::new();
+        let report = admin.sweep(now, |deleted| progress.push(deleted)).unwrap();
+        assert_eq!((report.deleted, progress), (1, vec![1]));
+        let mut cleared = Vec::new();
+        admin.clear(now, |ended| cleared.extend_from_slice(ended)).unwrap();
+        assert_eq!(cleared.len(), 2);
+        admin.note_ended(EndReason::Revoked, 4, now);
+        admin.note_ended(EndReason::Revoked, 0, now + TimeDelta::hours(1));
+        // Without statistics, it ends as well, and nothing is counted.
+        store.create(&[new_session(None)]).unwrap();
+        StoreAdmin::new(&*store).clear(now + TimeDelta::minutes(1), |_| {}).unwrap();
+
+        let stats = SessionStats::read(&*store, now, 1).unwrap();
+        assert_eq!((stats.active, stats.is_exact, stats.hours.len()), (0, true, 1), "{stats:?}");
+        assert_eq!(stats.hours[0].hour, HourStats::hour_of(now));
+        let ended = [(EndReason::Revoked, 4), (EndReason::Expired, 1), (EndReason::Cleared, 2)];
+        assert_eq!(stats.hours[0].ended, EndCounts::from_iter(ended));
+        let sweeps = store.sweeps(10).unwrap();
+        assert_eq!((sweeps.len(), sweeps[0].deleted, &sweeps[0].error), (1, 1, &None));
+
+        // A pass that is refused is recorded too.
+        let behind = now - TimeDelta::hours(1);
+        let hooked = HookedStore::with_clock(store.clone(), now);
+        let admin = StoreAdmin::new(&*hooked).statistics(&*store);
+        let refused = admin.sweep(behind, |_| {}).unwrap_err();
+        let refused = Some(refused.to_string());
+        assert!(store.sweeps(10).unwrap().iter().any(|sweep| sweep.error == refused));
     }
 
     fn a_large_table_is_sampled_instead_of_counted_on_each_request(database: &Database) {
@@ -368,6 +406,9 @@ fn a_table_that_cannot_be_counted_in_time_causes_no_errors() {
         );
         assert_eq!(Visitor::new(&client).get("/admin").status, Status::Ok);
     }
+    let read = SessionStats::read(&*stats, Utc::now(), 1).unwrap();
+    assert_eq!((read.active, read.is_exact), (10_001, false));
+    stats.counts.fetch_sub(1, Ordering::SeqCst);
     // Unknown numbers are not recorded.
     let hour = stats
         .usage(chrono::Utc::now() - chrono::TimeDelta::hours(1))

@@ -13,7 +13,7 @@ use rocket_diesel_sessions_app::api::views::UserDetail;
 use rocket_diesel_sessions_app::monitoring::audit::Event;
 
 use super::find;
-use crate::cli::stats::note_ended;
+use crate::cli::database::admin;
 use crate::cli::terminal::ask;
 use crate::cli::terminal::output::{audit, count, say_json};
 use crate::cli::terminal::table::printable;
@@ -227,7 +227,7 @@ impl Change<'_> {
     fn disable(&self, user: &UserRecord, force: Force) -> Result<(), Failure> {
         let disabled = self.store.disable_user(&user.id, self.now, force.into())?;
         let ended = done(user, disabled)?;
-        note_ended(self.store, EndReason::Revoked, ended);
+        admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
         let is_new = user.disabled_at.is_none();
         if is_new {
             audit(Event::UserDisabled, Some(&user.id), None);
@@ -267,7 +267,7 @@ impl Change<'_> {
             deadline: None,
         };
         let ended = done(user, self.store.change_password(&change)?)?;
-        note_ended(self.store, EndReason::Revoked, ended);
+        admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
         audit(Event::PasswordChanged, Some(&user.id), None);
         let ended_sessions = count(ended as u64, "session");
         let text = format!("{name} has a new password; ended {ended_sessions}");
@@ -285,7 +285,7 @@ impl Change<'_> {
         }
         let deleted = self.store.delete_user(&user.id, None, force.into())?;
         let ended = done(user, deleted)?;
-        note_ended(self.store, EndReason::Revoked, ended);
+        admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
         audit(Event::AccountDeleted, Some(&user.id), None);
         let ended_sessions = count(ended as u64, "session");
         let text = format!("deleted {name}, id {}; ended {ended_sessions}", user.id);

@@ -1,6 +1,6 @@
 //! How many sessions were created and ended per hour.
 
-use chrono::{DateTime, Duration, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rocket_diesel_sessions::store::HourStats;
 
 use crate::words::grouped;
@@ -16,7 +16,7 @@ pub(super) struct Row {
 /// Returns one row per hour for the last `number` hours, up to the current one. Hours without statistics
 /// are zeros.
 pub(super) fn rows(stats: &[HourStats], now: DateTime<Utc>, number: u16) -> Vec<Row> {
-    let this = now.duration_trunc(Duration::hours(1)).unwrap_or(now);
+    let this = HourStats::hour_of(now);
     let row = |back: u16| {
         let at = this - TimeDelta::hours(i64::from(back));
         let known = stats.iter().find(|stats| stats.hour == at);

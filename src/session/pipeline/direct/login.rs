@@ -4,22 +4,29 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::is_no_text;
 use crate::session::error::SessionError;
+use crate::session::observe::monitor::Monitor;
 use crate::session::pipeline::start::Pipeline;
 use crate::session::pipeline::untold::Untold;
-use crate::store::{LoginOutcome, LoginSession, RotateSession, SessionRecord, Withdrawal};
+use crate::store::{
+    EndReason, LoginOutcome, LoginSession, RotateSession, SessionRecord, SessionStore, Withdrawal,
+};
 
 impl Pipeline {
-    /// Signs a user in by the deadline. The token is withdrawn unless a response delivers it.
-    /// `done` receives the outcome even if the caller has stopped waiting.
+    /// Signs a user in and sets the deadline for that. The token is withdrawn unless a response
+    /// delivers it.
     pub(crate) async fn login(
         &self,
-        login: LoginSession,
-        deadline: Instant,
-        done: impl FnOnce(&LoginOutcome) + Send + 'static,
+        mut login: LoginSession,
     ) -> Result<(LoginOutcome, Option<Untold>), SessionError> {
+        if is_no_text(&login.user_id) {
+            return Ok((LoginOutcome::UserRefused, None));
+        }
+        let deadline = self.deadline();
+        login.deadline = Some(self.commit_deadline(deadline));
         let shared = Arc::clone(&self.shared);
-        self.run_by(deadline, move |store| {
+        let sign_in = move |store: &dyn SessionStore| {
             // Used until the login itself reports the session as it was before.
             let seen = match &login.session {
                 Some(session) => store.find(&session.id)?,
@@ -37,25 +44,63 @@ impl Pipeline {
                     return Err(error);
                 }
             };
-            done(&outcome);
+            report(&shared.monitor, &login, &outcome);
             let bound = bound.map(|bound| bound.of(before.map(Box::new)));
             let bound = settle(bound, matches!(outcome, LoginOutcome::Bound(_)));
             let made = settle(made, matches!(outcome, LoginOutcome::Created(_)));
             Ok((outcome, bound.or(made)))
-        })
-        .await
+        };
+        self.run_in(&self.direct, deadline, sign_in).await
     }
 
-    /// Registers a new token of `previous` that the application issues in its own transaction. The
-    /// token is withdrawn unless a response delivers it.
-    pub(crate) fn attempt(&self, previous: SessionRecord, rotation: &RotateSession) -> Untold {
-        let withdrawal = Withdrawal {
+    /// Gives a session a new token in a transaction of the application's own. `commit` gets the
+    /// tokens and the latest moment at which it may commit. The token is withdrawn unless a response
+    /// delivers it.
+    pub(crate) async fn rotate_with<F, E>(
+        &self,
+        previous: SessionRecord,
+        rotation: RotateSession,
+        commit: impl FnOnce(RotateSession, Instant) -> F,
+    ) -> Result<Untold, E>
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let deadline = self.commit_deadline(self.deadline());
+        let handle = previous.id.clone();
+        // Dropped if `commit` fails, because it may have committed all the same.
+        let attempt = self.shared.attempt(Withdrawal {
             id: previous.id.clone(),
             session_id: rotation.new_session_id,
             previous: Some(Box::new(previous)),
             is_rotation: true,
-        };
-        self.shared.attempt(withdrawal)
+        });
+        commit(rotation, deadline).await?;
+        let untold = attempt.committed();
+        self.shared.monitor.rotated(&handle);
+        Ok(untold)
+    }
+}
+
+/// Tells the monitor of a login.
+fn report(monitor: &Monitor, login: &LoginSession, outcome: &LoginOutcome) {
+    let ended = match outcome {
+        LoginOutcome::Bound(ended) => {
+            if let Some(kept) = &login.session {
+                monitor.rotated(&kept.id);
+            }
+            ended
+        }
+        LoginOutcome::Created(ended) => {
+            monitor.created([login.fresh.id.as_str()].into_iter());
+            ended
+        }
+        _ => return,
+    };
+    monitor.ended(ended, EndReason::Replaced);
+    // One that is still to prove something more is not signed in.
+    if login.fresh.user_id.is_some() {
+        monitor.metrics.logins.inc();
+        monitor.usage.seen(&login.user_id, login.fresh.now);
     }
 }
 

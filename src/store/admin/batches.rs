@@ -16,7 +16,7 @@ const SMALLEST: u32 = 100;
 const LARGEST: u32 = 20_000;
 
 /// Pause between two batches, in which other writers of SQLite get their turn.
-pub(in crate::session) const BREATH: Duration = Duration::from_millis(2);
+pub(crate) const BREATH: Duration = Duration::from_millis(2);
 
 /// Maximum time by which the clocks of other instances may be ahead of this one's.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
@@ -36,7 +36,7 @@ impl Size {
 
 /// Sweeps in batches. Passes each batch and its duration to `stop_after`, and ends early if that
 /// returns `true`.
-pub(in crate::session) fn sweep(
+pub(super) fn sweep(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
     handles: bool,
@@ -64,26 +64,8 @@ pub(in crate::session) fn sweep(
     }
 }
 
-/// Ends all sessions in batches and calls `ended` with the handles of each batch. This includes
-/// sessions created by instances whose clocks are minutes ahead.
-///
-/// # Errors
-/// Fails if the store fails. Sessions ended by then stay ended.
-///
-/// # Example
-///
-/// ```no_run
-/// use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
-/// use rocket_diesel_sessions::admin::clear_all;
-/// use rocket_diesel_sessions::store::StoreOptions;
-///
-/// # fn main() -> Result<(), rocket_diesel_sessions::store::StoreError> {
-/// let store = DieselStore::open(&"sqlite://sessions.db".parse()?, StoreOptions::default())?;
-/// clear_all(&store, SystemClock.now(), |ended| println!("{} ended", ended.len()))?;
-/// # Ok(())
-/// # }
-/// ```
-pub fn clear_all(
+/// Ends all sessions in batches and calls `ended` with the handles of each batch.
+pub(super) fn clear(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
     mut ended: impl FnMut(&[String]),

@@ -1,0 +1,155 @@
+//! Usage on its way to the statistics, and samples of how many sessions are live.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::monitor::Monitor;
+use crate::store::admin::{COUNTED_AT_ONCE, Counted, SessionStats};
+use crate::store::{Census, HourStats, StatsStore, StoreError, UsageDelta};
+
+/// The pause between two samples of a large table, as a multiple of the last one's duration.
+/// Counting therefore takes at most one percent of the time.
+const PATIENCE: u32 = 100;
+
+/// The statistics of a server: its store of usage, and what this instance has to add.
+pub(crate) struct Statistics {
+    store: Arc<dyn StatsStore>,
+    monitor: Arc<Monitor>,
+    samples: Mutex<Samples>,
+}
+
+struct Samples {
+    /// The last count of live sessions, if there are many.
+    last: Option<Census>,
+    /// The earliest time of the next count.
+    next: Instant,
+}
+
+impl Statistics {
+    pub(crate) fn new(store: Arc<dyn StatsStore>, monitor: Arc<Monitor>) -> Self {
+        Self {
+            store,
+            monitor,
+            samples: Mutex::new(Samples {
+                last: None,
+                next: Instant::now(),
+            }),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &dyn StatsStore {
+        &*self.store
+    }
+
+    /// Returns the number of live sessions, and the usage of the last `hours` hours with what this
+    /// instance had to add.
+    pub(crate) fn read(&self, now: DateTime<Utc>, hours: u32) -> Result<SessionStats, StoreError> {
+        let counted = self.counted(now)?;
+        // If this fails, this instance's share is only not shown yet.
+        if let Err(error) = self.write(counted.census) {
+            tracing::debug!("usage could not be written: {error}");
+        }
+        SessionStats::of(counted, self.store(), now, hours)
+    }
+
+    /// Returns the number of live sessions. Few are counted now. Otherwise this is the last sample,
+    /// and the caller waits for a count only if there is no sample yet.
+    fn counted(&self, now: DateTime<Utc>) -> Result<Counted, StoreError> {
+        if let Some(few) = self.few(now)? {
+            return Ok(Counted {
+                census: Some(few),
+                is_exact: true,
+            });
+        }
+        let (last, is_due) = {
+            let samples = self.samples();
+            (samples.last, Instant::now() >= samples.next)
+        };
+        let census = match last {
+            None if is_due => self.count(now).ok(),
+            last => last,
+        };
+        Ok(Counted {
+            census,
+            is_exact: false,
+        })
+    }
+
+    /// Takes a sample. Returns `None` if none can be taken yet.
+    pub(crate) fn sample(&self, now: DateTime<Utc>) -> Result<Option<Census>, StoreError> {
+        if let Some(few) = self.few(now)? {
+            return Ok(Some(few));
+        }
+        let samples = self.samples();
+        match samples.last {
+            last if Instant::now() < samples.next => Ok(last),
+            _ => {
+                drop(samples);
+                self.count(now).map(Some)
+            }
+        }
+    }
+
+    /// Counts the live sessions if there are few.
+    fn few(&self, now: DateTime<Utc>) -> Result<Option<Census>, StoreError> {
+        let census = self.store.census(now, Some(COUNTED_AT_ONCE))?;
+        if let Some(census) = census {
+            self.monitor.metrics.active(census);
+            self.samples().last = None;
+        }
+        Ok(census)
+    }
+
+    /// Counts the live sessions, however many there are.
+    fn count(&self, now: DateTime<Utc>) -> Result<Census, StoreError> {
+        let start = Instant::now();
+        let census = self.store.census(now, None);
+        // Set also after a failure, so that a table that cannot be counted in time is not counted
+        // again and again.
+        self.samples().next = Instant::now() + start.elapsed() * PATIENCE;
+        let census = census?.unwrap_or_default();
+        self.monitor.metrics.active(census);
+        self.samples().last = Some(census);
+        Ok(census)
+    }
+
+    /// Writes the collected usage, with the sample if there is one.
+    pub(crate) fn write(&self, census: Option<Census>) -> Result<(), StoreError> {
+        let mut deltas = self.monitor.usage.take();
+        if let Some(census) = census {
+            let hour = HourStats::hour_of(self.monitor.now());
+            match deltas.iter_mut().find(|delta| delta.hour == hour) {
+                Some(delta) => delta.active = census.active,
+                None => deltas.push(UsageDelta {
+                    active: census.active,
+                    ..UsageDelta::new(hour)
+                }),
+            }
+        }
+        if deltas.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.add_usage(&deltas);
+        // Usage that may have been written is not written again.
+        if written.as_ref().is_err_and(StoreError::is_certain) {
+            self.monitor.usage.put_back(deltas);
+        }
+        written
+    }
+
+    fn samples(&self) -> MutexGuard<'_, Samples> {
+        self.samples.lock()
+    }
+}
+
+/// Writes the remaining usage when the server stops.
+impl Drop for Statistics {
+    fn drop(&mut self) {
+        if let Err(error) = self.write(None) {
+            tracing::warn!("the last session statistics could not be written: {error}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A sweep pass as a server runs it, on request or in the background.
+
+use std::sync::Arc;
+
+use crate::session::observe::metrics::Call;
+use crate::session::observe::monitor::Monitor;
+use crate::session::observe::statistics::Statistics;
+use crate::store::admin::{PassOptions, StoreAdmin, SweepReport};
+use crate::store::{SessionStore, StoreError};
+
+/// Runs sweep passes and tells the monitor and the statistics.
+pub(crate) struct Sweep {
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) statistics: Option<Arc<Statistics>>,
+    pub(super) monitor: Arc<Monitor>,
+}
+
+impl Sweep {
+    /// Runs one pass. `stop` is called after each batch and ends the pass if it returns `true`.
+    ///
+    /// # Errors
+    /// Fails if the clocks differ or the store fails. Sessions deleted by then stay deleted.
+    pub(crate) fn pass(&self, mut stop: impl FnMut() -> bool) -> Result<SweepReport, StoreError> {
+        let metrics = &self.monitor.metrics;
+        metrics.sweeps.inc();
+        let options = PassOptions {
+            now: self.monitor.now(),
+            is_clock_real: self.monitor.is_clock_real(),
+            handles: self.monitor.has_hooks(),
+        };
+        let mut admin = StoreAdmin::new(&*self.store);
+        if let Some(statistics) = &self.statistics {
+            admin = admin.statistics(statistics.store());
+        }
+        let pass = admin.pass(&options, |batch, took| {
+            metrics.called(Call::Sweep, batch.deleted, took);
+            self.monitor.swept(batch);
+            stop()
+        });
+        metrics.swept(pass.report.deleted, pass.report.elapsed);
+        if pass.result.is_err() {
+            metrics.sweep_failures.inc();
+        }
+        if let Err(error) = pass.recorded {
+            tracing::debug!("the sweep could not be recorded in the statistics: {error}");
+        }
+        pass.result.map(|()| pass.report)
+    }
+}

@@ -1,0 +1,153 @@
+//! What operators do with a store: list, end, sweep and count sessions. Blocks. The command line
+//! calls it directly, [`SessionAdmin`](crate::SessionAdmin) through the pipeline.
+
+mod batches;
+mod census;
+mod page;
+mod sweep;
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::SessionStore;
+use super::error::StoreError;
+use super::outcome::SweepOutcome;
+use super::request::ListSessions;
+use super::stats::{EndReason, HourStats, StatsStore, UsageDelta};
+
+pub(crate) use self::batches::BREATH;
+pub use self::census::SessionStats;
+pub(crate) use self::census::{COUNTED_AT_ONCE, Counted};
+pub use self::page::SessionPage;
+pub use self::sweep::SweepReport;
+pub(crate) use self::sweep::{Pass, PassOptions};
+
+/// Lists and ends sessions of a store beside the server. Every method blocks.
+///
+/// # Example
+///
+/// ```no_run
+/// use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
+/// use rocket_diesel_sessions::admin::StoreAdmin;
+/// use rocket_diesel_sessions::store::StoreOptions;
+///
+/// # fn main() -> Result<(), rocket_diesel_sessions::store::StoreError> {
+/// let store = DieselStore::open(&"sqlite://sessions.db".parse()?, StoreOptions::default())?;
+/// let admin = StoreAdmin::new(&store).statistics(&store);
+/// let report = admin.sweep(SystemClock.now(), |_| {})?;
+/// println!("{} expired sessions deleted", report.deleted);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct StoreAdmin<'a> {
+    store: &'a dyn SessionStore,
+    stats: Option<&'a dyn StatsStore>,
+}
+
+impl<'a> StoreAdmin<'a> {
+    /// Returns an administration of `store` that records nothing in statistics.
+    pub fn new(store: &'a dyn SessionStore) -> Self {
+        Self { store, stats: None }
+    }
+
+    /// Records sweeps and counts ended sessions in `stats`. A failure of `stats` is logged and fails
+    /// nothing else.
+    #[must_use]
+    pub fn statistics(mut self, stats: &'a dyn StatsStore) -> Self {
+        self.stats = Some(stats);
+        self
+    }
+
+    /// Returns one page of live sessions, at most `query.limit` of them.
+    ///
+    /// # Errors
+    /// Fails if the store fails.
+    pub fn list(&self, query: &ListSessions) -> Result<SessionPage, StoreError> {
+        SessionPage::read(query, |query| self.store.list(query))
+    }
+
+    /// Ends all sessions in batches and calls `ended` with the handles of each batch. This includes
+    /// sessions created by instances whose clocks are minutes ahead.
+    ///
+    /// # Errors
+    /// Fails if the store fails. Sessions ended by then stay ended.
+    pub fn clear(
+        &self,
+        now: DateTime<Utc>,
+        mut ended: impl FnMut(&[String]),
+    ) -> Result<(), StoreError> {
+        batches::clear(self.store, now, |batch| {
+            self.note_ended(EndReason::Cleared, batch.len(), now);
+            ended(batch);
+        })
+    }
+
+    /// Deletes all sessions that have expired by `now`, in batches, and calls `progress` after each
+    /// with the number of sessions deleted so far.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::ClockSkew`] and deletes nothing if `now` and the database's clock differ
+    /// by more than five minutes. Fails if the store fails. Sessions deleted by then stay deleted.
+    pub fn sweep(
+        &self,
+        now: DateTime<Utc>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<SweepReport, StoreError> {
+        let mut deleted = 0;
+        let options = PassOptions {
+            now,
+            is_clock_real: true,
+            handles: false,
+        };
+        let pass = self.pass(&options, |batch, _| {
+            deleted += batch.deleted;
+            progress(deleted);
+            std::thread::sleep(BREATH);
+            false
+        });
+        self.note_ended(EndReason::Expired, pass.report.deleted, now);
+        log_failure(pass.recorded);
+        pass.result.map(|()| pass.report)
+    }
+
+    /// Runs one pass and records it in the statistics. `stop_after` gets each batch and its
+    /// duration, and ends the pass if it returns `true`. The sessions of the batches are the
+    /// caller's to count.
+    pub(crate) fn pass(
+        &self,
+        options: &PassOptions,
+        stop_after: impl FnMut(&SweepOutcome, Duration) -> bool,
+    ) -> Pass {
+        let mut pass = sweep::run(self.store, options, stop_after);
+        if let Some(stats) = self.stats {
+            pass.recorded = stats.add_sweep(&pass.record(options.now));
+        }
+        pass
+    }
+
+    /// Counts sessions in the statistics that a command has ended, such as those of a deleted user.
+    pub fn note_ended(&self, reason: EndReason, number: usize, now: DateTime<Utc>) {
+        let Some(stats) = self.stats.filter(|_| number > 0) else {
+            return;
+        };
+        let mut usage = UsageDelta::new(HourStats::hour_of(now));
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        usage.ended.add(reason, number);
+        log_failure(stats.add_usage(&[usage]));
+    }
+}
+
+impl fmt::Debug for StoreAdmin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreAdmin").finish_non_exhaustive()
+    }
+}
+
+fn log_failure(recorded: Result<(), StoreError>) {
+    if let Err(error) = recorded {
+        tracing::warn!("the statistics do not have it: {error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! How many sessions are live, and how they are used.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::store::error::StoreError;
+use crate::store::stats::{Census, HourStats, StatsStore};
+
+/// Up to this number, sessions are counted on demand, which takes milliseconds.
+pub(crate) const COUNTED_AT_ONCE: u32 = 10_000;
+
+/// Maximum number of hours of usage that are reported: ten years.
+const MAX_HOURS: u32 = 10 * 366 * 24;
+
+/// Maximum number of the next expiries that are reported.
+const NEXT_EXPIRIES: u32 = 10;
+
+/// How sessions are used.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionStats {
+    /// Number of live sessions.
+    pub active: u64,
+    /// Number of live sessions of signed-in users.
+    pub signed_in: u64,
+    /// Whether they were counted now. If there are many, a server reports its last sample. If they
+    /// could never be counted in time, `active` is the least that is known: the last count of any
+    /// instance, and more than 10,000; `signed_in` is 0 then.
+    pub is_exact: bool,
+    /// The hours of which something is known, in their order.
+    pub hours: Vec<HourStats>,
+    /// When the next sessions end unless they are used, soonest first, at most ten.
+    pub next_expiries: Vec<DateTime<Utc>>,
+}
+
+/// What came of a count of live sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    /// `None` if they could not be counted in time.
+    pub(crate) census: Option<Census>,
+    pub(crate) is_exact: bool,
+}
+
+impl SessionStats {
+    /// Makes statistics of sessions that were counted now. The rest is empty.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::SessionStats;
+    /// use rocket_diesel_sessions::store::Census;
+    ///
+    /// let stats = SessionStats::new(Census::default());
+    /// assert!(stats.is_exact && stats.hours.is_empty());
+    /// ```
+    pub const fn new(census: Census) -> Self {
+        Self {
+            active: census.active,
+            signed_in: census.signed_in,
+            is_exact: true,
+            hours: Vec::new(),
+            next_expiries: Vec::new(),
+        }
+    }
+
+    /// Counts live sessions, however many there are, and reads the usage of the last `hours` hours,
+    /// this one among them, at most ten years.
+    ///
+    /// # Errors
+    /// Fails if the store fails. A table that cannot be counted in time is no failure.
+    pub fn read(
+        stats: &dyn StatsStore,
+        now: DateTime<Utc>,
+        hours: u32,
+    ) -> Result<Self, StoreError> {
+        let counted = stats.census(now, None);
+        if let Err(error) = &counted {
+            tracing::warn!("sessions could not be counted: {error}");
+        }
+        let is_exact = counted.is_ok();
+        let census = match counted {
+            Ok(census) => Some(census.unwrap_or_default()),
+            Err(_) => stats.census(now, Some(COUNTED_AT_ONCE))?,
+        };
+        Self::of(Counted { census, is_exact }, stats, now, hours)
+    }
+
+    /// Reads the usage that belongs to a count.
+    pub(crate) fn of(
+        counted: Counted,
+        stats: &dyn StatsStore,
+        now: DateTime<Utc>,
+        hours: u32,
+    ) -> Result<Self, StoreError> {
+        let back = TimeDelta::hours(i64::from(hours.clamp(1, MAX_HOURS)) - 1);
+        let hours = stats.usage(HourStats::hour_of(now) - back)?;
+        let census = counted.census.unwrap_or_else(|| at_least(&hours));
+        Ok(Self {
+            is_exact: counted.is_exact,
+            hours,
+            next_expiries: stats.next_expiries(now, NEXT_EXPIRIES)?,
+            ..Self::new(census)
+        })
+    }
+}
+
+/// What is known of a table that could never be counted in time.
+fn at_least(hours: &[HourStats]) -> Census {
+    let last = hours.iter().rev().map(|hour| hour.peak_active);
+    let last = last.into_iter().find(|&peak| peak > 0).unwrap_or(0);
+    Census {
+        active: last.max(u64::from(COUNTED_AT_ONCE) + 1),
+        signed_in: 0,
+    }
+}
