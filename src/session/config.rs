@@ -65,13 +65,13 @@ const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SessionConfig {
-    /// The database, such as `"postgres://app@db.internal/app"`. Default: `DATABASE_URL`.
+    /// The URL of the database, such as `"postgres://app@db.internal/app"`. Default `DATABASE_URL`.
     pub url: Option<DatabaseUrl>,
-    /// PostgreSQL only: the schema of the library's tables, which is made where it is missing and
-    /// used whatever the search path is. Default: the first schema of the search path.
+    /// PostgreSQL only: the schema of the library's tables, regardless of the search path. It is
+    /// created if it is missing. Default: the first schema of the search path.
     pub schema: Option<SchemaName>,
-    /// Who keeps the users. Default `own`: the library, in its table `users`. With `external`,
-    /// the application does, and a user's id is any text.
+    /// Where the users are kept. Default `own`, the library's table `users`. With `external`, the
+    /// application keeps them, and a user id is any text.
     pub users: UserSource,
     /// The cookie's attributes.
     pub cookie: CookieConfig,

@@ -245,7 +245,7 @@ async fn open_store(config: SessionConfig) -> Result<Arc<DieselStore>, SetupErro
     }
 }
 
-/// Returns when this version took over a database that an earlier one had made.
+/// Returns when this version took over a database that an earlier version created.
 async fn upgraded_at(store: &Arc<dyn SessionStore>) -> Result<Option<DateTime<Utc>>, SetupError> {
     let store = Arc::clone(store);
     match spawn_blocking(move || store.upgraded_at()).await {

@@ -17,7 +17,7 @@ use crate::store::SessionLimit;
 pub(crate) struct Shared {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) seal: Seal,
-    /// The name of the kind of session; empty for the one without a name.
+    /// The kind of session. Empty for the kind without a name.
     pub(crate) kind: String,
     pub(crate) cookie: CookiePolicy,
     pub(crate) expiry: ExpiryPolicy,

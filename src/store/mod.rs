@@ -187,17 +187,14 @@ pub trait SessionStore: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Returns when this version took over a database that an earlier version had made; `None` if it
-    /// did not. Cookies that earlier versions may have issued are honored then.
-    ///
-    /// # Errors
-    /// Fails if the database fails or cannot be reached.
+    /// Returns when this version took over a database that an earlier version created, or `None` if
+    /// it did not. After that, cookies that earlier versions may have issued are accepted.
     fn upgraded_at(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         Ok(None)
     }
 
-    /// How many threads can usefully write at the same time. Few where writers exclude each
-    /// other, as in SQLite.
+    /// Returns how many threads can usefully write at the same time. This is small if writers
+    /// exclude each other, as in SQLite.
     fn max_writers(&self) -> usize {
         usize::MAX
     }

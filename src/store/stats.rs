@@ -304,8 +304,8 @@ pub trait StatsStore: Send + Sync + 'static {
     /// Returns the last sweep passes, newest first.
     fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, StoreError>;
 
-    /// Deletes hours and sweep passes before `before`, and replaces the user ids of hours that are over by
-    /// their number.
+    /// Deletes hours and sweep passes before `before`, and replaces the user ids of hours that are
+    /// over by their number.
     fn forget(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError>;
 
     /// Counts the live sessions, which reads all of them. Returns `None` if there are more than

@@ -21,7 +21,7 @@ const STARTUP_PROGRESS: Duration = Duration::from_secs(3);
 const LEAST_TRY: Duration = Duration::from_secs(2);
 
 impl SessionConfig {
-    /// The database of these settings: `url`, or else that of the environment.
+    /// Returns the URL of the database: `url`, or otherwise that of the environment.
     ///
     /// # Example
     ///
@@ -34,7 +34,7 @@ impl SessionConfig {
     /// ```
     ///
     /// # Errors
-    /// As for [`database_url_from_env`].
+    /// Fails as [`database_url_from_env`] does.
     pub fn database_url(&self) -> Result<DatabaseUrl, StoreError> {
         match &self.url {
             Some(url) => Ok(url.clone()),

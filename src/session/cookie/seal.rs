@@ -1,13 +1,13 @@
-//! The cookie's value: a token and the session's handle, signed for one kind of session and one name
-//! of a cookie.
+//! The cookie's value: a token and the session's handle, signed for one kind of session and one
+//! cookie name.
 //!
 //! ```text
 //! base64url(lookup half, secret half, handle) . base64url(HMAC-SHA-256(kind, name, the same bytes))
 //! ```
 //!
-//! A cookie of one kind, given the name of another, is nothing to that one. Earlier versions of this
-//! library signed only the token: what they have issued stays good, and while their instances may
-//! still run beside this one, it issues what they can read.
+//! A cookie of one kind is invalid under the name of another. Earlier versions of this library
+//! signed only the token. Their cookies stay valid, and while their instances may still run beside
+//! this one, it issues cookies that they can read.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ use super::keys::{Key, SessionKeys};
 use super::token::{TOKEN_LEN, Token};
 use crate::session::expiry::token_time;
 
-/// Longest handle in a cookie, in bytes. A cuid2 has 24.
+/// Maximum length of a handle in a cookie, in bytes. A cuid2 has 24.
 const MAX_HANDLE: usize = 64;
 
 /// Length of a signature in base64url.
@@ -27,22 +27,22 @@ const SIGNATURE_LEN: usize = 43;
 /// Distinguishes signatures of cookies from those of other texts.
 const PURPOSE: &[u8] = b"session cookie\0";
 
-/// How long a deploy may take: until then after the migration, instances of an earlier version are
-/// taken to run.
+/// How long a deploy may take. Until this time after the migration, instances of an earlier version
+/// are assumed to run.
 const DEPLOY: TimeDelta = TimeDelta::days(1);
 
-/// What seals and opens the cookies of one kind of session.
+/// Signs and verifies the cookies of one kind of session.
 #[derive(Clone)]
 pub(crate) struct Seal {
-    /// Each secret, with the purpose, the kind and the name behind it.
+    /// One key per secret, bound to the purpose, the kind and the name.
     bound: Vec<Key>,
-    /// Each secret alone, for cookies of earlier versions.
+    /// One key per secret, unbound, for cookies of earlier versions.
     plain: Vec<Key>,
-    /// Until when instances of an earlier version issue cookies.
+    /// Until when instances of an earlier version may issue cookies.
     earlier_until: Option<DateTime<Utc>>,
 }
 
-/// A token that a cookie brought, and the handle of its session. Cookies of earlier versions have no
+/// A token from a cookie, and the handle of its session. Cookies of earlier versions have no
 /// handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
@@ -51,8 +51,9 @@ pub(crate) struct Opened {
 }
 
 impl Seal {
-    /// Makes the seal of the cookies `name` of a kind of session; the kind without a name is `""`.
-    /// Where the database was made by an earlier version, `upgraded_at` is when this one came.
+    /// Creates the seal for the cookies `name` of a kind of session. The kind without a name is
+    /// `""`. If an earlier version created the database, `upgraded_at` is the time of the migration
+    /// to this one.
     pub(crate) fn new(
         keys: &SessionKeys,
         kind: &str,
@@ -63,7 +64,7 @@ impl Seal {
         Self {
             bound: keys.followed_by(&context),
             plain: keys.followed_by(b""),
-            // Earlier versions know no kinds.
+            // Earlier versions do not know kinds.
             earlier_until: upgraded_at
                 .filter(|_| kind.is_empty())
                 .map(|time| time + DEPLOY),
@@ -80,10 +81,11 @@ impl Seal {
         signed(self.bound.first(), &bytes)
     }
 
-    /// Returns what is in a cookie's value if any of the secrets signed it for this kind and name.
+    /// Returns the content of a cookie's value if any of the secrets signed it for this kind and
+    /// name.
     pub(crate) fn open(&self, value: &str) -> Option<Opened> {
         let (payload, signature) = value.split_once('.')?;
-        // Before anything is decoded: a header may be long.
+        // Checked before anything is decoded, because a header may be long.
         if signature.len() != SIGNATURE_LEN || payload.len() > (TOKEN_LEN + MAX_HANDLE) * 4 / 3 + 1
         {
             return None;

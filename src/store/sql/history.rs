@@ -11,7 +11,7 @@ use diesel::prelude::*;
 /// The version of the first migration.
 pub(super) const FIRST: &str = "20261124000000";
 
-/// The form of the times in the record.
+/// The format of the recorded times.
 const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// A connection that can be asked which migrations have been applied.
@@ -204,9 +204,9 @@ pub(super) fn forget(connection: &mut impl History, version: &str) -> QueryResul
     ))
 }
 
-/// Returns when this version took the installation over from an earlier one; `None` if it made the
-/// tables itself. Where Diesel's command line runs the migrations, no one has noted the time, and it
-/// is now.
+/// Returns when this version took the installation over from an earlier one, or `None` if it
+/// created the tables itself. If Diesel's command line ran the migrations, the time was not
+/// recorded, and the current time is used.
 pub(super) fn taken_over_at(
     connection: &mut impl History,
     now: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! How long a login lasts, when and how it was made, and logins that await a further factor.
+//! The timeouts, the time and the methods of a login, and logins that await a further factor.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ async fn second_factor(session: Session<Cart>, user: &str) -> Answered {
     Ok("welcome".to_owned())
 }
 
-/// The user, the methods and the actor; `-` for none, and `…` for a login that awaits a factor.
+/// Returns the user, the methods and the actor: `-` for none, and `…` for a login that awaits a
+/// factor.
 #[route("/who")]
 fn who(session: Session<Cart>) -> String {
     if let Some(pending) = session.pending_sign_in() {
@@ -99,7 +100,7 @@ fn max_age(set_cookie: &str) -> Option<u64> {
 }
 
 on_each_database! {
-    fn i4_a_login_has_timeouts_of_its_own(database: &Database) {
+    fn i4_a_login_can_set_its_own_timeouts(database: &Database) {
         on_application!(database, |client, clock| {
             let year = 365 * 24 * 3600;
             let login = get(&client, &format!("/for/ada/{}/{year}", 30 * 24 * 3600), None).await;
@@ -108,7 +109,8 @@ on_each_database! {
             let login = get(&client, &format!("/for/ada/120/{}", 8 * 3600), None).await;
             let short = login.cookie().unwrap();
 
-            // Used every minute, the short one lives on, past what touch_interval allows for.
+            // Used every minute, the session with the short timeout stays live, although
+            // `touch_interval` is longer.
             for _ in 0..10 {
                 clock.advance(MINUTE);
                 assert_eq!(get(&client, "/user", Some(&short)).await.body, "ada");
@@ -127,7 +129,7 @@ on_each_database! {
         });
     }
 
-    fn i4_the_absolute_timeout_of_a_login_bounds_it(database: &Database) {
+    fn i4_the_absolute_timeout_of_a_login_limits_its_idle_timeout(database: &Database) {
         on_application!(database, |client, clock| {
             let login = get(&client, "/for/ada/600/1800", None).await;
             let cookie = login.cookie().unwrap();
@@ -140,7 +142,7 @@ on_each_database! {
         });
     }
 
-    fn i4_a_shorter_login_holds_for_a_session_that_would_live_longer(database: &Database) {
+    fn i4_a_shorter_timeout_of_a_login_shortens_the_session(database: &Database) {
         on_application!(database, |client, clock| {
             let anonymous = new_cookie(&client).await;
             let login = get(&client, "/for/ada/60/1800", Some(&anonymous)).await;
@@ -151,7 +153,7 @@ on_each_database! {
         });
     }
 
-    fn a_login_that_asks_for_no_lifetime_keeps_the_users_own(database: &Database) {
+    fn a_login_without_timeouts_keeps_those_of_the_users_session(database: &Database) {
         on_application!(database, |client, clock| {
             let login = get(&client, &format!("/for/ada/{}/{}", 9 * 86_400, 99 * 86_400), None).await;
             let cookie = login.cookie().unwrap();
@@ -213,7 +215,7 @@ on_each_database! {
         });
     }
 
-    fn a_login_is_fresh_until_its_time_is_over(database: &Database) {
+    fn a_login_counts_as_recent_only_for_the_given_time(database: &Database) {
         on_application!(database, |client, clock| {
             let anonymous = new_cookie(&client).await;
             assert_eq!(get(&client, "/fresh/600", Some(&anonymous)).await.body, "false");
@@ -229,7 +231,7 @@ on_each_database! {
         });
     }
 
-    fn i6_a_login_that_is_taken_back_leaves_the_former_lifetime(database: &Database) {
+    fn i6_a_withdrawn_login_restores_the_former_timeouts(database: &Database) {
         on_application!(database, |client, clock| {
             let days = |days: u64| days * 86_400;
             let path = format!("/for/ada/{}/{}", days(9), days(99));
@@ -242,7 +244,7 @@ on_each_database! {
     }
 }
 
-/// Waits until activity is written, which moves the idle deadline.
+/// Waits until touches are written, which move the idle deadline.
 async fn settle(client: &Client) {
     let admin = client
         .rocket()
@@ -251,7 +253,7 @@ async fn settle(client: &Client) {
 }
 
 #[test]
-fn a_timeout_of_a_login_is_within_bounds() {
+fn timeouts_of_a_login_are_limited_to_the_allowed_range() {
     let database = Database::new(Kind::Sqlite).unwrap();
     on_application!(database, |client, clock| {
         let login = get(&client, &format!("/for/ada/0/{}", u64::MAX), None).await;

@@ -147,7 +147,7 @@ on_each_database! {
         // The shortened handle of the list, and the lookup half, which only other pages show.
         let hers_in_short = &hers[..8];
         let lookup_id = ada.session()["sessionId"].as_str().unwrap().to_owned();
-        // Handles, one of which is also a user name here, contain no punctuation, so these match other
+        // Handles, one of which is also a user name here, contain no punctuation. These match other
         // fields.
         for (q, number) in [("ada.", 2), ("A.L", 2), ("ob-", 1), ("unknown%20dev", 4), ("127.0", 0)] {
             assert_eq!(found(q).len(), number, "{q}");

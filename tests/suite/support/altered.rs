@@ -1,6 +1,6 @@
-//! Values that the library makes, with something else in them.
+//! Values of the library with changed fields.
 
-/// A value, altered.
+/// Returns a value after a change.
 pub(crate) fn altered<T>(mut value: T, alter: impl FnOnce(&mut T)) -> T {
     alter(&mut value);
     value

@@ -303,8 +303,8 @@ impl Connections {
         drop(stuck);
     }
 
-    /// Returns the error for a wait that got no connection. If there are no connections, none can be made;
-    /// otherwise all are in use.
+    /// Returns the error for a wait that got no connection. If there are no connections, none can
+    /// be made; otherwise all are in use.
     fn no_connection(&self, error: &r2d2::Error, waited: Duration) -> StoreError {
         let reason = error.to_string();
         if self.pool.state().connections == 0 {
