@@ -1,15 +1,16 @@
-//! Why an account cannot be made, changed or recognised. Nothing here knows of HTTP.
+//! Errors of accounts. Nothing here knows of HTTP.
 
 use std::time::Duration;
 
 use rocket_diesel_sessions::SessionError;
 use thiserror::Error;
 
-/// Why an account cannot be made, changed or recognised.
+/// The reason why an account cannot be created, changed or signed in to.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum AccountError {
-    /// The name or the password is not allowed; says what is wrong with it, and what is allowed.
+    /// The username or the password is not allowed. The message says what is wrong with it and what
+    /// is allowed.
     #[error("{0}")]
     Refused(String),
     /// The password cannot be hashed.
@@ -18,12 +19,12 @@ pub enum AccountError {
     /// Visitors may not register.
     #[error("registration is closed; an administrator can add an account for you")]
     RegistrationClosed,
-    /// The name belongs to someone.
+    /// Someone else has the username.
     #[error("username: {0:?} is taken")]
     Taken(String),
-    /// The account is the last administrator's.
+    /// The account is that of the last administrator.
     #[error(
-        "this is the only administrator's account: make somebody else an administrator before you \
+        "this is the only administrator's account: make someone else an administrator before you \
          delete it"
     )]
     LastAdministrator,
@@ -41,7 +42,7 @@ pub enum AccountError {
     TooMany {
         /// What was done too often.
         what: &'static str,
-        /// How long to wait.
+        /// The time to wait.
         wait: Duration,
     },
     /// The session layer failed, or the session has ended.

@@ -1,5 +1,5 @@
-//! Accounts: who may have one, under which name and password, who may try how often, and how
-//! sessions of users begin and end.
+//! Accounts: usernames and passwords, limits on attempts, and how the sessions of users begin and
+//! end.
 
 pub mod error;
 pub mod new_account;

@@ -1,5 +1,5 @@
-//! Accounts without a request, as the command line makes and changes them: the same names and
-//! passwords are allowed as in the forms.
+//! Accounts for the command line, which has no request. Usernames and passwords obey the rules of
+//! the forms.
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::UserRecord;
@@ -8,10 +8,11 @@ use super::error::AccountError;
 use super::passwords::NewPassword;
 use super::username;
 
-/// The form of a username that is kept and compared: the same for all ways to write the name.
+/// Returns the form of a username that is stored and compared. It is the same for all ways to write
+/// the name.
 ///
 /// # Errors
-/// When no one can have such a name.
+/// When the name is not allowed.
 ///
 /// # Example
 ///
@@ -25,7 +26,7 @@ pub fn fold_username(name: &str) -> Result<String, AccountError> {
     username::fold(name).map_err(AccountError::Refused)
 }
 
-/// The Argon2id hash of a new password, as a PHC string. Takes long, by design: blocks.
+/// Hashes a new password with Argon2id, as a PHC string. Blocks for long, by design.
 ///
 /// # Errors
 /// When the password is not allowed, or the system gives no random bytes.
@@ -34,7 +35,7 @@ pub fn hash_password(password: &str) -> Result<String, AccountError> {
     password.hash().map_err(AccountError::Hash)
 }
 
-/// A new user who is no administrator, under a folded name.
+/// Returns a new user with a folded name, who is not an administrator.
 pub fn new_user(username: String, password_hash: String, now: DateTime<Utc>) -> UserRecord {
     let mut user = UserRecord::new(cuid2::create_id(), username, now);
     user.password_hash = password_hash;

@@ -22,7 +22,7 @@ pub(crate) struct OwnAccount<'a> {
 }
 
 impl OwnAccount<'_> {
-    /// Checks the current password and changes it, which ends the user's other sessions and rotates
+    /// Changes the password after checking the current one. Ends the user's other sessions and rotates
     /// this one.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl OwnAccount<'_> {
         Ok(())
     }
 
-    /// Deletes the account with all of its sessions. The answer has the browser forget the cookie.
+    /// Deletes the account with all of its sessions, and has the answer remove the cookie.
     ///
     /// # Errors
     /// When the user is the last administrator, or the session has ended.
@@ -91,6 +91,7 @@ impl OwnAccount<'_> {
         Ok(())
     }
 
+    /// Writes a line to the audit log.
     fn record(&self, event: Event) {
         let entry = self.trail.event(event).user(self.user_id);
         entry.by(self.user_id).session(self.handle).write();

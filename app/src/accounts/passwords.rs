@@ -1,4 +1,4 @@
-//! Passwords: which are accepted, and their Argon2id hashes.
+//! Passwords: which ones are accepted, and their Argon2id hashes.
 
 use std::time::Duration;
 
@@ -11,108 +11,116 @@ use rocket::tokio::time::timeout;
 use rocket_diesel_sessions::SessionError;
 
 use super::error::AccountError;
-use super::places::{Place, Places, Turn};
+use super::places::{Places, Urgency};
 
-/// Characters (Unicode code points) of a password, counted as they came
+/// The length of a password in characters (Unicode code points), counted as typed
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
 const MIN: usize = 8;
 const MAX: usize = 128;
 
-/// A password that may be chosen: long enough, and not among the common ones. Anything goes
-/// beside that, and nothing of it is changed (OWASP ASVS 5.0, 6.2.5, 6.2.8).
+/// A password that may be chosen: long enough and not a common one. It may have any characters, and
+/// none is changed (OWASP ASVS 5.0, 6.2.5 and 6.2.8).
 pub(crate) struct NewPassword(String);
 
 impl NewPassword {
+    /// Accepts a password.
+    ///
+    /// # Errors
+    /// A message that says what is wrong with the password.
     pub(crate) fn new(password: &str) -> Result<Self, String> {
         let length = password.chars().count();
         if !(MIN..=MAX).contains(&length) {
             return Err(format!(
-                "password: has {length} characters, allowed are {MIN} to {MAX}"
+                "password: has {length} characters; {MIN} to {MAX} are allowed"
             ));
         }
         // The list has far more than the 3,000 that ASVS 6.2.4 asks for.
         if is_common_password(password) || is_common_password(password.to_lowercase()) {
             return Err(
-                "password: is one of the most common ones, which are tried first; choose another"
+                "password: is one of the most common passwords, which attackers try first; choose \
+                 another"
                     .to_owned(),
             );
         }
         Ok(Self(password.to_owned()))
     }
 
-    /// Its hash, as a PHC string. Takes long, by design.
+    /// Hashes the password, as a PHC string. Takes long, by design.
     pub(crate) fn hash(&self) -> Result<String, String> {
         hash(&self.0)
     }
 }
 
-/// Makes and checks hashes, a bounded number at a time, on threads made for waiting.
+/// Makes and verifies hashes, a bounded number at a time, on threads that may block.
 ///
-/// Argon2id with the crate's default parameters, which are the ones that OWASP's Password Storage
-/// Cheat Sheet asks for: 19 MiB, 2 passes, 1 lane.
+/// Uses Argon2id with the crate's default parameters, which are those of OWASP's Password Storage
+/// Cheat Sheet: 19 MiB, 2 passes, 1 lane.
 pub(crate) struct Hasher {
     places: Places,
     timeout: Duration,
-    /// What is checked where there is no user, so that it takes as long.
-    nobody: String,
+    /// The hash to verify against where there is no user, so that it takes as long.
+    stand_in: String,
 }
 
 impl Hasher {
+    /// Hashes at most `at_once` passwords at a time, each of which waits for at most `timeout`.
+    ///
     /// # Errors
     /// When the system gives no random bytes.
     pub(crate) fn new(at_once: u32, timeout: Duration) -> Result<Self, String> {
         Ok(Self {
             places: Places::new(at_once as usize),
             timeout,
-            nobody: hash("a password that nobody has")?,
+            stand_in: hash("a password that no one has")?,
         })
     }
 
-    /// The hash of a new password, as a PHC string.
+    /// Hashes a new password, as a PHC string.
+    ///
+    /// # Errors
+    /// When no place is free in time, or the system gives no random bytes.
     pub(crate) async fn hash(
         &self,
         password: NewPassword,
-        turn: Turn,
+        urgency: Urgency,
     ) -> Result<String, AccountError> {
-        let place = self.place(turn).await?;
-        let hashed = spawn_blocking(move || {
-            let _place = place;
-            password.hash()
-        });
-        match hashed.await {
-            Ok(Ok(hash)) => Ok(hash),
-            Ok(Err(error)) => {
-                tracing::error!("a password cannot be hashed: {error}");
-                Err(AccountError::Hash(error))
-            }
-            Err(_) => Err(SessionError::Aborted.into()),
-        }
+        let hashed = self.run(urgency, move || password.hash()).await?;
+        hashed.map_err(|error| {
+            tracing::error!("a password cannot be hashed: {error}");
+            AccountError::Hash(error)
+        })
     }
 
-    /// Whether the password is the one of `hash`; takes as long where there is none.
+    /// Returns whether the password matches the hash. Takes as long where there is no hash.
+    ///
+    /// # Errors
+    /// When no place is free in time.
     pub(crate) async fn verify(
         &self,
         password: &str,
         hash: Option<&str>,
-        turn: Turn,
+        urgency: Urgency,
     ) -> Result<bool, AccountError> {
-        let place = self.place(turn).await?;
         let (password, exists) = (password.to_owned(), hash.is_some());
-        let hash = hash.unwrap_or(&self.nobody).to_owned();
-        let verified = spawn_blocking(move || {
-            let _place = place;
-            verify(&password, &hash)
-        });
-        match verified.await {
-            Ok(matches) => Ok(matches && exists),
-            Err(_) => Err(SessionError::Aborted.into()),
-        }
+        let hash = hash.unwrap_or(&self.stand_in).to_owned();
+        let verified = self.run(urgency, move || verify(&password, &hash));
+        Ok(verified.await? && exists)
     }
 
-    /// Waits for its turn to hash.
-    async fn place(&self, turn: Turn) -> Result<Place, AccountError> {
-        let place = timeout(self.timeout, self.places.take(turn)).await;
-        place.map_err(|_| SessionError::Overloaded.into())
+    /// Waits for a place and runs the job there, on a thread that may block. The place stays taken
+    /// until the job is done, even if the caller leaves.
+    async fn run<T: Send + 'static>(
+        &self,
+        urgency: Urgency,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AccountError> {
+        let place = timeout(self.timeout, self.places.take(urgency)).await;
+        let place = place.map_err(|_| SessionError::Overloaded)?;
+        let done = spawn_blocking(move || {
+            let _place = place;
+            job()
+        });
+        done.await.map_err(|_| SessionError::Aborted.into())
     }
 }
 
@@ -135,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn length_counts_in_characters_and_common_ones_are_refused() {
+    fn length_counts_in_characters_and_common_passwords_are_refused() {
         let refused = |password: &str| NewPassword::new(password).err().unwrap_or_default();
         assert!(refused("").contains("8 to 128"));
         assert!(refused("7 chars").contains("has 7 characters"));
@@ -162,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_argon2id_with_owasps_parameters_and_fits_its_password_alone() {
+    fn a_hash_is_argon2id_with_owasps_parameters_and_fits_only_its_password() {
         let made = hash("sesame, open").unwrap();
         assert!(
             made.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),

@@ -1,4 +1,4 @@
-//! The places in which passwords are hashed: few at a time, and the most urgent first.
+//! The places in which passwords are hashed: a few at a time, the most urgent first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,38 +6,39 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rocket::tokio::sync::oneshot;
 
-/// Who hashes, the most urgent first.
+/// Who needs a place, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Somebody who signs in, or is signed in.
+pub(crate) enum Urgency {
+    /// Someone who signs in or is signed in.
     SignIn,
-    /// Somebody who registers.
+    /// Someone who registers.
     Register,
-    /// Somebody whose address has given too many wrong passwords. All of those share one place, and have
-    /// it only while no one else waits: they cannot take the places of others.
+    /// Someone whose address has sent too many wrong passwords. All of these share one place, and get
+    /// it only while no one else waits, so that they cannot take the places of others.
     OverLimit,
 }
 
-const TURNS: [Turn; 3] = [Turn::SignIn, Turn::Register, Turn::OverLimit];
+const URGENCIES: [Urgency; 3] = [Urgency::SignIn, Urgency::Register, Urgency::OverLimit];
 
 /// A fixed number of places.
 pub(crate) struct Places(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
-    /// Whether one over its limit has a place.
+    /// Whether someone over the limit has a place.
     is_over_limit: bool,
-    /// Those who wait, by [`Turn`].
-    waiting: [VecDeque<oneshot::Sender<Place>>; TURNS.len()],
+    /// Those who wait, by [`Urgency`]. Each gets a place through its sender.
+    waiting: [VecDeque<oneshot::Sender<Place>>; URGENCIES.len()],
 }
 
-/// A place that is taken until this is dropped.
+/// A place that is taken until it is dropped.
 pub(crate) struct Place {
     state: Arc<Mutex<State>>,
-    turn: Turn,
+    urgency: Urgency,
 }
 
 impl Places {
+    /// Makes `number` places, all of them free.
     pub(crate) fn new(number: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: number,
@@ -47,15 +48,15 @@ impl Places {
     }
 
     /// Waits for a place. A caller that stops waiting is passed over.
-    pub(crate) async fn take(&self, turn: Turn) -> Place {
+    pub(crate) async fn take(&self, urgency: Urgency) -> Place {
         loop {
             let arrival = {
                 let mut state = self.0.lock();
-                if state.admits(turn) {
-                    return state.enter(&self.0, turn);
+                if state.admits(urgency) {
+                    return state.enter(&self.0, urgency);
                 }
                 let (sender, arrival) = oneshot::channel();
-                state.waiting[turn as usize].push_back(sender);
+                state.waiting[urgency as usize].push_back(sender);
                 arrival
             };
             // A sender is kept until it has sent.
@@ -67,30 +68,30 @@ impl Places {
 }
 
 impl State {
-    fn admits(&self, turn: Turn) -> bool {
-        self.free > 0 && !(turn == Turn::OverLimit && self.is_over_limit)
+    fn admits(&self, urgency: Urgency) -> bool {
+        self.free > 0 && !(urgency == Urgency::OverLimit && self.is_over_limit)
     }
 
-    fn enter(&mut self, state: &Arc<Mutex<State>>, turn: Turn) -> Place {
+    fn enter(&mut self, state: &Arc<Mutex<State>>, urgency: Urgency) -> Place {
         self.free -= 1;
-        self.is_over_limit |= turn == Turn::OverLimit;
+        self.is_over_limit |= urgency == Urgency::OverLimit;
         let state = Arc::clone(state);
-        Place { state, turn }
+        Place { state, urgency }
     }
 
-    /// The most urgent of those who wait and may have a place.
-    fn next(&mut self) -> Option<(Turn, oneshot::Sender<Place>)> {
-        for turn in TURNS {
-            while self.admits(turn) {
-                let waiting = &mut self.waiting[turn as usize];
-                let next = match turn {
-                    // The last to come, so that a flood does not use up the time of all of them.
-                    Turn::OverLimit => waiting.pop_back(),
-                    Turn::SignIn | Turn::Register => waiting.pop_front(),
+    /// Takes out the most urgent of those who wait and may have a place.
+    fn next(&mut self) -> Option<(Urgency, oneshot::Sender<Place>)> {
+        for urgency in URGENCIES {
+            while self.admits(urgency) {
+                let waiting = &mut self.waiting[urgency as usize];
+                let next = match urgency {
+                    // The newest first: in a flood, the oldest would all be out of time.
+                    Urgency::OverLimit => waiting.pop_back(),
+                    Urgency::SignIn | Urgency::Register => waiting.pop_front(),
                 };
                 match next {
                     Some(sender) if sender.is_closed() => {}
-                    Some(sender) => return Some((turn, sender)),
+                    Some(sender) => return Some((urgency, sender)),
                     None => break,
                 }
             }
@@ -103,12 +104,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         state.free += 1;
-        if self.turn == Turn::OverLimit {
+        if self.urgency == Urgency::OverLimit {
             state.is_over_limit = false;
         }
-        while let Some((turn, sender)) = state.next() {
-            let place = state.enter(&self.state, turn);
-            // Without a receiver it is dropped, which takes the lock again.
+        while let Some((urgency, sender)) = state.next() {
+            let place = state.enter(&self.state, urgency);
+            // If the receiver has gone, the place is dropped, which takes the lock again.
             drop(state);
             drop(sender.send(place));
             state = self.state.lock();
@@ -121,23 +122,23 @@ mod tests {
     use super::*;
     use rocket::futures::FutureExt;
 
-    /// Begins to wait; `None` where there is a place at once.
+    /// Begins to wait for a place, of which none is free.
     macro_rules! waits {
-        ($places:ident, $turn:expr) => {{
-            let mut waiting = Box::pin($places.take($turn));
+        ($places:ident, $urgency:expr) => {{
+            let mut waiting = Box::pin($places.take($urgency));
             assert!(waiting.as_mut().now_or_never().is_none());
             waiting
         }};
     }
 
     #[test]
-    fn the_most_urgent_comes_first_and_who_has_gone_is_passed_over() {
+    fn the_most_urgent_is_first_and_callers_that_left_are_passed_over() {
         let places = Places::new(1);
-        let first = places.take(Turn::Register).now_or_never().unwrap();
-        let mut over = waits!(places, Turn::OverLimit);
-        let mut register = waits!(places, Turn::Register);
-        let gone = waits!(places, Turn::SignIn);
-        let mut sign_in = waits!(places, Turn::SignIn);
+        let first = places.take(Urgency::Register).now_or_never().unwrap();
+        let mut over = waits!(places, Urgency::OverLimit);
+        let mut register = waits!(places, Urgency::Register);
+        let gone = waits!(places, Urgency::SignIn);
+        let mut sign_in = waits!(places, Urgency::SignIn);
         drop(gone);
         drop(first);
         assert!(register.as_mut().now_or_never().is_none());
@@ -153,10 +154,10 @@ mod tests {
     #[test]
     fn those_over_their_limit_share_one_place() {
         let places = Places::new(3);
-        let one = places.take(Turn::OverLimit).now_or_never().unwrap();
-        let mut other = waits!(places, Turn::OverLimit);
-        let sign_in = places.take(Turn::SignIn).now_or_never().unwrap();
-        let register = places.take(Turn::Register).now_or_never().unwrap();
+        let one = places.take(Urgency::OverLimit).now_or_never().unwrap();
+        let mut other = waits!(places, Urgency::OverLimit);
+        let sign_in = places.take(Urgency::SignIn).now_or_never().unwrap();
+        let register = places.take(Urgency::Register).now_or_never().unwrap();
         drop(sign_in);
         assert!(other.as_mut().now_or_never().is_none());
         drop(one);
@@ -165,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_given_to_somebody_who_leaves_is_free_again() {
+    fn a_place_given_to_a_caller_that_leaves_is_free_again() {
         let places = Places::new(1);
-        let first = places.take(Turn::SignIn).now_or_never().unwrap();
-        let given = waits!(places, Turn::SignIn);
+        let first = places.take(Urgency::SignIn).now_or_never().unwrap();
+        let given = waits!(places, Urgency::SignIn);
         drop(first);
         drop(given);
-        assert!(places.take(Turn::OverLimit).now_or_never().is_some());
+        assert!(places.take(Urgency::OverLimit).now_or_never().is_some());
     }
 }

@@ -51,7 +51,8 @@ pub(crate) async fn any_session(
     by: &str,
     trail: Trail,
 ) -> Result<bool, SessionError> {
-    // Afterwards no one knows whose it was. A session that cannot be read can be ended all the same.
+    // Afterwards, its user can no longer be looked up. A session that cannot be read can still be
+    // ended.
     let found = sessions.find(handle).await.ok().flatten();
     let was_there = sessions.revoke(handle).await?;
     if was_there {

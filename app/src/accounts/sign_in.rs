@@ -23,7 +23,7 @@ pub(crate) async fn sign_in(
     Ok(())
 }
 
-/// Ends the session of the request. Only the end of a signed-in one is recorded.
+/// Ends the session of the request. The audit log records it if a user was signed in.
 ///
 /// # Errors
 /// When the store fails.

@@ -1,4 +1,4 @@
-//! Names of users: one form for all ways to write the same name.
+//! Usernames: one form for all ways to write the same name.
 
 use precis_profiles::UsernameCaseMapped;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
@@ -7,12 +7,12 @@ use unicode_security::RestrictionLevel;
 use unicode_security::RestrictionLevelDetection;
 use unicode_security::confusable_detection::skeleton;
 
-/// Characters (Unicode code points) of a name, in the form that is kept.
+/// The length of a name in characters (Unicode code points), in the form that is stored.
 const MIN: usize = 3;
 const MAX: usize = 64;
 
-/// Names that would be taken for someone who speaks for the site, or for no one. Those who run it
-/// can still give them on the command line.
+/// Names that readers would take for the staff of the site, or for no one. Administrators can still
+/// assign them on the command line.
 const RESERVED: [&str; 20] = [
     "abuse",
     "admin",
@@ -36,21 +36,24 @@ const RESERVED: [&str; 20] = [
     "webmaster",
 ];
 
-/// The form of a name that a visitor chooses: one that no reader takes for another or for a part of
-/// the site. Names from before these rules go on to work.
+/// Returns the stored form of a name that a visitor chooses. Names that readers would take for another
+/// name, or for a part of the site, are refused; existing users keep theirs.
+///
+/// # Errors
+/// A message that says what is wrong with the name.
 pub(crate) fn choose(name: &str) -> Result<String, String> {
     let folded = fold(name)?;
     if !folded.starts_with(char::is_alphanumeric) {
         return Err("username: must begin with a letter or a digit".to_owned());
     }
-    // UTS 39, section 5.2: one script, or the ones that a language writes together. Signs belong to
-    // no script, and the rare characters of names in Han count as the common ones do.
+    // UTS 39, section 5.2: one script, or those that one language writes together. Punctuation has no
+    // script, and rare Han characters, which occur in names, count as common ones.
     let letters = folded.chars().filter(|c| !c.is_ascii_punctuation());
     let letters: String = letters.map(|c| if is_han(c) { '一' } else { c }).collect();
     if !letters.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
         return Err(
-            "username: has letters of several scripts, or ones that are hardly used, and could be \
-             taken for another name; allowed are letters of one script"
+            "username: mixes letters of several scripts, or has letters that are hardly used, and \
+             could be mistaken for another name; use common letters of one script"
                 .to_owned(),
         );
     }
@@ -67,18 +70,23 @@ fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// The form in which a name is kept and compared: the profile `UsernameCaseMapped` (RFC 8265,
-/// section 3.3), which folds case and width and composes accents. It allows letters, digits and
-/// ASCII's signs of every script, and no blanks, emoji, invisible or control characters. Blanks
-/// around the name do not count: keyboards of telephones add them.
+/// Returns the form in which a name is stored and compared: the profile `UsernameCaseMapped`
+/// (RFC 8265, section 3.3), which folds case and width and composes accents.
+///
+/// The profile allows letters and digits of every script and the punctuation of ASCII, but not
+/// spaces, emoji, invisible characters or control characters. Spaces around the name are ignored,
+/// because the keyboards of phones add them.
+///
+/// # Errors
+/// A message that says what is wrong with the name.
 pub(crate) fn fold(name: &str) -> Result<String, String> {
     let name = name.trim_matches(|c: char| c.is_whitespace() && !c.is_control());
-    // Before the profile, whose work grows with the length.
+    // Checked first, because the work of the profile grows with the length.
     let typed = name.chars().take(4 * MAX + 1).count();
     if typed > 4 * MAX {
         return Err(wrong_length("more than 256"));
     }
-    // The profile folds letter by letter, and would make two names of one that ends in a sigma.
+    // The profile folds letter by letter, and a name that ends in a sigma would have two forms.
     let lower = name.to_lowercase();
     let folded = UsernameCaseMapped::enforce(lower).map_err(|error| refusal(name, &error))?;
     let length = folded.chars().count();
@@ -89,12 +97,12 @@ pub(crate) fn fold(name: &str) -> Result<String, String> {
 }
 
 fn wrong_length(length: &str) -> String {
-    format!("username: has {length} characters, allowed are {MIN} to {MAX}")
+    format!("username: has {length} characters; {MIN} to {MAX} are allowed")
 }
 
 fn refusal(name: &str, error: &Error) -> String {
-    const ALLOWED: &str =
-        "allowed are letters, digits and signs such as . - _ @, but no blanks, emoji or controls";
+    const ALLOWED: &str = "letters, digits and signs such as . - _ @ are allowed, but not spaces, emoji \
+                           or control characters";
     let code_point = match error {
         Error::BadCodepoint(info)
         | Error::Unexpected(
@@ -104,13 +112,15 @@ fn refusal(name: &str, error: &Error) -> String {
         _ if name.is_empty() => return wrong_length("0"),
         _ => None,
     };
-    let is_blank = |code: &u32| char::from_u32(*code).is_some_and(char::is_whitespace);
+    let is_space = |code: &u32| char::from_u32(*code).is_some_and(char::is_whitespace);
     match code_point {
-        Some(blank) if is_blank(&blank) => {
-            format!("username: has a blank (U+{blank:04X}); {ALLOWED}")
+        Some(space) if is_space(&space) => {
+            format!("username: has a space (U+{space:04X}); {ALLOWED}")
         }
         Some(code_point) => format!("username: has the character U+{code_point:04X}; {ALLOWED}"),
-        None => format!("username: mixes scripts in a way that cannot be read; {ALLOWED}"),
+        None => {
+            format!("username: mixes writing directions in a way that cannot be read; {ALLOWED}")
+        }
     }
 }
 
@@ -139,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_chosen_is_of_one_script() {
+    fn a_chosen_name_is_of_one_script() {
         for name in [
             "ada",
             "zoë",
@@ -165,12 +175,12 @@ mod tests {
         ] {
             let message = choose(name).unwrap_err();
             assert!(message.contains("scripts"), "{name}: {message}");
-            assert!(fold(name).is_ok(), "who has the name goes on to sign in");
+            assert!(fold(name).is_ok(), "existing users still sign in");
         }
     }
 
     #[test]
-    fn a_name_that_is_chosen_is_nobody_elses() {
+    fn a_reserved_or_odd_name_cannot_be_chosen() {
         for name in [
             "admin",
             "Admin",

@@ -14,18 +14,19 @@ use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError};
 use super::error::AccountError;
 use super::new_account::new_user;
 use super::passwords::{Hasher, NewPassword};
-use super::places::Turn;
+use super::places::Urgency;
 use super::throttle::{At, Counted, Guess, Guesses};
 use super::username;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::{Action, Attempt, Counters};
 use crate::settings::config::AppConfig;
 
-/// What there was too much of.
+/// What was done too often, as the errors say it.
 const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";
 const TOO_MANY_TRIES: &str = "too many attempts were made from your address";
 const TOO_MANY_ACCOUNTS: &str = "too many accounts were made from your address";
 
+/// The users in a store, with the limits on how often passwords may be tried.
 pub(crate) struct Users {
     store: Arc<dyn UserStore>,
     hasher: Hasher,
@@ -39,6 +40,8 @@ pub(crate) struct Users {
 }
 
 impl Users {
+    /// Puts users together whose passwords wait at most `timeout` to be hashed.
+    ///
     /// # Errors
     /// When the system gives no random bytes.
     pub(crate) fn new(
@@ -61,12 +64,12 @@ impl Users {
         })
     }
 
-    /// What attempts are counted in.
+    /// Returns the counters of attempts.
     pub(crate) fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
     }
 
-    /// Counts an attempt by what came of it, which is returned.
+    /// Counts an attempt by its result, which it returns.
     pub(crate) fn counted<T, E>(&self, action: Action, attempt: Result<T, E>) -> Result<T, E>
     where
         for<'e> &'e E: Into<Attempt>,
@@ -89,10 +92,10 @@ impl Users {
         self.has_registration
     }
 
-    /// Refuses those who register where only administrators add users.
+    /// Refuses to register visitors where only administrators add users.
     ///
     /// # Errors
-    /// Where visitors may not.
+    /// When registration is closed.
     pub(crate) fn require_registration(&self) -> Result<(), AccountError> {
         if self.has_registration {
             return Ok(());
@@ -100,12 +103,16 @@ impl Users {
         Err(AccountError::RegistrationClosed)
     }
 
-    /// Refuses an attempt to register where registration is closed, and counts it.
+    /// Refuses an attempt to register, and counts it, where only administrators add users.
+    ///
+    /// # Errors
+    /// When registration is closed.
     pub(crate) fn admit_registration(&self) -> Result<(), AccountError> {
         self.require_registration()
             .or_else(|error| self.counted(Action::Register, Err(error)))
     }
 
+    /// Returns the user with this id.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<UserRecord>, SessionError> {
         let id = id.to_owned();
         self.run(move |store| store.user(&id)).await
@@ -114,8 +121,8 @@ impl Users {
     /// Adds a user.
     ///
     /// # Errors
-    /// When the name or the password is not allowed , the name is taken, or its address
-    /// has made too many accounts or asked for too many names that are taken.
+    /// When the name or the password is not allowed or the name is taken, and when the address has
+    /// made too many accounts or tried too many names that are taken.
     pub(crate) async fn register(
         &self,
         username: &str,
@@ -138,14 +145,15 @@ impl Users {
         let limited = |what| move |wait| limited(trail, None, what, wait);
         let counted = self.guesses.count_address(trail.ip());
         let counted = counted.map_err(limited(TOO_MANY_TRIES))?;
-        // Nor can it be the id of another user: where either is asked for, both are looked up.
+        // Nor may it be the id of another user: where a name or an id can be given, both are looked
+        // up.
         if self.by_name(&username).await?.is_some() || self.find(&username).await?.is_some() {
             counted.stays();
             return Err(AccountError::Taken(username));
         }
         let account = self.guesses.count_registration(trail.ip());
         let account = account.map_err(limited(TOO_MANY_ACCOUNTS))?;
-        let hash = self.hasher.hash(password, Turn::Register).await?;
+        let hash = self.hasher.hash(password, Urgency::Register).await?;
         let user = new_user(username, hash, self.now());
         let new = user.clone();
         if self.run(move |store| store.add_user(&new)).await? {
@@ -162,27 +170,27 @@ impl Users {
         }
     }
 
-    /// Counts a wrong token of administrators for its address, as a wrong password is.
+    /// Counts a wrong administrators' token for its address, as a wrong password is counted.
     ///
     /// # Errors
-    /// How long the address must wait, if it must.
+    /// The time that the address must wait, after too many.
     pub(crate) fn count_wrong_token(&self, from: Option<IpAddr>) -> Result<(), Duration> {
         self.guesses.count_address(from).map(Counted::stays)
     }
 
-    /// The user with this name and password. An attempt that fails is counted; one that succeeds is
-    /// when the user is signed in.
+    /// Returns the user with this name and password. A failed attempt is counted here, a successful
+    /// one when the caller has signed in the user.
     ///
     /// # Errors
-    /// When there is none, whatever the reason, and at the same cost; after too many attempts. A right
-    /// password is not refused because of its address.
+    /// When there is no such user, for whatever reason and at the same cost, and after too many
+    /// attempts. A right password is accepted from any address.
     pub(crate) async fn recognise(
         &self,
         username: &str,
         password: &str,
         trail: Trail,
     ) -> Result<UserRecord, AccountError> {
-        // A name that cannot be is looked for too.
+        // A name that is not allowed is looked up too, so that it costs the same.
         let username = username::fold(username).unwrap_or_default();
         let found = self.by_name(&username);
         let at = At::User(&username);
@@ -193,7 +201,8 @@ impl Users {
         }
     }
 
-    /// A signed-in user again, by password; `session` is the handle of the session that asks.
+    /// Confirms the password of a signed-in user, in an attempt that is counted here. `session` is
+    /// the handle of the session that asks.
     ///
     /// # Errors
     /// As for [`recognise`](Self::recognise).
@@ -208,7 +217,7 @@ impl Users {
         self.counted(Action::Reauthenticate, confirmed)
     }
 
-    /// Confirms a user as [`confirm`](Self::confirm) does, in an attempt that the caller counts.
+    /// Confirms the password of a signed-in user, in an attempt that the caller counts.
     ///
     /// # Errors
     /// As for [`recognise`](Self::recognise).
@@ -245,19 +254,19 @@ impl Users {
         let address = self.guesses.count_address(from);
         let found = found.await?;
         let hash = found.as_ref().map(|user| user.password_hash.as_str());
-        // Others may share an address that is over its limit: their passwords are still looked at,
-        // after everybody else's.
-        let turn = match address {
-            Ok(_) => Turn::SignIn,
-            Err(_) => Turn::OverLimit,
+        // Other people may share an address that is over its limit. Their passwords are still
+        // verified, after everyone else's.
+        let urgency = match address {
+            Ok(_) => Urgency::SignIn,
+            Err(_) => Urgency::OverLimit,
         };
-        let is_right = self.hasher.verify(password, hash, turn).await?;
+        let is_right = self.hasher.verify(password, hash, urgency).await?;
         match found {
             Some(user) if is_right && user.disabled_at.is_none() => Ok(user),
             found => {
                 counted.stays();
                 address.map_err(limited)?.stays();
-                // Not the name that was typed: it may be a password.
+                // Without the name as typed, which may be a password.
                 let user_id = found.map(|user| user.id);
                 let failed = trail.event(Event::LoginFailed);
                 failed.user(user_id.as_deref()).session(session).write();
@@ -266,16 +275,16 @@ impl Users {
         }
     }
 
-    /// The hash of a password that is chosen.
+    /// Hashes a new password.
     ///
     /// # Errors
-    /// When it is not allowed.
+    /// When the password is not allowed.
     pub(super) async fn hash(&self, password: &str) -> Result<String, AccountError> {
         let password = NewPassword::new(password).map_err(AccountError::Refused)?;
-        self.hasher.hash(password, Turn::SignIn).await
+        self.hasher.hash(password, Urgency::SignIn).await
     }
 
-    /// Changes the password of a user; returns the handles of the sessions that ended.
+    /// Changes the password of a user. Returns the handles of the sessions that ended.
     ///
     /// # Errors
     /// When the old password was changed in the meantime, or the session that asks has ended.
@@ -289,7 +298,7 @@ impl Users {
         )
     }
 
-    /// Deletes a user with all sessions, and returns their handles.
+    /// Deletes a user with all of the user's sessions. Returns the handles of these.
     ///
     /// # Errors
     /// When the session that asks has ended, or the user is the last administrator.
@@ -305,7 +314,7 @@ impl Users {
         )
     }
 
-    /// The user that is called so, however the name is written.
+    /// Returns the user with this name, however it is written.
     pub(crate) async fn named(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
         match username::fold(username) {
             Ok(username) => self.by_name(&username).await,
@@ -313,7 +322,7 @@ impl Users {
         }
     }
 
-    /// The names of users, by id.
+    /// Returns the names of users, by id.
     pub(crate) async fn names(
         &self,
         ids: HashSet<String>,
@@ -332,8 +341,8 @@ impl Users {
         self.run(move |store| store.user_by_name(&username)).await
     }
 
-    /// Calls the store as the session layer calls its own: with a deadline, and without waiting for a
-    /// database that is known to be down.
+    /// Calls the store through the session layer: with its deadline, and without waiting for a database
+    /// that is known to be down.
     async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
@@ -354,7 +363,7 @@ fn done(change: UserOutcome) -> Result<Vec<String>, AccountError> {
     }
 }
 
-/// The refusal of an attempt that came after too many.
+/// Records an attempt that came after too many others, and returns the refusal.
 fn limited(
     trail: Trail,
     session: Option<&str>,
@@ -365,7 +374,7 @@ fn limited(
     AccountError::TooMany { what, wait }
 }
 
-/// Refuses a password that anybody would try first.
+/// Refuses the username as a password, since attackers try that first.
 pub(super) fn refuse_username(username: &str, password: &str) -> Result<(), AccountError> {
     if password.trim().to_lowercase() == username {
         let reason = "password: must not be the username";
