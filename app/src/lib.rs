@@ -17,7 +17,7 @@ use std::time::Duration;
 use rocket::fairing::AdHoc;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
-pub use guards::admin::AdminToken;
+pub use guards::admin_token::AdminToken;
 pub use session_data::{SessionData, Theme};
 pub use settings::config::{AppConfig, MetricsAccess};
 pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};

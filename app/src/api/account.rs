@@ -1,4 +1,4 @@
-//! `/api/account`: what signed-in users do about their devices, password and account.
+//! `/api/account`: the devices, the password and the account of a signed-in user.
 
 use chrono::{DateTime, Utc};
 use rocket::http::Status;
@@ -18,10 +18,10 @@ use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::monitoring::audit::Trail;
 
-/// Devices on a page of the API at most, and by default.
+/// The most devices on a page, which is also the default.
 const MAX_LIMIT: u32 = 1000;
 
-/// `{"sessions": […], "next": cursor or null}`.
+/// `{"sessions": […], "next": …}`, with a cursor or null.
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde")]
 struct DeviceList {
@@ -33,7 +33,7 @@ struct DeviceList {
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct DeviceView {
     id: String,
-    /// Whether it is the one that asks.
+    /// Whether it is the device that asks.
     current: bool,
     user_agent: Option<String>,
     ip: Option<String>,
@@ -56,7 +56,7 @@ impl DeviceView {
     }
 }
 
-/// A page of the user's devices, newest sign-in first.
+/// Lists a page of the user's devices, newest sign-in first.
 #[get("/sessions?<limit>&<after>")]
 async fn list(
     signed_in: SignedIn,
@@ -73,7 +73,7 @@ async fn list(
     }))
 }
 
-/// Returns a page of the user's devices. The one that asks is on the first page and on no other,
+/// Returns a page of the user's devices. The device that asks is on the first page and on no other,
 /// however many have signed in since.
 pub(crate) async fn devices(
     signed_in: &SignedIn,

@@ -1,4 +1,4 @@
-//! `/api/auth`: registering, signing in and out.
+//! `/api/auth`: registering, signing in and signing out.
 
 use rocket::http::Status;
 use rocket::response::status::Custom;

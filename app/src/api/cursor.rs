@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// The cursor that a list has given as its `next`: the lookup half of a token. `None` where the text
+/// Parses the `next` of an earlier list, which is the lookup half of a token. Returns `None` if the text
 /// cannot be one.
 ///
 /// # Example

@@ -1,4 +1,4 @@
-//! What the query of a request asks for.
+//! The queries of requests.
 
 use rocket::http::RawStr;
 use rocket::request::{self, FromRequest, Request};
@@ -8,10 +8,8 @@ use super::cursor;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
 
-/// A request without a query, for what would otherwise be done to more than the query names.
-///
-/// # Errors
-/// 422.
+/// A request without a query. Others get 422, because what they ask for would be done to more than their
+/// query names.
 pub(super) struct NoQuery;
 
 #[rocket::async_trait]
@@ -29,7 +27,7 @@ impl<'r> FromRequest<'r> for NoQuery {
     }
 }
 
-/// Whose sessions to end. A query that is misspelt must not end all of them.
+/// Whose sessions to end. A misspelt query gets 422, because it must not end all of them.
 pub(super) enum Scope {
     /// Everyone's, without a query.
     Everyone,
@@ -65,10 +63,10 @@ impl Scope {
     }
 }
 
-/// A whole number from 1 to `most`, or the default where there is none.
+/// Parses a whole number from 1 to `most`. Returns the default if the query has none.
 ///
 /// # Errors
-/// 422 that names the number.
+/// 422 that names the parameter.
 pub(super) fn number(
     name: &str,
     number: Option<&str>,
@@ -86,10 +84,10 @@ pub(super) fn number(
     }
 }
 
-/// The cursor of a page after the first.
+/// Parses the cursor of a page after the first one.
 ///
 /// # Errors
-/// 422 if it is none that a list has given.
+/// 422 if no list has given such a cursor.
 pub(crate) fn after(cursor: Option<&str>) -> Result<Option<Uuid>, ApiError> {
     let parse = |cursor| {
         cursor::parse(cursor).ok_or_else(|| {

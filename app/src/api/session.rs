@@ -1,4 +1,4 @@
-//! `/api/session`: the visitor's own session, and everybody's for administrators.
+//! `/api/session`: the visitor's own session, and everyone's for administrators.
 
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
 use rocket::http::Status;
@@ -18,11 +18,11 @@ use crate::http::failure::outcome;
 use crate::monitoring::audit::Trail;
 use crate::session_data::{DataPatch, SessionData};
 
-/// Sessions of one page.
+/// Sessions on a page.
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1000;
 
-/// Hours of the statistics.
+/// Hours of statistics.
 const DEFAULT_HOURS: u32 = 24;
 const MAX_HOURS: u32 = 90 * 24;
 
@@ -42,7 +42,7 @@ pub(crate) struct Deleted {
     pub(crate) deleted: usize,
 }
 
-/// Counts a visit; makes the session.
+/// Counts a visit, and makes the session if there is none.
 #[get("/test-session")]
 async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
     let visit_count = session.update(SessionData::visit).await?;
@@ -52,7 +52,7 @@ async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
     }))
 }
 
-/// The visitor's session; reads only.
+/// Shows the visitor's session. Only reads.
 #[get("/")]
 fn current(session: Session<SessionData>) -> Answer<CurrentSession> {
     session.try_data()?;
@@ -73,7 +73,7 @@ async fn destroy(_query: NoQuery, session: Session<SessionData>) -> Result<Statu
     Ok(Status::NoContent)
 }
 
-/// A page of everyone's sessions.
+/// Lists a page of everyone's sessions.
 #[get("/sessions?<limit>&<after>&<user>")]
 async fn list(
     _admin: Admin,
@@ -88,7 +88,7 @@ async fn list(
     Ok(Json(page.into()))
 }
 
-/// How sessions are used.
+/// Shows how sessions are used.
 #[get("/stats?<hours>")]
 async fn stats(
     _admin: Admin,

@@ -1,4 +1,4 @@
-//! The JSON shapes of sessions and users, over HTTP and on the command line.
+//! The JSON of sessions and users, over HTTP and on the command line.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl From<SessionRecord> for SessionView {
             id: record.id,
             session_id: record.session_id,
             user_id: record.user_id,
-            // What is no JSON is shown as it is.
+            // Data that is not JSON is shown as a string.
             data: rocket::serde::json::from_str(&record.data).unwrap_or(Value::String(record.data)),
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -36,7 +36,7 @@ impl From<SessionRecord> for SessionView {
     }
 }
 
-/// `{"session": …}`, null for a visitor without one.
+/// `{"session": …}`, with null for a visitor without a session.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde")]
 pub(crate) struct CurrentSession {
@@ -75,7 +75,7 @@ impl From<SessionRecord> for AdminSessionView {
     }
 }
 
-/// `{"sessions": […], "next": cursor or null}`.
+/// `{"sessions": […], "next": …}`, with a cursor or null.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde")]
 pub struct SessionList {
@@ -83,16 +83,16 @@ pub struct SessionList {
     next: Option<Uuid>,
 }
 
-/// How sessions are used.
+/// Statistics of the use of sessions.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub struct StatsView {
     active: u64,
     anonymous: u64,
     signed_in: u64,
-    /// Whether the three above were counted now, or are the last sample.
+    /// Whether the three numbers above were counted just now. Otherwise they are the last sample.
     exact: bool,
-    /// The hours of which something is known, the oldest first.
+    /// The hours with statistics, oldest first.
     hours: Vec<HourView>,
     next_expiries: Vec<DateTime<Utc>>,
 }
@@ -102,7 +102,7 @@ pub struct StatsView {
 struct HourView {
     hour: DateTime<Utc>,
     created: u64,
-    /// By reason, in the order of their names.
+    /// Numbers by reason, ordered by the reasons' names.
     ended: BTreeMap<&'static str, u64>,
     peak_active: u64,
     users: u64,
@@ -145,7 +145,7 @@ impl From<SessionPage> for SessionList {
     }
 }
 
-/// `{"session": …}` of one session with all that is kept of it but the token's hash.
+/// `{"session": …}`, with all columns of the session except the hash of its token.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde")]
 pub struct SessionDetail {
@@ -191,7 +191,7 @@ impl From<UserRecord> for UserDetail {
     }
 }
 
-/// A user as an administrator sees it: all but the password's hash.
+/// A user as an administrator sees it, with all columns except the hash of the password.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct AdminUserView {

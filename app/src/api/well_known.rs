@@ -1,9 +1,9 @@
-//! Addresses that programs know: RFC 8615.
+//! Well-known addresses (RFC 8615).
 
 use rocket::response::Redirect;
 use rocket::{Route, get, routes};
 
-/// Where password managers look for the page to change a password.
+/// Leads password managers to the page for changing a password.
 #[get("/.well-known/change-password")]
 fn change_password() -> Redirect {
     Redirect::found("/account")

@@ -1,4 +1,4 @@
-//! The guard of registering.
+//! The guard for registering.
 
 use rocket::request::{self, FromRequest, Request};
 
@@ -6,7 +6,8 @@ use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
 
-/// An attempt to register where visitors may. Others are counted and get 403, whatever they sent.
+/// An attempt to register where visitors may. Other attempts are counted and get 403, whatever their
+/// body.
 pub(crate) struct OpenRegistration;
 
 #[rocket::async_trait]

@@ -1,4 +1,4 @@
-//! The guard of what is for signed-in users.
+//! The guard for signed-in users.
 
 use chrono::TimeDelta;
 use rocket::http::Status;
@@ -15,8 +15,8 @@ use crate::http::failure::outcome;
 use crate::monitoring::audit::Trail;
 use crate::session_data::SessionData;
 
-/// How far the clocks of two instances may be apart. A token that seems to have been issued later
-/// than that is not a fresh one.
+/// How far the clocks of two instances may be apart. A token that seems to be issued further in the
+/// future is not a recent one.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 /// A request of a signed-in user. Other visitors get 401, and browsers are sent to the page for
@@ -74,8 +74,8 @@ impl SignedIn {
         found.ok_or_else(ApiError::signed_out)
     }
 
-    /// Returns whether the password was given within `reauthenticate_after`. A token is issued when
-    /// it is, and at no other time.
+    /// Returns whether the password was given within `reauthenticate_after`. The token of a
+    /// signed-in user is issued only then.
     pub(crate) fn has_just_given_password(&self, users: &Users) -> bool {
         let within = TimeDelta::from_std(users.reauthenticate_after()).unwrap_or(TimeDelta::MAX);
         self.session.token_issued_at().is_some_and(|issued| {
@@ -84,10 +84,10 @@ impl SignedIn {
         })
     }
 
-    /// Refuses what needs the password again.
+    /// Refuses to go on if the password was given too long ago.
     ///
     /// # Errors
-    /// 403 that says how to give it.
+    /// 403 that says how to give it again.
     pub(crate) fn require_password(&self, users: &Users) -> Result<(), ApiError> {
         if self.has_just_given_password(users) {
             return Ok(());
@@ -96,11 +96,11 @@ impl SignedIn {
             Status::Forbidden,
             "reauthentication_required",
             "the password was given too long ago: sign in again, with POST /api/auth/login, and \
-             repeat this",
+             repeat this request",
         ))
     }
 
-    /// Returns the user's own account, as this session changes it.
+    /// Returns the user's own account, for this session to change it.
     pub(crate) fn account(&self, trail: Trail) -> OwnAccount<'_> {
         OwnAccount {
             user_id: &self.user_id,
@@ -112,7 +112,7 @@ impl SignedIn {
     }
 }
 
-/// Returns the visitor's session, for guards that build on it.
+/// Returns the session of a request, for guards that build on it.
 pub(crate) async fn session(request: &Request<'_>) -> Result<Session<SessionData>, ApiError> {
     match request.guard::<Session<SessionData>>().await {
         Outcome::Success(session) => Ok(session),

@@ -62,8 +62,8 @@ async fn read<T: DeserializeOwned>(
     texts::typed(parse(&body)?).map_err(ApiError::unprocessable)
 }
 
-/// Reads the fields of a form; of several with one name, the last. A decoder that replaces what is not
-/// UTF-8 would change passwords, so that is refused.
+/// Reads the fields of a form. If several have the same name, the last one counts. What is not UTF-8 is
+/// refused, because replacing it would change passwords.
 fn from_form(body: &[u8]) -> Result<Texts, ApiError> {
     let body = std::str::from_utf8(body).map_err(|_| not_utf8())?;
     let decode = |text: &str| RawStr::new(text).url_decode().map(String::from);
@@ -110,7 +110,7 @@ pub(crate) async fn read_body(body: Data<'_>, limit: ByteUnit) -> Result<Vec<u8>
     Ok(body.into_inner())
 }
 
-/// 415, with the types that are allowed.
+/// 415. Says which types are allowed.
 pub(crate) fn unsupported(allowed: &str) -> ApiError {
     let message = format!("the body must be sent as Content-Type: {allowed}");
     ApiError::of(Status::UnsupportedMediaType).saying(message)

@@ -1,4 +1,5 @@
-//! Every error a client can get: JSON for programs, a page for browsers, never a stack trace.
+//! Every error that a client can get. Programs get it as JSON and browsers as a page, never with a
+//! stack trace.
 
 use std::time::Duration;
 
@@ -13,19 +14,19 @@ use super::failure::{fail, wants_page};
 use super::request_id;
 use crate::accounts::error::AccountError;
 
-/// The code of a wrong name or password.
+/// The code of a wrong username or password.
 const WRONG_CREDENTIALS: &str = "wrong_credentials";
 
 /// The code of a sign-in beyond the limit of devices.
 const TOO_MANY_SESSIONS: &str = "too_many_sessions";
 
-/// The code of a name that belongs to somebody.
+/// The code of a username that is taken.
 const USERNAME_TAKEN: &str = "username_taken";
 
-/// The code of what is only for signed-in users.
+/// The code where only signed-in users are allowed.
 const SIGNED_OUT: &str = "signed_out";
 
-/// Challenges of a 401: to administrators, and to users, whose scheme is the session cookie.
+/// The challenges of a 401, for administrators and for users, whose scheme is the session cookie.
 const ADMIN_CHALLENGE: &str = "Bearer";
 const USER_CHALLENGE: &str = "Session";
 
@@ -35,13 +36,13 @@ pub(crate) struct ApiError {
     status: Status,
     code: &'static str,
     message: String,
-    /// The message for people, where it differs from the one for programs.
+    /// The message for people, if it differs from the one for programs.
     in_words: Option<&'static str>,
-    /// Methods that the address takes, on 405.
+    /// The methods that the address takes, on 405.
     allowed: Option<String>,
-    /// Seconds after which it may be tried again.
+    /// The time to wait before another attempt, in seconds.
     retry_after: Option<u64>,
-    /// How to authenticate, on 401 (RFC 9110, section 11.6.1).
+    /// The way to authenticate, on 401 (RFC 9110, section 11.6.1).
     challenge: &'static str,
 }
 
@@ -76,40 +77,41 @@ impl ApiError {
         self.status
     }
 
-    /// Whether it is about what was entered: for the form to say, and not for a page of its own.
+    /// Returns whether the error is about what was entered. Then the form says so, not a page of its
+    /// own.
     pub(crate) fn is_for_the_form(&self) -> bool {
         matches!(self.status.code, 401 | 409 | 422 | 429) && self.code != "session_ended"
     }
 
-    /// Whether it says that no one is signed in.
+    /// Returns whether the error says that no one is signed in.
     pub(crate) fn is_signed_out(&self) -> bool {
         self.code == SIGNED_OUT
     }
 
-    /// Whether it is about this field of a form.
+    /// Returns whether the error is about this field of a form.
     pub(crate) fn is_about(&self, field: &str) -> bool {
         let rest = self.message.strip_prefix(field);
         rest.is_some_and(|rest| rest.starts_with(':'))
     }
 
-    /// With a message that tells programs more. People get the usual words.
+    /// Replaces the message for programs. People get the usual words.
     pub(crate) fn saying(self, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { message, ..self }
     }
 
-    /// With other words for people.
+    /// Replaces the words for people.
     pub(crate) fn in_other_words(self, words: &'static str) -> Self {
         let in_words = Some(words);
         Self { in_words, ..self }
     }
 
-    /// The message for a page.
+    /// Returns the message for people.
     pub(crate) fn in_words(&self) -> &str {
         self.in_words.unwrap_or(&self.message)
     }
 
-    /// The response for programs.
+    /// Responds with JSON.
     pub(crate) fn as_json(&self, request: &Request<'_>) -> response::Result<'static> {
         let body = Body {
             error: Detail {
@@ -121,6 +123,7 @@ impl ApiError {
         Ok(self.with_headers(Json(body).respond_to(request)?))
     }
 
+    /// Gives a response the status of the error and its headers.
     pub(crate) fn with_headers(&self, mut response: Response<'static>) -> Response<'static> {
         response.set_status(self.status);
         if self.status == Status::Unauthorized {
@@ -139,7 +142,7 @@ impl ApiError {
         self.retry_after
     }
 
-    /// 422: understood, and not allowed.
+    /// 422: the request was understood and is not allowed.
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(Status::UnprocessableEntity, "invalid", message)
     }
@@ -151,12 +154,12 @@ impl ApiError {
         Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
     }
 
-    /// 401: only for signed-in users.
+    /// 401: only signed-in users are allowed.
     pub(crate) fn signed_out() -> Self {
         Self::new(Status::Unauthorized, SIGNED_OUT, "sign in first")
     }
 
-    /// 429: `what` was done too often, with the time to wait.
+    /// 429: `what` was done too often. Says how long to wait.
     pub(crate) fn too_many(what: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let unit = if seconds == 1 { "second" } else { "seconds" };
@@ -167,40 +170,40 @@ impl ApiError {
         }
     }
 
-    /// 500, whose cause was logged.
+    /// 500. The caller has logged the cause.
     pub(crate) fn internal() -> Self {
         Self::of(Status::InternalServerError)
     }
 
-    /// 403: of another site, or so it seems.
+    /// 403: the request seems to come from another site.
     pub(crate) fn cross_site() -> Self {
         let message = "the request was sent by another site: its Origin is not this Host, and not \
                        one of the setting `origins`";
         Self {
             in_words: Some(
                 "This form seems to have been sent by another site. Open the page here and send it \
-                 again. If that does not help, tell the operator: a proxy may be changing the \
+                 again. If that does not help, tell the operator that a proxy may be changing the \
                  address of this site.",
             ),
             ..Self::new(Status::Forbidden, "forbidden", message)
         }
     }
 
-    /// 405, with the methods that the address takes.
+    /// 405. Says which methods the address takes.
     pub(crate) fn wrong_method(method: Method, allowed: &[Method]) -> Self {
         let allowed: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
         let allowed = allowed.join(", ");
-        let message = format!("{method} is not possible here; allowed are {allowed}");
+        let message = format!("{method} is not possible here; allowed methods: {allowed}");
         Self {
             allowed: Some(allowed),
             in_words: Some(
-                "This address does not take that kind of request. Go back and try again from the page.",
+                "This address cannot be used in this way. Go back and try again from the page.",
             ),
             ..Self::new(Status::MethodNotAllowed, "method_not_allowed", message)
         }
     }
 
-    /// What a bare status means.
+    /// Returns the error of a bare status.
     pub(crate) fn of(status: Status) -> Self {
         let (code, message, in_words) = match status.code {
             400 => (
@@ -224,14 +227,14 @@ impl ApiError {
             404 => (
                 "not_found",
                 "there is nothing here",
-                Some("There is no page at this address. It may be mistyped, or the page is gone."),
+                Some("There is no page at this address. It may be mistyped, or the page has gone."),
             ),
             409 => (
                 "session_ended",
                 "the session was ended by another request; send the request again",
                 Some(
-                    "Your session was ended or renewed from elsewhere in the meantime, and what you \
-                     sent was not carried out. Go back and send it again.",
+                    "Your session has ended or was renewed in the meantime, so nothing was done. Go \
+                     back and send the form again.",
                 ),
             ),
             413 => (
@@ -242,7 +245,7 @@ impl ApiError {
             415 => (
                 "unsupported_media_type",
                 "the body must be application/json",
-                Some("The form was sent in a way that this site does not take."),
+                Some("The form was sent in a way that this site does not accept."),
             ),
             422 => (
                 "invalid",
@@ -253,16 +256,16 @@ impl ApiError {
                 "unavailable",
                 "the session store is not available; try again shortly",
                 Some(
-                    "The database does not answer at the moment. You stay signed in: try again in a \
-                     few seconds.",
+                    "The database is not answering at the moment. You are still signed in. Try again \
+                     in a few seconds.",
                 ),
             ),
             500..=599 => (
                 "internal",
                 "something went wrong here",
                 Some(
-                    "An error happened on the server. If it happens again, tell the operator the \
-                     number of the request below.",
+                    "An error occurred on the server. If it occurs again, give the operator the \
+                     request number below.",
                 ),
             ),
             _ => ("error", status.reason_lossy(), None),
@@ -278,7 +281,7 @@ impl ApiError {
 impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         match error {
-            // Speaks of nothing but the caller's own data.
+            // The text is only about the caller's own data.
             SessionError::TooLarge { .. } => Self::of(error.status()).saying(error.to_string()),
             SessionError::UserRefused => Self::wrong_credentials(),
             SessionError::TooManySessions => Self::new(
@@ -318,7 +321,7 @@ impl From<AccountError> for ApiError {
     }
 }
 
-/// A page for browsers, from the catcher, and JSON for programs.
+/// Answers programs with JSON, and leaves browsers to the catcher.
 impl<'r> Responder<'r, 'static> for ApiError {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         if wants_page(request) {

@@ -1,5 +1,5 @@
-//! How a request fails. Rocket gives its catchers only a status, so the error itself waits in the
-//! request's cache.
+//! The way of an error to the catcher. Rocket gives catchers only a status, so the error itself waits
+//! in the cache of the request.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use rocket::request::Request;
 
 use super::error::ApiError;
 
-/// Addresses outside of `/api/` that only programs open.
+/// Addresses outside `/api/` that only programs open.
 const FOR_PROGRAMS: [&str; 2] = ["/admin/live", "/readyz"];
 
 /// The error of a request, on its way to the catcher.
@@ -24,13 +24,13 @@ pub(crate) fn fail(request: &Request<'_>, error: ApiError) -> Status {
     status
 }
 
-/// Returns the error that a request has failed with, if it left one of this status.
+/// Returns the error that a request has failed with, if it has this status.
 pub(crate) fn failure<'r>(request: &'r Request<'_>, status: Status) -> Option<&'r ApiError> {
     let error = request.local_cache(Failure::default).0.get();
     error.filter(|error| error.status() == status)
 }
 
-/// The outcome of a guard of the request or of its body. An error is left for the catcher.
+/// Returns the outcome of a guard of a request or of its body, and leaves its error for the catcher.
 pub(crate) fn outcome<T, F>(
     request: &Request<'_>,
     admitted: Result<T, ApiError>,
@@ -41,7 +41,7 @@ pub(crate) fn outcome<T, F>(
     }
 }
 
-/// Returns whether a person is looking: a browser that opens what is not only for programs.
+/// Returns whether to answer with a page: to a browser, at an address that is not only for programs.
 pub(crate) fn wants_page(request: &Request<'_>) -> bool {
     let path = request.uri().path();
     let is_for_programs = path.starts_with("/api/") || FOR_PROGRAMS.contains(&path.as_str());

@@ -1,10 +1,10 @@
-//! Headers of every response, through Rocket's Shield.
+//! The security headers of every response, set by Rocket's Shield.
 
 use rocket::http::Header;
 use rocket::shield::{Frame, Hsts, NoSniff, Permission, Policy, Referrer, Shield};
 use rocket::time::Duration;
 
-/// What pages may load and do: nothing from elsewhere, no inline script or style, no frames
+/// Allows pages to load only what is ours, without inline scripts or styles, and never in a frame
 /// (OWASP ASVS 5.0, 3.4.3 and 3.4.6).
 #[derive(Default)]
 struct ContentSecurityPolicy;
@@ -21,7 +21,7 @@ impl Policy for ContentSecurityPolicy {
     }
 }
 
-/// No window of another site keeps a hold on ours (OWASP ASVS 5.0, 3.4.8).
+/// Cuts the ties between our windows and those of other sites (OWASP ASVS 5.0, 3.4.8).
 #[derive(Default)]
 struct CrossOriginOpenerPolicy;
 
@@ -33,7 +33,7 @@ impl Policy for CrossOriginOpenerPolicy {
     }
 }
 
-/// No other site embeds what is ours.
+/// Keeps other sites from embedding what is ours.
 #[derive(Default)]
 struct CrossOriginResourcePolicy;
 
@@ -45,15 +45,16 @@ impl Policy for CrossOriginResourcePolicy {
     }
 }
 
-/// The policies; outside of the debug profile also HSTS for a year (OWASP ASVS 5.0, 3.4.1).
+/// Returns the policies. Outside the debug profile, HSTS for a year is one of them (OWASP ASVS 5.0,
+/// 3.4.1).
 pub(crate) fn shield(is_debug: bool) -> Shield {
     let shield = Shield::default()
         // Rocket's default names only a feature that no browser has.
         .disable::<Permission>()
         .enable(NoSniff::Enable)
         .enable(Frame::Deny)
-        // Not `no-referrer`: with it, browsers send `Origin: null` with our own forms, and those
-        // that send no `Sec-Fetch-Site` would be refused.
+        // With `no-referrer`, browsers send `Origin: null` with our own forms. Browsers that send no
+        // `Sec-Fetch-Site` would then be refused.
         .enable(Referrer::SameOrigin)
         .enable(ContentSecurityPolicy)
         .enable(CrossOriginOpenerPolicy)

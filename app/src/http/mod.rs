@@ -1,4 +1,4 @@
-//! What all routes share: bodies, errors and how they get to the catcher, headers, paths and the log of requests.
+//! What all routes share: bodies, errors, headers, paths and the log of requests.
 
 pub(super) mod body;
 pub(super) mod error;

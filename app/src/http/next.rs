@@ -1,12 +1,12 @@
-//! Where a visitor goes on after signing in: to the page that was asked for, if it is one of ours.
+//! Where a visitor goes after signing in: to the requested page, if it is one of this site.
 
 use rocket::http::RawStr;
 use rocket::http::uri::Origin;
 
-/// Longest address to return to, in bytes.
+/// The longest address to return to, in bytes.
 const MAX: usize = 2048;
 
-/// Pages that no one wants to return to: they would lead back here, or say what is over.
+/// Pages that are not returned to, because they lead to the sign-in or report what is over.
 const NO_RETURN: [&str; 6] = [
     "/login",
     "/register",
@@ -16,32 +16,32 @@ const NO_RETURN: [&str; 6] = [
     "/all-signed-out",
 ];
 
-/// Where one goes without another wish.
+/// The page to go to if none was requested.
 const ACCOUNT: &str = "/account";
 
-/// The address of a page of this site: a path and perhaps a query. Never another site's, whatever
-/// a browser or a proxy makes of slashes, backslashes and escapes.
+/// The address of a page of this site: a path, with or without a query. It never leads to another
+/// site, whatever browsers and proxies make of slashes, backslashes and escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Next(Option<String>);
 
 impl Next {
-    /// The address, or none where it is no page of this site.
+    /// Takes over the address if it is a page of this site.
     pub(crate) fn new(address: Option<&str>) -> Self {
         let is_page = |address: &&str| is_page(address);
         Self(address.filter(is_page).map(str::to_owned))
     }
 
-    /// Where to go.
+    /// Returns the address to go to.
     pub(crate) fn path(&self) -> &str {
         self.0.as_deref().unwrap_or(ACCOUNT)
     }
 
-    /// The address, for a form's hidden field.
+    /// Returns the address for the hidden field of a form.
     pub(crate) fn field(&self) -> Option<&str> {
         self.0.as_deref()
     }
 
-    /// This page with the address in its query.
+    /// Returns the address of this page with the address to return to in its query.
     pub(crate) fn at(&self, page: &str) -> String {
         match &self.0 {
             Some(address) => format!("{page}?next={}", escaped(address)),
@@ -50,12 +50,13 @@ impl Next {
     }
 }
 
-/// Escaped for a query; slashes are left alone.
+/// Escapes an address for a query, except for its slashes.
 fn escaped(address: &str) -> String {
     let escaped = RawStr::new(address).percent_encode().to_string();
     escaped.replace("%2F", "/")
 }
 
+/// Returns whether an address leads to a page of this site that may be returned to.
 fn is_page(address: &str) -> bool {
     let is_plain = |address: &str| {
         address.starts_with('/')
@@ -67,14 +68,14 @@ fn is_page(address: &str) -> bool {
     if address.len() > MAX || !is_plain(path) || Origin::parse(address).is_err() {
         return false;
     }
-    // Escapes are not to hide what a server or a proxy that undoes them would see.
+    // Escapes must not hide anything from the check: a server or a proxy may undo them.
     let Ok(decoded) = RawStr::new(path).percent_decode() else {
         return false;
     };
     is_plain(&decoded) && !NO_RETURN.contains(&decoded.as_ref())
 }
 
-/// The page that a form is on, by the path that it is sent to.
+/// Returns the page of a form, by the path that the form is sent to.
 pub(crate) fn page_of_form(path: &str) -> &str {
     match path {
         "/account/delete" => path,
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is() {
+    fn nothing_else_is_returned_to() {
         for address in [
             "",
             "account",

@@ -1,5 +1,5 @@
-//! Paths as they were sent: what is refused before a route is looked for, and which methods an
-//! address takes.
+//! Paths as they were sent: which ones are refused before routing, and which methods an address
+//! takes.
 
 use rocket::data::Data;
 use rocket::fairing::{self, Fairing, Info, Kind};
@@ -7,7 +7,7 @@ use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Build, Request, Rocket, Route};
 
-/// The methods that some route takes.
+/// The methods that routes take.
 const METHODS: [Method; 5] = [
     Method::Get,
     Method::Put,
@@ -16,15 +16,15 @@ const METHODS: [Method; 5] = [
     Method::Patch,
 ];
 
-/// Before every route of the application, and after the check for other sites.
+/// The rank before every route of the application, and after the check for other sites.
 const EARLY: isize = isize::MIN + 1;
 
-/// Answers 404 where a path has an empty segment or ends in a slash. Rocket leaves empty segments
-/// out, so that `DELETE /api/session/sessions/$ID` would end all sessions where `ID` is not set.
+/// Answers 404 if a path has an empty segment or ends in a slash. Rocket skips empty segments, so
+/// `DELETE /api/session/sessions/$ID` would end all sessions if `ID` were not set.
 #[derive(Clone)]
 pub(crate) struct StrictPaths;
 
-/// Returns whether a path has an empty segment, the last one included.
+/// Returns whether a path has an empty segment, which may be the last one.
 fn has_empty_segment(path: &str) -> bool {
     path != "/" && (path.contains("//") || path.ends_with('/'))
 }
@@ -38,7 +38,7 @@ impl Fairing for StrictPaths {
         }
     }
 
-    /// Puts a route in front of all others, because a request fairing could not answer.
+    /// Puts a route before all others, because a request fairing cannot answer.
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
         let route = |method| Route::ranked(EARLY, method, "/<_..>", self.clone());
         let routes: Vec<Route> = METHODS.into_iter().map(route).collect();
@@ -56,12 +56,13 @@ impl Handler for StrictPaths {
     }
 }
 
-/// Returns whether a route takes every path, as those of fairings do.
+/// Returns whether a route takes every path, like those of fairings.
 pub(crate) fn is_for_every_path(route: &Route) -> bool {
     route.uri.path() == "/<_..>"
 }
 
-/// The methods that routes take at this path, `HEAD` beside `GET`; none where there is no route.
+/// Returns the methods that routes take at this path, `HEAD` with `GET`. There are none if there is no
+/// route.
 pub(crate) fn allowed_methods(request: &Request<'_>) -> Vec<Method> {
     let path = request.uri().path();
     let fits = |route: &&Route| fits(route.uri.path(), path.as_str());
@@ -79,7 +80,7 @@ pub(crate) fn allowed_methods(request: &Request<'_>) -> Vec<Method> {
     methods
 }
 
-/// Returns whether a path is one of a route's.
+/// Returns whether a path matches that of a route.
 fn fits(route: &str, path: &str) -> bool {
     let is_variable = |segment: &str| segment.starts_with('<') && segment.ends_with('>');
     let (mut segments, mut sent) = (route.split('/'), path.split('/'));

@@ -1,4 +1,4 @@
-//! What each request leaves: a header with its id, a count, and a line in the log.
+//! What each request leaves behind: a header with its id, a count and a line in the log.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use tracing::{Instrument, debug, trace};
 use super::request_id::{Known, REQUEST_LOG, known};
 use crate::monitoring::counters::Counters;
 
-/// What is asked so often that a line for each would hide the others.
+/// Paths that are requested so often that their lines would hide the others.
 const HEALTH_CHECKS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Sets the header, counts each request and writes a line for it: level debug, for health checks trace.
+/// Sets the header of each request, counts it and writes a line for it. The level is debug, or trace
+/// for health checks.
 pub(crate) struct RequestLog;
 
 #[rocket::async_trait]
@@ -33,7 +34,7 @@ impl Fairing for RequestLog {
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let Known { id, start, span } = known(request);
         response.set_raw_header("X-Request-Id", id.to_string());
-        // Without the query, which may say more than is for a log.
+        // Without the query, which may have more than a log should.
         let path = request.uri().path().as_str();
         let (method, status) = (request.method().as_str(), response.status().code);
         let took = start.elapsed();
@@ -51,14 +52,14 @@ impl Fairing for RequestLog {
     }
 }
 
-/// With two decimals.
+/// Returns a duration in milliseconds, with two decimals.
 fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 100_000.0).round() / 100.0
 }
 
-/// The routes, whose guards, handlers and responders run in the request's span: what they log
-/// carries the id. What runs for many requests at a time, as the pipeline's workers do, does not,
-/// nor do fairings.
+/// Wraps routes so that their guards, handlers and responders run in the span of the request, and
+/// their log lines carry its id. Fairings, and workers that serve many requests at a time, run outside
+/// of it.
 pub(crate) fn traced(mut routes: Vec<Route>) -> Vec<Route> {
     for route in &mut routes {
         route.handler = Box::new(Traced(route.handler.clone()));

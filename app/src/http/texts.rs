@@ -1,7 +1,7 @@
-//! From texts by name to a struct that has a field for each.
+//! A deserializer from texts by name to a struct that has a field for each.
 //!
-//! Serde's own deserializers for maps report a missing field in words that programs cannot rely on,
-//! and give no text to an optional field.
+//! Serde's own deserializer for maps does not name a missing field in a form of ours, and gives no text
+//! to an optional field.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -11,16 +11,16 @@ use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor}
 use serde::forward_to_deserialize_any;
 use thiserror::Error;
 
-/// Gives each field of the struct the text of its name. Other texts are ignored.
+/// Gives each field of a struct the text with its name. Other texts are ignored.
 ///
 /// # Errors
-/// A message that begins with the name of the field that is missing.
+/// A message that begins with the name of the missing field.
 pub(super) fn typed<T: DeserializeOwned>(texts: HashMap<String, String>) -> Result<T, String> {
     let texts = texts.into_iter().map(|(name, text)| (name, Text(text)));
     T::deserialize(MapDeserializer::new(texts)).map_err(|Unfit(message)| message)
 }
 
-/// Why texts do not fit a struct.
+/// The reason why texts do not fit a struct.
 #[derive(Debug, Error)]
 #[error("{0}")]
 struct Unfit(String);
@@ -35,11 +35,11 @@ impl de::Error for Unfit {
     }
 
     fn duplicate_field(name: &'static str) -> Self {
-        Self(format!("{name}: is there under two names"))
+        Self(format!("{name}: is given under two names"))
     }
 }
 
-/// A text, for a field that must be there or for an optional one.
+/// A text for a required or an optional field.
 struct Text(String);
 
 impl<'de> Deserializer<'de> for Text {
@@ -101,6 +101,6 @@ mod tests {
         let missing = change(&[("reason", "x")]).unwrap_err();
         assert_eq!(missing, "newName: is missing");
         let twice = change(&[("newName", "Ada"), ("new_name", "Bob")]).unwrap_err();
-        assert_eq!(twice, "newName: is there under two names");
+        assert_eq!(twice, "newName: is given under two names");
     }
 }

@@ -8,7 +8,8 @@ use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::SessionAdmin;
 
 use super::counters::Counters;
-use crate::guards::admin::{Admin, is_from_this_machine, presented_token};
+use crate::guards::admin::{Admin, is_from_this_machine};
+use crate::guards::admin_token::presented_token;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
 use crate::settings::config::MetricsAccess;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::filters;
 use super::frame::Frame;
 use crate::accounts::users::Users;
-use crate::guards::admin::presented_token;
+use crate::guards::admin_token::presented_token;
 use crate::http::error::ApiError;
 use crate::http::failure::{failure, wants_page};
 use crate::http::next::{Next, page_of_form};

@@ -80,7 +80,7 @@ fn an_error_keeps_the_theme_and_the_navigation() {
             ContentType::JSON,
             "{}",
             415,
-            "sent in a way that this site does not take",
+            "sent in a way that this site does not accept",
         ),
     ] {
         let request = client.post("/settings").header(Accept::HTML).header(kind);

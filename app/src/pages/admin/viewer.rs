@@ -5,7 +5,8 @@ use rocket::request::{self, FromRequest, Request};
 use rocket_diesel_sessions::Session;
 
 use crate::accounts::users::Users;
-use crate::guards::admin::{Admin, presented_token};
+use crate::guards::admin::Admin;
+use crate::guards::admin_token::presented_token;
 use crate::guards::signed_in::{SignedIn, session};
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
