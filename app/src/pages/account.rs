@@ -32,12 +32,12 @@ struct AccountPage<'a> {
     frame: Frame,
     user: &'a UserRecord,
     devices: Vec<Device>,
-    /// Whether these are the devices that signed in last.
+    /// Whether this is the first page, with the devices that signed in last.
     is_first: bool,
-    /// The cursor of the page of those that signed in before.
+    /// The cursor of the next page, with the devices that signed in before.
     next: Option<Uuid>,
     problem: Option<&'a str>,
-    /// Whether the problem is with the current password, and not with the new one.
+    /// Whether the problem is the current password, and not the new one.
     is_current_wrong: bool,
 }
 
@@ -58,7 +58,7 @@ impl Device {
         Self {
             is_current,
             name: words::name(session.user_agent.as_deref()),
-            // It is being used to look at the page.
+            // The page is open on it.
             last_seen: if is_current {
                 "now".to_owned()
             } else {
@@ -75,7 +75,7 @@ impl Device {
 
 const PATH: &str = "/account";
 
-/// Devices on a page.
+/// The most devices on a page.
 const DEVICES: u32 = 100;
 
 async fn show(
@@ -118,7 +118,7 @@ async fn account(
     show(&signed_in, users, sessions, after, None).await
 }
 
-/// The form of what may need the password.
+/// A form that may need the password.
 #[derive(Deserialize)]
 #[serde(crate = "rocket::serde")]
 struct Confirmation {
@@ -155,7 +155,7 @@ async fn end_one(
         confirmed => confirmed,
     };
     let sessions = sessions.by(signed_in.session_id);
-    // Where the form was sent twice, the second one finds nothing.
+    // If the form was sent twice, the second request finds nothing.
     let notice = if revoke::own_session(&sessions, &signed_in.user_id, id, trail).await? {
         Notice::DeviceSignedOut
     } else {
@@ -219,7 +219,7 @@ async fn password(
     }
 }
 
-/// The question before a deletion. It is asked however short ago the password was given.
+/// The question before the account is deleted. It is always asked, even if the password was just given.
 fn deletion() -> Question<'static> {
     Question {
         title: "Delete your account",
@@ -229,7 +229,7 @@ fn deletion() -> Question<'static> {
                 .to_owned(),
         action: "/account/delete",
         fields: Vec::new(),
-        verb: "Delete my account for good",
+        verb: "Delete my account permanently",
         back: PATH,
     }
 }
@@ -269,7 +269,7 @@ async fn delete(
     }
 }
 
-/// The address of a form's target, typed or reloaded: the page of the form.
+/// Leads the address of a form, when it is typed or reloaded, to the page of the form.
 #[get("/account/password")]
 fn password_page() -> Page {
     Page::Next(PATH)

@@ -1,5 +1,5 @@
-//! The files that pages load, part of the program. Their addresses carry a hash of what they hold,
-//! so that browsers keep them until they change.
+//! The files that pages load, which are part of the program. Their addresses have a hash of their
+//! content, so that browsers keep them until they change.
 
 use std::sync::OnceLock;
 
@@ -9,9 +9,10 @@ use rocket::response::{self, Responder, Response};
 use rocket::{Route, get, routes};
 use sha2::{Digest, Sha256};
 
-/// Bytes of the hash that are used: enough to tell versions apart.
+/// The bytes of the hash that are used, enough to tell versions apart.
 const TAG_LEN: usize = 8;
 
+/// A file that pages load.
 struct Asset {
     path: &'static str,
     kind: ContentType,
@@ -26,21 +27,21 @@ static STYLE: Asset = Asset::new(
     include_str!("../../static/style.css"),
 );
 
-/// What the dashboard has beside it.
+/// The additional stylesheet of the dashboard.
 static ADMIN_STYLE: Asset = Asset::new(
     "/static/admin.css",
     ContentType::CSS,
     include_str!("../../static/admin.css"),
 );
 
-/// The one script, which the dashboard does without where scripts are switched off.
+/// The only script. The dashboard works without it if scripts are switched off.
 static SCRIPT: Asset = Asset::new(
     "/static/live.js",
     ContentType::JavaScript,
     include_str!("../../static/live.js"),
 );
 
-/// The icon of tabs and bookmarks. Without one, browsers ask for `/favicon.ico` in vain.
+/// The icon of tabs and bookmarks. Without it, browsers request `/favicon.ico` in vain.
 static ICON: Asset = Asset::new(
     "/static/icon.svg",
     ContentType::SVG,
@@ -57,6 +58,7 @@ impl Asset {
         }
     }
 
+    /// Returns the hash of the content.
     fn tag(&self) -> &str {
         self.tag.get_or_init(|| {
             let hash = Sha256::digest(self.text);
@@ -65,7 +67,7 @@ impl Asset {
         })
     }
 
-    /// The address for a page.
+    /// Returns the address for a page.
     fn url(&self) -> String {
         format!("{}?v={}", self.path, self.tag())
     }
@@ -73,23 +75,23 @@ impl Asset {
     fn of_version(&'static self, version: Option<&str>) -> Served {
         Served {
             asset: self,
-            is_for_good: version == Some(self.tag()),
+            is_immutable: version == Some(self.tag()),
         }
     }
 }
 
-/// The address for a page of the file with this path, if there is one.
+/// Returns the address of the file with this path, if there is one.
 pub(super) fn url(path: &str) -> Option<String> {
     let assets = [&STYLE, &ADMIN_STYLE, &SCRIPT, &ICON];
     let asset = assets.into_iter().find(|asset| asset.path == path)?;
     Some(asset.url())
 }
 
-/// A file as it was asked for.
+/// A file as it was requested.
 struct Served {
     asset: &'static Asset,
-    /// Whether the address has the hash of this version, and so never another content.
-    is_for_good: bool,
+    /// Whether the address has the hash of this version, so that its content never changes.
+    is_immutable: bool,
 }
 
 impl<'r> Responder<'r, 'static> for Served {
@@ -105,7 +107,7 @@ impl<'r> Responder<'r, 'static> for Served {
             (self.asset.kind.clone(), self.asset.text).respond_to(request)?
         };
         response.set_raw_header("ETag", etag);
-        let caching = if self.is_for_good {
+        let caching = if self.is_immutable {
             "public, max-age=31536000, immutable"
         } else {
             "no-cache"

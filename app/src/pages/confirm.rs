@@ -45,13 +45,13 @@ pub(super) enum Confirmed {
     Recently,
     /// The password came with the form and is right.
     Now(UserRecord),
-    /// The password is still needed. The page asks for it.
+    /// The password is still needed, and the page asks for it.
     NotYet(Page),
 }
 
 impl Confirmed {
     /// Gives the session a new token if the password came with the form, because the age of the
-    /// token is taken for that of the password.
+    /// token stands for the time since the password was given.
     pub(super) async fn renew(
         self,
         session: &Session<SessionData>,
@@ -65,8 +65,8 @@ impl Confirmed {
 }
 
 impl<'a> Question<'a> {
-    /// Asks for a password that was given too long ago for this purpose, as in "to sign out another
-    /// device".
+    /// Makes the question where the password was given too long ago for this purpose, such as "to sign
+    /// out another device".
     pub(super) fn again(
         purpose: &str,
         action: &'a str,
@@ -83,10 +83,10 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Confirms the password, which was given with the form or a short time ago.
+    /// Confirms the password, which may come with the form or was given a short time ago.
     ///
     /// # Errors
-    /// What cannot be answered by asking once more, such as an outage.
+    /// When asking again does not help, as in an outage.
     pub(super) async fn confirm(
         &self,
         signed_in: &SignedIn,
@@ -103,7 +103,7 @@ impl<'a> Question<'a> {
     /// Confirms the password, which must come with the form.
     ///
     /// # Errors
-    /// What cannot be answered by asking once more, such as an outage.
+    /// When asking again does not help, as in an outage.
     pub(super) async fn confirm_now(
         &self,
         signed_in: &SignedIn,
@@ -125,7 +125,7 @@ impl<'a> Question<'a> {
         asked.await.map(Confirmed::NotYet)
     }
 
-    /// Shows the page, with this status if nothing was wrong.
+    /// Shows the page, with this status unless an answer was wrong.
     pub(super) async fn ask(
         &self,
         signed_in: &SignedIn,

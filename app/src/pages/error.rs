@@ -1,4 +1,4 @@
-//! Errors as a browser gets them: a page that says what happened and what can be done.
+//! The catcher of all errors. Browsers get a page that says what happened and what can be done.
 
 use askama::Template;
 use rocket::http::{Method, Status};
@@ -46,12 +46,12 @@ struct ErrorPage<'a> {
     frame: Frame,
     title: &'static str,
     message: &'a str,
-    /// Where to try again.
+    /// The address to try again.
     again: Option<&'a str>,
     request_id: Uuid,
 }
 
-/// The heading of a page about this status.
+/// Returns the heading of a page about this status.
 fn title(status: Status) -> &'static str {
     match status.code {
         401 => "You are not signed in",
@@ -94,7 +94,7 @@ async fn any(status: Status, request: &Request<'_>) -> Answer {
     }
 }
 
-/// The error where a route, a fairing or a guard of another crate gave only a status.
+/// Returns the error where Rocket, or a guard of another crate, gave only a status.
 fn found_by_rocket(status: Status, request: &Request<'_>) -> ApiError {
     if status == Status::NotFound {
         let allowed = allowed_methods(request);
@@ -102,14 +102,15 @@ fn found_by_rocket(status: Status, request: &Request<'_>) -> ApiError {
             return ApiError::wrong_method(request.method(), &allowed);
         }
     }
-    // Of the routes that look at every request, the one for other sites refuses with this.
+    // Of the routes for every path, only the check for other sites refuses with this.
     if status == Status::Forbidden && request.route().is_some_and(is_for_every_path) {
         return ApiError::cross_site();
     }
     ApiError::of(status)
 }
 
-/// The page to sign in, with the way back. Where a form was sent, it says so.
+/// Returns the address of the page for signing in, with the way back. After a form, it says that the form
+/// was lost.
 fn sign_in_address(request: &Request<'_>) -> String {
     if request.method() == Method::Get {
         let address = request.uri().to_string();
@@ -119,21 +120,21 @@ fn sign_in_address(request: &Request<'_>) -> String {
     format!("{}&form=1", Next::new(Some(page)).at("/login"))
 }
 
-/// The visitor's own frame, unless there is trouble enough.
+/// Returns the visitor's own frame. After an error of the server, it does not ask for the session.
 async fn frame(status: Status, request: &Request<'_>) -> Frame {
     if status.code >= 500 || presented_token(request).is_some() {
-        return Frame::of_nobody();
+        return Frame::of_no_one();
     }
     let Outcome::Success(session) = request.guard::<Session<SessionData>>().await else {
-        return Frame::of_nobody();
+        return Frame::of_no_one();
     };
     let Some(users) = request.rocket().state::<Users>() else {
-        return Frame::of_nobody();
+        return Frame::of_no_one();
     };
     let user = match session.user_id() {
         Some(id) => match users.find(&id).await {
             Ok(user) => user,
-            Err(_) => return Frame::of_nobody(),
+            Err(_) => return Frame::of_no_one(),
         },
         None => None,
     };

@@ -1,4 +1,4 @@
-//! The pages of those who have signed out.
+//! The pages for visitors who were just signed out.
 
 use askama::Template;
 use rocket::{Route, State, get, routes};
@@ -19,7 +19,7 @@ struct Farewell {
     message: &'static str,
 }
 
-/// What is true for everyone who sees such a page: no one is signed in.
+/// The words that are true for everyone who sees such a page.
 const SIGNED_OUT: (&str, &str) = (
     "You are signed out",
     "You are signed out on this device. Your other devices are not affected.",
@@ -32,7 +32,7 @@ const DELETED: (&str, &str) = (
 
 const ALL_ENDED: (&str, &str) = (
     "Everyone is signed out",
-    "All sessions have ended, yours among them.",
+    "All sessions have ended, including yours.",
 );
 
 #[get("/signed-out")]
@@ -64,7 +64,7 @@ async fn all_signed_out(
     farewell(&session, users, words).await
 }
 
-/// A page for those who are gone; others are sent on.
+/// Shows the page, or leads visitors who are signed in to their account.
 async fn farewell(
     session: &Session<SessionData>,
     users: &Users,

@@ -1,4 +1,4 @@
-//! What is around every page: theme, navigation, notice.
+//! The frame of every page: theme, navigation and notice.
 
 use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::store::UserRecord;
@@ -8,10 +8,10 @@ use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::session_data::SessionData;
 
-/// What is around every page.
+/// The frame of a page.
 pub(super) struct Frame {
     pub(super) theme: &'static str,
-    /// Whether it is known who looks; if not, nothing is said of it.
+    /// Whether the visitor is known. Otherwise, the page has no navigation.
     pub(super) is_known: bool,
     pub(super) username: Option<String>,
     pub(super) is_admin: bool,
@@ -21,8 +21,8 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Around a page that must not ask for the session.
-    pub(super) fn of_nobody() -> Self {
+    /// Returns the frame of a page that must not ask for the session.
+    pub(super) fn of_no_one() -> Self {
         Self {
             theme: "system",
             is_known: false,
@@ -33,7 +33,7 @@ impl Frame {
         }
     }
 
-    /// Around a page of this visitor; takes the notice that waits for the next page.
+    /// Returns the frame of a page for this visitor. Takes the notice that waits for the next page.
     pub(super) async fn of(
         session: &Session<SessionData>,
         users: &Users,
@@ -50,6 +50,7 @@ impl Frame {
         })
     }
 
+    /// Returns the frame of a page for this user. Takes the notice that waits for the next page.
     pub(super) async fn of_user(
         session: &Session<SessionData>,
         user: Option<&UserRecord>,
@@ -61,7 +62,7 @@ impl Frame {
         })
     }
 
-    /// Around a page that leaves the notice to the next one.
+    /// Returns the frame of a page that leaves the notice to the next one.
     pub(super) fn without_notice(
         session: &Session<SessionData>,
         user: Option<&UserRecord>,

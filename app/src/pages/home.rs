@@ -1,4 +1,4 @@
-//! The home page: the visit count, settings, and what is stored.
+//! The home page: the visits, the settings and what is stored.
 
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -21,8 +21,9 @@ use crate::session_data::{DataPatch, Entered, SessionData, Theme};
 struct Home<'a> {
     frame: Frame,
     data: &'a SessionData,
-    /// What the form has in its fields, and had when it was shown first.
+    /// The fields of the form.
     entered: Fields<'a>,
+    /// The fields of the form when it was first shown.
     shown: Fields<'a>,
     facts: Option<Facts>,
     themes: [Theme; 3],
@@ -30,14 +31,14 @@ struct Home<'a> {
     storage: &'static str,
 }
 
-/// The fields of the form.
+/// The fields of the settings form.
 #[derive(Clone, Copy)]
 struct Fields<'a> {
     display_name: &'a str,
     theme: &'a str,
 }
 
-/// What the page tells of the session.
+/// The facts of the session that the page shows.
 struct Facts {
     id: String,
     session_id: String,
@@ -60,7 +61,7 @@ impl From<SessionRecord> for Facts {
     }
 }
 
-/// What the page's footer calls the database.
+/// The name of the database in the footer of the page.
 pub(crate) struct StorageName(&'static str);
 
 impl From<&DatabaseUrl> for StorageName {
@@ -73,7 +74,7 @@ impl From<&DatabaseUrl> for StorageName {
     }
 }
 
-/// The page; with `refused`, the problem, what was entered and what the form had shown.
+/// Shows the page. `refused` is the problem, what was entered and what the form had shown.
 async fn show(
     session: &Session<SessionData>,
     users: &Users,
@@ -102,7 +103,7 @@ async fn show(
     }
 }
 
-/// Reads only, unless a notice waits.
+/// Only reads, unless a notice waits.
 #[get("/")]
 async fn home(
     session: Session<SessionData>,
@@ -119,7 +120,7 @@ async fn visit(session: Session<SessionData>) -> PageResult {
     Ok(Page::Next("/"))
 }
 
-/// The form of the settings, as it was filled in and as it was first shown.
+/// The settings form, as it was filled in and as it was first shown.
 #[derive(Deserialize)]
 #[serde(crate = "rocket::serde")]
 struct Settings {
@@ -129,7 +130,7 @@ struct Settings {
     shown_theme: Option<String>,
 }
 
-/// Changes the typed fields.
+/// Changes the settings.
 #[post("/settings", data = "<form>")]
 async fn change_settings(
     session: Session<SessionData>,
@@ -170,7 +171,7 @@ async fn change_settings(
     }
 }
 
-/// The address of a form's target, typed or reloaded: the page of the form.
+/// Leads the address of a form, when it is typed or reloaded, to the page of the form.
 #[get("/visit")]
 fn visit_page() -> Page {
     Page::Next("/")

@@ -1,4 +1,5 @@
-//! The pages a browser opens. They work without JavaScript: a form posts and is redirected.
+//! The pages for browsers. They work without JavaScript: each form is posted and answered with a
+//! redirect.
 
 mod account;
 mod admin;

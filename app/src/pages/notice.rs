@@ -1,8 +1,8 @@
-//! A message that a page shows once, after the redirect that follows a form.
+//! The notice that a page shows once, after the redirect that follows a form.
 //!
-//! It waits in the session's data as a code, not as a text, and the first page to be shown takes
-//! it out. An instance that does not know a code shows nothing. Where there is no session to keep
-//! it in, the address has the code, signed and for a minute ([`Marks`]).
+//! It waits in the data of the session as a code, and the next page takes it out. An instance that does
+//! not know the code shows nothing. Without a session, the code is in the address, signed and valid for a
+//! minute ([`Marks`]).
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use rocket_diesel_sessions::{Clock, Session, SessionError, SessionKeys};
 
 use crate::session_data::SessionData;
 
+/// A notice of what was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     Welcome,
@@ -80,9 +81,9 @@ impl Notice {
         data.notice = Some(self.code().to_owned());
     }
 
-    /// The notice that this page is to show; no other page will.
+    /// Takes the notice that waits, for this page to show.
     pub(crate) async fn take(session: &Session<SessionData>) -> Result<Option<Self>, SessionError> {
-        // Data that cannot be decoded leaves the visitor the pages for signing in and out.
+        // If the data cannot be decoded, the visitor can still open the pages for signing in and out.
         if session
             .try_data()
             .map_or(true, |data| data.notice.is_none())
@@ -91,7 +92,7 @@ impl Notice {
         }
         let code = match session.update(|data| data.notice.take()).await {
             Ok(code) => code,
-            // By another request: the page says what it saw.
+            // Ended by another request. The page shows what this one has loaded.
             Err(SessionError::Ended) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -104,10 +105,10 @@ impl Notice {
     }
 }
 
-/// How long a mark holds: for a redirect, and a reload.
+/// How long a mark is valid: enough for a redirect and a reload.
 const MARK_LIFE: TimeDelta = TimeDelta::minutes(1);
 
-/// Signs notices that travel in an address, so that no link makes a page say what did not happen.
+/// Signs the notices in addresses, so that no link can make a page report what did not happen.
 pub(crate) struct Marks {
     keys: SessionKeys,
     clock: Arc<dyn Clock>,
@@ -118,14 +119,14 @@ impl Marks {
         Self { keys, clock }
     }
 
-    /// The notice for a query: its code, the time and a signature.
+    /// Returns the mark of a notice for a query: its code, the time and a signature.
     pub(crate) fn mark(&self, notice: Notice) -> String {
         let text = format!("{}.{}", notice.code(), self.clock.now().timestamp());
         let signature = self.keys.sign_text(&signed(&text));
         format!("{text}.{signature}")
     }
 
-    /// The notice of a mark that was made here within the last minute.
+    /// Returns the notice of a mark that was made here within the last minute.
     pub(crate) fn read(&self, mark: &str) -> Option<Notice> {
         let (text, signature) = mark.rsplit_once('.')?;
         let (code, seconds) = text.rsplit_once('.')?;
@@ -141,7 +142,7 @@ impl Marks {
     }
 }
 
-/// What is signed: nothing else that the secret signs begins so.
+/// Returns the text to sign. Nothing else that is signed with the secret begins like it.
 fn signed(text: &str) -> String {
     format!("notice:{text}")
 }
@@ -152,7 +153,7 @@ mod tests {
     use rocket_diesel_sessions::testing::ManualClock;
 
     #[test]
-    fn a_mark_holds_for_a_minute_and_only_as_it_was_made() {
+    fn a_mark_is_valid_for_a_minute_and_only_as_it_was_made() {
         let clock = Arc::new(ManualClock::starting_now());
         let keys = |secret: &str| SessionKeys::parse(&secret.repeat(8)).unwrap();
         let marks = Marks::new(keys("one secret"), clock.clone());

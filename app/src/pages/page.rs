@@ -1,4 +1,4 @@
-//! What the route of a page answers.
+//! The answer of a page's route.
 
 use askama::Template;
 use rocket::http::Status;
@@ -10,25 +10,28 @@ use crate::http::error::ApiError;
 
 pub(super) type PageResult = Result<Page, ApiError>;
 
-/// What a page's route answers.
+/// The answer of a page's route.
 pub(super) enum Page {
+    /// HTML with its status, and the seconds of `Retry-After`.
     Html(Status, String, Option<u64>),
-    /// To be fetched instead, with GET.
+    /// A redirect to the address of another page.
     Next(&'static str),
-    /// The same, with a query.
+    /// A redirect to an address with a query.
     NextWith(String),
 }
 
 impl Page {
+    /// Shows a page.
     pub(super) fn show(template: &impl Template) -> PageResult {
         Self::with_status(Status::Ok, template)
     }
 
+    /// Shows a page with this status.
     pub(super) fn with_status(status: Status, template: &impl Template) -> PageResult {
         Ok(Self::Html(status, render(template)?, None))
     }
 
-    /// A form again, with what was wrong with it.
+    /// Shows a form again, with what was wrong with it.
     pub(super) fn refused(error: &ApiError, template: &impl Template) -> PageResult {
         let html = render(template)?;
         Ok(Self::Html(error.status(), html, error.retry_after()))

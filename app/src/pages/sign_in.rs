@@ -1,4 +1,4 @@
-//! The pages to register, to sign in and to sign out.
+//! The pages for registering, signing in and signing out.
 
 use std::cmp::Reverse;
 use std::convert::Infallible;
@@ -35,7 +35,7 @@ struct LoginPage<'a> {
     frame: Frame,
     username: &'a str,
     next: &'a Next,
-    /// Why one is here, if not by choice.
+    /// Why the visitor was led here.
     reason: Option<&'static str>,
     problem: Option<&'a str>,
 }
@@ -47,11 +47,11 @@ struct RegisterPage<'a> {
     username: &'a str,
     next: &'a Next,
     problem: Option<&'a str>,
-    /// Whether the problem is with the password, and not with the name.
+    /// Whether the problem is the password, and not the username.
     is_password_wrong: bool,
 }
 
-/// Signing in where as many devices are signed in as allowed.
+/// The page for signing in where the user is signed in on as many devices as allowed.
 #[derive(Template)]
 #[template(path = "too_many.html")]
 struct TooMany<'a> {
@@ -61,28 +61,28 @@ struct TooMany<'a> {
     devices: Vec<Device>,
 }
 
-/// Devices to choose from.
+/// The most devices to choose from.
 const DEVICES: u32 = 100;
 
-/// How long after it was made an account counts as made by a form that was sent twice.
+/// The age up to which an account counts as made by a form that was sent twice.
 const SENT_TWICE: TimeDelta = TimeDelta::minutes(10);
 
 const TO_GO_ON: &str = "Sign in to continue.";
 
-/// True for everyone who opens such an address.
-const FORM_LOST: &str = "You are not signed in. If you have just sent a form, it was not carried \
-                         out: sign in and send it again.";
+/// Words that are true for everyone who opens such an address.
+const FORM_LOST: &str = "You are not signed in. If you have just sent a form, it was not processed. \
+                         Sign in and send it again.";
 
-const COOKIE_LOST: &str = "You are not signed in. If you have just given the right password, your \
-                           browser did not keep the cookie of the session: over plain http it does \
-                           not. Open this site under an address that begins with https.";
+const COOKIE_LOST: &str = "You are not signed in. If you have just entered the right password, your \
+                           browser did not keep the cookie of the session, as it should not over \
+                           plain http. Open this site at an address that begins with https.";
 
-/// Whether browsers keep the session's cookie over TLS only.
+/// Whether browsers keep the session cookie only over TLS.
 pub(crate) struct CookieNeedsTls(pub(crate) bool);
 
-/// What is known of how a form came.
+/// How a form was sent.
 struct Arrival {
-    /// Whether it may be that the browser will not keep the cookie.
+    /// Whether the browser may not keep the cookie.
     is_doubtful: bool,
 }
 
@@ -100,8 +100,8 @@ impl<'r> FromRequest<'r> for Arrival {
 }
 
 impl Arrival {
-    /// Sends a visitor on who has signed in: where in doubt, over the page that sees whether the
-    /// cookie comes back.
+    /// Redirects a visitor who has signed in. If the browser may not keep the cookie, the redirect leads
+    /// to the page for signing in, which sees whether the cookie comes back.
     fn go_on(&self, next: &Next) -> Page {
         if !self.is_doubtful {
             return Page::NextWith(next.path().to_owned());
@@ -147,7 +147,7 @@ struct LoginForm {
     username: String,
     password: String,
     next: Option<String>,
-    /// The handle of the device to sign out, where there were too many.
+    /// The handle of a device to sign out first, if there are too many.
     end: Option<String>,
 }
 
@@ -194,7 +194,7 @@ async fn login(
     )
 }
 
-/// The devices of a user who has given the right password, one of which is to be signed out.
+/// Shows the devices of a user who has given the right password, one of which must be signed out.
 async fn too_many(
     session: &Session<SessionData>,
     users: &Users,
@@ -268,7 +268,7 @@ async fn register(
     match registered.map_err(ApiError::from) {
         Ok(user) => {
             sign_in(&session, &user, trail).await?;
-            // The account is there; it may do without its greeting.
+            // The account exists, even if the greeting cannot be stored.
             let _ = session.update(|data| Notice::Welcome.leave(data)).await;
             Ok(arrival.go_on(&next))
         }
@@ -286,8 +286,8 @@ async fn register(
     }
 }
 
-/// The user whom the same form has just registered: it is sent twice by a double click. Older
-/// accounts are not looked at, so that a name that is taken makes no guess at its password.
+/// Returns the user whom the same form has just registered, since a double click sends it twice. Older
+/// accounts are left out, so that registering with their names is no guess at their passwords.
 async fn just_registered(
     users: &Users,
     username: &str,
@@ -307,7 +307,7 @@ async fn logout(session: Session<SessionData>, trail: Trail) -> PageResult {
     Ok(Page::Next("/signed-out"))
 }
 
-/// The address of a form's target, typed or reloaded.
+/// Leads the address of the form, when it is typed or reloaded, to the home page.
 #[get("/logout")]
 fn logout_page() -> Page {
     Page::Next("/")

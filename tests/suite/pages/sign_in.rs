@@ -92,7 +92,7 @@ fn after_signing_in_a_visitor_returns_to_the_requested_page() {
     let lost = browse(&client, Method::Post, "/admin/clear");
     assert_eq!(next(&lost), "/login?next=/admin&form=1");
     let page = Visitor::new(&client).get(next(&lost)).body;
-    assert!(page.contains("it was not carried out"), "{page}");
+    assert!(page.contains("it was not processed"), "{page}");
 }
 
 #[test]

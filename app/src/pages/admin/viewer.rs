@@ -72,7 +72,7 @@ impl AdminViewer {
                 notice: done.map(Notice::text),
                 is_known: !self.has_token,
                 can_register: users.has_registration(),
-                ..Frame::of_nobody()
+                ..Frame::of_no_one()
             }),
         }
     }
