@@ -1,4 +1,4 @@
-//! [`SessionAdmin`]: all sessions, for those who run the application.
+//! [`SessionAdmin`]: all sessions, for the application's operators.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::pipeline::Pipeline;
 use crate::store::admin::{SessionPage, SessionStats, SweepReport};
 use crate::store::{EndReason, ListSessions, SessionRecord, StoreError, SweepRecord};
 
-/// Sessions that a page of the list has at most.
+/// Maximum number of sessions in a page of the list.
 const MAX_PAGE: u32 = 10_000;
 
-/// Lists and ends any visitor's sessions. Managed state of a Rocket with
-/// [`Sessions`](crate::Sessions) attached, as `&State<SessionAdmin>`; who may use it is the
-/// application's to decide.
+/// Lists and ends any visitor's sessions. It is managed state of a Rocket with
+/// [`Sessions`](crate::Sessions) attached: `&State<SessionAdmin>`. The application decides who may
+/// use it.
 #[derive(Clone)]
 pub struct SessionAdmin {
     pipeline: Arc<Pipeline>,
@@ -38,13 +38,13 @@ impl SessionAdmin {
         }
     }
 
-    /// A page of at most `limit` live sessions: the ones after the cursor `after`, if given only
-    /// those of the user `user_id`. A page has at most 10,000 sessions, whatever `limit` says. It
-    /// can be shorter than `limit` and have a next one where stricter timeouts were set since:
-    /// sessions that these refuse are left out.
+    /// Returns one page of the live sessions, newest token first: those after the cursor `after`,
+    /// at most `limit` and at most 10,000. With `user_id`, only those of that user. A page can be
+    /// shorter although there is a next one, because sessions that have expired under stricter new
+    /// timeouts are omitted.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn list(
         &self,
         limit: u32,
@@ -64,75 +64,77 @@ impl SessionAdmin {
         Ok(page)
     }
 
-    /// The session with this public handle, expired or not.
+    /// Returns the session with this handle, even if it has expired.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn find(&self, id: &str) -> Result<Option<SessionRecord>, SessionError> {
         let found = self.pipeline.find(id).await?;
         Ok(found.map(|record| self.expiry.effective(record)))
     }
 
-    /// Ends the session with this public handle; whether there was one.
+    /// Ends the session with this handle. Returns whether it existed.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn revoke(&self, id: &str) -> Result<bool, SessionError> {
         let id = id.to_owned();
         self.pipeline.delete(id, EndReason::Revoked).await
     }
 
-    /// Ends every session that there is, in batches, and returns how many there were. If that takes
-    /// more than a minute, it goes on to the end all the same, and the log says how many there
-    /// were.
+    /// Ends all sessions, in batches, and returns their number. If this takes more than a minute,
+    /// it continues in the background, and the log reports the number.
     ///
     /// # Errors
-    /// When the store fails; [`SessionError::Timeout`] after a minute.
+    /// Fails if the store fails, and with [`SessionError::Timeout`] after a minute.
     pub async fn clear(&self) -> Result<usize, SessionError> {
         self.pipeline.clear(self.clock.now()).await
     }
 
-    /// Deletes the sessions that have expired by now, as the hourly sweep does.
+    /// Deletes the sessions that have expired by now, like the hourly sweep.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn sweep(&self) -> Result<SweepReport, SessionError> {
         self.pipeline.sweep().await
     }
 
-    /// Finds out whether requests would be served, in the way that a request's session is loaded.
+    /// Checks whether requests would be served, by taking the path of a request that loads its
+    /// session.
     ///
     /// # Errors
-    /// When a request would be answered 503.
+    /// Fails if a request would be answered 503.
     pub async fn ping(&self) -> Result<(), SessionError> {
         self.pipeline.ready().await
     }
 
-    /// Fails at once while the database is known to be down: for what an application asks of it
-    /// itself, so that this does not wait for it either. Costs no statement.
+    /// Checks that the database is not known to be down, without a statement. An application can
+    /// call it before its own queries, so that they do not wait for a failed database either.
     ///
     /// # Errors
-    /// [`SessionError::Unavailable`] during an outage.
+    /// Returns [`SessionError::Unavailable`] during an outage.
     pub fn ensure_available(&self) -> Result<(), SessionError> {
         self.pipeline.ensure_available()
     }
 
-    /// Waits until what this instance does in the background for requests so far is done: activity
-    /// is written, tokens that did not reach their visitors are taken back. For tests that then move
-    /// a [`ManualClock`](crate::testing::ManualClock), or look at another instance or at the database.
+    /// Waits until this instance's work in the background for earlier requests is done: touches are
+    /// written, and tokens that did not reach their visitors are withdrawn. This is for tests that
+    /// then move a [`ManualClock`](crate::testing::ManualClock), or look at another instance or at
+    /// the database.
     ///
     /// # Errors
-    /// [`SessionError::Timeout`] when that takes longer than `timeout`.
+    /// Returns [`SessionError::Timeout`] if that takes longer than `timeout`.
     pub async fn settle(&self) -> Result<(), SessionError> {
         self.pipeline.settle().await
     }
 
-    /// Runs a blocking call of the application's, such as a query of its own, on a thread made for
-    /// waiting, with the session layer's deadline. Fails at once while the database is known to be
-    /// down. A call that never returns gives its place to others.
+    /// Runs a blocking call of the application, such as its own query, on a separate thread with
+    /// the session layer's deadline. Fails at once while the database is known to be down. A call
+    /// that never returns releases its slot to others.
     ///
     /// # Errors
-    /// That of the call; [`SessionError::Timeout`] when it takes longer than `timeout`.
+    /// Returns the error of the call, and [`SessionError::Timeout`] if it takes longer than
+    /// `timeout`.
     pub async fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
@@ -140,25 +142,25 @@ impl SessionAdmin {
         self.pipeline.call(call).await
     }
 
-    /// How many sessions are live, and usage of the last `hours` hours, this one among them;
-    /// at most ten years.
+    /// Returns the number of live sessions and the usage of the last `hours` hours, including the
+    /// current one; at most ten years.
     ///
     /// # Errors
-    /// When the store fails, or keeps no statistics.
+    /// Fails if the store fails or keeps no statistics.
     pub async fn stats(&self, hours: u32) -> Result<SessionStats, SessionError> {
         self.pipeline.stats(self.clock.now(), hours).await
     }
 
-    /// The last passes of the sweep, of all instances, newest first.
+    /// Returns the last sweep passes of all instances, newest first.
     ///
     /// # Errors
-    /// When the store fails, or keeps no statistics.
+    /// Fails if the store fails or keeps no statistics.
     pub async fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, SessionError> {
         self.pipeline.sweeps(limit).await
     }
 
-    /// What sessions went through in this process, in Prometheus' text format, version 0.0.4. Costs
-    /// no statement.
+    /// Returns this process's metrics in Prometheus' text format, version 0.0.4. Needs no
+    /// statement.
     pub fn metrics(&self) -> String {
         self.pipeline.metrics()
     }

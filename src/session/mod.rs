@@ -41,6 +41,7 @@ pub use user_sessions::{UserSession, UserSessionPage, UserSessions};
 pub(crate) use codec::{decode, recode, to_json};
 #[cfg(feature = "bench")]
 pub(crate) use cookie::seal::Seal;
+#[cfg(feature = "bench")]
 pub(crate) use cookie::token::Token;
 #[cfg(feature = "bench")]
 pub(crate) use observe::monitor::Monitor;

@@ -1,4 +1,4 @@
-//! [`UserSessions`]: the sessions of one user, for a page of that user's devices.
+//! [`UserSessions`]: the sessions of one user, for example for a page of that user's devices.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use super::expiry::ExpiryPolicy;
 use super::pipeline::Pipeline;
 use crate::store::{ActingSession, ListSessions, Revocation, RevokeScope, SessionRecord};
 
-/// Sessions that a list has at most.
+/// Maximum number of sessions in a list.
 const MAX_LISTED: u32 = 1000;
 
-/// Lists and ends sessions of a user, and never another's. Managed state of a Rocket with
-/// [`Sessions`](crate::Sessions) attached, as `&State<UserSessions>`.
+/// Lists and ends the sessions of one user, never those of another. It is managed state of a Rocket
+/// with [`Sessions`](crate::Sessions) attached: `&State<UserSessions>`.
 ///
 /// # Example
 ///
@@ -42,13 +42,13 @@ pub struct UserSessions {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
     expiry: ExpiryPolicy,
-    /// The kind of session whose users these are.
+    /// The kind of the sessions.
     kind: String,
-    /// The session that asks.
+    /// The acting session, by its lookup half.
     by: Option<Uuid>,
 }
 
-/// A session as its user may see it: nothing of its token or data.
+/// A session as its user may see it, without its token and data.
 ///
 /// # Example
 ///
@@ -68,17 +68,17 @@ pub struct UserSessions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UserSession {
-    /// The public handle.
+    /// The session's handle.
     pub id: String,
-    /// User agent of the last touch, at most 512 characters.
+    /// User agent of the last touch, at most 512 characters long.
     pub user_agent: Option<String>,
     /// Address of the last touch.
     pub ip: Option<String>,
     /// When the session was created.
     pub created_at: DateTime<Utc>,
-    /// Last activity, as exact as `touch_interval`.
+    /// Time of the last activity, with the precision of `touch_interval`.
     pub last_seen_at: DateTime<Utc>,
-    /// When the session ends unless it is used.
+    /// When the session expires unless there is further activity.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -88,7 +88,7 @@ pub struct UserSession {
 pub struct UserSessionPage {
     /// Live sessions, newest token first.
     pub sessions: Vec<UserSession>,
-    /// The cursor of the next page; `None` on the last one.
+    /// The cursor of the next page. `None` on the last page.
     pub next: Option<Uuid>,
 }
 
@@ -121,30 +121,30 @@ impl UserSessions {
         }
     }
 
-    /// The same, asked for by the user's session with this lookup half of a token: nothing ends,
-    /// and the answer is [`SessionError::Ended`], if that one has ended in the meantime. Without it, a
-    /// request that is slow to come in could act for a session that was signed out.
+    /// Acts only while the user's session with this lookup half is still live. Otherwise nothing is
+    /// ended and the call fails with [`SessionError::Ended`]. Without this, a slow request could
+    /// act for a session that has since been signed out.
     #[must_use]
     pub fn by(&self, session_id: Uuid) -> Self {
         let by = Some(session_id);
         Self { by, ..self.clone() }
     }
 
-    /// The user's live sessions, the newest 1000 tokens, newest first. [`page`](Self::page) gives
-    /// the others.
+    /// Returns the user's live sessions with the newest 1000 tokens, newest first.
+    /// [`page`](Self::page) returns the others.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn list(&self, user_id: &str) -> Result<Vec<UserSession>, SessionError> {
         Ok(self.page(user_id, MAX_LISTED, None).await?.sessions)
     }
 
-    /// A page of at most `limit` of the user's live sessions, and at most 1000: the ones after the
-    /// cursor `after`, newest token first. It can be shorter and have a next one where stricter
-    /// timeouts were set since.
+    /// Returns one page of the user's live sessions, newest token first: those after the cursor
+    /// `after`, at most `limit` and at most 1000. A page can be shorter although there is a next
+    /// one, because sessions that have expired under stricter new timeouts are omitted.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn page(
         &self,
         user_id: &str,
@@ -167,34 +167,34 @@ impl UserSessions {
         })
     }
 
-    /// Ends the user's session with this public handle; whether there was one.
+    /// Ends the user's session with this handle. Returns whether it existed.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn revoke(&self, user_id: &str, id: &str) -> Result<bool, SessionError> {
         let ended = self.end(user_id, RevokeScope::One(id.to_owned())).await?;
         Ok(ended > 0)
     }
 
-    /// Ends all of the user's sessions but the one with the public handle `keep`; how many.
+    /// Ends all of the user's sessions except the one with the handle `keep`. Returns their number.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn revoke_others(&self, user_id: &str, keep: &str) -> Result<usize, SessionError> {
         self.end(user_id, RevokeScope::AllBut(keep.to_owned()))
             .await
     }
 
-    /// Ends all of the user's sessions; how many there were.
+    /// Ends all of the user's sessions. Returns their number.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn revoke_all(&self, user_id: &str) -> Result<usize, SessionError> {
         self.end(user_id, RevokeScope::All).await
     }
 
-    /// Tells metrics, statistics and hooks of sessions, by public handle, that the application has
-    /// ended in a transaction of its own, as when it deletes a user.
+    /// Reports sessions, by handle, to metrics, statistics and hooks that the application has ended
+    /// in its own transaction, for example when it deleted a user.
     pub fn note_ended(&self, ids: &[String]) {
         self.pipeline.note_ended(ids);
     }

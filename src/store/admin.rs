@@ -1,5 +1,6 @@
-//! What operators do with a store: list, end, sweep and count sessions. Blocks. The command line
-//! calls it directly, [`SessionAdmin`](crate::SessionAdmin) through the pipeline.
+//! Operations on a store for operators: listing, ending, sweeping and counting sessions. They
+//! block. The command line calls them directly, and [`SessionAdmin`](crate::SessionAdmin) through
+//! the pipeline.
 
 mod batches;
 mod census;
@@ -24,7 +25,7 @@ pub use self::page::SessionPage;
 pub use self::sweep::SweepReport;
 pub(crate) use self::sweep::{Pass, PassOptions};
 
-/// Lists and ends sessions of a store beside the server. Every method blocks.
+/// Lists and ends sessions of a store outside the server. Every method blocks.
 ///
 /// # Example
 ///
@@ -48,13 +49,13 @@ pub struct StoreAdmin<'a> {
 }
 
 impl<'a> StoreAdmin<'a> {
-    /// Returns an administration of `store` that records nothing in statistics.
+    /// Creates an administration of `store` without statistics.
     pub fn new(store: &'a dyn SessionStore) -> Self {
         Self { store, stats: None }
     }
 
-    /// Records sweeps and counts ended sessions in `stats`. A failure of `stats` is logged and fails
-    /// nothing else.
+    /// Records sweeps and ended sessions in `stats`. A failure of `stats` is logged and has no
+    /// other effect.
     #[must_use]
     pub fn statistics(mut self, stats: &'a dyn StatsStore) -> Self {
         self.stats = Some(stats);
@@ -113,9 +114,9 @@ impl<'a> StoreAdmin<'a> {
         pass.result.map(|()| pass.report)
     }
 
-    /// Runs one pass and records it in the statistics. `stop_after` gets each batch and its
-    /// duration, and ends the pass if it returns `true`. The sessions of the batches are the
-    /// caller's to count.
+    /// Runs one pass and records it in the statistics. Passes each batch and its duration to
+    /// `stop_after`, and ends early if that returns `true`. The caller counts the sessions of the
+    /// batches.
     pub(crate) fn pass(
         &self,
         options: &PassOptions,
@@ -128,7 +129,8 @@ impl<'a> StoreAdmin<'a> {
         pass
     }
 
-    /// Counts sessions in the statistics that a command has ended, such as those of a deleted user.
+    /// Records in the statistics that a command has ended sessions, for example those of a deleted
+    /// user.
     pub fn note_ended(&self, reason: EndReason, number: usize, now: DateTime<Utc>) {
         let Some(stats) = self.stats.filter(|_| number > 0) else {
             return;

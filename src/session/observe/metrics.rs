@@ -155,9 +155,10 @@ impl MetricsBuilder {
 }
 
 impl Metrics {
+    /// Creates and registers all metrics.
+    ///
     /// # Errors
     /// Fails if two metrics have the same name, which is a mistake in this file.
-    /// Creates and registers all metrics.
     pub(crate) fn new() -> prometheus::Result<Self> {
         let make = MetricsBuilder(Registry::new_custom(Some("sessions".to_owned()), None)?);
         let [waiting_loads, waiting_writes] = make.gauges(

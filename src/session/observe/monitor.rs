@@ -32,6 +32,8 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
+    /// Creates a monitor with its metrics.
+    ///
     /// # Errors
     /// Fails as [`Metrics::new`] does.
     pub(crate) fn new(hooks: Arc<[Hook]>, clock: Arc<dyn Clock>) -> prometheus::Result<Self> {

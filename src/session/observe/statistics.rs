@@ -1,4 +1,4 @@
-//! Usage on its way to the statistics, and samples of how many sessions are live.
+//! Usage that has yet to be written to the statistics, and samples of the number of live sessions.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::store::{Census, HourStats, StatsStore, StoreError, UsageDelta};
 /// Counting therefore takes at most one percent of the time.
 const PATIENCE: u32 = 100;
 
-/// The statistics of a server: its store of usage, and what this instance has to add.
+/// The statistics of a server: the store of usage, and the usage that this instance has to add.
 pub(crate) struct Statistics {
     store: Arc<dyn StatsStore>,
     monitor: Arc<Monitor>,

@@ -1,5 +1,5 @@
-//! The operations that bypass the queue because they are rare. Each runs on a thread of its own and
-//! tells the monitor what it did, even if its caller has stopped waiting.
+//! The operations that bypass the queue because they are rare. Each runs on its own thread and
+//! reports its result to the monitor, even if its caller has stopped waiting.
 
 mod login;
 
@@ -21,14 +21,14 @@ use crate::store::{
 /// Maximum duration of an operation on all sessions.
 const BULK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Returns whether no column can hold `value`: PostgreSQL refuses a text with a NUL. No session or
-/// user is named so.
+/// Returns whether `value` cannot be stored in any column, because PostgreSQL text cannot contain
+/// NUL. Such a value matches no session or user.
 pub(super) fn is_no_text(value: &str) -> bool {
     value.contains('\0')
 }
 
 impl Pipeline {
-    /// Returns a page of live sessions.
+    /// Returns one page of the live sessions.
     pub(crate) async fn list(&self, query: ListSessions) -> Result<SessionPage, SessionError> {
         if query.user_id.as_deref().is_some_and(is_no_text) {
             return Ok(SessionPage::default());
@@ -37,7 +37,7 @@ impl Pipeline {
         self.run(list).await
     }
 
-    /// Returns the session with this handle, expired or not.
+    /// Returns the session with this handle, even if it has expired.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<SessionRecord>, SessionError> {
         if is_no_text(id) {
             return Ok(None);
@@ -49,7 +49,7 @@ impl Pipeline {
     /// Ends sessions of one user and returns their number.
     ///
     /// # Errors
-    /// Returns [`SessionError::Ended`] if the session that asks for it has ended.
+    /// Returns [`SessionError::Ended`] if the acting session has ended.
     pub(crate) async fn revoke(&self, revocation: Revocation) -> Result<usize, SessionError> {
         let handle = match &revocation.scope {
             RevokeScope::One(id) | RevokeScope::AllBut(id) => id.as_str(),
@@ -72,8 +72,8 @@ impl Pipeline {
         self.shared.monitor.ended(ids, EndReason::Revoked);
     }
 
-    /// Ends all sessions and returns their number. Goes on to the end if that takes longer than its
-    /// caller waits, and logs the number then.
+    /// Ends all sessions and returns their number. If this takes longer than the caller waits, it
+    /// continues in the background and logs the number.
     pub(crate) async fn clear(&self, now: DateTime<Utc>) -> Result<usize, SessionError> {
         let deadline = Instant::now() + BULK_TIMEOUT;
         let monitor = Arc::clone(&self.shared.monitor);
@@ -85,9 +85,11 @@ impl Pipeline {
             });
             if Instant::now() >= deadline {
                 match &cleared {
-                    Ok(()) => tracing::info!("all sessions have ended, {deleted} of them"),
+                    Ok(()) => tracing::info!("all {deleted} sessions have been ended"),
                     Err(error) => {
-                        tracing::error!("{deleted} sessions have ended, not all of them: {error}");
+                        tracing::error!(
+                            "{deleted} sessions have been ended, but not all of them: {error}"
+                        );
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! A sweep pass as a server runs it, on request or in the background.
+//! A sweep pass of a server, on request or in the background.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::session::observe::statistics::Statistics;
 use crate::store::admin::{PassOptions, StoreAdmin, SweepReport};
 use crate::store::{SessionStore, StoreError};
 
-/// Runs sweep passes and tells the monitor and the statistics.
+/// Runs sweep passes and reports them to the monitor and the statistics.
 pub(crate) struct Sweep {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) statistics: Option<Arc<Statistics>>,

@@ -1,4 +1,4 @@
-//! How many sessions are live, and how they are used.
+//! The number of live sessions, and their usage.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -8,13 +8,13 @@ use crate::store::stats::{Census, HourStats, StatsStore};
 /// Up to this number, sessions are counted on demand, which takes milliseconds.
 pub(crate) const COUNTED_AT_ONCE: u32 = 10_000;
 
-/// Maximum number of hours of usage that are reported: ten years.
+/// Maximum number of reported hours of usage: ten years.
 const MAX_HOURS: u32 = 10 * 366 * 24;
 
-/// Maximum number of the next expiries that are reported.
+/// Maximum number of reported next deadlines.
 const NEXT_EXPIRIES: u32 = 10;
 
-/// How sessions are used.
+/// The number of live sessions, and their usage over time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionStats {
@@ -22,26 +22,27 @@ pub struct SessionStats {
     pub active: u64,
     /// Number of live sessions of signed-in users.
     pub signed_in: u64,
-    /// Whether they were counted now. If there are many, a server reports its last sample. If they
-    /// could never be counted in time, `active` is the least that is known: the last count of any
-    /// instance, and more than 10,000; `signed_in` is 0 then.
+    /// Whether the numbers were counted now. If there are many sessions, a server reports its last
+    /// sample. If they could never be counted in time, `active` is the known minimum (the last
+    /// count of any instance, and more than 10,000), and `signed_in` is 0.
     pub is_exact: bool,
-    /// The hours of which something is known, in their order.
+    /// The recorded hours, in ascending order.
     pub hours: Vec<HourStats>,
-    /// When the next sessions end unless they are used, soonest first, at most ten.
+    /// The next deadlines of live sessions, earliest first, at most ten. Activity can still move
+    /// them.
     pub next_expiries: Vec<DateTime<Utc>>,
 }
 
-/// What came of a count of live sessions.
+/// The result of counting live sessions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
-    /// `None` if they could not be counted in time.
+    /// The numbers. `None` if the sessions could not be counted in time.
     pub(crate) census: Option<Census>,
     pub(crate) is_exact: bool,
 }
 
 impl SessionStats {
-    /// Makes statistics of sessions that were counted now. The rest is empty.
+    /// Creates statistics from a count made now. The rest is empty.
     ///
     /// # Example
     ///
@@ -62,11 +63,11 @@ impl SessionStats {
         }
     }
 
-    /// Counts live sessions, however many there are, and reads the usage of the last `hours` hours,
-    /// this one among them, at most ten years.
+    /// Counts the live sessions, however many there are, and reads the usage of the last `hours`
+    /// hours, including the current one; at most ten years.
     ///
     /// # Errors
-    /// Fails if the store fails. A table that cannot be counted in time is no failure.
+    /// Fails if the store fails. It does not fail if the table cannot be counted in time.
     pub fn read(
         stats: &dyn StatsStore,
         now: DateTime<Utc>,
@@ -84,7 +85,7 @@ impl SessionStats {
         Self::of(Counted { census, is_exact }, stats, now, hours)
     }
 
-    /// Reads the usage that belongs to a count.
+    /// Reads the usage to be reported with a count.
     pub(crate) fn of(
         counted: Counted,
         stats: &dyn StatsStore,
@@ -103,7 +104,7 @@ impl SessionStats {
     }
 }
 
-/// What is known of a table that could never be counted in time.
+/// Returns the known minimum for a table that could never be counted in time.
 fn at_least(hours: &[HourStats]) -> Census {
     let last = hours.iter().rev().map(|hour| hour.peak_active);
     let last = last.into_iter().find(|&peak| peak > 0).unwrap_or(0);

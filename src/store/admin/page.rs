@@ -12,12 +12,12 @@ use crate::store::request::ListSessions;
 pub struct SessionPage {
     /// Live sessions, newest token first.
     pub sessions: Vec<SessionRecord>,
-    /// The cursor of the next page, `None` on the last page.
+    /// The cursor of the next page. `None` on the last page.
     pub next: Option<Uuid>,
 }
 
 impl SessionPage {
-    /// Makes a page of a list that the application has read itself.
+    /// Creates a page of a list that the application has read itself.
     ///
     /// # Example
     ///
@@ -31,9 +31,9 @@ impl SessionPage {
         Self { sessions, next }
     }
 
-    /// Reads a page of at most `query.limit` sessions with `list`, such as
+    /// Reads a page of at most `query.limit` sessions with `list`, for example
     /// [`DieselStore::list_filtered`](crate::DieselStore::list_filtered) with a filter. `list` is
-    /// asked for one session more, which tells whether there is a next page.
+    /// called with a limit of one more, to detect a next page.
     ///
     /// # Errors
     /// Fails if `list` does.

@@ -1,4 +1,4 @@
-//! A pass of the sweep: deletes the expired sessions.
+//! A sweep pass, which deletes expired sessions.
 //!
 //! Any number of instances may sweep the same table. On PostgreSQL, a pass that meets another sweep
 //! or a locked row skips locked rows from then on.
@@ -26,7 +26,7 @@ pub struct SweepReport {
     pub elapsed: Duration,
 }
 
-/// How a pass is to be run.
+/// The options of a pass.
 pub(crate) struct PassOptions {
     /// Sessions that have expired by then are deleted.
     pub(crate) now: DateTime<Utc>,
@@ -36,18 +36,18 @@ pub(crate) struct PassOptions {
     pub(crate) handles: bool,
 }
 
-/// A pass that has come to an end.
+/// A finished pass.
 pub(crate) struct Pass {
-    /// What it did until its end.
+    /// The result of the pass up to its end.
     pub(crate) report: SweepReport,
-    /// The failure that ended it, if one did.
+    /// The failure that ended the pass, if any.
     pub(crate) result: Result<(), StoreError>,
-    /// Whether the statistics have it.
+    /// Whether the pass is in the statistics.
     pub(crate) recorded: Result<(), StoreError>,
 }
 
 impl Pass {
-    /// Returns what the statistics keep of the pass, which started at `started_at`.
+    /// Returns the record of the pass for the statistics. The pass started at `started_at`.
     pub(super) fn record(&self, started_at: DateTime<Utc>) -> SweepRecord {
         SweepRecord {
             started_at,

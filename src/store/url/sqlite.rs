@@ -29,9 +29,10 @@ pub(in super::super) struct Location<'u> {
 }
 
 impl<'u> Location<'u> {
+    /// Parses a URL.
+    ///
     /// # Errors
     /// Fails with the reason if the URL does not name a file that several connections can share.
-    /// Parses a URL.
     pub(in super::super) fn of(url: &'u str) -> Result<Self, String> {
         let (_, rest) = url.split_once("://").unwrap_or_default();
         if rest.chars().any(char::is_control) {

@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 impl Pipeline {
-    /// Signs a user in and sets the deadline for that. The token is withdrawn unless a response
+    /// Signs a user in and sets the login's deadline. The token is withdrawn unless a response
     /// delivers it.
     pub(crate) async fn login(
         &self,
@@ -53,9 +53,9 @@ impl Pipeline {
         self.run_in(&self.direct, deadline, sign_in).await
     }
 
-    /// Gives a session a new token in a transaction of the application's own. `commit` gets the
-    /// tokens and the latest moment at which it may commit. The token is withdrawn unless a response
-    /// delivers it.
+    /// Gives a session a new token in the application's own transaction. `commit` receives the
+    /// rotation and the latest time at which it may commit. The token is withdrawn unless a
+    /// response delivers it.
     pub(crate) async fn rotate_with<F, E>(
         &self,
         previous: SessionRecord,
@@ -67,7 +67,8 @@ impl Pipeline {
     {
         let deadline = self.commit_deadline(self.deadline());
         let handle = previous.id.clone();
-        // Dropped if `commit` fails, because it may have committed all the same.
+        // Dropped, and thereby undone, if `commit` fails, because it may have committed
+        // nevertheless.
         let attempt = self.shared.attempt(Withdrawal {
             id: previous.id.clone(),
             session_id: rotation.new_session_id,
@@ -81,7 +82,7 @@ impl Pipeline {
     }
 }
 
-/// Tells the monitor of a login.
+/// Reports a login to the monitor.
 fn report(monitor: &Monitor, login: &LoginSession, outcome: &LoginOutcome) {
     let ended = match outcome {
         LoginOutcome::Bound(ended) => {
@@ -97,7 +98,7 @@ fn report(monitor: &Monitor, login: &LoginSession, outcome: &LoginOutcome) {
         _ => return,
     };
     monitor.ended(ended, EndReason::Replaced);
-    // One that is still to prove something more is not signed in.
+    // A user who has yet to give a further factor is not signed in.
     if login.fresh.user_id.is_some() {
         monitor.metrics.logins.inc();
         monitor.usage.seen(&login.user_id, login.fresh.now);

@@ -153,9 +153,10 @@ impl Server {
     }
 }
 
+/// Requests messages in English.
+///
 /// # Errors
 /// Fails if the role lacks the right to do so.
-/// Requests messages in English.
 fn ask_for_english(connection: &mut PgConnection) -> QueryResult<()> {
     diesel::sql_query("SELECT set_config('lc_messages', 'C', false)")
         .execute(connection)
