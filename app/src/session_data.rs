@@ -52,7 +52,7 @@ impl Theme {
         Self::ALL
             .into_iter()
             .find(|theme| theme.name() == name)
-            .ok_or_else(|| format!("theme: {name:?} is not one of system, light and dark"))
+            .ok_or_else(|| format!("theme: {name:?} is not one of system, light, dark"))
     }
 }
 

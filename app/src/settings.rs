@@ -179,7 +179,7 @@ pub fn figment() -> Figment {
 /// Warns if `ROCKET_CONFIG` names a file that does not exist.
 pub fn warn_of_missing_file() {
     if let Some(file) = Env::var(ROCKET_CONFIG).filter(|file| !Path::new(file).exists()) {
-        tracing::warn!("{ROCKET_CONFIG} = {file:?}: the file does not exist, so none is read");
+        tracing::warn!("{ROCKET_CONFIG} = {file:?}: there is no such file, so none is read");
     }
 }
 

@@ -42,12 +42,12 @@ impl Database {
             Access::Read => config.open_to_read(&url),
             Access::Write => config.open_to_write(&url),
         };
-        let store = store.map_err(|error| in_vain(error, config.startup_timeout))?;
+        let store = store.map_err(|error| with_wait(error, config.startup_timeout))?;
         Ok(Self { url, store })
     }
 }
 
-/// The administration of a store, which counts what a command ends in the statistics.
+/// Returns the administration of a store, which counts in the statistics what a command ends.
 pub(super) fn admin(store: &DieselStore) -> StoreAdmin<'_> {
     StoreAdmin::new(store).statistics(store)
 }
@@ -61,14 +61,14 @@ fn settings(
     config.startup_timeout = wait;
     let url = config.database_url()?;
     if let DatabaseUrl::Sqlite(_) = &url {
-        // Each statement may find the file locked.
+        // Any statement may find the file locked.
         config.timeout = config.timeout.max(wait);
     }
     Ok((config, url))
 }
 
 /// Adds to the error how long the command has waited in vain for the database.
-fn in_vain(error: SetupError, waited: Duration) -> Failure {
+fn with_wait(error: SetupError, waited: Duration) -> Failure {
     match error {
         SetupError::Store(
             error @ (StoreError::Connect {
@@ -99,7 +99,7 @@ pub(super) fn migrate(
     let (config, url) = settings(figment, wait)?;
     let versions = config
         .migrate(&url)
-        .map_err(|error| in_vain(error.into(), config.startup_timeout))?;
+        .map_err(|error| with_wait(error.into(), config.startup_timeout))?;
     if arguments.json {
         return say_json(&json!({"migrations": versions}));
     }

@@ -1,4 +1,4 @@
-//! `sessions revoke | clear`.
+//! `sessions revoke` and `sessions clear`.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::terminal::output::{audit, count, note, say_json};
 use super::terminal::table::printable;
 use super::{Failure, say, users};
 
-/// Handles of one statement.
+/// How many handles a statement has.
 const BATCH: usize = 1000;
 
 #[derive(Args)]
@@ -28,16 +28,16 @@ Examples:
   rocket_diesel_sessions sessions revoke --user ada --dry-run"
 )]
 pub(super) struct Revoke {
-    /// Public handles of sessions.
+    /// The handles of the sessions.
     #[arg(required_unless_present = "user", conflicts_with = "user")]
     handles: Vec<String>,
-    /// All sessions of this user, by name or id.
+    /// Ends all sessions of this user, by name or id.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Says what would end, and ends nothing.
+    /// Reports what would end, and ends nothing.
     #[arg(long)]
     dry_run: bool,
-    /// For programs: `deleted` says how many ended; with `--dry-run`, `wouldDelete` how many would.
+    /// Prints JSON: in `deleted` how many ended or, with `--dry-run`, in `wouldDelete` how many would.
     #[arg(long)]
     json: bool,
 }
@@ -50,13 +50,13 @@ impl Revoke {
 
 #[derive(Args)]
 pub(super) struct Clear {
-    /// Does not ask first.
+    /// Ends them without asking.
     #[arg(long)]
     yes: bool,
-    /// Says how many sessions would end, and ends none.
+    /// Reports how many sessions would end, and ends none.
     #[arg(long)]
     dry_run: bool,
-    /// For programs: `deleted` says how many ended; with `--dry-run`, `wouldDelete` how many would.
+    /// Prints JSON: in `deleted` how many ended or, with `--dry-run`, in `wouldDelete` how many would.
     #[arg(long)]
     json: bool,
 }
@@ -122,14 +122,14 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> R
         note(&format!("not found: {}", printable(handle)));
     }
     Err(format!(
-        "{verb} {}, {} not found; `sessions list` shows the sessions that there are",
+        "{verb} {}, {} not found; `sessions list` shows the live ones",
         ended.len(),
         missing.len()
     )
     .into())
 }
 
-/// Those of the sessions that are there, each with its user.
+/// Returns those of the sessions that exist, each with its user.
 fn found(
     handles: &[String],
     store: &DieselStore,
@@ -138,7 +138,7 @@ fn found(
     for handle in handles {
         match store.find(handle) {
             Ok(session) => found.extend(session.map(|session| (session.id, session.user_id))),
-            // It is there, and can be ended.
+            // It exists and can be ended, although it cannot be read.
             Err(StoreError::Corrupt { id, .. }) => found.push((id, None)),
             Err(error) => return Err(error),
         }
@@ -176,7 +176,7 @@ fn revoke_all_of(
     ))
 }
 
-/// What is said of sessions that end, and the name of their number in JSON.
+/// Returns the verb for sessions that end, and the name of their number in JSON.
 fn verb(dry_run: bool) -> (&'static str, &'static str) {
     if dry_run {
         ("would end", "wouldDelete")
@@ -203,7 +203,7 @@ pub(super) fn clear(
         return report(store.count_created(now)?);
     }
     let question = format!("End all sessions in {url}? Everyone is signed out.");
-    let otherwise = "this ends all sessions and cannot be undone: give --yes to do it";
+    let otherwise = "this ends all sessions and cannot be undone; give --yes to do it";
     if !yes && !ask::agrees(&question, otherwise)? {
         return Err("not confirmed; nothing was changed".into());
     }

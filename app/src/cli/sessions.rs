@@ -1,4 +1,4 @@
-//! `sessions list | show`; `revoke` and `clear` have a file of their own.
+//! `sessions list` and `sessions show`. `revoke` and `clear` are in `revoke`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,17 +24,17 @@ use super::{Failure, parse, revoke, say, users};
 pub(super) enum Command {
     /// Lists live sessions, newest token first.
     List(List),
-    /// Shows all that is kept of a session, but the hash of its token.
+    /// Shows all that is stored of a session, except the hash of its token.
     Show {
-        /// The session's public handle, the `id` of a list.
+        /// The handle of the session, which is the `id` in a list.
         handle: String,
-        /// For programs: as the HTTP API answers.
+        /// Prints JSON, as the HTTP API answers.
         #[arg(long)]
         json: bool,
     },
-    /// Ends sessions at once: some by their handles, or all of a user.
+    /// Ends sessions at once: those with the given handles, or all of a user.
     Revoke(revoke::Revoke),
-    /// Ends every session that there is: everybody is signed out.
+    /// Ends every session, which signs out everyone.
     Clear(revoke::Clear),
 }
 
@@ -67,21 +67,21 @@ pub(super) struct List {
     /// Only sessions that have not been used for this long, such as 30m or 12h.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     idle: Option<Duration>,
-    /// How many at most, 1 to 1000.
+    /// The maximum number of sessions, from 1 to 1000.
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Goes on where an earlier list has ended: its `next`.
+    /// Continues an earlier list from its `next`.
     #[arg(long, value_name = "CURSOR", value_parser = parse::cursor)]
     after: Option<Uuid>,
-    /// For programs: as the HTTP API answers.
+    /// Prints JSON, as the HTTP API answers.
     #[arg(long)]
     json: bool,
 }
 
 impl List {
     fn filter(&self, now: DateTime<Utc>) -> SessionFilter {
-        // Longer than there have been dates: no session was used before that.
+        // A duration that reaches back further than dates do. No session was used before that.
         let ago = |idle| now.checked_sub_signed(chrono::TimeDelta::from_std(idle).ok()?);
         let mut filter = SessionFilter::default();
         filter.ip = self.ip;
@@ -139,7 +139,7 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
     Ok(())
 }
 
-/// The names of the sessions' users, by id.
+/// Returns the names of the sessions' users, by id.
 fn names(
     sessions: &[SessionRecord],
     store: &DieselStore,
@@ -153,7 +153,7 @@ fn names(
 
 fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
     let session = store.find(handle)?.ok_or_else(|| {
-        format!("there is no session with the handle {handle}; `sessions list` shows them")
+        format!("there is no session with the handle {handle}; `sessions list` shows the live ones")
     })?;
     if json {
         return say_json(&SessionDetail::from(session));

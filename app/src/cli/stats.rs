@@ -1,4 +1,4 @@
-//! `stats`: how sessions are used.
+//! `stats`: the number of sessions, and their usage by the hour.
 
 use clap::Args;
 use rocket_diesel_sessions::admin::SessionStats;
@@ -12,20 +12,20 @@ use super::terminal::table::Table;
 
 #[derive(Args)]
 #[command(after_help = "\
-PEAK is the most sessions that were live at a time in the hour, USERS how many users were seen in it.
+PEAK is the most sessions that were live at a time in the hour, USERS the number of users seen in it.
 
 Example:
   rocket_diesel_sessions stats --hours 168 --json")]
 pub(super) struct Arguments {
-    /// Hours to look back, this one among them.
+    /// How many hours to report, including the current one.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=2160))]
     hours: u32,
-    /// For programs: as the HTTP API answers.
+    /// Prints JSON, as the HTTP API answers.
     #[arg(long)]
     json: bool,
 }
 
-/// Sessions are counted for it, however many there are.
+/// Counts all sessions, however many there are.
 pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Failure> {
     let (store, now) = (&database.store, SystemClock.now());
     let stats = SessionStats::read(store, now, arguments.hours)?;
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
         stats.active, stats.signed_in
     ))?;
     if stats.hours.is_empty() {
-        return say("nothing is known of these hours");
+        return say("there are no statistics of these hours");
     }
     let reasons = EndReason::ALL.iter().map(|reason| reason.name());
     let reasons: Vec<String> = reasons.map(str::to_uppercase).collect();

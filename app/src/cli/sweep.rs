@@ -1,4 +1,4 @@
-//! `sweep`.
+//! `sweep`: deletes expired sessions once.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::{Failure, say};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Says how many sessions have expired, and deletes none.
+    /// Reports how many sessions have expired, and deletes none.
     #[arg(long)]
     dry_run: bool,
-    /// For programs: `deleted` says how many were deleted, `seconds` how long it took; with
-    /// `--dry-run`, `wouldDelete` how many would be.
+    /// Prints JSON: in `deleted` how many were deleted and in `seconds` how long it took or, with
+    /// `--dry-run`, in `wouldDelete` how many would be deleted.
     #[arg(long)]
     json: bool,
 }
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
     ))
 }
 
-/// Deletes the expired sessions and records that.
+/// Deletes the expired sessions and records the sweep.
 fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<SweepReport, Failure> {
     let bar = progress(store, now)?;
     let mut deleted = 0;
@@ -80,8 +80,8 @@ fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<SweepReport, Failure
     Ok(swept?)
 }
 
-/// A bar on a terminal. Where the expired cannot be counted in the time that a statement has,
-/// there is no end to be seen, but that it goes on.
+/// Returns a progress bar, which is hidden without a terminal. If the expired sessions cannot be counted
+/// within a statement's time limit, it shows progress without an end.
 fn progress(store: &DieselStore, now: DateTime<Utc>) -> Result<ProgressBar, Failure> {
     if !std::io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());

@@ -231,7 +231,7 @@ fn a_health_check_fails_if_the_server_is_not_ready_or_silent() {
             at_once,
             "answered 503",
         ),
-        ("SSH-2.0-OpenSSH 200 OK\r\n", at_once, "not one of HTTP/1.1"),
+        ("SSH-2.0-OpenSSH 200 OK\r\n", at_once, "not HTTP/1.1"),
         ("", at_once, "no answer within 200ms"),
         ("HTTP/1.1", at_once, "no answer within 200ms"),
         ("HTTP/1.1 200 OK\r\n", slowly, "no answer within 200ms"),
@@ -303,7 +303,7 @@ fn help_names_the_environment_the_exit_codes_and_examples() {
         &["healthcheck"],
     ] {
         let help = run(&database, &[arguments, &["-h"]].concat());
-        for word in ["DATABASE_URL", "Exit codes: 0 done", "Example", "--wait"] {
+        for word in ["DATABASE_URL", "Exit codes: 0 success", "Example", "--wait"] {
             assert!(help.contains(word), "{arguments:?}: {word}: {help}");
         }
     }

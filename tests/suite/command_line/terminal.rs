@@ -17,7 +17,7 @@ fn database() -> Database {
 /// Types passwords as they are asked for. Returns the exit code and the screen.
 fn add_user(database: &Database, passwords: [&str; 2]) -> (Option<i32>, String) {
     let mut terminal = Terminal::start(database, 80, "users add ada");
-    for (question, password) in ["New password for ada: ", "The same again: "]
+    for (question, password) in ["New password for ada: ", "Repeat the password: "]
         .into_iter()
         .zip(passwords)
     {

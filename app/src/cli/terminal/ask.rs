@@ -15,7 +15,7 @@ pub(in crate::cli) fn new_password(name: &str) -> Result<String, Failure> {
     }
     survive_interrupts()?;
     let password = rpassword::prompt_password(format!("New password for {name}: "))?;
-    let again = rpassword::prompt_password("The same again: ")?;
+    let again = rpassword::prompt_password("Repeat the password: ")?;
     if password == again {
         Ok(password)
     } else {

@@ -27,11 +27,11 @@ impl AdminViewer {
     /// keeps the notice, so that it is shown once. Without a session, the address carries it, because
     /// no session is created for it.
     async fn go_on(&self, query: &[(&str, &str)], notice: Notice, marks: &Marks) -> String {
-        let told = match &self.session {
+        let is_kept = match &self.session {
             Some(session) => session.update(move |data| notice.leave(data)).await.is_ok(),
             None => false,
         };
-        if told {
+        if is_kept {
             return address(query);
         }
         let mark = marks.mark(notice);

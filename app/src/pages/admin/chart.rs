@@ -1,7 +1,7 @@
 //! Sessions created and ended per hour, as a bar chart in SVG.
 //!
-//! Bars for created sessions go up and those for ended sessions go down, so neither needs a colour
-//! to be told from the other. Every length is a percentage of the plot: it fits any width, and text
+//! Bars for created sessions go up and those for ended sessions go down, so they can be told apart
+//! without colours. Every length is a percentage of the plot, so that it fits any width while text
 //! keeps its size.
 
 mod scale;
