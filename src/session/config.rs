@@ -15,7 +15,8 @@ use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
 use crate::store::{
-    DatabaseUrl, OnSessionLimit, SchemaName, SessionLimit, SqliteSynchronous, UserSource,
+    ApplicationPool, DatabaseUrl, OnSessionLimit, SchemaName, SessionLimit, SqliteSynchronous,
+    UserSource,
 };
 
 /// Name of the section in Rocket's configuration.
@@ -116,8 +117,8 @@ pub struct SessionConfig {
     pub on_undecodable: OnUndecodable,
     /// Whether the start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
-    /// Maximum number of open database connections: at least `workers` + 6, at most 1000. Default
-    /// 12.
+    /// Maximum number of database connections: at least `workers` + 6, at most 1000. Default 12. With
+    /// the application's pool, how many of its connections are used for sessions at a time.
     pub pool_size: u32,
     /// Number of worker threads for queued jobs, each with a connection, 1 to 64. Default 4.
     pub workers: u32,
@@ -301,6 +302,24 @@ impl SessionConfig {
             return Err(ConfigError::new(key, self.max_data_size, allowed));
         }
         Ok(())
+    }
+
+    /// Returns the settings for the application's pool, which may have fewer connections than
+    /// `pool_size`.
+    pub(crate) fn within(&self, pool: &ApplicationPool) -> Result<Self, ConfigError> {
+        let (size, least) = (pool.max_size(), self.workers + OTHER_CONNECTIONS);
+        if size < least {
+            let allowed = format!(
+                "must be at least {least} (for {SECTION}.workers = {}, and {OTHER_CONNECTIONS} more \
+                 for logins, the sweep, statistics and administration)",
+                self.workers
+            );
+            return Err(ConfigError::new("max_size of the pool", size, allowed));
+        }
+        Ok(Self {
+            pool_size: self.pool_size.min(size),
+            ..self.clone()
+        })
     }
 
     pub(crate) fn expiry(&self) -> ExpiryPolicy {

@@ -1,6 +1,8 @@
 //! [`Sessions`]: the fairing that sets sessions up, sends the cookie, and runs the background
 //! threads.
 
+mod source;
+
 use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,6 +17,7 @@ use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
+use self::source::Source;
 use super::admin::SessionAdmin;
 use super::background::recorder::Recorder;
 use super::background::sweeper::Sweeper;
@@ -34,7 +37,7 @@ use super::request::slot::Slot;
 use super::response::{end_replaced, respond, retry_later, undo};
 use super::shared::{Attached, Shared};
 use super::user_sessions::UserSessions;
-use crate::store::{DieselStore, SessionStore, StatsStore};
+use crate::store::{ApplicationPool, SessionStore, StatsStore};
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
@@ -57,7 +60,7 @@ const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 pub struct Sessions<D> {
     config: Option<SessionConfig>,
     keys: Option<SessionKeys>,
-    store: Option<Arc<dyn SessionStore>>,
+    source: Source,
     stats: Option<Arc<dyn StatsStore>>,
     clock: Arc<dyn Clock>,
     /// The registered hooks, until Rocket ignites.
@@ -90,7 +93,7 @@ impl<D: TypedData> Sessions<D> {
         Self {
             config: None,
             keys: None,
-            store: None,
+            source: Source::Settings,
             stats: None,
             clock: Arc::new(SystemClock),
             hooks: Mutex::default(),
@@ -117,7 +120,37 @@ impl<D: TypedData> Sessions<D> {
     /// for its schema.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
-        self.store = Some(store);
+        self.source = Source::Store(store);
+        self
+    }
+
+    /// Uses a pool that the application has built instead of the database of `DATABASE_URL`, and
+    /// makes no connection of its own. Migrations run on one of the pool's connections.
+    ///
+    /// At most [`pool_size`](SessionConfig::pool_size) of its connections are used for sessions at a
+    /// time. The pool needs `workers` + 6 of them; with fewer, the launch stops. A handler that holds
+    /// one while it awaits its session should be counted in addition. What of a connection's settings is
+    /// changed, and for how long, is said at [`DieselStore::from_pool`](crate::DieselStore::from_pool).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use diesel::pg::PgConnection;
+    /// use diesel::r2d2::{ConnectionManager, Pool};
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = ConnectionManager::<PgConnection>::new("postgres://app@db.internal/app");
+    /// let pool = Pool::builder().max_size(20).build(manager)?;
+    /// let rocket = rocket::build()
+    ///     .attach(Sessions::<Vec<String>>::fairing().pool(pool.clone()))
+    ///     .manage(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn pool(mut self, pool: impl Into<ApplicationPool>) -> Self {
+        self.source = Source::Pool(pool.into());
         self
     }
 
@@ -170,6 +203,7 @@ impl<D: TypedData> Sessions<D> {
             None => SessionConfig::from_figment(rocket.figment())?,
         };
         config.check()?;
+        let config = self.source.adapt(config)?;
         codec::encode(&D::default(), config.max_data_size).map_err(|error| {
             SetupError::DefaultData {
                 type_name: type_name::<D>(),
@@ -184,13 +218,8 @@ impl<D: TypedData> Sessions<D> {
             Some(keys) => keys.clone(),
             None => SessionKeys::from_env(debug)?,
         };
-        let (store, stats): (Arc<dyn SessionStore>, _) = if let Some(store) = &self.store {
-            (Arc::clone(store), self.stats.clone())
-        } else {
-            let store = open_store(config.clone()).await?;
-            let stats = self.stats.clone().unwrap_or_else(|| store.clone());
-            (store, Some(stats))
-        };
+        let stats = self.stats.clone();
+        let (store, stats) = self.source.open(config.clone(), stats).await?;
         let upgraded_at = upgraded_at(&store).await?;
         let seal = Seal::new(&keys, "", cookie.name(), upgraded_at);
         let hooks = std::mem::take(&mut *self.hooks.lock()).into();
@@ -233,15 +262,6 @@ impl<D: TypedData> Sessions<D> {
             session_limit: config.session_limit(),
         };
         Ok((shared, tasks))
-    }
-}
-
-async fn open_store(config: SessionConfig) -> Result<Arc<DieselStore>, SetupError> {
-    let url = config.database_url()?;
-    let opened = spawn_blocking(move || config.open_store(&url)).await;
-    match opened {
-        Ok(store) => Ok(Arc::new(store?)),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

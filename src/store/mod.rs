@@ -34,6 +34,7 @@ pub use request::{
     ListSessions, RotateSession, SaveSession, SweepBatch, TouchSession, Withdrawal, WriteBatch,
 };
 pub use sign_in::{Lifetime, PendingSignIn, SignIn};
+pub use sql::connect::application::ApplicationPool;
 pub(crate) use sql::connect::bounded;
 pub use sql::listing::SessionFilter;
 pub use sql::store::DieselStore;

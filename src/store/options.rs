@@ -136,11 +136,13 @@ impl SchemaName {
     }
 
     /// Returns the statement with which a connection uses the schema from then on.
+    #[cfg(feature = "postgres")]
     pub(crate) fn for_connection(&self) -> String {
         format!("SET search_path TO \"{}\"", self.0)
     }
 
     /// Returns the statement with which the rest of a transaction uses the schema.
+    #[cfg(feature = "postgres")]
     pub(crate) fn for_transaction(&self) -> String {
         format!("SET LOCAL search_path TO \"{}\"", self.0)
     }

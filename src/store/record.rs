@@ -232,6 +232,7 @@ impl NewSession {
     }
 
     /// Returns whether the session has a sign-in, a pending one, or its own timeouts to store.
+    #[cfg(feature = "postgres")]
     pub(crate) fn has_sign_in(&self) -> bool {
         self.lifetime != Lifetime::default() || self.sign_in.is_some() || self.pending.is_some()
     }

@@ -1,10 +1,11 @@
 //! From the settings to a store that is ready: waits for the database and runs migrations.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::SessionConfig;
 use crate::session::error::SetupError;
-use crate::store::{DatabaseUrl, DieselStore, StoreError, StoreOptions, bounded};
+use crate::store::{ApplicationPool, DatabaseUrl, DieselStore, StoreError, StoreOptions, bounded};
 
 /// The environment variable with the database URL.
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -62,11 +63,40 @@ impl SessionConfig {
     /// migrated. With `auto_migrate` off, fails if migrations are pending.
     pub fn open_store(&self, url: &DatabaseUrl) -> Result<DieselStore, SetupError> {
         let (store, pending) = self.look(url)?;
+        self.migrated(store, pending)
+    }
+
+    /// Uses a pool that the application has built, instead of making connections, and runs pending
+    /// migrations. Waits for a connection for up to `startup_timeout`. Blocks.
+    ///
+    /// At most `pool_size` of the pool's connections are used at a time; see
+    /// [`DieselStore::from_pool`].
+    ///
+    /// # Errors
+    /// Fails if the pool has fewer connections than `workers` + 6, and as
+    /// [`open_store`](Self::open_store) does.
+    pub fn open_pool(&self, pool: impl Into<ApplicationPool>) -> Result<DieselStore, SetupError> {
+        let pool = pool.into();
+        self.within(&pool)?;
+        let (store, pending) = self.wait_for(&"the application's pool", move |options| {
+            let store = DieselStore::from_pool(pool.clone(), options)?;
+            let pending = store.pending_migrations()?;
+            Ok((store, pending))
+        })?;
+        self.migrated(store, pending)
+    }
+
+    /// Runs pending migrations, or refuses the store if that is not allowed.
+    fn migrated(
+        &self,
+        store: DieselStore,
+        pending: Vec<String>,
+    ) -> Result<DieselStore, SetupError> {
         if pending.is_empty() {
             return Ok(store);
         }
         if !self.auto_migrate {
-            let database = url.to_string();
+            let database = store.url().to_string();
             return Err(SetupError::PendingMigrations { database, pending });
         }
         for version in self.run_migrations(&store)? {
@@ -237,6 +267,15 @@ impl SessionConfig {
         url: &DatabaseUrl,
         open: fn(&DatabaseUrl, StoreOptions) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let to_open = url.clone();
+        self.wait_for(url, move |options| open(&to_open, options))
+    }
+
+    fn wait_for<T: Send + 'static>(
+        &self,
+        database: &dyn fmt::Display,
+        open: impl Fn(StoreOptions) -> Result<T, StoreError> + Clone + Send + 'static,
+    ) -> Result<T, StoreError> {
         let options = StoreOptions {
             pool_size: self.pool_size,
             prepared_statements: self.prepared_statements,
@@ -249,10 +288,10 @@ impl SessionConfig {
         };
         let mut patience = Patience::new(self.startup_timeout);
         loop {
-            let (to_open, options) = (url.clone(), options.clone());
+            let (open, options) = (open.clone(), options.clone());
             let limit = patience.left().max(self.timeout + LEAST_TRY);
-            match bounded(url, limit, move || open(&to_open, options)) {
-                Err(error) if is_worth_waiting(&error) && patience.is_left(url, &error) => {}
+            match bounded(database, limit, move || open(options)) {
+                Err(error) if is_worth_waiting(&error) && patience.is_left(database, &error) => {}
                 result => return result,
             }
         }
@@ -266,6 +305,7 @@ fn is_worth_waiting(error: &StoreError) -> bool {
             permanent: false,
             ..
         } | StoreError::Busy { .. }
+            | StoreError::Pool { .. }
     )
 }
 
@@ -290,7 +330,7 @@ impl Patience {
     }
 
     /// Pauses and returns `true`, or returns `false` if the time is over.
-    fn is_left(&mut self, url: &DatabaseUrl, error: &StoreError) -> bool {
+    fn is_left(&mut self, database: &dyn fmt::Display, error: &StoreError) -> bool {
         if self.left().is_zero() {
             return false;
         }
@@ -302,7 +342,7 @@ impl Patience {
                 other => other.to_string(),
             };
             tracing::warn!(
-                "waiting for {url}, {}s of {}s: {reason}",
+                "waiting for {database}, {}s of {}s: {reason}",
                 self.start.elapsed().as_secs(),
                 self.limit.as_secs()
             );

@@ -1,9 +1,12 @@
 //! Makes connections and applies their settings.
 
+pub(in crate::store) mod application;
 pub(in crate::store) mod connection;
+pub(in crate::store) mod connections;
 #[cfg(feature = "postgres")]
 pub(in crate::store) mod libpq;
-pub(in crate::store) mod pool;
+mod pool;
+pub(in crate::store) mod prelude;
 
 pub(in crate::store) mod failure;
 pub(in crate::store) mod foreign;
@@ -12,6 +15,7 @@ pub(in crate::store) mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+use std::fmt;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +24,10 @@ use diesel::connection::SimpleConnection;
 #[cfg(feature = "sqlite")]
 use diesel::prelude::*;
 
+use self::application::ApplicationPool;
 use self::connection::{AnyConnection, OwnedConnection};
+use self::connections::Connections;
+use self::prelude::{Prelude, run_with};
 #[cfg(feature = "sqlite")]
 use crate::store::url::sqlite::Location;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
@@ -44,13 +51,7 @@ pub(in crate::store) fn open(
     opening: Opening,
 ) -> Result<(), StoreError> {
     url.check()?;
-    if let (DatabaseUrl::Sqlite(_), Some(schema)) = (url, &options.schema) {
-        return Err(StoreError::Connect {
-            database: url.to_string(),
-            reason: format!("schema = \"{schema}\" is for PostgreSQL; remove the setting"),
-            permanent: true,
-        });
-    }
+    refuse_schema(url, options)?;
     #[cfg(feature = "sqlite")]
     if let DatabaseUrl::Sqlite(location) = url {
         let location = Location::of(location).map_err(StoreError::Url)?;
@@ -67,15 +68,60 @@ pub(in crate::store) fn open(
     };
     let connection = &mut connection.lend();
     set_up(connection, url, options)?;
-    if opening == Opening::Serve {
-        foreign::refuse(connection, url, options)?;
+    match opening {
+        Opening::Serve => serve(connection, url, options, Prelude::of(false, options)),
+        Opening::Look => Ok(()),
     }
-    #[cfg(feature = "sqlite")]
-    if let (AnyConnection::Sqlite(connection), Opening::Serve) = (connection, opening) {
-        sqlite::enable_writing(connection, options.timeout)
-            .map_err(|error| failure::connecting(url, error))?;
+}
+
+/// Uses the application's pool; also returns the name of its database. Finds out whether that can be
+/// used, as [`open`] does.
+pub(in crate::store) fn open_pool(
+    pool: ApplicationPool,
+    options: &StoreOptions,
+) -> Result<(Connections, DatabaseUrl), StoreError> {
+    let (connections, url) = Connections::of_application(pool, options)?;
+    refuse_schema(&url, options)?;
+    let mut lease = connections.checkout(options.timeout)?;
+    let connection = &mut lease.lend();
+    #[cfg(feature = "postgres")]
+    #[allow(irrefutable_let_patterns, reason = "the only database of some builds")]
+    if let AnyConnection::Postgres(connection) = connection {
+        postgres::look(connection, &url)?;
     }
-    Ok(())
+    serve(connection, &url, options, Prelude::of(true, options))?;
+    drop(lease);
+    Ok((connections, url))
+}
+
+fn refuse_schema(url: &DatabaseUrl, options: &StoreOptions) -> Result<(), StoreError> {
+    match (url, &options.schema) {
+        (DatabaseUrl::Sqlite(_), Some(schema)) => Err(StoreError::Connect {
+            database: url.to_string(),
+            reason: format!("schema = \"{schema}\" is for PostgreSQL; remove the setting"),
+            permanent: true,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Finds out whether sessions can be kept in a database, and makes an SQLite file ready.
+fn serve(
+    connection: &mut AnyConnection<'_>,
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+    prelude: Option<Prelude>,
+) -> Result<(), StoreError> {
+    let refuse =
+        |connection: &mut AnyConnection<'_>| Ok(foreign::refuse(connection, url, options)?);
+    run_with(connection.reborrow(), prelude.as_ref(), refuse).flatten()?;
+    match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(connection) => sqlite::enable_writing(connection, options.timeout)
+            .map_err(|error| failure::connecting(url, error)),
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(_) => Ok(()),
+    }
 }
 
 /// Makes a connection outside any pool. [`set_up`] applies this program's settings to it.
@@ -129,13 +175,13 @@ pub(in crate::store) fn set_up(
 /// # Errors
 /// Returns the errors of `job`, and [`StoreError::Connect`] if it has not ended in time.
 pub(crate) fn bounded<T: Send + 'static>(
-    url: &DatabaseUrl,
+    database: &dyn fmt::Display,
     limit: Duration,
     job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let (sender, receiver) = mpsc::channel();
     let failed = |reason| StoreError::Connect {
-        database: url.to_string(),
+        database: database.to_string(),
         reason,
         permanent: false,
     };

@@ -12,17 +12,13 @@ use diesel::connection::BoxableConnection;
 #[cfg(feature = "postgres")]
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
-#[cfg(feature = "postgres")]
 use diesel::prelude::*;
 use diesel_migrations::EmbeddedMigrations;
 
 use self::sets::{Named, Sets};
 use super::connect::connection::AnyConnection;
-#[cfg(feature = "sqlite")]
-use super::connect::connection::OwnedConnection;
 use super::connect::failure::migrating;
 use super::connect::foreign::has_only_others;
-use super::connect::{connect, set_up};
 use super::error::SqlError;
 use super::history::{self, Applied, FIRST, History};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
@@ -42,19 +38,16 @@ pub(in crate::store) enum Direction {
 
 /// Runs or reverts migrations and returns their versions, in order.
 pub(in crate::store) fn run(
+    connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    match url {
+    match connection {
         #[cfg(feature = "sqlite")]
-        DatabaseUrl::Sqlite(_) => sqlite(url, options, direction),
+        AnyConnection::Sqlite(connection) => sqlite(connection, url, options, direction),
         #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(location) => postgres(url, location, options, direction),
-        #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-        _ => Err(StoreError::Url(
-            "this build does not support this database".to_owned(),
-        )),
+        AnyConnection::Postgres(connection) => postgres(connection, url, options, direction),
     }
     .map_err(|error| match error {
         StoreError::Query(cause) | StoreError::Server(cause) | StoreError::Full(cause) => {
@@ -66,16 +59,11 @@ pub(in crate::store) fn run(
 
 #[cfg(feature = "sqlite")]
 fn sqlite(
+    connection: &mut SqliteConnection,
     url: &DatabaseUrl,
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    let mut connection = connect(url, options)?;
-    set_up(&mut connection.lend(), url, options)?;
-    #[allow(irrefutable_let_patterns, reason = "the only database of some builds")]
-    let OwnedConnection::Sqlite(mut connection) = connection else {
-        return Err(StoreError::Url("not SQLite".to_owned()));
-    };
     let result: Result<_, SqlError> = connection.immediate_transaction(|connection| {
         Ok(apply(connection, &sets::SQLITE, direction, url, options)?)
     });
@@ -89,19 +77,16 @@ fn sqlite(
 
 #[cfg(feature = "postgres")]
 fn postgres(
+    connection: &mut PgConnection,
     url: &DatabaseUrl,
-    location: &str,
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    // No limits, because waiting for the lock and running a migration may take long.
-    let limits = super::connect::libpq::Limits::AsGiven;
-    let mut connection = super::connect::postgres::establish(url, location, options, limits)?;
     // One connection and one transaction, so that a small pool of PgBouncer suffices. A process
     // that has waited for the lock must see what was done in the meantime, hence READ COMMITTED.
     let mut transaction = connection.build_transaction().read_committed();
     let result: Result<_, SqlError> = transaction.run(|connection| {
-        // The role may have limits of its own.
+        // No limits, because waiting for the lock and running a migration may take long.
         connection.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")?;
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<diesel::sql_types::BigInt, _>(LOCK)
@@ -250,15 +235,16 @@ fn check_users(
 
 /// Returns the names of the migrations of this build that have not been run. Changes nothing.
 pub(in crate::store) fn pending(
+    connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<Vec<String>, StoreError> {
-    look(url, options, |connection| match connection {
+    match connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(connection) => lacking(*connection, &sets::SQLITE, url, options),
         #[cfg(feature = "postgres")]
         AnyConnection::Postgres(connection) => lacking(*connection, &sets::POSTGRES, url, options),
-    })
+    }
 }
 
 fn lacking<C: History>(
@@ -284,26 +270,13 @@ where
 }
 
 /// Returns whether the database is an SQLite file that has tables but none of this library's
-/// migrations. A PostgreSQL database is often shared and never counts as another program's.
+/// migrations.
 pub(in crate::store) fn is_of_another_program(
+    connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,
     options: &StoreOptions,
 ) -> Result<bool, StoreError> {
-    look(url, options, |connection| {
-        has_only_others(connection).map_err(|error| failed(url, options, &error))
-    })
-}
-
-/// Runs a query on a separate connection, in the schema of the sessions.
-fn look<T>(
-    url: &DatabaseUrl,
-    options: &StoreOptions,
-    ask: impl FnOnce(&mut AnyConnection<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let mut connection = connect(url, options)?;
-    let connection = &mut connection.lend();
-    set_up(connection, url, options)?;
-    ask(connection)
+    has_only_others(connection).map_err(|error| failed(url, options, &error))
 }
 
 /// Converts an error. Only a locked file is worth another attempt.

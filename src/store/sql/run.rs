@@ -9,7 +9,8 @@ use diesel::connection::CacheSize;
 
 use self::contention::HeldRows;
 use super::connect::connection::AnyConnection;
-use super::connect::pool::Lease;
+use super::connect::connections::{Connections, Lease};
+use super::connect::prelude::{Prelude, run_with};
 use super::error::{SqlError, is_stale_statement, is_termination, is_unclassified};
 #[cfg(feature = "postgres")]
 use super::postgres;
@@ -19,14 +20,44 @@ use crate::store::{DatabaseUrl, DieselStore, StoreError};
 const RETRIES: u32 = 10;
 
 impl DieselStore {
-    /// Runs a job that only reads. It is repeated once on another connection if its own broke.
+    /// Runs a job that only reads. It is repeated on another connection if its own broke.
     pub(in crate::store) fn read<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
-        match self.run(OnLock::Tell, &mut job) {
-            Err(StoreError::Broken(_)) => self.run(OnLock::Tell, &mut job),
-            result => result,
+        self.read_with(self.prelude.as_ref(), &mut job)
+    }
+
+    /// Runs a job that reads rows by their ids. It waits for no lock of a row, and is over soon: on
+    /// a connection of the application's, limits would cost it two round trips.
+    pub(in crate::store) fn look_up<T>(
+        &self,
+        mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
+    ) -> Result<T, StoreError> {
+        let prelude = self.prelude.as_ref();
+        self.read_with(prelude.and_then(Prelude::without_limits), &mut job)
+    }
+
+    fn read_with<T>(
+        &self,
+        prelude: Option<&Prelude>,
+        job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
+    ) -> Result<T, StoreError> {
+        let start = Instant::now();
+        let mut repeats = match &self.connections {
+            Connections::Own(_) => 1,
+            // Idle connections that the server has closed may be met one after the other.
+            Connections::Application(_) => self.connections.state().size,
+        };
+        loop {
+            match self.run(OnLock::Tell, prelude, job) {
+                Err(StoreError::Broken(_))
+                    if repeats > 0 && start.elapsed() < self.options.timeout =>
+                {
+                    repeats -= 1;
+                }
+                result => return result,
+            }
         }
     }
 
@@ -101,75 +132,91 @@ impl DieselStore {
             }
             DatabaseUrl::Postgres(_) => None,
         };
-        self.run(on_lock, &mut job)
+        self.run(on_lock, self.prelude.as_ref(), &mut job)
     }
 
     fn run<T>(
         &self,
         on_lock: OnLock,
+        prelude: Option<&Prelude>,
         job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         let start = Instant::now();
         let deadline = start + self.options.timeout;
-        let mut connection = self.usable_connection(self.options.timeout)?;
+        let mut connection = self.usable_connection(deadline)?;
         let mut tries = 0;
         loop {
-            match job(&mut connection.lend()).map_err(StoreError::from) {
-                Err(error)
-                    if is_worth_another(&error, on_lock)
-                        && tries < RETRIES
-                        && Instant::now() < deadline =>
-                {
+            let (error, next) = match run_with(connection.lend(), prelude, &mut *job) {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(error)) => {
+                    let error = StoreError::from(error);
+                    let next = self.next_step(&error, &mut connection, start);
+                    (error, next)
+                }
+                Err(error) => {
+                    self.connections.mark_broken(&mut connection);
+                    let error = StoreError::from(error);
+                    let next = if matches!(error, StoreError::Broken(_)) {
+                        Next::Elsewhere
+                    } else {
+                        Next::Fail
+                    };
+                    (error, next)
+                }
+            };
+            let is_late = Instant::now() >= deadline;
+            match next {
+                _ if is_worth_another(&error, on_lock) && tries < RETRIES && !is_late => {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(u64::from(tries)));
                 }
-                Err(StoreError::Busy { .. }) => {
+                Next::Elsewhere if !is_late => {
+                    // Given back first: it may be the pool's last one.
+                    drop(connection);
+                    connection = self.usable_connection(deadline)?;
+                }
+                Next::Unprepared => {
+                    return self.run_unprepared(&mut connection, prelude, job, error);
+                }
+                _ if matches!(error, StoreError::Busy { .. }) => {
                     let waited = start.elapsed();
                     return Err(StoreError::Busy { waited });
                 }
-                Err(error @ StoreError::Broken(_)) => {
-                    self.connections.mark_broken(&mut connection);
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    let may_go_on = is_termination(&error) && connection.is_older_than(start);
-                    if !may_go_on || left.is_zero() {
-                        return Err(error);
-                    }
-                    drop(connection);
-                    connection = self.usable_connection(left)?;
-                }
-                // A primary may have become a standby, or vice versa, so connect to another server.
-                // Reads continue where they are.
-                Err(error @ StoreError::ReadOnly(_)) => {
-                    connection.discard();
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if !connection.is_older_than(start) || left.is_zero() {
-                        return Err(error);
-                    }
-                    // Returned first, because it may be the pool's last connection.
-                    drop(connection);
-                    connection = self.usable_connection(left)?;
-                }
-                // The job did nothing, even if it writes. All older connections have stale
-                // statements too.
-                Err(error) if is_stale_statement(&error) => {
-                    self.connections.mark_broken(&mut connection);
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if !connection.is_older_than(start) || left.is_zero() {
-                        return Err(error);
-                    }
-                    drop(connection);
-                    connection = self.usable_connection(left)?;
-                }
-                Err(error)
-                    if is_unclassified(&error)
-                        && connection.is_older_than(start)
-                        && start.elapsed() < self.options.timeout / 4
-                        && self.may_be_stale() =>
-                {
-                    return self.run_unprepared(&mut connection, job, error);
-                }
-                result => return result,
+                _ => return Err(error),
             }
+        }
+    }
+
+    /// Decides where a failed job may run again, and whether its connection may be used again.
+    fn next_step(&self, error: &StoreError, connection: &mut Lease<'_>, start: Instant) -> Next {
+        let is_older = connection.is_older_than(start);
+        let elsewhere_if = |may: bool| if may { Next::Elsewhere } else { Next::Fail };
+        match error {
+            StoreError::Broken(_) => {
+                self.connections.mark_broken(connection);
+                elsewhere_if(is_older && is_termination(error))
+            }
+            // A primary may have become a standby, or vice versa, so connect to another server.
+            // Reads continue where they are.
+            StoreError::ReadOnly(_) => {
+                connection.discard();
+                elsewhere_if(is_older)
+            }
+            // The job did nothing, even if it writes. All older connections have stale statements
+            // too.
+            error if is_stale_statement(error) => {
+                self.connections.mark_broken(connection);
+                elsewhere_if(is_older)
+            }
+            error
+                if is_unclassified(error)
+                    && is_older
+                    && start.elapsed() < self.options.timeout / 4
+                    && self.may_be_stale() =>
+            {
+                Next::Unprepared
+            }
+            _ => Next::Fail,
         }
     }
 
@@ -193,12 +240,13 @@ impl DieselStore {
     fn run_unprepared<T>(
         &self,
         connection: &mut Lease<'_>,
+        prelude: Option<&Prelude>,
         job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
         error: StoreError,
     ) -> Result<T, StoreError> {
         let mut lent = connection.lend();
         lent.set_prepared_statement_cache_size(CacheSize::Disabled);
-        if let Ok(done) = job(&mut lent) {
+        if let Ok(Ok(done)) = run_with(lent, prelude, job) {
             self.connections.mark_broken(connection);
             return Ok(done);
         }
@@ -208,12 +256,11 @@ impl DieselStore {
 
     /// Waits for a connection that the server has not closed while it was idle. A statement sent on
     /// a closed connection fails, and must not be repeated if it writes.
-    fn usable_connection(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
-        let deadline = Instant::now() + timeout;
+    fn usable_connection(&self, deadline: Instant) -> Result<Lease<'_>, StoreError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut connection = self.connections.checkout(left)?;
-            if is_closed(&mut connection.lend()) {
+            if is_closed(&mut connection) {
                 connection.discard();
             } else {
                 return Ok(connection);
@@ -222,14 +269,29 @@ impl DieselStore {
     }
 }
 
-/// Returns whether the database has visibly closed a connection.
-fn is_closed(connection: &mut AnyConnection<'_>) -> bool {
-    match connection {
+/// Returns whether the database has visibly closed a connection. The application's pool checks its
+/// connections itself, and a check here could consume a notification of the application's.
+fn is_closed(lease: &mut Lease<'_>) -> bool {
+    if matches!(lease, Lease::Application(_)) {
+        return false;
+    }
+    match lease.lend() {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(_) => false,
         #[cfg(feature = "postgres")]
         AnyConnection::Postgres(connection) => postgres::is_closed(connection),
     }
+}
+
+/// What happens to a job that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It did nothing and may run on another connection.
+    Elsewhere,
+    /// It may run again without prepared statements.
+    Unprepared,
+    /// Its caller gets the error.
+    Fail,
 }
 
 /// The reaction to a lock that could not be obtained in time.

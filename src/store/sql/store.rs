@@ -8,8 +8,10 @@ use diesel::prelude::*;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::connect::application::ApplicationPool;
 use super::connect::connection::{AnyConnection, run_on};
-use super::connect::pool::Connections;
+use super::connect::connections::{Apart, Connections};
+use super::connect::prelude::{Prelude, run_with};
 use super::connect::{self, Opening};
 use super::error::SqlError;
 use super::history::taken_over_at;
@@ -50,6 +52,8 @@ pub struct DieselStore {
     pub(in crate::store) url: DatabaseUrl,
     pub(in crate::store) options: StoreOptions,
     pub(in crate::store) connections: Connections,
+    /// How a job begins on a connection of the application's.
+    pub(in crate::store) prelude: Option<Prelude>,
     /// Orders the writers of this process, because SQLite allows one at a time. A waiting thread
     /// wakes up at once, unlike with SQLite's busy timeout, which only orders processes.
     pub(in crate::store) writer: Mutex<()>,
@@ -67,7 +71,7 @@ impl DieselStore {
     /// Returns [`StoreError::Connect`] if the database cannot be reached, opened or written.
     pub fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
         connect::open(url, &options, Opening::Serve)?;
-        Ok(Self::of(url, options))
+        Ok(Self::on(url, options))
     }
 
     /// Connects like [`open`](Self::open), but only to an existing database. Creates no SQLite file
@@ -77,7 +81,7 @@ impl DieselStore {
     /// Returns [`StoreError::Connect`] if the database cannot be reached or opened.
     pub fn open_existing(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
         connect::open(url, &options, Opening::Look)?;
-        Ok(Self::of(url, options))
+        Ok(Self::on(url, options))
     }
 
     /// Connects like [`open_existing`](Self::open_existing), but read-only: statements that would
@@ -93,10 +97,37 @@ impl DieselStore {
         Self::open_existing(url, options)
     }
 
-    fn of(url: &DatabaseUrl, options: StoreOptions) -> Self {
+    /// Uses a pool that the application has built, and makes no connection of its own. Takes one of
+    /// the pool's, to find out whether the database can be used, and turns on an SQLite file's
+    /// write-ahead log.
+    ///
+    /// At most `pool_size` of the pool's connections are in use for sessions at a time. The
+    /// application's settings of a connection are the same whenever it has the connection. While a job of
+    /// the store has it, SQLite connections have the store's settings; on PostgreSQL, each job but the
+    /// loading of sessions is a transaction that limits itself with `SET LOCAL`. Statements are
+    /// prepared as the connection does it.
+    ///
+    /// # Errors
+    /// [`StoreError::Connect`] or [`StoreError::Pool`] when the pool has no connection to give;
+    /// `Connect` as well when an SQLite database is in memory or cannot be written.
+    pub fn from_pool(
+        pool: impl Into<ApplicationPool>,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let (connections, url) = connect::open_pool(pool.into(), &options)?;
+        Ok(Self::of(url, connections, options))
+    }
+
+    fn on(url: &DatabaseUrl, options: StoreOptions) -> Self {
+        let connections = Connections::own(url, &options);
+        Self::of(url.clone(), connections, options)
+    }
+
+    fn of(url: DatabaseUrl, connections: Connections, options: StoreOptions) -> Self {
         Self {
-            url: url.clone(),
-            connections: Connections::new(url, &options),
+            url,
+            prelude: Prelude::of(connections.is_of_application(), &options),
+            connections,
             options,
             writer: Mutex::new(()),
             contention: Contention::default(),
@@ -104,7 +135,8 @@ impl DieselStore {
         }
     }
 
-    /// Returns the database's URL. It is displayed without the password.
+    /// Returns the database's URL. It is displayed without the password. With the application's pool,
+    /// it is only the name of the database.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
@@ -119,7 +151,7 @@ impl DieselStore {
         if self.pending_migrations()?.is_empty() {
             return Ok(Vec::new());
         }
-        migrations::run(&self.url, &self.options, Direction::Up)
+        self.run_migrations(Direction::Up)
     }
 
     /// Reverts this library's migrations, which deletes all sessions and users, and returns their
@@ -128,7 +160,12 @@ impl DieselStore {
     /// # Errors
     /// Returns [`StoreError::Migration`] if a migration fails.
     pub fn revert_migrations(&self) -> Result<Vec<String>, StoreError> {
-        migrations::run(&self.url, &self.options, Direction::Down)
+        self.run_migrations(Direction::Down)
+    }
+
+    fn run_migrations(&self, direction: Direction) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.apart()?;
+        migrations::run(&mut connection.lend(), &self.url, &self.options, direction)
     }
 
     /// Returns whether the database is an SQLite file that has tables but none of this library's
@@ -137,7 +174,11 @@ impl DieselStore {
     /// # Errors
     /// Returns [`StoreError::Migration`] if the database cannot be queried.
     pub fn is_of_another_program(&self) -> Result<bool, StoreError> {
-        migrations::is_of_another_program(&self.url, &self.options)
+        // A database of PostgreSQL is often shared with other applications.
+        if matches!(self.url, DatabaseUrl::Postgres(_)) {
+            return Ok(false);
+        }
+        self.look(migrations::is_of_another_program)
     }
 
     /// Returns the names of the pending migrations.
@@ -145,7 +186,23 @@ impl DieselStore {
     /// # Errors
     /// Returns [`StoreError::Migration`] if the database cannot be queried.
     pub fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        migrations::pending(&self.url, &self.options)
+        self.look(migrations::pending)
+    }
+
+    /// Asks something outside of the order of the library's own pool, in the schema of the sessions.
+    fn look<T>(
+        &self,
+        ask: fn(&mut AnyConnection<'_>, &DatabaseUrl, &StoreOptions) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.apart()?;
+        let ask =
+            |connection: &mut AnyConnection<'_>| Ok(ask(connection, &self.url, &self.options)?);
+        Ok(run_with(connection.lend(), self.prelude.as_ref(), ask).flatten()?)
+    }
+
+    /// A connection outside of the order of the library's own pool.
+    fn apart(&self) -> Result<Apart<'_>, StoreError> {
+        self.connections.apart(&self.url, &self.options)
     }
 }
 
@@ -180,12 +237,12 @@ macro_rules! on_database {
 
 impl SessionStore for DieselStore {
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
-        let rows = self.read(|connection| Ok(on_database!(connection, load(session_ids))))?;
+        let rows = self.look_up(|connection| Ok(on_database!(connection, load(session_ids))))?;
         row::records(rows)
     }
 
     fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
-        let row = self.read(|connection| {
+        let row = self.look_up(|connection| {
             run_on!(connection, |connection| {
                 let row = sessions::table
                     .find(id)
@@ -309,8 +366,7 @@ impl SessionStore for DieselStore {
 
     /// Uses a connection outside the pool, because the pool hides for a while why it has none.
     fn probe(&self) -> Result<(), StoreError> {
-        let mut connection = connect::connect(&self.url, &self.options)?;
-        Ok(connection.lend().ping().map_err(SqlError::from)?)
+        Ok(self.apart()?.lend().ping().map_err(SqlError::from)?)
     }
 
     fn upgraded_at(&self) -> Result<Option<DateTime<Utc>>, StoreError> {

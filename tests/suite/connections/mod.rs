@@ -1,5 +1,6 @@
-//! Connections to PostgreSQL: their settings, and what happens to them.
+//! Connections: their settings, what happens to them, and an application's own pool.
 
+mod application_pool;
 mod locks;
 mod pgbouncer;
 mod settings;

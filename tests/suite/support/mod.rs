@@ -14,7 +14,9 @@ mod wait;
 pub(crate) use altered::altered;
 pub(crate) use applications::{Visitor, accounts, cookie, embedded, local, typed, users};
 pub(crate) use browser::{Chromium, Tab, site};
-pub(crate) use databases::{Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy};
+pub(crate) use databases::{
+    AppPool, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
+};
 pub(crate) use metric::{metric, metric_of};
 pub(crate) use programs::{
     Load, Server, command_line, log, nginx, outages, server, start, terminal,

@@ -59,6 +59,16 @@ impl AnyConnection<'_> {
         }
     }
 
+    /// Lends the connection for a shorter time.
+    pub(in crate::store) fn reborrow(&mut self) -> AnyConnection<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => AnyConnection::Sqlite(connection),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => AnyConnection::Postgres(connection),
+        }
+    }
+
     /// Checks that the database answers.
     pub(in crate::store) fn ping(&mut self) -> QueryResult<()> {
         run_on!(self, |connection| connection.ping())

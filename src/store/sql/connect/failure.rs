@@ -116,6 +116,13 @@ pub(super) fn is_unknown(error: &StoreError) -> bool {
 /// Minimum length of a secret that is also searched inside words.
 const LEAST_SECRET: usize = 4;
 
+/// Blanks what looks like a URL in a text about a connection of which no URL is known, and the
+/// environment's password.
+pub(super) fn without_urls(text: &str) -> String {
+    let of_environment = std::env::var("PGPASSWORD").ok();
+    blank(text, "", &Vec::from_iter(of_environment))
+}
+
 /// Blanks the passwords of the URL and of the environment, and everything that looks like a URL.
 fn without_secrets(url: &DatabaseUrl, text: &str) -> String {
     let secrets = match url {

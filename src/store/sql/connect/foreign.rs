@@ -73,6 +73,10 @@ fn is_ours(connection: &mut impl History) -> QueryResult<bool> {
 
 /// Returns whether the database is an SQLite file that has tables but none of this library's
 /// migrations. A PostgreSQL database is often shared and never counts as another program's.
+#[cfg_attr(
+    not(feature = "sqlite"),
+    expect(clippy::unnecessary_wraps, reason = "only files are asked")
+)]
 pub(in crate::store) fn has_only_others(connection: &mut AnyConnection<'_>) -> QueryResult<bool> {
     match connection {
         #[cfg(feature = "sqlite")]

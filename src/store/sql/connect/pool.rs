@@ -1,5 +1,5 @@
-//! The r2d2 pool. It connects by URL scheme, never reuses a broken connection, and replaces
-//! connections whose calls are stuck.
+//! The library's own r2d2 pool. It connects by URL scheme, never reuses a broken connection, and
+//! replaces connections whose calls are stuck.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ pub(in crate::store) struct Place {
 ///
 /// The pool keeps the connection's place, so that it can fill the place again if a call is stuck in
 /// the client library, which has no time limit.
-pub(in crate::store) struct Lease<'p> {
-    connections: &'p Connections,
+pub(in crate::store) struct OwnLease<'p> {
+    pool: &'p OwnPool,
     number: u64,
     connection: Option<OwnedConnection>,
     made: Instant,
@@ -66,27 +66,27 @@ struct Loan {
     began: Instant,
 }
 
-impl Lease<'_> {
+impl OwnLease<'_> {
     #[expect(clippy::expect_used, reason = "only `drop` takes the connection out")]
-    pub(in crate::store) fn lend(&mut self) -> AnyConnection<'_> {
+    pub(super) fn lend(&mut self) -> AnyConnection<'_> {
         self.connection.as_mut().expect("on loan").lend()
     }
 
     /// Returns whether the connection was made before `moment`.
-    pub(in crate::store) fn is_older_than(&self, moment: Instant) -> bool {
+    pub(super) fn is_older_than(&self, moment: Instant) -> bool {
         self.made < moment
     }
 
     /// Prevents the connection from being used again.
-    pub(in crate::store) fn discard(&mut self) {
+    pub(super) fn discard(&mut self) {
         self.broken = true;
     }
 }
 
-impl Drop for Lease<'_> {
+impl Drop for OwnLease<'_> {
     fn drop(&mut self) {
         let loan = {
-            let mut loans = self.connections.loans();
+            let mut loans = self.pool.loans();
             let loan = loans.places.remove(&self.number);
             if loan.is_none() {
                 loans.lost = loans.lost.saturating_sub(1);
@@ -177,7 +177,7 @@ impl ManageConnection for Manager {
 }
 
 /// The pool. It opens connections on demand.
-pub(in crate::store) struct Connections {
+pub(in crate::store) struct OwnPool {
     url: DatabaseUrl,
     options: StoreOptions,
     pool: Pool<Manager>,
@@ -186,8 +186,8 @@ pub(in crate::store) struct Connections {
     last_break: Mutex<Option<Instant>>,
 }
 
-impl Connections {
-    pub(in crate::store) fn new(url: &DatabaseUrl, options: &StoreOptions) -> Self {
+impl OwnPool {
+    pub(super) fn new(url: &DatabaseUrl, options: &StoreOptions) -> Self {
         let manager = Manager {
             url: url.clone(),
             options: options.clone(),
@@ -215,7 +215,7 @@ impl Connections {
 
     /// Waits for a connection for up to `timeout`. Connections older than the last break are not
     /// used, because a restart of the server breaks all of them.
-    pub(in crate::store) fn checkout(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
+    pub(super) fn checkout(&self, timeout: Duration) -> Result<OwnLease<'_>, StoreError> {
         let start = Instant::now();
         let deadline = start + timeout;
         loop {
@@ -241,7 +241,7 @@ impl Connections {
     fn lend(
         &self,
         mut place: PooledConnection<Manager>,
-    ) -> Result<Lease<'_>, (Instant, StoreError)> {
+    ) -> Result<OwnLease<'_>, (Instant, StoreError)> {
         let (connection, made) = (place.connection.take(), place.made);
         let is_set_up = std::mem::replace(&mut place.is_set_up, true);
         let mut loans = self.loans();
@@ -250,8 +250,8 @@ impl Connections {
         let began = Instant::now();
         loans.places.insert(number, Loan { place, began });
         drop(loans);
-        let mut lease = Lease {
-            connections: self,
+        let mut lease = OwnLease {
+            pool: self,
             number,
             connection,
             made,
@@ -318,7 +318,7 @@ impl Connections {
         }
     }
 
-    pub(in crate::store) fn state(&self) -> PoolState {
+    pub(super) fn state(&self) -> PoolState {
         let state = self.pool.state();
         PoolState {
             open: state.connections,
@@ -327,9 +327,8 @@ impl Connections {
         }
     }
 
-    /// Prevents this connection, and all older ones, from being used again.
-    pub(in crate::store) fn mark_broken(&self, connection: &mut Lease<'_>) {
-        connection.discard();
+    /// Prevents connections that are older than this moment from being used again.
+    pub(super) fn mark_broken(&self) {
         *self.last_break() = Some(Instant::now());
     }
 
@@ -342,7 +341,7 @@ impl Connections {
     }
 }
 
-impl Drop for Connections {
+impl Drop for OwnPool {
     /// Closes the idle connections at once. A thread of the pool may keep the pool alive for a
     /// moment, and a process that ends before that would leave an SQLite file's write-ahead log
     /// behind.

@@ -65,23 +65,20 @@ pub(super) fn set_up(
     options: &StoreOptions,
 ) -> Result<(), StoreError> {
     static LOOKED: Once = Once::new();
-    if !options.prepared_statements && LOOKED.is_completed() {
+    if !options.prepared_statements {
+        if !LOOKED.is_completed() {
+            look(connection, url)?;
+            LOOKED.call_once(|| {});
+        }
         return Ok(());
     }
-    let mut limits: Vec<(&str, u128)> = Vec::new();
-    if options.prepared_statements {
-        limits.extend(libpq::limits(options.timeout));
-        limits.extend(
-            options
-                .read_only
-                .then_some(("default_transaction_read_only", 1)),
-        );
-    }
-    if let Some(schema) = options
-        .schema
-        .as_ref()
-        .filter(|_| options.prepared_statements)
-    {
+    let mut limits: Vec<(&str, u128)> = libpq::limits(options.timeout).into();
+    limits.extend(
+        options
+            .read_only
+            .then_some(("default_transaction_read_only", 1)),
+    );
+    if let Some(schema) = &options.schema {
         let used = connection.batch_execute(&schema.for_connection());
         used.map_err(|error| failure::connecting(url, error))?;
     }
@@ -89,15 +86,24 @@ pub(super) fn set_up(
         Ok(server) => server,
         Err(error) => return unless_broken(url, error),
     };
-    LOOKED.call_once(|| {});
     server.warn_of_encoding(url);
-    if server.is_english() {
-        return Ok(());
-    }
-    if !options.prepared_statements {
-        warn_of_language(url, &server.messages);
-    } else if let Err(error) = ask_for_english(connection) {
+    if !server.is_english()
+        && let Err(error) = ask_for_english(connection)
+    {
         warn_of_language(url, &error.to_string());
+    }
+    Ok(())
+}
+
+/// Warns about settings of the server that cause trouble. Changes nothing.
+pub(super) fn look(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), StoreError> {
+    let server = match Server::ask(connection, &[]) {
+        Ok(server) => server,
+        Err(error) => return unless_broken(url, error),
+    };
+    server.warn_of_encoding(url);
+    if !server.is_english() {
+        warn_of_language(url, &server.messages);
     }
     Ok(())
 }

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Integer, Text};
 use parking_lot::Mutex;
 
 use super::{Opening, failure};
+use crate::store::sql::sqlite::session_setup;
 use crate::store::url::sqlite::Location;
-use crate::store::{DatabaseUrl, StoreError};
+use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
 /// Creates the file if `opening` allows that. If the file cannot be opened, the error gives the
 /// reason, which SQLite does not report.
@@ -124,4 +125,47 @@ fn turn_on_wal(connection: &mut SqliteConnection) -> QueryResult<()> {
 
 fn is_locked(error: &diesel::result::Error) -> bool {
     error.to_string().contains("locked")
+}
+
+/// The settings of an application's connection that has the library's for the time of a job.
+#[derive(QueryableByName)]
+pub(super) struct Borrowed {
+    #[diesel(sql_type = Integer)]
+    timeout: i32,
+    #[diesel(sql_type = Integer)]
+    foreign_keys: i32,
+    #[diesel(sql_type = Integer)]
+    synchronous: i32,
+    #[diesel(sql_type = Integer)]
+    query_only: i32,
+}
+
+impl Borrowed {
+    /// Reads the connection's settings and sets the library's.
+    pub(super) fn set_up(
+        connection: &mut SqliteConnection,
+        options: &StoreOptions,
+    ) -> QueryResult<Self> {
+        let own = diesel::sql_query(
+            "SELECT timeout, foreign_keys, synchronous, query_only FROM pragma_busy_timeout, \
+             pragma_foreign_keys, pragma_synchronous, pragma_query_only",
+        );
+        let own = own.get_result(connection)?;
+        connection.batch_execute(&session_setup(options))?;
+        Ok(own)
+    }
+
+    /// Gives the connection its own settings again.
+    pub(super) fn restore(&self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        let Self {
+            timeout,
+            foreign_keys,
+            synchronous,
+            query_only,
+        } = self;
+        connection.batch_execute(&format!(
+            "PRAGMA busy_timeout = {timeout}; PRAGMA foreign_keys = {foreign_keys}; \
+             PRAGMA synchronous = {synchronous}; PRAGMA query_only = {query_only};"
+        ))
+    }
 }

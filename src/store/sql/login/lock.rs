@@ -52,7 +52,6 @@ fn lock_own(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryRe
 fn lock_name(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<()> {
     const LOCK: &str = "INSERT INTO session_user_locks (user_id, locked_at) VALUES ($1, $2) \
                         ON CONFLICT (user_id) DO UPDATE SET locked_at = excluded.locked_at";
-    const NOTHING: &str = "UPDATE session_user_locks SET locked_at = locked_at WHERE user_id = ''";
     if login.limit.max > 0 {
         run_on!(connection, |connection| diesel::sql_query(LOCK)
             .bind::<Text, _>(&login.user_id)
@@ -60,11 +59,15 @@ fn lock_name(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryR
             .execute(connection)?);
         return Ok(());
     }
-    #[cfg(feature = "sqlite")]
-    if let AnyConnection::Sqlite(connection) = connection {
-        diesel::sql_query(NOTHING).execute(*connection)?;
+    match connection {
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(connection) => {
+            let nothing = "UPDATE session_user_locks SET locked_at = locked_at WHERE user_id = ''";
+            diesel::sql_query(nothing).execute(*connection).map(drop)
+        }
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// How long the row of a lock is kept.

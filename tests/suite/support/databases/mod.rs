@@ -4,7 +4,9 @@ pub(crate) mod certificates;
 mod cluster;
 mod database;
 pub(crate) mod fake_postgres;
+mod pool;
 pub(crate) mod proxy;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use database::{Database, Kind, Sql};
+pub(crate) use pool::AppPool;

@@ -1,0 +1,109 @@
+//! How a job begins on a connection that does not have the library's settings.
+//!
+//! Such a connection is the application's, or is shared with other clients behind a pooler. On
+//! PostgreSQL the job runs in a transaction, and its settings end with that. (On SQLite, a connection
+//! of the application's has the library's settings while it is on loan.)
+
+#[cfg(feature = "postgres")]
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+#[cfg(feature = "postgres")]
+use diesel::prelude::*;
+
+use super::connection::AnyConnection;
+#[cfg(feature = "postgres")]
+use super::libpq::limits;
+use crate::store::StoreOptions;
+use crate::store::sql::error::SqlError;
+
+/// The beginning of a job's transaction.
+pub(in crate::store) struct Prelude {
+    #[cfg(feature = "postgres")]
+    begin: String,
+    /// Whether statements would fail without it, or mean other tables.
+    is_needed: bool,
+}
+
+impl Prelude {
+    /// Returns the prelude for connections of the application's pool or of the library's own; `None` if
+    /// they have the library's settings.
+    pub(in crate::store) fn of(is_of_application: bool, options: &StoreOptions) -> Option<Self> {
+        let schema = options.schema.as_ref();
+        // Other connections have the schema from the start.
+        let schema = schema.filter(|_| is_of_application || !options.prepared_statements);
+        (is_of_application || schema.is_some()).then(|| Self {
+            #[cfg(feature = "postgres")]
+            begin: begin(is_of_application, schema, options),
+            is_needed: schema.is_some(),
+        })
+    }
+
+    /// Returns the prelude for a job that needs no limits.
+    pub(in crate::store) fn without_limits(&self) -> Option<&Self> {
+        self.is_needed.then_some(self)
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn begin(
+    has_no_limits: bool,
+    schema: Option<&crate::store::SchemaName>,
+    options: &StoreOptions,
+) -> String {
+    let begin = if options.read_only {
+        "BEGIN READ ONLY"
+    } else {
+        "BEGIN"
+    };
+    let mut statements = vec![begin.to_owned()];
+    if has_no_limits {
+        let limit = |(name, value)| format!("SET LOCAL {name} = {value}");
+        statements.extend(limits(options.timeout).map(limit));
+    }
+    statements.extend(schema.map(crate::store::SchemaName::for_transaction));
+    statements.join("; ")
+}
+
+/// Runs a job on a connection; with a prelude on PostgreSQL, in a transaction that begins with it.
+///
+/// # Errors
+/// The outer error says that the transaction could not begin: nothing was run.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(
+        clippy::unnecessary_wraps,
+        reason = "SQLite begins no transaction here"
+    )
+)]
+pub(in crate::store) fn run_with<T>(
+    connection: AnyConnection<'_>,
+    prelude: Option<&Prelude>,
+    job: impl FnOnce(&mut AnyConnection<'_>) -> Result<T, SqlError>,
+) -> Result<Result<T, SqlError>, SqlError> {
+    match (connection, prelude) {
+        #[cfg(feature = "postgres")]
+        (AnyConnection::Postgres(connection), Some(prelude)) => {
+            within_transaction(connection, &prelude.begin, job)
+        }
+        (mut connection, _) => Ok(job(&mut connection)),
+    }
+}
+
+/// Differs from [`Connection::transaction`] in that its beginning is one round trip, with whatever
+/// it sets.
+#[cfg(feature = "postgres")]
+fn within_transaction<T>(
+    connection: &mut PgConnection,
+    begin: &str,
+    job: impl FnOnce(&mut AnyConnection<'_>) -> Result<T, SqlError>,
+) -> Result<Result<T, SqlError>, SqlError> {
+    AnsiTransactionManager::begin_transaction_sql(connection, begin)?;
+    let result = job(&mut AnyConnection::Postgres(connection)).and_then(|done| {
+        AnsiTransactionManager::commit_transaction(connection)?;
+        Ok(done)
+    });
+    if result.is_err() {
+        // If this fails as well, the pool closes the connection.
+        let _ = AnsiTransactionManager::rollback_transaction(connection);
+    }
+    Ok(result)
+}
