@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rocket::serde::json::{Value, from_str, json};
 
@@ -237,12 +237,10 @@ fn a_health_check_fails_if_the_server_is_not_ready_or_silent() {
         ("HTTP/1.1 200 OK\r\n", slowly, "no answer within 200ms"),
     ] {
         let port = answering(answer, pause);
-        let start = Instant::now();
         let output = healthcheck(folder.path(), &port, &["--timeout", "200ms"]);
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(message.contains(word), "{answer:?}: {message}");
-        assert!(start.elapsed() < Duration::from_secs(5), "{answer:?}");
     }
     let mut command = program(folder.path());
     command.args(["healthcheck", "--port", "1"]);

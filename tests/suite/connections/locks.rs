@@ -1,16 +1,15 @@
 //! Connections to PostgreSQL: their settings, and the effect of locks and read-only servers on
 //! their requests.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashSet;
 
-use rocket::futures::future::join_all;
+use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{SessionStore, StoreError, StoreOptions};
 
 use crate::support::embedded::{client, get, new_cookie, patient, run};
-use crate::support::hooked::{Call, HookedStore};
+use crate::support::gathered::{gated, one_writer};
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, wait_for};
 
@@ -25,34 +24,14 @@ fn all_but_the_held_one_succeed(path: &str) {
         return;
     };
     run(async {
-        let gate = Arc::new(std::sync::Mutex::new(()));
-        let at_gate = Arc::clone(&gate);
-        let loads = Arc::new(AtomicUsize::new(0));
-        let loaded = Arc::clone(&loads);
-        let store = HookedStore::new(database.store(), move |call| {
-            match call {
-                Call::Write(_) => drop(at_gate.lock()),
-                Call::Load(sessions) => drop(loaded.fetch_add(sessions, Ordering::SeqCst)),
-                _ => {}
-            }
-            Ok(())
-        });
-        let client = &client(store, patient()).await;
+        let (store, gate) = gated(database.store());
+        let client = &client(store, one_writer()).await;
         let cookies = join_all((0..20).map(|_| new_cookie(client))).await;
         get(client, "/add/held", Some(&cookies[7])).await;
         let mut holder = database.connection();
         holder.run("BEGIN; SELECT 1 FROM sessions WHERE data LIKE '%held%' FOR UPDATE");
-        // A first write keeps the next ones waiting until all have arrived.
-        let before = loads.load(Ordering::SeqCst);
-        let shut = gate.lock().unwrap();
-        let first = get(client, "/count", None);
         let requests = cookies.iter().map(|cookie| get(client, path, Some(cookie)));
-        let (first, answers, ()) = rocket::tokio::join!(first, join_all(requests), async {
-            let is_there = async || loads.load(Ordering::SeqCst) >= before + 20;
-            wait_for("all sessions are loaded", is_there).await;
-            drop(shut);
-        });
-        assert_eq!(first.status, Status::Ok);
+        let answers = gate.one_batch(client, 20, join_all(requests)).await;
         for (number, answer) in answers.iter().enumerate() {
             let expected = if number == 7 {
                 Status::ServiceUnavailable
@@ -93,10 +72,18 @@ fn a_login_waits_for_a_lock_longer_than_a_batch_does() {
         let client = &client(store, patient()).await;
         let mut holder = database.connection();
         holder.run("BEGIN; SELECT 1 FROM users FOR UPDATE");
-        let holder = std::thread::spawn(move || holder.run("SELECT pg_sleep(0.8); COMMIT"));
-        let answer = get(client, "/login/ada", None).await;
+        let (answer, ()) = join(get(client, "/login/ada", None), async {
+            // A statement waits for a quarter of the timeout. A batch does not try again.
+            let mut waits = HashSet::new();
+            wait_for("the login waits again", async || {
+                waits.extend(database.lock_wait());
+                waits.len() > 1
+            })
+            .await;
+            holder.run("COMMIT");
+        })
+        .await;
         assert_eq!(answer.status, Status::Ok, "{}", answer.body);
-        holder.join().unwrap();
     });
 }
 

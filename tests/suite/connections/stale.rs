@@ -1,6 +1,8 @@
 //! Connections that the server has closed, and prepared statements that no longer fit their table.
 //! The first call afterwards succeeds, whether it reads or writes.
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Barrier;
 
 use rocket_diesel_sessions::store::{
@@ -32,12 +34,17 @@ fn i6_the_first_write_succeeds_after_idle_connections_were_closed() {
             }
         });
         // Including those that are still being made.
+        let mut ended = HashSet::new();
         wait_until("the connections are closed", || {
-            let ended = format!("SELECT count(pg_terminate_backend(pid)) AS n {others}");
-            database.number(&ended) == 0
+            ended.extend(database.backends());
+            database.execute(&format!("SELECT pg_terminate_backend(pid) {others}"));
+            database.backends().is_empty()
         });
-        // Wait until our side of the sockets has noticed.
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // With a process, its side of the socket is gone.
+        wait_until("their processes have ended", || {
+            let is_there = |pid: &i32| Path::new(&format!("/proc/{pid}")).exists();
+            !ended.iter().any(is_there)
+        });
     }
     store.create(&[new_session(None)]).unwrap();
     assert_eq!(database.sessions(), 61);

@@ -5,6 +5,7 @@ mod api;
 mod bad_input;
 mod behind_a_proxy;
 mod last_administrator;
+mod metrics_access;
 mod open_administration;
 mod passwords;
 mod raw_paths;

@@ -1,6 +1,6 @@
 //! Passwords: choosing, entering, guessing and changing them, and invalid input.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::TimeDelta;
 use rocket::http::{Method, Status};
@@ -116,15 +116,10 @@ on_each_database! {
         answers.dedup();
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert_eq!(answers[0].0, Status::Unauthorized);
-        let medians: Vec<Duration> = times
-            .iter_mut()
-            .map(|times| {
-                times.sort();
-                times[times.len() / 2]
-            })
-            .collect();
-        let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-        assert!(*most < *least * 3, "{medians:?}");
+        // The least of each is what it costs; the rest is what else the machine had to do.
+        let costs = times.map(|times| times.into_iter().min().unwrap());
+        let (least, most) = (costs.iter().min().unwrap(), costs.iter().max().unwrap());
+        assert!(*most < *least * 3, "{costs:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! I11: a row, value, closure or lock that fails or hangs harms only its own visitor.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -9,13 +9,12 @@ use diesel::prelude::*;
 use rocket::futures::future::{join, join_all};
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous::Client;
-use rocket::tokio;
 use rocket_diesel_sessions::SessionConfig;
 
 use crate::support::embedded::{Gate, client, get, new_cookie, patient, run};
-use crate::support::hooked::{Call, HookedStore};
+use crate::support::gathered::{gated, one_writer};
 use crate::support::local::Answer;
-use crate::support::{Cluster, Database, Kind, wait_for};
+use crate::support::{Cluster, Database, Kind, altered, wait_for};
 
 fn assert_all_are(status: Status, answers: &[Answer], what: &str) {
     for (number, answer) in answers.iter().enumerate() {
@@ -29,31 +28,6 @@ async fn get_each(client: &Client, path: &str, cookies: &[String]) -> Vec<Answer
 
 async fn new_cookies(client: &Client, count: usize) -> Vec<String> {
     join_all((0..count).map(|_| new_cookie(client))).await
-}
-
-/// Returns a store whose writes wait while the lock is held, so that the requests sent in the
-/// meantime form one batch.
-fn gated(store: Arc<rocket_diesel_sessions::DieselStore>) -> (Arc<HookedStore>, Arc<Mutex<()>>) {
-    let gate = Arc::new(Mutex::new(()));
-    let at_gate = Arc::clone(&gate);
-    let store = HookedStore::new(store, move |call| {
-        if let Call::Write(_) = call {
-            drop(at_gate.lock());
-        }
-        Ok(())
-    });
-    (store, gate)
-}
-
-/// Sends requests while the gate is closed, so that they form few batches.
-async fn in_a_batch<T>(gate: &Mutex<()>, requests: impl Future<Output = T>) -> T {
-    let held = gate.lock().unwrap();
-    let (answers, ()) = join(requests, async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        drop(held);
-    })
-    .await;
-    answers
 }
 
 /// Blocks this many closures and asserts that thirty other visitors are served in the meantime.
@@ -105,13 +79,13 @@ on_each_database! {
     fn i11_a_closure_that_panics_fails_its_own_request(database: &Database) {
         run(async {
             let (store, gate) = gated(database.store());
-            let client = &client(store, patient()).await;
+            let client = &client(store, one_writer()).await;
             let cookies = new_cookies(client, 20).await;
             let requests = cookies.iter().enumerate().map(|(number, cookie)| {
                 let path = if number % 5 == 0 { "/panic" } else { "/count" };
                 get(client, path, Some(cookie))
             });
-            let answers = in_a_batch(&gate, join_all(requests)).await;
+            let answers = gate.one_batch(client, 20, join_all(requests)).await;
             for (number, answer) in answers.iter().enumerate() {
                 let expected = if number % 5 == 0 { 500 } else { 200 };
                 assert_eq!(answer.status.code, expected, "{number}");
@@ -208,7 +182,7 @@ fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &s
     };
     run(async {
         let (store, gate) = gated(database.store());
-        let client = &client(store, patient()).await;
+        let client = &client(store, one_writer()).await;
         for state in STATES {
             let cookies = new_cookies(client, 20).await;
             let marked = |number: usize| number.is_multiple_of(5);
@@ -218,12 +192,8 @@ fn others_are_served_where_rows_are_objected_to(path: &str, event: &str, row: &s
                 }
             }
             object(&database, event, row, state);
-            // Rotations and ends are taken together with a write that waits at the gate.
-            let answers = in_a_batch(&gate, async {
-                let requests = get_each(client, path, &cookies);
-                join(get(client, "/count", None), requests).await.1
-            })
-            .await;
+            let requests = get_each(client, path, &cookies);
+            let answers = gate.one_batch(client, 20, requests).await;
             for (number, answer) in answers.iter().enumerate() {
                 let is_served = answer.status == Status::Ok;
                 assert_eq!(
@@ -266,7 +236,7 @@ fn i11_a_new_row_that_the_database_rejects_fails_alone() {
     };
     run(async {
         let (store, gate) = gated(database.store());
-        let client = &client(store, patient()).await;
+        let client = &client(store, one_writer()).await;
         for state in STATES {
             object(&database, "INSERT", "NEW", state);
             let requests = (0..20).map(|number| {
@@ -277,7 +247,7 @@ fn i11_a_new_row_that_the_database_rejects_fails_alone() {
                 };
                 get(client, path, None)
             });
-            let answers = in_a_batch(&gate, join_all(requests)).await;
+            let answers = gate.one_batch(client, 20, join_all(requests)).await;
             for (number, answer) in answers.iter().enumerate() {
                 let is_served = answer.status == Status::Ok;
                 assert_eq!(
@@ -292,14 +262,18 @@ fn i11_a_new_row_that_the_database_rejects_fails_alone() {
     });
 }
 
-/// Locks this many sessions in another transaction and asserts that thirty visitors with other
-/// sessions are served in the meantime.
+/// Locks this many sessions in another transaction. Until each of their visitors has been refused
+/// twice, thirty visitors with other sessions count, and none of them is refused.
 fn others_are_served_beside_held_rows(held: usize) {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
     run(async {
-        let client = &client(database.store(), SessionConfig::default()).await;
+        // Their visitors are refused after a quarter of it, and others have to be slow to be.
+        let config = altered(SessionConfig::default(), |config| {
+            config.timeout = Duration::from_secs(6);
+        });
+        let client = &client(database.store(), config).await;
         let owners = new_cookies(client, held).await;
         for cookie in &owners {
             assert_eq!(
@@ -310,33 +284,26 @@ fn others_are_served_beside_held_rows(held: usize) {
         let others = new_cookies(client, 30).await;
         let mut holder = database.connection();
         holder.run("BEGIN; SELECT 1 FROM sessions WHERE data LIKE '%held%' FOR UPDATE");
-        let (served, refused) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
-        let end = tokio::time::Instant::now() + Duration::from_secs(3);
-        let visit = async |cookie: &str, path: &str, counts: bool| {
-            while tokio::time::Instant::now() < end {
-                let answer = get(client, path, Some(cookie)).await;
-                if counts && answer.status == Status::Ok {
-                    served.fetch_add(1, Ordering::SeqCst);
-                } else if counts {
-                    refused.fetch_add(1, Ordering::SeqCst);
-                } else {
-                    let status = answer.status;
-                    assert_eq!(status, Status::ServiceUnavailable, "a row that is held");
-                }
+        let waiting = &AtomicUsize::new(held);
+        let wait_in_vain = async |cookie: &str| {
+            for _ in 0..2 {
+                let status = get(client, "/count", Some(cookie)).await.status;
+                assert_eq!(status, Status::ServiceUnavailable, "a row that is held");
+            }
+            waiting.fetch_sub(1, Ordering::SeqCst);
+        };
+        let count = async |cookie: &str| {
+            while waiting.load(Ordering::SeqCst) > 0 {
+                let status = get(client, "/count", Some(cookie)).await.status;
+                assert_eq!(status, Status::Ok, "{held} rows held");
             }
         };
         join(
-            join_all(owners.iter().map(|cookie| visit(cookie, "/count", false))),
-            join_all(others.iter().map(|cookie| visit(cookie, "/count", true))),
+            join_all(owners.iter().map(|cookie| wait_in_vain(cookie))),
+            join_all(others.iter().map(|cookie| count(cookie))),
         )
         .await;
-        let (served, refused) = (
-            served.load(Ordering::SeqCst),
-            refused.load(Ordering::SeqCst),
-        );
-        eprintln!("{held} rows held: others {served} x 200, {refused} x 503");
         holder.run("ROLLBACK");
-        assert_eq!(refused, 0, "{held} rows held");
         wait_for("rows that were held are served", async || {
             let answers = get_each(client, "/count", &owners).await;
             answers.iter().all(|answer| answer.status == Status::Ok)

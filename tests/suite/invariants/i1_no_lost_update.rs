@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 
-use crate::support::server::Browser;
+use crate::support::visitor::Browser;
 use crate::support::{Database, Server};
 
 const THREADS: u64 = 32;

@@ -8,7 +8,7 @@ use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::{SessionAdmin, SessionConfig};
 
 use crate::support::embedded::{Gate, client, client_and_clock, get, new_cookie, run};
-use crate::support::server::Browser;
+use crate::support::visitor::Browser;
 use crate::support::{Database, Kind, Server};
 
 /// Sends `slow`, and then `end` after the slow handler has loaded the session. Checks that the slow

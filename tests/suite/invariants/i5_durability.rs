@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::support::server::Browser;
+use crate::support::visitor::Browser;
 use crate::support::{Database, Server, wait_until};
 
 on_each_database! {

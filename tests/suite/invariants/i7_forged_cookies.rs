@@ -1,6 +1,6 @@
 //! I7: a cookie with an invalid signature never reaches the database and is no session.
 
-use crate::support::server::Browser;
+use crate::support::visitor::Browser;
 use crate::support::{Database, Server};
 
 /// Returns cookies that a client may send instead of its own.

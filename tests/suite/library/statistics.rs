@@ -1,106 +1,56 @@
-//! Metrics, hooks, and usage over time.
+//! Usage over time.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rocket::http::{Header, Status};
-use rocket::local::asynchronous;
-use rocket::serde::json::Value;
+use rocket::http::Status;
+use rocket::serde::json::{Value, json};
 use rocket_diesel_sessions::admin::{SessionStats, StoreAdmin};
 use rocket_diesel_sessions::store::{
     Census, EndCounts, HourStats, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta,
 };
-use rocket_diesel_sessions::{
-    Cause, Clock, DieselStore, EndReason, SessionAdmin, SessionConfig, SessionEvent,
-    SessionEventKind, UserSessions,
-};
-use rocket_diesel_sessions_app::{MetricsAccess, Stores};
+use rocket_diesel_sessions::{Cause, Clock, DieselStore, EndReason, SessionAdmin};
+use rocket_diesel_sessions_app::Stores;
 
 use crate::support::accounts::registered;
 use crate::support::altered;
-use crate::support::embedded::{get, new_cookie, rocket_with, run};
+use crate::support::embedded::run;
 use crate::support::hooked::HookedStore;
-use crate::support::local::{ADMIN_TOKEN, application, application_of, figment, settings};
+use crate::support::local::{application, application_of, settings};
 use crate::support::sessions::new_session;
-use crate::support::{Database, Kind, Server, Visitor, metric, metric_of, wait_until};
+use crate::support::{Database, Kind, Server, Visitor, wait_until};
 
 const STATS: &str = "/api/session/stats";
 
-/// Returns the figures of this hour.
-fn this_hour(stats: &Value) -> Value {
-    stats["hours"].as_array().unwrap().last().unwrap().clone()
+/// The figures of the present.
+fn present(stats: &Value) -> Value {
+    let mut present = stats.clone();
+    for key in ["hours", "nextExpiries"] {
+        present.as_object_mut().unwrap().remove(key).unwrap();
+    }
+    present
+}
+
+/// The figures of the hours, without their times.
+fn hours(stats: &Value) -> Value {
+    let mut hours = stats["hours"].clone();
+    for hour in hours.as_array_mut().unwrap() {
+        hour.as_object_mut().unwrap().remove("hour").unwrap();
+    }
+    hours
+}
+
+/// How many sessions have ended for each reason, where only some have.
+fn ended(reasons: &[(&str, u64)]) -> Value {
+    let mut ended = json!({"cleared": 0, "expired": 0, "logout": 0, "replaced": 0, "revoked": 0});
+    for (reason, number) in reasons {
+        ended[*reason] = json!(number);
+    }
+    ended
 }
 
 on_each_database! {
-    fn hooks_receive_all_events_of_sessions(database: &Database) {
-        let events: Arc<Mutex<Vec<SessionEvent>>> = Arc::default();
-        let told = Arc::clone(&events);
-        let config = altered(SessionConfig::default(), |config| config.max_sessions_per_user = 1);
-        run(async {
-            let (rocket, clock) = rocket_with(database.store(), config, |sessions| {
-                sessions
-                    .on_event(move |event| told.lock().unwrap().push(event.clone()))
-                    .on_event(|_| panic!("a hook that panics harms nobody"))
-            });
-            database.add_users(&["ada"]);
-            let client = &asynchronous::Client::untracked(rocket).await.unwrap();
-            let admin = client.rocket().state::<SessionAdmin>().unwrap();
-            let mut expected = Vec::new();
-            let mut expect = |id: &str, kind| {
-                let seen = std::mem::take(&mut *events.lock().unwrap());
-                let seen: Vec<_> = seen.into_iter().map(|event| (event.id, event.kind)).collect();
-                expected.push((id.to_owned(), kind));
-                assert!(seen.contains(&(id.to_owned(), kind)), "{id} {kind:?}: {seen:?}");
-                seen
-            };
-            let ended = SessionEventKind::Ended;
-
-            let cookie = new_cookie(client).await;
-            let id = get(client, "/id", Some(&cookie)).await.body;
-            expect(&id, SessionEventKind::Created);
-            let cookie = get(client, "/rotate", Some(&cookie)).await.cookie().unwrap();
-            expect(&id, SessionEventKind::Rotated);
-            let cookie = get(client, "/login/ada", Some(&cookie)).await.cookie().unwrap();
-            assert_eq!(expect(&id, SessionEventKind::Rotated).len(), 1);
-            // A second device replaces the first.
-            let second = get(client, "/login/ada", None).await;
-            let seen = expect(&second.body, SessionEventKind::Created);
-            assert!(seen.contains(&(id, ended(EndReason::Replaced))), "{seen:?}");
-            assert_eq!(get(client, "/id", Some(&cookie)).await.body, "");
-            get(client, "/logout", second.cookie().as_deref()).await;
-            expect(&second.body, ended(EndReason::Logout));
-
-            let third = get(client, "/login/ada", None).await.body;
-            let users = client.rocket().state::<UserSessions>().unwrap();
-            users.revoke_all("ada").await.unwrap();
-            expect(&third, ended(EndReason::Revoked));
-            let fourth = get(client, "/login/ada", None).await.body;
-            admin.revoke(&fourth).await.unwrap();
-            expect(&fourth, ended(EndReason::Revoked));
-
-            let cookie = new_cookie(client).await;
-            let swept = get(client, "/id", Some(&cookie)).await.body;
-            clock.advance(TimeDelta::hours(25));
-            admin.sweep().await.unwrap();
-            expect(&swept, ended(EndReason::Expired));
-            let cookie = new_cookie(client).await;
-            let cleared = get(client, "/id", Some(&cookie)).await.body;
-            admin.clear().await.unwrap();
-            expect(&cleared, ended(EndReason::Cleared));
-
-            assert_eq!(metric(admin, "sessions_created_total"), 6);
-            assert_eq!(metric(admin, "sessions_rotated_total"), 2);
-            assert_eq!(metric(admin, "sessions_logins_total"), 4);
-            for (reason, number) in
-                [("logout", 1), ("revoked", 2), ("replaced", 1), ("expired", 1), ("cleared", 1)]
-            {
-                let name = format!("sessions_ended_total{{reason=\"{reason}\"}}");
-                assert_eq!(metric(admin, &name), number, "{reason}");
-            }
-        });
-    }
-
     fn hourly_statistics_include_sessions_that_are_gone(database: &Database) {
         let (client, clock) = application(database, "");
         let mut ada = registered(&client, "ada");
@@ -108,15 +58,16 @@ on_each_database! {
         let mut nobody = Visitor::new(&client);
         nobody.visit();
         let stats = ada.get(STATS).json();
-        assert_eq!((&stats["active"], &stats["anonymous"], &stats["signedIn"], &stats["exact"]),
-            (&3.into(), &1.into(), &2.into(), &true.into()), "{stats}");
+        let expected = json!({"active": 3, "anonymous": 1, "signedIn": 2, "exact": true});
+        assert_eq!(present(&stats), expected);
         assert_eq!(stats["nextExpiries"].as_array().unwrap().len(), 3);
         nobody.delete("/api/session");
         let stats = ada.get(STATS).json();
-        let hour = this_hour(&stats);
-        assert_eq!((&stats["active"], &hour["created"], &hour["peakActive"], &hour["users"]),
-            (&2.into(), &3.into(), &3.into(), &2.into()), "{stats}");
-        assert_eq!(hour["ended"]["logout"], 1);
+        let expected = json!({"active": 2, "anonymous": 0, "signedIn": 2, "exact": true});
+        assert_eq!(present(&stats), expected);
+        let logout = ended(&[("logout", 1)]);
+        let expected = json!([{"created": 3, "ended": logout, "peakActive": 3, "users": 2}]);
+        assert_eq!(hours(&stats), expected);
 
         // Another instance adds to the same hours, and a user is counted once.
         let (other, other_clock) = application(database, "");
@@ -125,19 +76,24 @@ on_each_database! {
         elsewhere.visit();
         Visitor::new(&other).visit();
         let stats = elsewhere.get(STATS).json();
-        let hour = this_hour(&stats);
-        assert_eq!((&stats["active"], &hour["created"], &hour["users"]),
-            (&3.into(), &4.into(), &2.into()), "{stats}");
+        let expected = json!({"active": 3, "anonymous": 1, "signedIn": 2, "exact": true});
+        assert_eq!(present(&stats), expected);
+        let expected = json!([{"created": 4, "ended": logout, "peakActive": 3, "users": 2}]);
+        assert_eq!(hours(&stats), expected);
 
         // The hours are kept when the rows are gone.
         clock.advance(TimeDelta::hours(25));
         let admin = client.rocket().state::<SessionAdmin>().unwrap();
         assert_eq!(run(admin.sweep()).unwrap().deleted, 3);
         let stats = Visitor::new(&client).get(&format!("{STATS}?hours=48")).json();
-        let hours = stats["hours"].as_array().unwrap();
-        assert_eq!((&stats["active"], hours.len()), (&0.into(), 2), "{stats}");
-        assert_eq!((&hours[0]["created"], &hours[0]["users"]), (&4.into(), &2.into()));
-        assert_eq!(hours[1]["ended"]["expired"], 3);
+        let expected = json!({"active": 0, "anonymous": 0, "signedIn": 0, "exact": true});
+        assert_eq!(present(&stats), expected);
+        let expired = ended(&[("expired", 3)]);
+        let expected = json!([
+            {"created": 4, "ended": logout, "peakActive": 3, "users": 2},
+            {"created": 0, "ended": expired, "peakActive": 0, "users": 0},
+        ]);
+        assert_eq!(hours(&stats), expected);
         let sweeps = run(admin.sweeps(10)).unwrap();
         assert_eq!((sweeps.len(), sweeps[0].deleted, &sweeps[0].error), (1, 3, &None));
         let recent = Visitor::new(&client).get(STATS).json();
@@ -225,10 +181,12 @@ on_each_database! {
         store.create(&new).unwrap();
         let (client, _) = application(database, "");
         let stats = Visitor::new(&client).get(STATS).json();
-        assert_eq!((&stats["active"], &stats["exact"]), (&10_001.into(), &false.into()), "{stats}");
+        let many = json!({"active": 10_001, "anonymous": 10_001, "signedIn": 0, "exact": false});
+        assert_eq!(present(&stats), many);
         database.execute("DELETE FROM sessions");
         let stats = Visitor::new(&client).get(STATS).json();
-        assert_eq!((&stats["active"], &stats["exact"]), (&0.into(), &true.into()), "{stats}");
+        let none = json!({"active": 0, "anonymous": 0, "signedIn": 0, "exact": true});
+        assert_eq!(present(&stats), none);
     }
 
     fn a_stopping_server_writes_its_last_statistics(database: &Database) {
@@ -255,90 +213,11 @@ fn statistics_are_written_at_the_configured_interval() {
     });
 }
 
-#[test]
-fn metrics_are_open_only_to_those_whom_the_setting_names() {
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let (here, away) = ("127.0.0.1:1", "192.0.2.1:1");
-    let token = ("Authorization", format!("Bearer {ADMIN_TOKEN}"));
-    let wrong = ("Authorization", "Bearer x".to_owned());
-    let header = |name, value: &str| vec![(name, value.to_owned())];
-    let access = Some(MetricsAccess::Token);
-    for (profile, access, statuses) in [
-        ("release", None, [401, 200, 401, 401, 401, 401, 401]),
-        (
-            "release",
-            Some(MetricsAccess::Loopback),
-            [200, 200, 401, 401, 401, 401, 200],
-        ),
-        ("release", Some(MetricsAccess::Off), [404; 7]),
-        ("debug", None, [200, 200, 401, 401, 401, 401, 200]),
-        // This is not open to this machine in the debug profile.
-        ("debug", access, [401, 200, 401, 401, 401, 401, 401]),
-    ] {
-        let mut settings = settings(&database, "");
-        settings.figment = figment(profile, "");
-        settings.app.metrics = access;
-        let (client, _) = application_of(settings, database.store());
-        for ((remote, headers), status) in [
-            (here, vec![]),
-            (away, vec![token.clone()]),
-            (away, vec![]),
-            (here, vec![wrong.clone()]),
-            (here, header("X-Forwarded-For", "192.0.2.1")),
-            (here, header("Host", "app.example.com")),
-            (here, header("Authorization", "Basic eDp5")),
-        ]
-        .into_iter()
-        .zip(statuses)
-        {
-            let mut request = client.get("/metrics").remote(remote.parse().unwrap());
-            for (name, value) in &headers {
-                request.add_header(Header::new(*name, value.clone()));
-            }
-            let answer = request.dispatch();
-            let case = format!("{profile} {access:?} {remote} {headers:?}");
-            assert_eq!(answer.status().code, status, "{case}");
-            if status == 200 {
-                let kind = answer.headers().get_one("Content-Type").unwrap();
-                assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
-                let text = answer.into_string().unwrap();
-                assert_eq!(metric_of(&text, "sessions_created_total"), 0, "{case}");
-                let depth = "sessions_queue_depth{kind=\"load\"}";
-                assert_eq!(metric_of(&text, depth), 0, "{case}");
-            }
-        }
-    }
-}
-
-#[test]
-fn metrics_count_the_reasons_for_missing_sessions() {
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let (client, clock) = application(&database, "");
-    let mut visitor = Visitor::new(&client);
-    visitor.visit();
-    let cookie = visitor.cookie.clone().unwrap();
-    visitor.session();
-    clock.advance(TimeDelta::hours(25));
-    visitor.session();
-    Visitor::new(&client).session();
-    Visitor::with_cookie(&client, "session=forged").session();
-    database.execute("DELETE FROM sessions");
-    Visitor::with_cookie(&client, cookie).session();
-    let admin = client.rocket().state::<SessionAdmin>().unwrap();
-    for (reason, number) in [("none", 2), ("forged", 1), ("expired", 1), ("gone", 1)] {
-        let name = format!("sessions_missed_total{{reason=\"{reason}\"}}");
-        assert_eq!(metric(admin, &name), number, "{reason}");
-    }
-    assert_eq!(metric(admin, "sessions_loaded_total"), 1);
-    assert!(metric(admin, "sessions_statement_seconds_count{call=\"load\"}") >= 3);
-    let answer = Visitor::new(&client).get(&format!("{STATS}?hours=0"));
-    assert_eq!(answer.status, Status::UnprocessableEntity);
-}
-
 /// A real store whose table takes too long to count.
 struct Uncountable {
     inner: Arc<DieselStore>,
-    counts: AtomicU32,
+    /// When counts began and ended.
+    counts: Mutex<Vec<[Instant; 2]>>,
 }
 
 impl StatsStore for Uncountable {
@@ -366,9 +245,10 @@ impl StatsStore for Uncountable {
         if limit.is_some() {
             return self.inner.census(now, limit);
         }
-        self.counts.fetch_add(1, Ordering::SeqCst);
-        // So that the next count is not due at once.
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        let start = Instant::now();
+        // As long as a statement takes that is given up.
+        std::thread::sleep(Duration::from_millis(20));
+        self.counts.lock().unwrap().push([start, Instant::now()]);
         Err(StoreError::Query(Cause::new("a statement")))
     }
 
@@ -389,7 +269,7 @@ fn a_table_that_cannot_be_counted_in_time_causes_no_errors() {
     store.create(&new).unwrap();
     let stats = Arc::new(Uncountable {
         inner: store.clone(),
-        counts: AtomicU32::new(0),
+        counts: Mutex::default(),
     });
     let stores = Stores {
         stats: stats.clone(),
@@ -400,24 +280,24 @@ fn a_table_that_cannot_be_counted_in_time_causes_no_errors() {
         let answer = Visitor::new(&client).get(STATS);
         assert_eq!(answer.status, Status::Ok, "{}", answer.body);
         let stats = answer.json();
-        assert_eq!(
-            (&stats["active"], &stats["exact"]),
-            (&10_001.into(), &false.into())
-        );
+        let many = json!({"active": 10_001, "anonymous": 10_001, "signedIn": 0, "exact": false});
+        assert_eq!(present(&stats), many);
         assert_eq!(Visitor::new(&client).get("/admin").status, Status::Ok);
     }
-    let read = SessionStats::read(&*stats, Utc::now(), 1).unwrap();
-    assert_eq!((read.active, read.is_exact), (10_001, false));
-    stats.counts.fetch_sub(1, Ordering::SeqCst);
     // Unknown numbers are not recorded.
     let hour = stats
         .usage(chrono::Utc::now() - chrono::TimeDelta::hours(1))
         .unwrap();
     assert!(hour.iter().all(|hour| hour.peak_active == 0), "{hour:?}");
-    // By the first view or by the thread. No one tries again soon.
-    assert!(
-        stats.counts.load(Ordering::SeqCst) <= 2,
-        "{:?}",
-        stats.counts
-    );
+    // The first view and the thread may count at a time, and then no one for a hundred times as long.
+    for pair in stats.counts.lock().unwrap().windows(2) {
+        let ([began, ended], [next, _]) = (pair[0], pair[1]);
+        let is_beside = next < ended;
+        assert!(
+            is_beside || next - ended >= 100 * (ended - began),
+            "{pair:?}"
+        );
+    }
+    let read = SessionStats::read(&*stats, Utc::now(), 1).unwrap();
+    assert_eq!((read.active, read.is_exact), (10_001, false));
 }

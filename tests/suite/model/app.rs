@@ -254,14 +254,20 @@ impl Instances {
 
     pub(super) async fn sweep(&self, instance: usize) -> Result<(), SessionError> {
         let admin = self.admin(instance);
-        let (swept, ()) = tokio::join!(admin.sweep(), async {
-            if self.has_faults {
-                // A sweep may take longer than requests may, which would be too long to wait for
-                // here.
-                tokio::time::sleep(2 * LATE).await;
-                self.stores[instance].calm();
+        let store = &self.stores[instance];
+        let mut sweep = std::pin::pin!(admin.sweep());
+        // A sweep may take longer than requests may: one that hangs is not waited for.
+        let hangs = wait_for("a call hangs", async || store.has_hanging());
+        let swept = tokio::select! {
+            swept = &mut sweep => swept,
+            () = hangs => {
+                store.calm();
+                sweep.await
             }
-        });
+        };
+        if self.has_faults {
+            store.calm();
+        }
         swept.map(drop)
     }
 

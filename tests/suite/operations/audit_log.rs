@@ -9,8 +9,8 @@ use rocket_diesel_sessions::store::SessionStore;
 use crate::support::command_line::on;
 use crate::support::local::{ADMIN_TOKEN, SECRET};
 use crate::support::log::{json_lines, released};
-use crate::support::server::Browser;
 use crate::support::sessions::new_session;
+use crate::support::visitor::Browser;
 use crate::support::{Database, Server, wait_until};
 
 const PASSWORD: &str = "sesame-open-PASSWORD";

@@ -5,8 +5,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::Stdio;
 
 use crate::support::outages::SETTINGS;
-use crate::support::server::{Browser, program};
+use crate::support::server::program;
 use crate::support::sessions::create_expired;
+use crate::support::visitor::Browser;
 use crate::support::{Database, Kind, Load, Server};
 
 /// Runs a test with three servers on one database.

@@ -93,13 +93,15 @@ fn i6_cut_connections_are_made_again() {
 }
 
 #[test]
-fn i6_service_returns_after_the_table_was_locked_for_six_seconds() {
+fn i6_service_returns_after_the_table_was_locked_for_a_while() {
     with_load(|database, _server, load| {
         let mut holder = database.connection();
-        holder.run("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6)");
-        assert!(load.refused() > 0);
+        holder.run("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE");
+        for _ in 0..20 {
+            load.wait_until_refused();
+        }
         holder.run("ROLLBACK");
-        assert_back(&load, "a table lock of 6 s");
+        assert_back(&load, "a table lock");
         assert_eq!(load.unanswered(), 0);
         load.end();
     });

@@ -1,7 +1,8 @@
 //! The start of the program and its refusals: one clear line, and nothing broken.
 
-use crate::support::server::{Browser, program, run_to_end};
+use crate::support::server::{program, run_to_end};
 use crate::support::start::{SECRET, assert_refused, folder, refusal, release};
+use crate::support::visitor::Browser;
 use crate::support::{Database, Kind, Server};
 
 #[test]

@@ -1,7 +1,9 @@
 //! Values of metrics.
 
+use rocket_diesel_sessions::SessionAdmin;
+
 /// Returns the value of a metric, by name and labels.
-pub(crate) fn metric(admin: &rocket_diesel_sessions::SessionAdmin, name: &str) -> u64 {
+pub(crate) fn metric(admin: &SessionAdmin, name: &str) -> u64 {
     metric_of(&admin.metrics(), name)
 }
 
@@ -11,4 +13,9 @@ pub(crate) fn metric_of(text: &str, name: &str) -> u64 {
     text.lines()
         .find_map(value)
         .unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// How many jobs of a kind, `load` or `write`, wait in the queue.
+pub(crate) fn queued(admin: &SessionAdmin, kind: &str) -> u64 {
+    metric(admin, &format!("sessions_queue_depth{{kind=\"{kind}\"}}"))
 }

@@ -17,9 +17,9 @@ pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{
     AppPool, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
 };
-pub(crate) use metric::{metric, metric_of};
+pub(crate) use metric::{metric, metric_of, queued};
 pub(crate) use programs::{
-    Load, Server, command_line, log, nginx, outages, server, start, terminal,
+    Load, Server, command_line, log, nginx, outages, server, start, terminal, visitor,
 };
-pub(crate) use stores::{faulty, hooked, memory, sessions};
-pub(crate) use wait::{wait_for, wait_until};
+pub(crate) use stores::{faulty, gathered, hooked, memory, sessions};
+pub(crate) use wait::{holds_for, wait_for, wait_until};

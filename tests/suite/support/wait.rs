@@ -1,25 +1,37 @@
 //! Waiting for conditions.
 
+use std::time::{Duration, Instant};
+
+/// How long a condition is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Time between two checks of a condition.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Waits until `condition` holds. Panics, naming `what`, after 20 seconds.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !condition() {
-        assert!(
-            start.elapsed() < std::time::Duration::from_secs(20),
-            "waited in vain: {what}"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(LOOK);
     }
 }
 
 /// Waits until an asynchronous condition holds. Panics, naming `what`, after 20 seconds.
 pub(crate) async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !condition().await {
-        assert!(
-            start.elapsed() < std::time::Duration::from_secs(20),
-            "waited in vain: {what}"
-        );
-        rocket::tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        rocket::tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Asserts that `condition` holds and goes on to hold for `time`. This is for what must not happen
+/// by itself: on a slow machine it sees less of it, and never fails for that.
+pub(crate) fn holds_for(what: &str, time: Duration, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        assert!(condition(), "no longer: {what}");
+        std::thread::sleep(LOOK);
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use crate::support::server::run_to_end;
+use crate::support::server::{Starting, run_to_end};
 use crate::support::start::{assert_refused, folder, refusal, release};
 use crate::support::{Database, Kind, Server};
 
@@ -140,15 +140,12 @@ fn a_start_waits_for_a_locked_file_only_to_migrate_it() {
     holder.run("BEGIN IMMEDIATE");
     let impatient = r#"{timeout="100ms",startup_timeout="300ms"}"#;
     assert_refused(with(impatient), &["busy", "waiting for"]);
-    let holder = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(700));
-        holder.run("ROLLBACK");
-        holder
-    });
-    let server = Server::spawn(with(r#"{timeout="100ms",startup_timeout="20s"}"#));
+    let starting = Starting::spawn(with(r#"{timeout="100ms",startup_timeout="20s"}"#));
+    starting.wait_for_log("waiting for");
+    holder.run("ROLLBACK");
+    let server = starting.ready();
     assert_eq!(server.client().visit(), 1);
     drop(server);
-    let mut holder = holder.join().unwrap();
     holder.run("BEGIN IMMEDIATE");
     // Nothing is pending.
     let server = Server::spawn(with(impatient));

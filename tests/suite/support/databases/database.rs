@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Integer};
 use rocket_diesel_sessions::store::StoreOptions;
 use rocket_diesel_sessions::{DatabaseUrl, DieselStore};
 use tempfile::TempDir;
@@ -35,6 +35,12 @@ pub(crate) struct Database {
 struct Number {
     #[diesel(sql_type = BigInt)]
     n: i64,
+}
+
+#[derive(QueryableByName)]
+struct Backend {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
 }
 
 impl Database {
@@ -185,6 +191,29 @@ impl Database {
             }
         };
         number.n
+    }
+
+    /// The time at which the newest statement began that waits for a lock of this PostgreSQL
+    /// database, in microseconds; `None` if none waits.
+    pub(crate) fn lock_wait(&self) -> Option<i64> {
+        let began = self.number(
+            "SELECT coalesce(max(extract(epoch FROM query_start) * 1000000), 0)::int8 AS n \
+             FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        (began > 0).then_some(began)
+    }
+
+    /// The processes of this PostgreSQL database's connections, except for our own.
+    pub(crate) fn backends(&self) -> Vec<i32> {
+        let mut connection = PgConnection::establish(&self.direct).unwrap();
+        let found: Vec<Backend> = diesel::sql_query(
+            "SELECT pid FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .load(&mut connection)
+        .unwrap();
+        found.into_iter().map(|backend| backend.pid).collect()
     }
 
     /// Adds users whose id, name and password hash are the same text.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use crate::support::wait_until;
+
 /// Time between two checks of a waiting thread.
 const TICK: Duration = Duration::from_millis(2);
 
@@ -135,7 +137,16 @@ impl Proxy {
         }
     }
 
+    /// Ends all connections and waits until their sockets are closed.
     fn cut(&self, resets: bool) {
+        for link in self.end(resets) {
+            // The threads that pass data on have the other references, and the sockets.
+            wait_until("the connection is closed", || Arc::strong_count(&link) == 1);
+        }
+    }
+
+    fn end(&self, resets: bool) -> Vec<Arc<Link>> {
+        let mut ended = Vec::new();
         for (link, streams) in std::mem::take(&mut *self.shared.links()) {
             link.is_closed.store(true, Ordering::SeqCst);
             for stream in streams {
@@ -146,14 +157,16 @@ impl Proxy {
                     let _ = stream.shutdown(Shutdown::Both);
                 }
             }
+            ended.push(link);
         }
+        ended
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
-        self.cut(false);
+        self.end(false);
     }
 }
 

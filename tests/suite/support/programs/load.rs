@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::server::{Browser, Reply, Server};
+use super::server::Server;
+use super::visitor::{Browser, Reply};
 use crate::support::wait_until;
 
 const CLIENTS: usize = 8;

@@ -8,6 +8,7 @@ pub(crate) mod outages;
 pub(crate) mod server;
 pub(crate) mod start;
 pub(crate) mod terminal;
+pub(crate) mod visitor;
 
 pub(crate) use load::Load;
 pub(crate) use server::Server;

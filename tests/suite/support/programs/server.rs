@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use rocket::serde::json::Value;
 
+use super::visitor::Browser;
 use crate::support::local::{ADMIN_TOKEN, SECRET};
 use crate::support::{Database, wait_until};
 
@@ -25,6 +26,80 @@ pub(crate) fn program(folder: &Path) -> Command {
 
 /// A missing page, requested to mark a place in the log.
 const MARKER: &str = "/no-such-page-marks-the-log";
+
+/// A program that is starting.
+pub(crate) struct Starting {
+    process: Child,
+    log: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Starting {
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let reader = {
+            let stderr = BufReader::new(process.stderr.take().unwrap());
+            let log = log.clone();
+            std::thread::spawn(move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    let mut log = log.lock().unwrap();
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            })
+        };
+        Self {
+            process,
+            log,
+            reader,
+        }
+    }
+
+    /// Waits until it has logged `words`.
+    pub(crate) fn wait_for_log(&self, words: &str) {
+        wait_until(words, || self.log.lock().unwrap().contains(words));
+    }
+
+    /// Waits until it serves.
+    pub(crate) fn ready(mut self) -> Server {
+        let mut stdout = BufReader::new(self.process.stdout.take().unwrap());
+        let mut url = None;
+        let (mut line, mut start_message) = (String::new(), String::new());
+        while stdout.read_line(&mut line).unwrap() > 0 {
+            start_message.push_str(&line);
+            // With LOG_FORMAT=json.
+            if let Ok(started) = rocket::serde::json::from_str::<Value>(&line) {
+                url = started["address"].as_str().map(str::to_owned);
+                break;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["address", address] => url = Some((*address).to_owned()),
+                ["profile", _] => break,
+                _ => {}
+            }
+            line.clear();
+        }
+        let Some(url) = url else {
+            let _ = self.process.wait();
+            panic!("the server did not start: {}", self.log.lock().unwrap());
+        };
+        // Further output must not block it.
+        std::thread::spawn(move || stdout.read_to_string(&mut String::new()));
+        Server {
+            process: self.process,
+            url,
+            start_message,
+            log: self.log,
+            reader: Some(self.reader),
+        }
+    }
+}
 
 /// A running server; dropping it kills it.
 pub(crate) struct Server {
@@ -59,55 +134,8 @@ impl Server {
     }
 
     /// Starts `command` and waits until it serves.
-    pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut process = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let reader = {
-            let stderr = BufReader::new(process.stderr.take().unwrap());
-            let log = log.clone();
-            std::thread::spawn(move || {
-                for line in stderr.lines().map_while(Result::ok) {
-                    let mut log = log.lock().unwrap();
-                    log.push_str(&line);
-                    log.push('\n');
-                }
-            })
-        };
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut url = None;
-        let (mut line, mut start_message) = (String::new(), String::new());
-        while stdout.read_line(&mut line).unwrap() > 0 {
-            start_message.push_str(&line);
-            // With LOG_FORMAT=json.
-            if let Ok(started) = rocket::serde::json::from_str::<Value>(&line) {
-                url = started["address"].as_str().map(str::to_owned);
-                break;
-            }
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                ["address", address] => url = Some((*address).to_owned()),
-                ["profile", _] => break,
-                _ => {}
-            }
-            line.clear();
-        }
-        let Some(url) = url else {
-            let _ = process.wait();
-            panic!("the server did not start: {}", log.lock().unwrap());
-        };
-        // Further output must not block it.
-        std::thread::spawn(move || stdout.read_to_string(&mut String::new()));
-        Self {
-            process,
-            url,
-            start_message,
-            log,
-            reader: Some(reader),
-        }
+    pub(crate) fn spawn(command: Command) -> Self {
+        Starting::spawn(command).ready()
     }
 
     pub(crate) fn client(&self) -> Browser {
@@ -199,140 +227,6 @@ impl Drop for Server {
 /// Returns whether this is the last line of a request for [`MARKER`].
 fn is_marker(line: &str) -> bool {
     line.contains(MARKER) && line.contains("status=404")
-}
-
-/// A visitor over HTTP whose browser keeps the session cookie.
-#[derive(Clone)]
-pub(crate) struct Browser {
-    agent: ureq::Agent,
-    url: String,
-    pub(crate) cookie: Option<String>,
-}
-
-/// The answer to an HTTP request.
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) set_cookie: Option<String>,
-    pub(crate) retry_after: Option<String>,
-    pub(crate) request_id: Option<String>,
-    pub(crate) body: String,
-}
-
-impl Browser {
-    pub(crate) fn new(url: &str) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(std::time::Duration::from_secs(20)))
-            .build();
-        Self {
-            agent: config.into(),
-            url: url.to_owned(),
-            cookie: None,
-        }
-    }
-
-    /// Continues with another server.
-    pub(crate) fn set_url(&mut self, url: &str) {
-        url.clone_into(&mut self.url);
-    }
-
-    /// Sends a GET request to a server that may have ended.
-    pub(crate) fn try_get(&mut self, path: &str) -> Option<Reply> {
-        let cookie = self.cookie.clone().unwrap_or_default();
-        self.request(path, cookie.as_bytes()).ok()
-    }
-
-    pub(crate) fn get(&mut self, path: &str) -> Reply {
-        let cookie = self.cookie.clone().unwrap_or_default();
-        self.get_with(path, cookie.as_bytes())
-    }
-
-    /// Sends a GET request with a `Cookie` header of arbitrary bytes.
-    pub(crate) fn get_with(&mut self, path: &str, cookie: &[u8]) -> Reply {
-        self.request(path, cookie)
-            .unwrap_or_else(|error| panic!("no answer: {error}"))
-    }
-
-    fn request(&mut self, path: &str, cookie: &[u8]) -> Result<Reply, ureq::Error> {
-        let mut request = self.agent.get(format!("{}{path}", self.url));
-        if !cookie.is_empty() {
-            let cookie = ureq::http::HeaderValue::from_bytes(cookie).unwrap();
-            request = request.header("Cookie", cookie);
-        }
-        self.keep(request.call())
-    }
-
-    /// Sends a GET request with a further header.
-    pub(crate) fn get_with_header(&mut self, path: &str, name: &str, value: &str) -> Reply {
-        let request = self.agent.get(format!("{}{path}", self.url));
-        self.keep(request.header(name, value).call())
-            .unwrap_or_else(|error| panic!("no answer: {error}"))
-    }
-
-    pub(crate) fn delete(&mut self, path: &str) -> Reply {
-        let mut request = self.agent.delete(format!("{}{path}", self.url));
-        if let Some(cookie) = &self.cookie {
-            request = request.header("Cookie", cookie);
-        }
-        self.keep(request.call())
-            .unwrap_or_else(|error| panic!("no answer: {error}"))
-    }
-
-    /// Sends a POST request with a JSON body, or without a body if it is empty.
-    pub(crate) fn post(&mut self, path: &str, json: &str) -> Reply {
-        let mut request = self.agent.post(format!("{}{path}", self.url));
-        if let Some(cookie) = &self.cookie {
-            request = request.header("Cookie", cookie);
-        }
-        let answer = if json.is_empty() {
-            request.send_empty()
-        } else {
-            request
-                .header("Content-Type", "application/json")
-                .send(json)
-        };
-        self.keep(answer)
-            .unwrap_or_else(|error| panic!("no answer: {error}"))
-    }
-
-    fn keep(
-        &mut self,
-        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Reply, ureq::Error> {
-        let mut response = response?;
-        let header = |name: &str| {
-            let value = response.headers().get(name)?;
-            Some(value.to_str().unwrap().to_owned())
-        };
-        let (set_cookie, retry_after) = (header("set-cookie"), header("retry-after"));
-        let request_id = header("x-request-id");
-        let body = response.body_mut().read_to_string()?;
-        if let Some(cookie) = &set_cookie {
-            let pair = cookie.split(';').next().unwrap().to_owned();
-            self.cookie = (!cookie.contains("Max-Age=0")).then_some(pair);
-        }
-        Ok(Reply {
-            status: response.status().as_u16(),
-            set_cookie,
-            retry_after,
-            request_id,
-            body,
-        })
-    }
-
-    /// Counts a visit.
-    pub(crate) fn visit(&mut self) -> u64 {
-        let reply = self.get("/api/session/test-session");
-        assert_eq!(reply.status, 200, "{}", reply.body);
-        reply.json()["visitCount"].as_u64().unwrap()
-    }
-}
-
-impl Reply {
-    pub(crate) fn json(&self) -> Value {
-        rocket::serde::json::from_str(&self.body)
-            .unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
 }
 
 /// Runs `command` until it ends. Panics if it does not.

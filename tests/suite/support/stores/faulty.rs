@@ -121,6 +121,7 @@ pub(crate) struct Faults {
     plan: Mutex<VecDeque<Fault>>,
     running: AtomicUsize,
     calls: AtomicUsize,
+    hanging: AtomicUsize,
     /// Number of times that hanging calls were released.
     let_go: (Mutex<usize>, Condvar),
 }
@@ -138,6 +139,7 @@ impl FaultyStore {
             plan: Mutex::default(),
             running: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
+            hanging: AtomicUsize::new(0),
             let_go: Default::default(),
         }))
     }
@@ -174,10 +176,16 @@ impl Faults {
         self.calls.load(Ordering::SeqCst)
     }
 
+    /// Returns whether a call hangs.
+    pub(crate) fn has_hanging(&self) -> bool {
+        self.hanging.load(Ordering::SeqCst) > 0
+    }
+
     fn hang(&self) {
         let (let_go, changed) = &self.let_go;
         let count = let_go.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *count;
+        let _hanging = Running::begin(&self.hanging);
         drop(changed.wait_while(count, |count| *count == before));
     }
 }

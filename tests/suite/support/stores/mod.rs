@@ -2,6 +2,7 @@
 
 mod around;
 pub(crate) mod faulty;
+pub(crate) mod gathered;
 pub(crate) mod hooked;
 pub(crate) mod memory;
 pub(crate) mod sessions;
