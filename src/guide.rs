@@ -24,6 +24,11 @@ pub mod operating {}
 #[doc = include_str!("../docs/rolling-deploys.md")]
 pub mod rolling_deploys {}
 
+/// How to keep sessions beside an application's own users, tables and migrations.
+///
+#[doc = include_str!("../docs/external-users.md")]
+pub mod external_users {}
+
 /// How to test an application that has sessions.
 ///
 /// [Custom stores]: custom_store

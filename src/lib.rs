@@ -96,8 +96,8 @@ pub mod testing;
 pub use cause::Cause;
 pub use cross_site::{CrossSiteProtection, Origin};
 pub use session::{
-    Login, Session, SessionError, Sessions, TypedData, UserSession, UserSessionPage, UserSessions,
-    is_forwarded, visitor_address,
+    Fresh, Login, PassiveSession, Session, SessionError, SessionStatus, Sessions, SignedIn,
+    TypedData, UserSession, UserSessionPage, UserSessions, is_forwarded, visitor_address,
 };
 
 // For setup and configuration.

@@ -107,6 +107,10 @@ pub struct SessionConfig {
     pub max_sessions_per_user: u32,
     /// What a login does that would exceed `max_sessions_per_user`. Default `end_oldest`.
     pub on_session_limit: OnSessionLimit,
+    /// The time after signing in during which the guard [`Fresh`](crate::Fresh) lets a user pass.
+    /// Default 10 min (OWASP ASVS 5.0, 7.5.2).
+    #[serde(with = "humantime_serde")]
+    pub fresh_for: Duration,
     /// Time between two writes of usage to the statistics. Default 1 min.
     #[serde(with = "humantime_serde")]
     pub stats_interval: Duration,
@@ -166,6 +170,7 @@ impl Default for SessionConfig {
             max_data_size: 64.kibibytes(),
             max_sessions_per_user: 0,
             on_session_limit: OnSessionLimit::EndOldest,
+            fresh_for: Duration::from_mins(10),
             stats_interval: Duration::from_mins(1),
             stats_retention: 90 * 24 * HOUR,
             on_undecodable: OnUndecodable::Fresh,
@@ -265,6 +270,7 @@ impl SessionConfig {
             Duration::ZERO,
             self.anonymous_idle() / 2,
         )?;
+        within("fresh_for", self.fresh_for, SECOND, LONGEST)?;
         within("cleanup_interval", self.cleanup_interval, SECOND, LONGEST)?;
         within("stats_interval", self.stats_interval, SECOND, LONGEST)?;
         within("stats_retention", self.stats_retention, SECOND, LONGEST)?;

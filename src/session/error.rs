@@ -43,6 +43,12 @@ pub enum SessionError {
     /// 401.
     #[error("the user may not sign in")]
     UserRefused,
+    /// The visitor is not signed in: the guard [`SignedIn`](crate::SignedIn). 401.
+    #[error("sign in first")]
+    SignedOut,
+    /// The user signed in longer ago than `fresh_for`: the guard [`Fresh`](crate::Fresh). 403.
+    #[error("sign in again: the last time is too long ago")]
+    ReauthenticationRequired,
     /// The user already has `max_sessions_per_user` sessions, and the settings refuse further
     /// logins. 409.
     #[error("the user has reached the limit of sessions")]
@@ -173,7 +179,8 @@ impl SessionError {
                 Status::ServiceUnavailable
             }
             Self::Ended | Self::TooManySessions => Status::Conflict,
-            Self::UserRefused => Status::Unauthorized,
+            Self::UserRefused | Self::SignedOut => Status::Unauthorized,
+            Self::ReauthenticationRequired => Status::Forbidden,
             Self::TooLarge { .. } => Status::PayloadTooLarge,
             Self::Refused(_)
             | Self::Undecodable { .. }
@@ -189,7 +196,7 @@ impl SessionError {
 
 impl SessionError {
     /// All names that [`kind`](Self::kind) returns.
-    pub(crate) const KINDS: [&'static str; 17] = [
+    pub(crate) const KINDS: [&'static str; 19] = [
         "outage",
         "unavailable",
         "refused",
@@ -198,6 +205,8 @@ impl SessionError {
         "aborted",
         "ended",
         "user_refused",
+        "signed_out",
+        "reauthentication_required",
         "too_many_sessions",
         "too_large",
         "undecodable",
@@ -220,6 +229,8 @@ impl SessionError {
             Self::Aborted => "aborted",
             Self::Ended => "ended",
             Self::UserRefused => "user_refused",
+            Self::SignedOut => "signed_out",
+            Self::ReauthenticationRequired => "reauthentication_required",
             Self::TooManySessions => "too_many_sessions",
             Self::TooLarge { .. } => "too_large",
             Self::Undecodable { .. } => "undecodable",

@@ -35,7 +35,7 @@ use super::observe::statistics::Statistics;
 use super::pipeline::Pipeline;
 use super::request::slot::Slot;
 use super::response::{end_replaced, respond, retry_later, undo};
-use super::shared::{Attached, Shared};
+use super::shared::{Attached, AttachedType, Shared};
 use super::user_sessions::UserSessions;
 use crate::store::{ApplicationPool, SessionStore, StatsStore};
 
@@ -260,6 +260,7 @@ impl<D: TypedData> Sessions<D> {
             max_data_size: config.max_data_size,
             on_undecodable: config.on_undecodable,
             session_limit: config.session_limit(),
+            fresh_for: config.fresh_for,
         };
         Ok((shared, tasks))
     }
@@ -291,14 +292,10 @@ impl<D: TypedData> Fairing for Sessions<D> {
                     Arc::clone(&shared.clock),
                     shared.expiry,
                 );
-                let users = UserSessions::new(
-                    Arc::clone(&shared.pipeline),
-                    Arc::clone(&shared.clock),
-                    shared.expiry,
-                    shared.kind.clone(),
-                );
+                let users = UserSessions::of(&shared);
                 Ok(rocket
                     .manage(Attached::<D>::new(Arc::new(shared)))
+                    .manage(AttachedType(type_name::<D>()))
                     .manage(admin)
                     .manage(users)
                     .manage(tasks))

@@ -1,5 +1,7 @@
 //! [`Session`]: the request guard and a handler's operations on its session.
 
+pub(super) mod access;
+pub(super) mod activity;
 pub(super) mod login;
 pub(super) mod state;
 pub(super) mod write;
@@ -207,9 +209,65 @@ impl<D: TypedData> Session<D> {
         self.inner
             .write(move |mut data| {
                 let result = change(&mut data);
-                (Arc::new(data), result)
+                (Some(Arc::new(data)), result)
             })
             .await
+    }
+
+    /// Applies `change` as [`update`](Self::update) does if it returns `Ok`. If it returns an `Err`,
+    /// nothing is stored, no session is created, and the error is returned.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::post;
+    /// use rocket_diesel_sessions::{Session, SessionError};
+    ///
+    /// #[post("/items/<item>")]
+    /// async fn add(session: Session<Vec<String>>, item: &str) -> Result<String, SessionError> {
+    ///     let item = item.to_owned();
+    ///     let added: Result<usize, CartError> = session
+    ///         .try_update(move |items| {
+    ///             if items.len() == 10 {
+    ///                 return Err(CartError::Full);
+    ///             }
+    ///             items.push(item.clone());
+    ///             Ok(items.len())
+    ///         })
+    ///         .await;
+    ///     match added {
+    ///         Ok(count) => Ok(format!("{count} items")),
+    ///         Err(CartError::Full) => Ok("the cart is full".to_owned()),
+    ///         Err(CartError::Session(error)) => Err(error),
+    ///     }
+    /// }
+    ///
+    /// enum CartError {
+    ///     Full,
+    ///     Session(SessionError),
+    /// }
+    ///
+    /// impl From<SessionError> for CartError {
+    ///     fn from(error: SessionError) -> Self {
+    ///         Self::Session(error)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The closure's, and those of `update`.
+    pub async fn try_update<R, E, F>(&self, mut change: F) -> Result<R, E>
+    where
+        F: FnMut(&mut D) -> Result<R, E> + Send + 'static,
+        R: Send + 'static,
+        E: From<SessionError> + Send + 'static,
+    {
+        self.inner
+            .write(move |mut data| {
+                let result = change(&mut data);
+                (result.is_ok().then(|| Arc::new(data)), result)
+            })
+            .await?
     }
 
     /// Replaces the data and commits. Creates the session if there is none and the data differs
@@ -219,7 +277,9 @@ impl<D: TypedData> Session<D> {
     /// Fails as [`update`](Self::update) does.
     pub async fn set(&self, data: D) -> Result<(), SessionError> {
         let data = Arc::new(data);
-        self.inner.write(move |_| (Arc::clone(&data), ())).await
+        self.inner
+            .write(move |_| (Some(Arc::clone(&data)), ()))
+            .await
     }
 
     /// Ends the session: deletes its row and removes the cookie from the browser. This also works

@@ -31,6 +31,8 @@ pub use cookie::policy::{CookieConfig, SameSite};
 pub use error::{ConfigError, SessionError, SetupError};
 pub use fairing::Sessions;
 pub use guard::Session;
+pub use guard::access::{Fresh, PassiveSession, SignedIn};
+pub use guard::activity::SessionStatus;
 pub use observe::events::{SessionEvent, SessionEventKind};
 pub use observe::monitor::AUDIT_LOG;
 pub use request::address::{is_forwarded, visitor_address};

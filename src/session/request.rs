@@ -1,6 +1,7 @@
 //! The way in: from a request's cookies to its live session.
 
 pub(super) mod address;
+pub(super) mod failure;
 pub(super) mod slot;
 
 use std::cmp::Reverse;

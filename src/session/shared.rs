@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rocket::data::ByteUnit;
 
@@ -26,7 +27,12 @@ pub(crate) struct Shared {
     pub(crate) max_data_size: ByteUnit,
     pub(crate) on_undecodable: OnUndecodable,
     pub(crate) session_limit: SessionLimit,
+    /// How long after signing in a user passes the guard `Fresh`.
+    pub(crate) fresh_for: Duration,
 }
+
+/// The name of the data type of the sessions that were attached first, for error messages.
+pub(crate) struct AttachedType(pub(crate) &'static str);
 
 /// Rocket's managed state. Its type parameter lets the guard check that its data type is the
 /// attached one.

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::ExpiryPolicy;
 use super::pipeline::Pipeline;
+use super::shared::Shared;
 use crate::store::{ActingSession, ListSessions, Revocation, RevokeScope, SessionRecord};
 
 /// Maximum number of sessions in a list.
@@ -106,17 +107,13 @@ impl From<SessionRecord> for UserSession {
 }
 
 impl UserSessions {
-    pub(crate) fn new(
-        pipeline: Arc<Pipeline>,
-        clock: Arc<dyn Clock>,
-        expiry: ExpiryPolicy,
-        kind: String,
-    ) -> Self {
+    /// Returns the sessions of users of this kind of session.
+    pub(crate) fn of(shared: &Shared) -> Self {
         Self {
-            pipeline,
-            clock,
-            expiry,
-            kind,
+            pipeline: Arc::clone(&shared.pipeline),
+            clock: Arc::clone(&shared.clock),
+            expiry: shared.expiry,
+            kind: shared.kind.clone(),
             by: None,
         }
     }

@@ -5,11 +5,11 @@ use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
-use rocket_diesel_sessions::{Session, SessionAdmin, UserSessions};
+use rocket_diesel_sessions::{PassiveSession, Session, SessionAdmin, UserSessions};
 use uuid::Uuid;
 
 use super::query::{self, NoQuery, Scope};
-use super::views::{CurrentSession, SessionList, StatsView};
+use super::views::{CurrentSession, SessionList, StatsView, StatusView};
 use crate::accounts::revoke;
 use crate::guards::admin::{Admin, RecentAdmin};
 use crate::http::body::{parse_json, read_body, unsupported};
@@ -57,6 +57,12 @@ async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
 fn current(session: Session<SessionData>) -> Answer<CurrentSession> {
     session.try_data()?;
     Ok(Json(session.record().into()))
+}
+
+/// Returns how long the visitor's session still lives. Asking is no activity.
+#[get("/status")]
+fn status(session: PassiveSession<SessionData>) -> Json<StatusView> {
+    Json(session.status().into())
 }
 
 /// Changes fields of the visitor's data.
@@ -154,6 +160,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes![
         test_session,
         current,
+        status,
         change_data,
         destroy,
         list,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rocket::serde::{Serialize, json::Value};
+use rocket_diesel_sessions::SessionStatus;
 use rocket_diesel_sessions::admin::{SessionPage, SessionStats};
 use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
 use uuid::Uuid;
@@ -32,6 +33,23 @@ impl From<SessionRecord> for SessionView {
             created_at: record.created_at,
             updated_at: record.updated_at,
             expires_at: record.expires_at,
+        }
+    }
+}
+
+/// How long the visitor's session still lives, in whole seconds. Null without a session.
+#[derive(Debug, Default, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+pub(crate) struct StatusView {
+    idle_seconds: Option<u64>,
+    absolute_seconds: Option<u64>,
+}
+
+impl From<Option<SessionStatus>> for StatusView {
+    fn from(status: Option<SessionStatus>) -> Self {
+        Self {
+            idle_seconds: status.map(|status| status.idle.as_secs()),
+            absolute_seconds: status.map(|status| status.absolute.as_secs()),
         }
     }
 }

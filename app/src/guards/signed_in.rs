@@ -1,6 +1,5 @@
 //! The guard for signed-in users.
 
-use chrono::TimeDelta;
 use rocket::http::Status;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
@@ -14,10 +13,6 @@ use crate::http::error::ApiError;
 use crate::http::failure::outcome;
 use crate::monitoring::audit::Trail;
 use crate::session_data::SessionData;
-
-/// How far the clocks of two instances may be apart. A token that seems to be issued further in the
-/// future is not a recent one.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 /// A request of a signed-in user. Other visitors get 401, and browsers are sent to the page for
 /// signing in.
@@ -74,14 +69,10 @@ impl SignedIn {
         found.ok_or_else(ApiError::signed_out)
     }
 
-    /// Returns whether the password was given within `reauthenticate_after`. The token of a
-    /// signed-in user is issued only then.
+    /// Returns whether the password was given within `reauthenticate_after`.
     pub(crate) fn has_just_given_password(&self, users: &Users) -> bool {
-        let within = TimeDelta::from_std(users.reauthenticate_after()).unwrap_or(TimeDelta::MAX);
-        self.session.token_issued_at().is_some_and(|issued| {
-            let ago = users.now() - issued;
-            (-CLOCKS_DIFFER..=within).contains(&ago)
-        })
+        self.session
+            .authenticated_within(users.reauthenticate_after())
     }
 
     /// Refuses to go on if the password was given too long ago.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Inner, Session};
 use crate::session::codec::{self, TypedData};
@@ -13,6 +13,9 @@ use crate::session::sign_in::Login;
 use crate::store::{
     BindSession, LoginOutcome, LoginSession, PendingSignIn, RotateSession, SessionRecord, SignIn,
 };
+
+/// How far the clocks of two instances may be apart. A login that seems to be later is not fresh.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 /// Returns whether the session must end because another user signs in, or because the login awaits
 /// a further factor.
@@ -203,9 +206,12 @@ impl<D: TypedData> Session<D> {
     pub fn authenticated_within(&self, time: Duration) -> bool {
         let now = self.inner().shared().clock.now();
         self.sign_in().is_some_and(|sign_in| {
-            let age = (now - sign_in.at).to_std();
-            // A time in the future comes from another instance whose clock is slightly ahead.
-            age.map_or(true, |age| age < time)
+            let age = now - sign_in.at;
+            match age.to_std() {
+                Ok(age) => age <= time,
+                // The clock of another instance may be slightly ahead.
+                Err(_) => age >= -CLOCKS_DIFFER,
+            }
         })
     }
 

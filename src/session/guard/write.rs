@@ -1,7 +1,9 @@
 //! Changes of a session's data: [`Session::update`](crate::session::Session::update) and related
 //! methods.
 
+use std::any::type_name;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -11,6 +13,7 @@ use crate::session::codec::{self, TypedData};
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
+use crate::session::observe::seldom::Seldom;
 use crate::session::pipeline::{Apply, Change};
 use crate::session::request::slot::undecodable;
 use crate::store::SessionRecord;
@@ -28,7 +31,7 @@ impl<D: TypedData> Inner<D> {
     /// Applies `change` to the newest data and stores the result in the session, or in a new one.
     pub(in crate::session) async fn write<R: Send + 'static>(
         &self,
-        change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
+        change: impl FnMut(D) -> (Option<Arc<D>>, R) + Send + 'static,
     ) -> Result<R, SessionError> {
         let _turn = self.turn().await?;
         let now = self.shared().clock.now();
@@ -45,7 +48,7 @@ impl<D: TypedData> Inner<D> {
         if self.writable(now)?.is_some() {
             return Ok(());
         }
-        let unchanged = |data| (Arc::new(data), ());
+        let unchanged = |data| (Some(Arc::new(data)), ());
         self.create(now, Make::Always, unchanged).await
     }
 
@@ -67,12 +70,15 @@ impl<D: TypedData> Inner<D> {
         &self,
         now: DateTime<Utc>,
         make: Make,
-        mut change: impl FnMut(D) -> (Arc<D>, R),
+        mut change: impl FnMut(D) -> (Option<Arc<D>>, R),
     ) -> Result<R, SessionError> {
         let shared = self.shared();
         let default = D::default();
         let before = codec::to_json(&default)?;
-        let (data, result) = change(default);
+        let (data, result) = timed(&mut change, default);
+        let Some(data) = data else {
+            return Ok(result);
+        };
         let json = codec::encode(&*data, shared.max_data_size)?;
         if make == Make::WhenChanged && json == before {
             self.state().data = data;
@@ -91,7 +97,7 @@ impl<D: TypedData> Inner<D> {
         &self,
         record: SessionRecord,
         now: DateTime<Utc>,
-        mut change: impl FnMut(D) -> (Arc<D>, R) + Send + 'static,
+        mut change: impl FnMut(D) -> (Option<Arc<D>>, R) + Send + 'static,
     ) -> Result<R, SessionError> {
         let shared = self.shared();
         let limit = shared.max_data_size;
@@ -100,11 +106,17 @@ impl<D: TypedData> Inner<D> {
         let apply: Apply = {
             let made = Arc::clone(&made);
             Box::new(move |current| {
-                let data: D =
-                    codec::decode(&current.data).map_err(|error| undecodable(current, &error))?;
+                let data: D = decoded(current)?;
                 let before = codec::to_json(&data)?;
-                let (data, result) = change(data);
-                let json = codec::recode(&current.data, &before, &*data, limit)?;
+                let (data, result) = timed(&mut change, data);
+                let (data, json) = match data {
+                    Some(data) => {
+                        let json = codec::recode(&current.data, &before, &*data, limit)?;
+                        (data, json)
+                    }
+                    // What the closure has made of the data is dropped.
+                    None => (Arc::new(decoded(current)?), None),
+                };
                 *made.lock() = Some((data, result));
                 Ok(json.map_or(Change::Unchanged, Change::Data))
             })
@@ -120,4 +132,28 @@ impl<D: TypedData> Inner<D> {
         self.state().updated(shared.expiry.effective(record), data);
         Ok(result)
     }
+}
+
+fn decoded<D: TypedData>(record: &SessionRecord) -> Result<D, SessionError> {
+    codec::decode(&record.data).map_err(|error| undecodable(record, &error))
+}
+
+/// The time from which on a closure is too slow: others that have queued up for the worker wait for
+/// it.
+const SLOW: Duration = Duration::from_millis(10);
+
+/// Runs a closure, and warns of a slow one at most once a minute.
+fn timed<D, R>(change: &mut impl FnMut(D) -> (Option<Arc<D>>, R), data: D) -> (Option<Arc<D>>, R) {
+    static WARNED: Seldom = Seldom::new();
+    let start = Instant::now();
+    let changed = change(data);
+    let took = start.elapsed();
+    if took >= SLOW && WARNED.is_due(start) {
+        tracing::warn!(
+            "a closure that changes the data {} has run for {took:?}: other sessions wait for it; \
+             let it do no more than change the data",
+            type_name::<D>()
+        );
+    }
+    changed
 }

@@ -13,6 +13,10 @@ pub(crate) const REMINDER: Duration = Duration::from_mins(1);
 pub(crate) struct Seldom(Mutex<Option<Instant>>);
 
 impl Seldom {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
     /// Returns whether the message is due at `now`, and if so counts it as logged.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         let mut last = self.0.lock();

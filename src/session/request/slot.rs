@@ -1,10 +1,11 @@
 //! Looks up a request's session once, however many guards ask for it.
 
+use std::any::type_name;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use rocket::{Ignite, Rocket, Sentinel};
@@ -16,7 +17,8 @@ use crate::session::error::SessionError;
 use crate::session::guard::state::State;
 use crate::session::guard::{Inner, Session};
 use crate::session::observe::metrics::NoSession;
-use crate::session::shared::{Attached, Shared};
+use crate::session::request::failure::outcome;
+use crate::session::shared::{Attached, AttachedType, Shared};
 use crate::store::{SessionRecord, TouchSession};
 
 /// The request-local cache of the session. It is filled when the session is first asked for.
@@ -101,23 +103,30 @@ impl Shared {
         if let Some(user_id) = &record.user_id {
             self.monitor.usage.seen(user_id, context.now);
         }
-        if !self.expiry.touch_due(record, context.now) {
-            return;
+        if self.expiry.touch_due(record, context.now) {
+            self.touch(context, record, context.now);
         }
+    }
+
+    /// Records activity at `now`.
+    pub(in crate::session) fn touch(
+        &self,
+        context: &RequestContext,
+        record: &mut SessionRecord,
+        now: DateTime<Utc>,
+    ) {
         let (absolute, is_signed_in) = (record.absolute_expires_at, record.user_id.is_some());
         let lifetime = &record.lifetime;
         let touch = TouchSession {
             session_id: record.session_id,
-            now: context.now,
-            expires_at: self
-                .expiry
-                .deadline(context.now, absolute, is_signed_in, lifetime),
+            now,
+            expires_at: self.expiry.deadline(now, absolute, is_signed_in, lifetime),
             user_agent: context.user_agent.clone(),
             ip: context.ip.clone(),
         };
         let alive_until = record.expires_at;
         record.expires_at = alive_until.max(touch.expires_at);
-        record.last_seen_at = record.last_seen_at.max(context.now);
+        record.last_seen_at = record.last_seen_at.max(now);
         self.pipeline.touch(touch, alive_until);
     }
 }
@@ -164,38 +173,66 @@ pub(in crate::session) fn undecodable(
     }
 }
 
+impl<D: TypedData> Session<D> {
+    /// Returns the session of a request, for guards and fairings of the application.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::Request;
+    /// use rocket_diesel_sessions::Session;
+    ///
+    /// async fn user_of(request: &Request<'_>) -> Option<String> {
+    ///     let session = Session::<Vec<String>>::of(request).await.ok()?;
+    ///     session.user_id().map(|user| user.to_string())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SessionError::NotAttached`] if `Sessions::<D>` is not attached. Otherwise fails if the
+    /// store does.
+    pub async fn of(request: &Request<'_>) -> Result<Self, SessionError> {
+        let attached = request.rocket().state::<Attached<D>>();
+        let attached = attached.ok_or(SessionError::NotAttached)?;
+        let slot = request.local_cache(Slot::<D>::empty);
+        let load = || async {
+            let is_passive = slot.is_passive.load(Ordering::Acquire);
+            let shared = Arc::clone(&attached.shared);
+            let inner = Inner::load(shared, request, is_passive).await?;
+            if slot.is_answered.load(Ordering::Acquire) {
+                inner.state().answered(true);
+            }
+            Ok(inner)
+        };
+        let inner = slot.session.get_or_init(load).await.clone()?;
+        Ok(Self { inner })
+    }
+}
+
 #[rocket::async_trait]
 impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
     type Error = SessionError;
 
     async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, SessionError> {
-        let loaded = match request.rocket().state::<Attached<D>>() {
-            Some(attached) => {
-                let slot = request.local_cache(Slot::<D>::empty);
-                let load = || async {
-                    let is_passive = slot.is_passive.load(Ordering::Acquire);
-                    let shared = Arc::clone(&attached.shared);
-                    let inner = Inner::load(shared, request, is_passive).await?;
-                    if slot.is_answered.load(Ordering::Acquire) {
-                        inner.state().answered(true);
-                    }
-                    Ok(inner)
-                };
-                slot.session.get_or_init(load).await
-            }
-            None => &Err(SessionError::NotAttached),
-        };
-        match loaded {
-            Ok(inner) => Outcome::Success(Self {
-                inner: Arc::clone(inner),
-            }),
-            Err(error) => Outcome::Error((error.status(), error.clone())),
-        }
+        outcome(request, Self::of(request).await)
     }
 }
 
 impl<D: TypedData> Sentinel for Session<D> {
+    /// Stops the launch if the fairing is missing, and says what to attach: Rocket itself names only
+    /// the guard.
     fn abort(rocket: &Rocket<Ignite>) -> bool {
-        rocket.state::<Attached<D>>().is_none()
+        if rocket.state::<Attached<D>>().is_some() {
+            return false;
+        }
+        let (needed, attached) = (type_name::<D>(), rocket.state::<AttachedType>());
+        let instead = attached.map_or_else(String::new, |AttachedType(name)| {
+            format!("; attached is Sessions::<{name}>")
+        });
+        tracing::error!(
+            "a route takes the session of the type {needed}: it needs \
+             .attach(Sessions::<{needed}>::fairing()){instead}"
+        );
+        true
     }
 }

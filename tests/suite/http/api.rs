@@ -1,5 +1,6 @@
 //! The HTTP contract.
 
+use chrono::TimeDelta;
 use rocket::http::{Header, Method, Status};
 use rocket::serde::json::{Value, json};
 
@@ -223,4 +224,24 @@ fn errors_of_the_api_are_json_even_for_browsers() {
     let page = client.get("/nothing").header(html).dispatch();
     assert_eq!(page.content_type(), Some(rocket::http::ContentType::HTML));
     assert_eq!(page.status(), Status::NotFound);
+}
+
+on_each_database! {
+    fn the_status_says_how_long_the_session_lives_and_is_no_activity(database: &Database) {
+        let (client, clock) = application(database, "touch_interval = '0s'");
+        let mut visitor = Visitor::new(&client);
+        let none = json!({"idleSeconds": null, "absoluteSeconds": null});
+        assert_eq!(visitor.get("/api/session/status").json(), none);
+        assert_eq!(visitor.cookie, None);
+        visitor.visit();
+        for seconds in [0, 60, 120] {
+            let status = visitor.get("/api/session/status").json();
+            let expected = json!({
+                "idleSeconds": 86_400 - seconds,
+                "absoluteSeconds": 30 * 86_400 - seconds
+            });
+            assert_eq!(status, expected);
+            clock.advance(TimeDelta::seconds(60));
+        }
+    }
 }

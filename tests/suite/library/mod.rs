@@ -1,5 +1,6 @@
 //! The session layer in an application of a library user: guard, queue, users and usage.
 
+mod access;
 mod after_the_answer;
 mod events;
 mod guard;

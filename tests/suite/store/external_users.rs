@@ -170,6 +170,25 @@ on_each_database! {
         });
     }
 
+    fn the_triggers_of_the_guide_end_sessions(database: &Database) {
+        let guide = include_str!("../../../docs/external-users.md");
+        let mut triggers = guide.split("```sql").skip(1).map(|part| part.split("```").next());
+        let trigger = match database.kind() {
+            Kind::Postgres => triggers.next(),
+            Kind::Sqlite => triggers.nth(1),
+        };
+        database.execute("CREATE TABLE users (id BIGINT PRIMARY KEY, disabled_at TIMESTAMP)");
+        database.execute("INSERT INTO users (id) VALUES (41), (42), (43)");
+        let store = open(database, external(database)).unwrap();
+        database.execute(trigger.flatten().unwrap());
+        let sessions = ["41", "42", "43"].map(|user| new_session(Some(user)));
+        store.create(&sessions).unwrap();
+        database.execute("DELETE FROM users WHERE id = 41");
+        database.execute("UPDATE users SET disabled_at = '2026-01-01 00:00:00' WHERE id = 42");
+        let left: Vec<_> = sessions.iter().map(|new| store.find(&new.id).unwrap().is_some()).collect();
+        assert_eq!(left, [false, false, true]);
+    }
+
     fn an_installation_of_an_earlier_version_is_taken_over(database: &Database) {
         let folder = match database.kind() {
             Kind::Sqlite => "migrations/sqlite",

@@ -1,0 +1,158 @@
+//! Guards that ask more of a session, or less: [`SignedIn`], [`Fresh`] and [`PassiveSession`].
+
+use std::ops::Deref;
+
+use rocket::Request;
+use rocket::request::{self, FromRequest};
+use rocket::{Ignite, Rocket, Sentinel};
+
+use super::Session;
+use crate::session::codec::TypedData;
+use crate::session::error::SessionError;
+use crate::session::request::failure::outcome;
+
+/// The session of a signed-in user. Other visitors get 401.
+///
+/// # Example
+///
+/// ```
+/// use rocket::get;
+/// use rocket_diesel_sessions::SignedIn;
+///
+/// #[get("/account")]
+/// fn account(session: SignedIn<Vec<String>>) -> String {
+///     format!("user {}", session.user())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct SignedIn<D> {
+    session: Session<D>,
+    user: String,
+}
+
+impl<D> SignedIn<D> {
+    /// Returns the user's id.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use rocket_diesel_sessions::SignedIn;
+    /// fn greeting(session: &SignedIn<u64>) -> String {
+    ///     format!("hello, {}", session.user())
+    /// }
+    /// ```
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+}
+
+/// The session of a user who has signed in within the setting `fresh_for`, for changes that ask for
+/// the password again (OWASP ASVS 5.0, 7.5.2). Visitors who are not signed in get 401, others 403:
+/// [`SessionError::ReauthenticationRequired`].
+///
+/// # Example
+///
+/// ```
+/// use rocket::post;
+/// use rocket_diesel_sessions::{Fresh, SessionError};
+///
+/// #[post("/account/email")]
+/// async fn change_address(session: Fresh<Vec<String>>) -> Result<(), SessionError> {
+///     session.revoke_others().await?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Fresh<D>(SignedIn<D>);
+
+/// A session that is read without counting as activity, for requests that a page makes by itself.
+/// Another guard must not have loaded the session before in the same request.
+///
+/// # Example
+///
+/// ```
+/// use rocket::get;
+/// use rocket_diesel_sessions::PassiveSession;
+///
+/// #[get("/unread")]
+/// fn unread(session: PassiveSession<Vec<String>>) -> String {
+///     session.data().len().to_string()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct PassiveSession<D>(Session<D>);
+
+impl<D> Deref for SignedIn<D> {
+    type Target = Session<D>;
+
+    fn deref(&self) -> &Session<D> {
+        &self.session
+    }
+}
+
+impl<D> Deref for Fresh<D> {
+    type Target = SignedIn<D>;
+
+    fn deref(&self) -> &SignedIn<D> {
+        &self.0
+    }
+}
+
+impl<D> Deref for PassiveSession<D> {
+    type Target = Session<D>;
+
+    fn deref(&self) -> &Session<D> {
+        &self.0
+    }
+}
+
+async fn signed_in<D: TypedData>(request: &Request<'_>) -> Result<SignedIn<D>, SessionError> {
+    let session = Session::<D>::of(request).await?;
+    match session.user_id() {
+        Some(user) => Ok(SignedIn {
+            session,
+            user,
+        }),
+        None => Err(SessionError::SignedOut),
+    }
+}
+
+async fn fresh<D: TypedData>(request: &Request<'_>) -> Result<Fresh<D>, SessionError> {
+    let signed_in = signed_in::<D>(request).await?;
+    if signed_in.authenticated_within(signed_in.inner.shared.fresh_for) {
+        Ok(Fresh(signed_in))
+    } else {
+        Err(SessionError::ReauthenticationRequired)
+    }
+}
+
+async fn passive<D: TypedData>(request: &Request<'_>) -> Result<PassiveSession<D>, SessionError> {
+    Session::<D>::without_activity(request);
+    Session::<D>::of(request).await.map(PassiveSession)
+}
+
+/// Makes a guard of a function that returns it.
+macro_rules! guard {
+    ($guard:ident by $of:ident) => {
+        #[rocket::async_trait]
+        impl<'r, D: TypedData> FromRequest<'r> for $guard<D> {
+            type Error = SessionError;
+
+            async fn from_request(
+                request: &'r Request<'_>,
+            ) -> request::Outcome<Self, SessionError> {
+                outcome(request, $of(request).await)
+            }
+        }
+
+        impl<D: TypedData> Sentinel for $guard<D> {
+            fn abort(rocket: &Rocket<Ignite>) -> bool {
+                Session::<D>::abort(rocket)
+            }
+        }
+    };
+}
+
+guard!(SignedIn by signed_in);
+guard!(Fresh by fresh);
+guard!(PassiveSession by passive);

@@ -1,0 +1,109 @@
+//! Activity of a session beside that of its requests: [`Session::touch`], and how long a session
+//! still lives.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::Session;
+use super::state::Phase;
+use crate::session::codec::TypedData;
+use crate::session::error::SessionError;
+use crate::session::expiry::is_expired;
+use crate::session::user_sessions::UserSessions;
+
+/// How long a session still lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionStatus {
+    /// Time until the session ends unless it is used.
+    pub idle: Duration,
+    /// Time until the session ends, however much it is used.
+    pub absolute: Duration,
+}
+
+impl<D: TypedData> Session<D> {
+    /// Returns how long the session still lives; `None` if there is none. To ask without keeping the
+    /// session alive, take it as a [`PassiveSession`](crate::PassiveSession).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::get;
+    /// use rocket_diesel_sessions::PassiveSession;
+    ///
+    /// #[get("/minutes-left")]
+    /// fn minutes_left(session: PassiveSession<Vec<String>>) -> Option<String> {
+    ///     let status = session.status()?;
+    ///     Some((status.idle.as_secs() / 60).to_string())
+    /// }
+    /// ```
+    pub fn status(&self) -> Option<SessionStatus> {
+        let now = self.inner().shared().clock.now();
+        let state = self.inner().state();
+        let record = state.record().filter(|record| !is_expired(record, now))?;
+        let left = |deadline: DateTime<Utc>| (deadline - now).to_std().unwrap_or_default();
+        Some(SessionStatus {
+            idle: left(record.expires_at),
+            absolute: left(record.absolute_expires_at),
+        })
+    }
+
+    /// Records activity now: for a [`PassiveSession`](crate::PassiveSession) whose visitor turns out
+    /// to be there. Does nothing without a session, or for one that has expired. The write is not
+    /// waited for.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::post;
+    /// use rocket_diesel_sessions::PassiveSession;
+    ///
+    /// #[post("/still-here")]
+    /// fn still_here(session: PassiveSession<Vec<String>>) {
+    ///     session.touch();
+    /// }
+    /// ```
+    pub fn touch(&self) {
+        let inner = self.inner();
+        let now = inner.shared().clock.now();
+        let mut state = inner.state();
+        if let Phase::Live(record) = &mut state.phase
+            && !is_expired(record, now)
+        {
+            inner.shared().touch(&inner.context, record, now);
+        }
+    }
+
+    /// Ends the user's other sessions of this kind, and returns how many there were. Nothing ends for
+    /// a visitor who is not signed in.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::post;
+    /// use rocket_diesel_sessions::{SessionError, SignedIn};
+    ///
+    /// #[post("/devices/end-others")]
+    /// async fn end_others(session: SignedIn<Vec<String>>) -> Result<String, SessionError> {
+    ///     let ended = session.revoke_others().await?;
+    ///     Ok(format!("{ended} other sessions ended"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SessionError::Ended`] if this session has ended in the meantime. Otherwise fails if the
+    /// store does.
+    pub async fn revoke_others(&self) -> Result<usize, SessionError> {
+        let inner = self.inner();
+        let _turn = inner.turn().await?;
+        let Some(record) = inner.record()? else {
+            return Ok(0);
+        };
+        let Some(user_id) = &record.user_id else {
+            return Ok(0);
+        };
+        let sessions = UserSessions::of(inner.shared()).by(record.session_id);
+        sessions.revoke_others(user_id, &record.id).await
+    }
+}

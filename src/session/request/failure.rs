@@ -1,0 +1,51 @@
+//! Why a guard has failed, kept for the application's catchers.
+
+use std::sync::OnceLock;
+
+use rocket::Request;
+use rocket::outcome::Outcome;
+use rocket::request;
+
+use crate::session::error::SessionError;
+
+/// Why a guard of this request has failed, for the application's catchers.
+#[derive(Default)]
+struct Failure(OnceLock<SessionError>);
+
+impl SessionError {
+    /// Returns why a guard of this library has failed in this request, for a catcher that says more
+    /// than the status does.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::{Request, catch};
+    /// use rocket_diesel_sessions::SessionError;
+    ///
+    /// #[catch(403)]
+    /// fn forbidden(request: &Request<'_>) -> &'static str {
+    ///     match SessionError::of(request) {
+    ///         Some(SessionError::ReauthenticationRequired) => "please give your password again",
+    ///         _ => "this is not for you",
+    ///     }
+    /// }
+    /// ```
+    pub fn of(request: &Request<'_>) -> Option<Self> {
+        request.local_cache(Failure::default).0.get().cloned()
+    }
+}
+
+/// Returns the outcome of a guard, and keeps its error for catchers.
+pub(in crate::session) fn outcome<T>(
+    request: &Request<'_>,
+    result: Result<T, SessionError>,
+) -> request::Outcome<T, SessionError> {
+    match result {
+        Ok(guard) => Outcome::Success(guard),
+        Err(error) => {
+            // The first one decides the response.
+            let _ = request.local_cache(Failure::default).0.set(error.clone());
+            Outcome::Error((error.status(), error))
+        }
+    }
+}
