@@ -198,18 +198,7 @@ impl<D: TypedData> Sessions<D> {
             return Err(SetupError::AttachedTwice);
         }
         let debug = is_debug(rocket.figment());
-        let config = match &self.config {
-            Some(config) => config.clone(),
-            None => SessionConfig::from_figment(rocket.figment())?,
-        };
-        config.check()?;
-        let config = self.source.adapt(config)?;
-        codec::encode(&D::default(), config.max_data_size).map_err(|error| {
-            SetupError::DefaultData {
-                type_name: type_name::<D>(),
-                reason: error.to_string(),
-            }
-        })?;
+        let config = self.settings(rocket)?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
         if let Some(warning) = cookie.warning() {
             tracing::warn!("{warning}");
@@ -239,14 +228,13 @@ impl<D: TypedData> Sessions<D> {
         .map_err(SetupError::Threads)?;
         let recorder = statistics.map(|statistics| {
             let monitor = Arc::clone(&monitor);
-            let recorder = Recorder::new(statistics, monitor, config.stats_retention, is_one_store);
-            Arc::new(recorder)
+            Recorder::new(statistics, monitor, config.stats_retention, is_one_store)
         });
         let sweeper = Sweeper::new(Arc::clone(&pipeline.sweep), Arc::clone(&monitor));
         let tasks = BackgroundTasks {
             sweeper: Arc::new(sweeper),
             cleanup_interval: config.cleanup_interval,
-            recorder,
+            recorder: recorder.map(Arc::new),
             stats_interval: config.stats_interval,
         };
         let shared = Shared {
@@ -263,6 +251,23 @@ impl<D: TypedData> Sessions<D> {
             fresh_for: config.fresh_for,
         };
         Ok((shared, tasks))
+    }
+
+    /// Returns the settings, with which `D::default()` can be stored.
+    fn settings(&self, rocket: &Rocket<Build>) -> Result<SessionConfig, SetupError> {
+        let config = match &self.config {
+            Some(config) => config.clone(),
+            None => SessionConfig::from_figment(rocket.figment())?,
+        };
+        config.check()?;
+        let config = self.source.adapt(config)?;
+        codec::encode(&D::default(), config.max_data_size).map_err(|error| {
+            SetupError::DefaultData {
+                type_name: type_name::<D>(),
+                reason: error.to_string(),
+            }
+        })?;
+        Ok(config)
     }
 }
 

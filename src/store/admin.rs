@@ -20,7 +20,7 @@ use super::stats::{EndReason, HourStats, StatsStore, UsageDelta};
 
 pub(crate) use self::batches::BREATH;
 pub use self::census::SessionStats;
-pub(crate) use self::census::{COUNTED_AT_ONCE, Counted};
+pub(crate) use self::census::{COUNTED_AT_ONCE, SessionCount};
 pub use self::page::SessionPage;
 pub use self::sweep::SweepReport;
 pub(crate) use self::sweep::{Pass, PassOptions};

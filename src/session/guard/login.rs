@@ -11,7 +11,8 @@ use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::sign_in::Login;
 use crate::store::{
-    BindSession, LoginOutcome, LoginSession, PendingSignIn, RotateSession, SessionRecord, SignIn,
+    BindSession, LoginOutcome, LoginSession, NewSession, PendingSignIn, RotateSession,
+    SessionRecord, SignIn,
 };
 
 /// How far the clocks of two instances may be apart. A login that seems to be later is not fresh.
@@ -36,6 +37,46 @@ impl<D> Inner<D> {
             now,
         };
         Ok((token, rotation))
+    }
+
+    /// Returns what the store is asked for: to bind `session`, or to insert `fresh`.
+    fn login_session(
+        &self,
+        login: Login,
+        session: Option<&SessionRecord>,
+        mut fresh: NewSession,
+    ) -> LoginSession {
+        let (shared, now) = (self.shared(), fresh.now);
+        fresh.lifetime = login.lifetime(session);
+        match login.sign_in(session, now) {
+            Ok(sign_in) => {
+                fresh.user_id = Some(login.user_id.clone());
+                fresh.sign_in = Some(sign_in);
+            }
+            Err(pending) => fresh.pending = Some(pending),
+        }
+        fresh.absolute_expires_at = shared.expiry.absolute_deadline(now, &fresh.lifetime);
+        fresh.expires_at = shared.expiry.deadline(
+            now,
+            fresh.absolute_expires_at,
+            fresh.user_id.is_some(),
+            &fresh.lifetime,
+        );
+        let bind = session.map(|session| BindSession {
+            id: session.id.clone(),
+            session_id: session.session_id,
+            expires_at: fresh.expires_at,
+            absolute_expires_at: fresh.absolute_expires_at,
+            is_exact: login.has_timeouts(),
+        });
+        LoginSession {
+            user_id: login.user_id,
+            password_hash: login.password_hash,
+            session: bind,
+            fresh,
+            limit: shared.session_limit,
+            deadline: None,
+        }
     }
 }
 
@@ -83,39 +124,9 @@ impl<D: TypedData> Session<D> {
         let token = Token::generate(now)?;
         let data = D::default();
         let json = codec::encode(&data, shared.max_data_size)?;
-        let mut fresh = inner.new_session(&token, None, json, now);
-        let session = record.as_ref();
-        fresh.lifetime = login.lifetime(session);
-        match login.sign_in(session, now) {
-            Ok(sign_in) => {
-                fresh.user_id = Some(login.user_id.clone());
-                fresh.sign_in = Some(sign_in);
-            }
-            Err(pending) => fresh.pending = Some(pending),
-        }
-        let is_signed_in = fresh.user_id.is_some();
-        fresh.absolute_expires_at = shared.expiry.absolute_deadline(now, &fresh.lifetime);
-        fresh.expires_at = shared.expiry.deadline(
-            now,
-            fresh.absolute_expires_at,
-            is_signed_in,
-            &fresh.lifetime,
-        );
-        let bind = record.as_ref().map(|record| BindSession {
-            id: record.id.clone(),
-            session_id: record.session_id,
-            expires_at: fresh.expires_at,
-            absolute_expires_at: fresh.absolute_expires_at,
-            is_exact: login.has_timeouts(),
-        });
-        let request = LoginSession {
-            user_id: login.user_id,
-            password_hash: login.password_hash,
-            session: bind,
-            fresh: fresh.clone(),
-            limit: shared.session_limit,
-            deadline: None,
-        };
+        let fresh = inner.new_session(&token, None, json, now);
+        let request = inner.login_session(login, record.as_ref(), fresh);
+        let fresh = request.fresh.clone();
         let bound = record.map(|record| request.bound(record));
         let (outcome, untold) = shared.pipeline.login(request).await?;
         let mut state = inner.state();

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::monitor::Monitor;
-use crate::store::admin::{COUNTED_AT_ONCE, Counted, SessionStats};
+use crate::store::admin::{COUNTED_AT_ONCE, SessionCount, SessionStats};
 use crate::store::{Census, HourStats, StatsStore, StoreError, UsageDelta};
 
 /// The pause between two samples of a large table, as a multiple of the last one's duration.
@@ -57,9 +57,9 @@ impl Statistics {
 
     /// Returns the number of live sessions. Few are counted now. Otherwise this is the last sample,
     /// and the caller waits for a count only if there is no sample yet.
-    fn counted(&self, now: DateTime<Utc>) -> Result<Counted, StoreError> {
+    fn counted(&self, now: DateTime<Utc>) -> Result<SessionCount, StoreError> {
         if let Some(few) = self.few(now)? {
-            return Ok(Counted {
+            return Ok(SessionCount {
                 census: Some(few),
                 is_exact: true,
             });
@@ -72,7 +72,7 @@ impl Statistics {
             None if is_due => self.count(now).ok(),
             last => last,
         };
-        Ok(Counted {
+        Ok(SessionCount {
             census,
             is_exact: false,
         })

@@ -77,35 +77,8 @@ impl Pipeline {
         statistics: Option<Arc<Statistics>>,
         options: PipelineOptions,
     ) -> std::io::Result<Self> {
-        let patience = patience(options.timeout);
-        // One worker is reserved for loads, so that hanging writes do not block readers.
-        let writers = options.workers.saturating_sub(1).max(1);
-        let limits = Limits {
-            waiting: options.max_queue,
-            batch: options.max_batch,
-            writers: store.max_writers().min(writers),
-            timeout: options.timeout,
-            patience,
-            is_clock_real: monitor.is_clock_real(),
-        };
-        monitor.metrics.limits.set(
-            options.max_queue,
-            [options.direct_calls, LONG_CALLS as usize],
-        );
         let (nudge, nudged) = channel();
-        let breaker = Breaker::new(nudge.clone(), patience, Arc::clone(&monitor.outage));
-        let shared = Arc::new(Shared {
-            queue: Arc::new(Queue::new(limits)),
-            store,
-            monitor,
-            breaker,
-            lock_wait: options.timeout / LOCK_SHARE,
-        });
-        let learner = Arc::downgrade(&shared);
-        shared.monitor.attach(Box::new(move |error| {
-            let shared = learner.upgrade();
-            shared.is_some_and(|shared| shared.breaker.reports(error))
-        }));
+        let shared = shared(store, monitor, options, nudge.clone());
         let (crew, calls) = (Arc::<Crew>::default(), Arc::<Calls>::default());
         let sweep = Arc::new(Sweep {
             store: Arc::clone(&shared.store),
@@ -122,7 +95,7 @@ impl Pipeline {
             long: Arc::new(Semaphore::new(LONG_CALLS as usize)),
             direct_calls: options.direct_calls,
             timeout: options.timeout,
-            patience,
+            patience: patience(options.timeout),
             watch: Mutex::default(),
         };
         crew.start(&shared, options.workers)?;
@@ -157,6 +130,44 @@ impl Pipeline {
         self.shared.monitor.metrics.failed(&error);
         error
     }
+}
+
+/// Returns what the threads share, and has the monitor report failures in the background.
+fn shared(
+    store: Arc<dyn SessionStore>,
+    monitor: Arc<Monitor>,
+    options: PipelineOptions,
+    nudge: Sender<Nudge>,
+) -> Arc<Shared> {
+    let patience = patience(options.timeout);
+    // One worker is reserved for loads, so that hanging writes do not block readers.
+    let writers = options.workers.saturating_sub(1).max(1);
+    let limits = Limits {
+        waiting: options.max_queue,
+        batch: options.max_batch,
+        writers: store.max_writers().min(writers),
+        timeout: options.timeout,
+        patience,
+        is_clock_real: monitor.is_clock_real(),
+    };
+    monitor.metrics.limits.set(
+        options.max_queue,
+        [options.direct_calls, LONG_CALLS as usize],
+    );
+    let breaker = Breaker::new(nudge, patience, Arc::clone(&monitor.outage));
+    let shared = Arc::new(Shared {
+        queue: Arc::new(Queue::new(limits)),
+        store,
+        monitor,
+        breaker,
+        lock_wait: options.timeout / LOCK_SHARE,
+    });
+    let learner = Arc::downgrade(&shared);
+    shared.monitor.attach(Box::new(move |error| {
+        let shared = learner.upgrade();
+        shared.is_some_and(|shared| shared.breaker.reports(error))
+    }));
+    shared
 }
 
 impl Drop for Pipeline {

@@ -35,7 +35,7 @@ pub struct SessionStats {
 
 /// The result of counting live sessions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
+pub(crate) struct SessionCount {
     /// The numbers. `None` if the sessions could not be counted in time.
     pub(crate) census: Option<Census>,
     pub(crate) is_exact: bool,
@@ -82,12 +82,12 @@ impl SessionStats {
             Ok(census) => Some(census.unwrap_or_default()),
             Err(_) => stats.census(now, Some(COUNTED_AT_ONCE))?,
         };
-        Self::of(Counted { census, is_exact }, stats, now, hours)
+        Self::of(SessionCount { census, is_exact }, stats, now, hours)
     }
 
     /// Reads the usage to be reported with a count.
     pub(crate) fn of(
-        counted: Counted,
+        counted: SessionCount,
         stats: &dyn StatsStore,
         now: DateTime<Utc>,
         hours: u32,
