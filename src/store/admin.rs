@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::SessionStore;
 use super::error::StoreError;
 use super::outcome::SweepOutcome;
 use super::request::ListSessions;
+use super::sessions::SessionStore;
 use super::stats::{EndReason, HourStats, StatsStore, UsageDelta};
 
 pub(crate) use self::batches::BREATH;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{NewSession, SessionRecord};
+use super::record::{NewSession, SessionRecord};
 
 /// A login: the user to be signed in, with a new token, in the visitor's session or in a new one.
 /// `Debug` shows no hash.

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-use super::{ActingSession, RotateSession, StoreError};
+use super::error::StoreError;
+use super::login::ActingSession;
+use super::request::RotateSession;
 
 /// A row of `users`. `Debug` does not show the hash.
 #[derive(Clone, PartialEq, Eq)]

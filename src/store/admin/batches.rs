@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::store::{SessionStore, StoreError, SweepBatch, SweepOutcome};
+use crate::store::error::StoreError;
+use crate::store::outcome::SweepOutcome;
+use crate::store::request::SweepBatch;
+use crate::store::sessions::SessionStore;
 
 /// Rows in the first batch.
 const FIRST: u32 = 1000;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::batches;
-use crate::store::SessionStore;
 use crate::store::error::StoreError;
 use crate::store::outcome::SweepOutcome;
+use crate::store::sessions::SessionStore;
 use crate::store::stats::SweepRecord;
 
 /// Maximum difference between this server's clock and the database's at which a sweep runs.
