@@ -109,10 +109,7 @@ impl<D> Deref for PassiveSession<D> {
 async fn signed_in<D: TypedData>(request: &Request<'_>) -> Result<SignedIn<D>, SessionError> {
     let session = Session::<D>::of(request).await?;
     match session.user_id() {
-        Some(user) => Ok(SignedIn {
-            session,
-            user,
-        }),
+        Some(user) => Ok(SignedIn { session, user }),
         None => Err(SessionError::SignedOut),
     }
 }
