@@ -29,7 +29,7 @@ pub(super) enum Command {
 Example:
   rocket_diesel_sessions config check --json | jq '.settings[] | select(.source != \"default\")'")]
     Check {
-        /// Prints JSON: `{\"settings\": [{\"key\", \"value\", \"source\"}]}`.
+        /// Prints JSON: `{"settings": [{"key", "value", "source"}]}`.
         #[arg(long)]
         json: bool,
     },

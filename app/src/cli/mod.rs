@@ -65,7 +65,7 @@ enum Command {
     /// Checks the settings.
     #[command(subcommand)]
     Config(config::Command),
-    /// Checks whether the configured server is ready. For containers: exits with 0 or 1.
+    /// Checks whether the configured server is ready, and exits with 0 or 1, for containers.
     Healthcheck(healthcheck::Arguments),
     /// Prints a new random secret for `SESSION_SECRET` or `SESSION_ADMIN_TOKEN`.
     Secret,

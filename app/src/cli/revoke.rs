@@ -37,7 +37,7 @@ pub(super) struct Revoke {
     /// Reports what would end, and ends nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Prints JSON: in `deleted` how many ended or, with `--dry-run`, in `wouldDelete` how many would.
+    /// Prints JSON: `deleted`, the number of sessions that ended; with `--dry-run`, `wouldDelete`.
     #[arg(long)]
     json: bool,
 }
@@ -56,7 +56,7 @@ pub(super) struct Clear {
     /// Reports how many sessions would end, and ends none.
     #[arg(long)]
     dry_run: bool,
-    /// Prints JSON: in `deleted` how many ended or, with `--dry-run`, in `wouldDelete` how many would.
+    /// Prints JSON: `deleted`, the number of sessions that ended; with `--dry-run`, `wouldDelete`.
     #[arg(long)]
     json: bool,
 }

@@ -28,7 +28,7 @@ pub(super) enum Command {
     Show {
         /// The handle of the session, which is the `id` in a list.
         handle: String,
-        /// Prints JSON, as the HTTP API answers.
+        /// Prints JSON in the format of the HTTP API.
         #[arg(long)]
         json: bool,
     },
@@ -74,7 +74,7 @@ pub(super) struct List {
     /// Continues an earlier list from its `next`.
     #[arg(long, value_name = "CURSOR", value_parser = parse::cursor)]
     after: Option<Uuid>,
-    /// Prints JSON, as the HTTP API answers.
+    /// Prints JSON in the format of the HTTP API.
     #[arg(long)]
     json: bool,
 }

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     /// How many hours to report, including the current one.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=2160))]
     hours: u32,
-    /// Prints JSON, as the HTTP API answers.
+    /// Prints JSON in the format of the HTTP API.
     #[arg(long)]
     json: bool,
 }

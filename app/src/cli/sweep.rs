@@ -20,8 +20,8 @@ pub(super) struct Arguments {
     /// Reports how many sessions have expired, and deletes none.
     #[arg(long)]
     dry_run: bool,
-    /// Prints JSON: in `deleted` how many were deleted and in `seconds` how long it took or, with
-    /// `--dry-run`, in `wouldDelete` how many would be deleted.
+    /// Prints JSON: `deleted`, the number of sessions, and `seconds`, the time that it took; with
+    /// `--dry-run`, `wouldDelete`.
     #[arg(long)]
     json: bool,
 }
