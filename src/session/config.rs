@@ -107,7 +107,7 @@ pub struct SessionConfig {
     pub max_sessions_per_user: u32,
     /// What a login does that would exceed `max_sessions_per_user`. Default `end_oldest`.
     pub on_session_limit: OnSessionLimit,
-    /// The time after signing in during which the guard [`Fresh`](crate::Fresh) lets a user pass.
+    /// The time after a sign-in during which the guard [`Fresh`](crate::Fresh) accepts the user.
     /// Default 10 min (OWASP ASVS 5.0, 7.5.2).
     #[serde(with = "humantime_serde")]
     pub fresh_for: Duration,
@@ -121,8 +121,9 @@ pub struct SessionConfig {
     pub on_undecodable: OnUndecodable,
     /// Whether the start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
-    /// Maximum number of database connections: at least `workers` + 6, at most 1000. Default 12. With
-    /// the application's pool, how many of its connections are used for sessions at a time.
+    /// Maximum number of open database connections: at least `workers` + 6, at most 1000. Default
+    /// 12. With the application's pool, the maximum number of its connections used for sessions at
+    /// a time.
     pub pool_size: u32,
     /// Number of worker threads for queued jobs, each with a connection, 1 to 64. Default 4.
     pub workers: u32,
@@ -310,8 +311,8 @@ impl SessionConfig {
         Ok(())
     }
 
-    /// Returns the settings for the application's pool, which may have fewer connections than
-    /// `pool_size`.
+    /// Returns the settings for the application's pool, which may have fewer than `pool_size`
+    /// connections.
     pub(crate) fn within(&self, pool: &ApplicationPool) -> Result<Self, ConfigError> {
         let (size, least) = (pool.max_size(), self.workers + OTHER_CONNECTIONS);
         if size < least {

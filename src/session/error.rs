@@ -43,10 +43,11 @@ pub enum SessionError {
     /// 401.
     #[error("the user may not sign in")]
     UserRefused,
-    /// The visitor is not signed in: the guard [`SignedIn`](crate::SignedIn). 401.
+    /// The guard [`SignedIn`](crate::SignedIn) refused a visitor who is not signed in. 401.
     #[error("sign in first")]
     SignedOut,
-    /// The user signed in longer ago than `fresh_for`: the guard [`Fresh`](crate::Fresh). 403.
+    /// The guard [`Fresh`](crate::Fresh) refused a user who signed in longer ago than `fresh_for`.
+    /// 403.
     #[error("sign in again: the last time is too long ago")]
     ReauthenticationRequired,
     /// The user already has `max_sessions_per_user` sessions, and the settings refuse further

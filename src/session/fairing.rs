@@ -124,13 +124,14 @@ impl<D: TypedData> Sessions<D> {
         self
     }
 
-    /// Uses a pool that the application has built instead of the database of `DATABASE_URL`, and
-    /// makes no connection of its own. Migrations run on one of the pool's connections.
+    /// Uses the application's own pool instead of the database in `DATABASE_URL`, and makes no
+    /// connections of its own. Migrations run on one of the pool's connections.
     ///
-    /// At most [`pool_size`](SessionConfig::pool_size) of its connections are used for sessions at a
-    /// time. The pool needs `workers` + 6 of them; with fewer, the launch stops. A handler that holds
-    /// one while it awaits its session should be counted in addition. What of a connection's settings is
-    /// changed, and for how long, is said at [`DieselStore::from_pool`](crate::DieselStore::from_pool).
+    /// At most [`pool_size`](SessionConfig::pool_size) of the pool's connections are used for
+    /// sessions at a time. The pool needs at least `workers` + 6 connections; with fewer, the
+    /// launch stops. Add one for each handler that holds a connection while it awaits its session.
+    /// [`DieselStore::from_pool`](crate::DieselStore::from_pool) describes which settings of a
+    /// connection are changed, and for how long.
     ///
     /// # Example
     ///

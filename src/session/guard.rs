@@ -214,7 +214,7 @@ impl<D: TypedData> Session<D> {
             .await
     }
 
-    /// Applies `change` as [`update`](Self::update) does if it returns `Ok`. If it returns an `Err`,
+    /// Applies `change` like [`update`](Self::update) if it returns `Ok`. If it returns an `Err`,
     /// nothing is stored, no session is created, and the error is returned.
     ///
     /// # Example
@@ -255,7 +255,7 @@ impl<D: TypedData> Session<D> {
     /// ```
     ///
     /// # Errors
-    /// The closure's, and those of `update`.
+    /// Returns the error of the closure, and the errors of `update`.
     pub async fn try_update<R, E, F>(&self, mut change: F) -> Result<R, E>
     where
         F: FnMut(&mut D) -> Result<R, E> + Send + 'static,

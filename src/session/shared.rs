@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) max_data_size: ByteUnit,
     pub(crate) on_undecodable: OnUndecodable,
     pub(crate) session_limit: SessionLimit,
-    /// How long after signing in a user passes the guard `Fresh`.
+    /// The time after a sign-in during which the guard `Fresh` accepts the user.
     pub(crate) fresh_for: Duration,
 }
 

@@ -107,7 +107,7 @@ impl From<SessionRecord> for UserSession {
 }
 
 impl UserSessions {
-    /// Returns the sessions of users of this kind of session.
+    /// Returns the sessions of users for this kind of session.
     pub(crate) fn of(shared: &Shared) -> Self {
         Self {
             pipeline: Arc::clone(&shared.pipeline),

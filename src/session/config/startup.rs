@@ -66,14 +66,14 @@ impl SessionConfig {
         self.migrated(store, pending)
     }
 
-    /// Uses a pool that the application has built, instead of making connections, and runs pending
-    /// migrations. Waits for a connection for up to `startup_timeout`. Blocks.
+    /// Uses the application's own pool instead of making connections, and runs pending migrations.
+    /// Waits for a connection for up to `startup_timeout`. Blocks.
     ///
     /// At most `pool_size` of the pool's connections are used at a time; see
     /// [`DieselStore::from_pool`].
     ///
     /// # Errors
-    /// Fails if the pool has fewer connections than `workers` + 6, and as
+    /// Fails if the pool has fewer than `workers` + 6 connections, and as
     /// [`open_store`](Self::open_store) does.
     pub fn open_pool(&self, pool: impl Into<ApplicationPool>) -> Result<DieselStore, SetupError> {
         let pool = pool.into();
@@ -86,7 +86,7 @@ impl SessionConfig {
         self.migrated(store, pending)
     }
 
-    /// Runs pending migrations, or refuses the store if that is not allowed.
+    /// Runs pending migrations, or refuses the store if `auto_migrate` is off.
     fn migrated(
         &self,
         store: DieselStore,

@@ -1,4 +1,4 @@
-//! Where the sessions of a Rocket are kept.
+//! The source of a Rocket's store of sessions.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use crate::session::config::SessionConfig;
 use crate::session::error::{ConfigError, SetupError};
 use crate::store::{ApplicationPool, DieselStore, SessionStore, StatsStore};
 
-/// Where sessions are kept.
+/// The source of the store of sessions.
 pub(super) enum Source {
-    /// In the database of the settings.
+    /// The database of the settings.
     Settings,
-    /// In a store of the application's.
+    /// A store of the application.
     Store(Arc<dyn SessionStore>),
-    /// In the database of a pool of the application's.
+    /// The database of the application's pool.
     Pool(ApplicationPool),
 }
 
-/// A store of sessions, and one of statistics.
+/// A store of sessions, and a store of statistics.
 type Stores = (Arc<dyn SessionStore>, Option<Arc<dyn StatsStore>>);
 
 impl Source {
-    /// Returns the settings that hold with this source.
+    /// Returns the effective settings for this source.
     ///
     /// # Errors
     /// Fails if a pool is too small.
@@ -33,8 +33,8 @@ impl Source {
         }
     }
 
-    /// Opens the store, which keeps the statistics too unless `stats` does. A store of the
-    /// application's keeps none.
+    /// Opens the store. It also keeps the statistics, unless `stats` does. A store of the
+    /// application keeps none.
     ///
     /// # Errors
     /// Fails if the database cannot be used.

@@ -1,4 +1,5 @@
-//! Guards that ask more of a session, or less: [`SignedIn`], [`Fresh`] and [`PassiveSession`].
+//! Guards with other requirements than [`Session`](super::Session): [`SignedIn`], [`Fresh`] and
+//! [`PassiveSession`].
 
 use std::ops::Deref;
 
@@ -46,9 +47,9 @@ impl<D> SignedIn<D> {
     }
 }
 
-/// The session of a user who has signed in within the setting `fresh_for`, for changes that ask for
-/// the password again (OWASP ASVS 5.0, 7.5.2). Visitors who are not signed in get 401, others 403:
-/// [`SessionError::ReauthenticationRequired`].
+/// The session of a user who has signed in within the setting `fresh_for`, for changes that need
+/// the password again (OWASP ASVS 5.0, 7.5.2). Visitors who are not signed in get 401, and other
+/// users 403: [`SessionError::ReauthenticationRequired`].
 ///
 /// # Example
 ///
@@ -65,8 +66,8 @@ impl<D> SignedIn<D> {
 #[derive(Debug)]
 pub struct Fresh<D>(SignedIn<D>);
 
-/// A session that is read without counting as activity, for requests that a page makes by itself.
-/// Another guard must not have loaded the session before in the same request.
+/// A session whose request does not count as activity, for requests that a page makes by itself. No
+/// other guard may have loaded the session earlier in the same request.
 ///
 /// # Example
 ///
@@ -128,7 +129,7 @@ async fn passive<D: TypedData>(request: &Request<'_>) -> Result<PassiveSession<D
     Session::<D>::of(request).await.map(PassiveSession)
 }
 
-/// Makes a guard of a function that returns it.
+/// Defines a guard from a function that returns it.
 macro_rules! guard {
     ($guard:ident by $of:ident) => {
         #[rocket::async_trait]

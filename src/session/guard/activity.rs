@@ -1,5 +1,5 @@
-//! Activity of a session beside that of its requests: [`Session::touch`], and how long a session
-//! still lives.
+//! A session's remaining time, and activity that requests do not record themselves:
+//! [`Session::touch`].
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
 use crate::session::user_sessions::UserSessions;
 
-/// How long a session still lives.
+/// The remaining time of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStatus {
-    /// Time until the session ends unless it is used.
+    /// Time until the session ends without further activity.
     pub idle: Duration,
-    /// Time until the session ends, however much it is used.
+    /// Time until the session ends even if it is in use.
     pub absolute: Duration,
 }
 
 impl<D: TypedData> Session<D> {
-    /// Returns how long the session still lives; `None` if there is none. To ask without keeping the
-    /// session alive, take it as a [`PassiveSession`](crate::PassiveSession).
+    /// Returns the session's remaining time, or `None` if there is no session. To ask without
+    /// extending the session, use a [`PassiveSession`](crate::PassiveSession).
     ///
     /// # Example
     ///
@@ -49,9 +49,9 @@ impl<D: TypedData> Session<D> {
         })
     }
 
-    /// Records activity now: for a [`PassiveSession`](crate::PassiveSession) whose visitor turns out
-    /// to be there. Does nothing without a session, or for one that has expired. The write is not
-    /// waited for.
+    /// Records activity now, for a [`PassiveSession`](crate::PassiveSession) whose visitor turns
+    /// out to be present. Does nothing without a session, or if the session has expired. Does not
+    /// wait for the write.
     ///
     /// # Example
     ///
@@ -75,8 +75,8 @@ impl<D: TypedData> Session<D> {
         }
     }
 
-    /// Ends the user's other sessions of this kind, and returns how many there were. Nothing ends for
-    /// a visitor who is not signed in.
+    /// Ends the user's other sessions of this kind and returns their number. Does nothing if the
+    /// visitor is not signed in.
     ///
     /// # Example
     ///
@@ -92,8 +92,8 @@ impl<D: TypedData> Session<D> {
     /// ```
     ///
     /// # Errors
-    /// [`SessionError::Ended`] if this session has ended in the meantime. Otherwise fails if the
-    /// store does.
+    /// Returns [`SessionError::Ended`] if this session has ended in the meantime. Fails if the
+    /// store fails.
     pub async fn revoke_others(&self) -> Result<usize, SessionError> {
         let inner = self.inner();
         let _turn = inner.turn().await?;

@@ -15,7 +15,8 @@ use crate::store::{
     SessionRecord, SignIn,
 };
 
-/// How far the clocks of two instances may be apart. A login that seems to be later is not fresh.
+/// Maximum difference between the clocks of two instances. A login that appears to be later is not
+/// recent.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 /// Returns whether the session must end because another user signs in, or because the login awaits

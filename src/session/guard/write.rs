@@ -114,7 +114,7 @@ impl<D: TypedData> Inner<D> {
                         let json = codec::recode(&current.data, &before, &*data, limit)?;
                         (data, json)
                     }
-                    // What the closure has made of the data is dropped.
+                    // The closure's changes are dropped.
                     None => (Arc::new(decoded(current)?), None),
                 };
                 *made.lock() = Some((data, result));
@@ -138,11 +138,10 @@ fn decoded<D: TypedData>(record: &SessionRecord) -> Result<D, SessionError> {
     codec::decode(&record.data).map_err(|error| undecodable(record, &error))
 }
 
-/// The time from which on a closure is too slow: others that have queued up for the worker wait for
-/// it.
+/// Duration from which a closure counts as slow: other jobs of its worker wait for it.
 const SLOW: Duration = Duration::from_millis(10);
 
-/// Runs a closure, and warns of a slow one at most once a minute.
+/// Runs a closure and logs a warning about a slow one, at most once a minute.
 fn timed<D, R>(change: &mut impl FnMut(D) -> (Option<Arc<D>>, R), data: D) -> (Option<Arc<D>>, R) {
     static WARNED: Seldom = Seldom::new();
     let start = Instant::now();

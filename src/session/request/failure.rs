@@ -1,4 +1,4 @@
-//! Why a guard has failed, kept for the application's catchers.
+//! The error of a failed guard, kept for the application's catchers.
 
 use std::sync::OnceLock;
 
@@ -8,13 +8,13 @@ use rocket::request;
 
 use crate::session::error::SessionError;
 
-/// Why a guard of this request has failed, for the application's catchers.
+/// The error of a failed guard of this request, for the application's catchers.
 #[derive(Default)]
 struct Failure(OnceLock<SessionError>);
 
 impl SessionError {
-    /// Returns why a guard of this library has failed in this request, for a catcher that says more
-    /// than the status does.
+    /// Returns the error with which a guard of this library failed in this request, for a catcher
+    /// that needs more than the status.
     ///
     /// # Example
     ///
@@ -35,7 +35,7 @@ impl SessionError {
     }
 }
 
-/// Returns the outcome of a guard, and keeps its error for catchers.
+/// Returns the outcome of a guard and keeps its error for catchers.
 pub(in crate::session) fn outcome<T>(
     request: &Request<'_>,
     result: Result<T, SessionError>,
@@ -43,7 +43,7 @@ pub(in crate::session) fn outcome<T>(
     match result {
         Ok(guard) => Outcome::Success(guard),
         Err(error) => {
-            // The first one decides the response.
+            // The first failure determines the response.
             let _ = request.local_cache(Failure::default).0.set(error.clone());
             Outcome::Error((error.status(), error))
         }

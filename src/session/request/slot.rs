@@ -189,8 +189,8 @@ impl<D: TypedData> Session<D> {
     /// ```
     ///
     /// # Errors
-    /// [`SessionError::NotAttached`] if `Sessions::<D>` is not attached. Otherwise fails if the
-    /// store does.
+    /// Returns [`SessionError::NotAttached`] if `Sessions::<D>` is not attached. Fails if the store
+    /// fails.
     pub async fn of(request: &Request<'_>) -> Result<Self, SessionError> {
         let attached = request.rocket().state::<Attached<D>>();
         let attached = attached.ok_or(SessionError::NotAttached)?;
@@ -219,8 +219,8 @@ impl<'r, D: TypedData> FromRequest<'r> for Session<D> {
 }
 
 impl<D: TypedData> Sentinel for Session<D> {
-    /// Stops the launch if the fairing is missing, and says what to attach: Rocket itself names only
-    /// the guard.
+    /// Stops the launch if the fairing is missing, and logs what to attach, because Rocket itself
+    /// names only the guard.
     fn abort(rocket: &Rocket<Ignite>) -> bool {
         if rocket.state::<Attached<D>>().is_some() {
             return false;

@@ -74,8 +74,8 @@ pub(in crate::store) fn open(
     }
 }
 
-/// Uses the application's pool; also returns the name of its database. Finds out whether that can be
-/// used, as [`open`] does.
+/// Uses the application's pool, after checking like [`open`] that its database can be used. Also
+/// returns the name of the database.
 pub(in crate::store) fn open_pool(
     pool: ApplicationPool,
     options: &StoreOptions,
@@ -105,7 +105,7 @@ fn refuse_schema(url: &DatabaseUrl, options: &StoreOptions) -> Result<(), StoreE
     }
 }
 
-/// Finds out whether sessions can be kept in a database, and makes an SQLite file ready.
+/// Checks that sessions can be kept in a database, and prepares an SQLite file.
 fn serve(
     connection: &mut AnyConnection<'_>,
     url: &DatabaseUrl,

@@ -28,8 +28,8 @@ impl DieselStore {
         self.read_with(self.prelude.as_ref(), &mut job)
     }
 
-    /// Runs a job that reads rows by their ids. It waits for no lock of a row, and is over soon: on
-    /// a connection of the application's, limits would cost it two round trips.
+    /// Runs a job that reads rows by their ids. It waits for no row lock and is short. On a
+    /// connection of the application, limits would cost it two round trips.
     pub(in crate::store) fn look_up<T>(
         &self,
         mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
@@ -46,7 +46,7 @@ impl DieselStore {
         let start = Instant::now();
         let mut repeats = match &self.connections {
             Connections::Own(_) => 1,
-            // Idle connections that the server has closed may be met one after the other.
+            // Several idle connections that the server has closed may be met one after the other.
             Connections::Application(_) => self.connections.state().size,
         };
         loop {
@@ -171,7 +171,7 @@ impl DieselStore {
                     std::thread::sleep(Duration::from_millis(u64::from(tries)));
                 }
                 Next::Elsewhere if !is_late => {
-                    // Given back first: it may be the pool's last one.
+                    // Returned first, because it may be the pool's last connection.
                     drop(connection);
                     connection = self.usable_connection(deadline)?;
                 }
@@ -187,7 +187,8 @@ impl DieselStore {
         }
     }
 
-    /// Decides where a failed job may run again, and whether its connection may be used again.
+    /// Decides whether and where a failed job may run again, and whether its connection may be used
+    /// again.
     fn next_step(&self, error: &StoreError, connection: &mut Lease<'_>, start: Instant) -> Next {
         let is_older = connection.is_older_than(start);
         let elsewhere_if = |may: bool| if may { Next::Elsewhere } else { Next::Fail };
@@ -270,7 +271,7 @@ impl DieselStore {
 }
 
 /// Returns whether the database has visibly closed a connection. The application's pool checks its
-/// connections itself, and a check here could consume a notification of the application's.
+/// connections itself, and a check here could consume a notification for the application.
 fn is_closed(lease: &mut Lease<'_>) -> bool {
     if matches!(lease, Lease::Application(_)) {
         return false;
@@ -283,7 +284,7 @@ fn is_closed(lease: &mut Lease<'_>) -> bool {
     }
 }
 
-/// What happens to a job that failed.
+/// The reaction to a failed job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// It did nothing and may run on another connection.

@@ -52,7 +52,7 @@ pub struct DieselStore {
     pub(in crate::store) url: DatabaseUrl,
     pub(in crate::store) options: StoreOptions,
     pub(in crate::store) connections: Connections,
-    /// How a job begins on a connection of the application's.
+    /// The start of a job on a connection of the application.
     pub(in crate::store) prelude: Option<Prelude>,
     /// Orders the writers of this process, because SQLite allows one at a time. A waiting thread
     /// wakes up at once, unlike with SQLite's busy timeout, which only orders processes.
@@ -97,19 +97,19 @@ impl DieselStore {
         Self::open_existing(url, options)
     }
 
-    /// Uses a pool that the application has built, and makes no connection of its own. Takes one of
-    /// the pool's, to find out whether the database can be used, and turns on an SQLite file's
+    /// Uses the application's own pool and makes no connections of its own. Takes one of the pool's
+    /// connections to check that the database can be used, and turns on an SQLite file's
     /// write-ahead log.
     ///
-    /// At most `pool_size` of the pool's connections are in use for sessions at a time. The
-    /// application's settings of a connection are the same whenever it has the connection. While a job of
-    /// the store has it, SQLite connections have the store's settings; on PostgreSQL, each job but the
-    /// loading of sessions is a transaction that limits itself with `SET LOCAL`. Statements are
-    /// prepared as the connection does it.
+    /// At most `pool_size` of the pool's connections are used for sessions at a time. The
+    /// application always finds its own settings on a connection. During a job of the store, SQLite
+    /// connections have the store's settings. On PostgreSQL, each job except the loading of
+    /// sessions is a transaction that sets its limits with `SET LOCAL`. Statements are prepared as
+    /// configured for the connection.
     ///
     /// # Errors
-    /// [`StoreError::Connect`] or [`StoreError::Pool`] when the pool has no connection to give;
-    /// `Connect` as well when an SQLite database is in memory or cannot be written.
+    /// Returns [`StoreError::Connect`] or [`StoreError::Pool`] if the pool gives no connection.
+    /// Returns `Connect` if an SQLite database is in memory or cannot be written.
     pub fn from_pool(
         pool: impl Into<ApplicationPool>,
         options: StoreOptions,
@@ -135,8 +135,8 @@ impl DieselStore {
         }
     }
 
-    /// Returns the database's URL. It is displayed without the password. With the application's pool,
-    /// it is only the name of the database.
+    /// Returns the database's URL. It is displayed without the password. With the application's
+    /// pool, it is only the database's name.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
@@ -174,7 +174,7 @@ impl DieselStore {
     /// # Errors
     /// Returns [`StoreError::Migration`] if the database cannot be queried.
     pub fn is_of_another_program(&self) -> Result<bool, StoreError> {
-        // A database of PostgreSQL is often shared with other applications.
+        // A PostgreSQL database is often shared with other applications.
         if matches!(self.url, DatabaseUrl::Postgres(_)) {
             return Ok(false);
         }
@@ -189,7 +189,7 @@ impl DieselStore {
         self.look(migrations::pending)
     }
 
-    /// Asks something outside of the order of the library's own pool, in the schema of the sessions.
+    /// Runs a query outside the library's own pool, in the schema of the sessions.
     fn look<T>(
         &self,
         ask: fn(&mut AnyConnection<'_>, &DatabaseUrl, &StoreOptions) -> Result<T, StoreError>,
@@ -200,7 +200,7 @@ impl DieselStore {
         Ok(run_with(connection.lend(), self.prelude.as_ref(), ask).flatten()?)
     }
 
-    /// A connection outside of the order of the library's own pool.
+    /// Returns a connection outside the library's own pool.
     fn apart(&self) -> Result<Apart<'_>, StoreError> {
         self.connections.apart(&self.url, &self.options)
     }

@@ -1,4 +1,4 @@
-//! Sessions on the pool that the application has built for itself.
+//! Sessions on the application's own pool.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn store(pool: &AppPool) -> DieselStore {
     DieselStore::from_pool(pool.lent(), StoreOptions::default()).unwrap()
 }
 
-/// The embedded application on the pool alone: the store of its own is never asked.
+/// Returns the embedded application on the pool. Its own store is never used.
 async fn application(pool: &AppPool, config: SessionConfig) -> Client {
     let set = |sessions: Sessions<Cart>| sessions.pool(pool.lent());
     let (rocket, _) = rocket_with(Arc::new(MemoryStore::default()), config, set);
@@ -45,7 +45,7 @@ on_each_database! {
         ));
     }
 
-    fn the_application_finds_its_connections_as_it_left_them(database: &Database) {
+    fn connections_are_returned_with_the_applications_settings(database: &Database) {
         let pool = AppPool::new(database, 10);
         let before = pool.settings();
         assert_eq!(before.len(), 10);
@@ -54,7 +54,7 @@ on_each_database! {
         conformance::run(&store).unwrap();
         database.add_users(&["ada", "bob"]);
         conformance::run_with_users(&store, ["ada", "bob"]).unwrap();
-        // What fails must leave no trace either.
+        // A failure must leave no trace either.
         store.create(&[new_session(Some("nobody"))]).unwrap_err();
         assert_eq!(pool.in_use(), 0);
         assert_eq!(pool.settings(), before);
@@ -76,7 +76,7 @@ on_each_database! {
         });
     }
 
-    fn i2_what_ended_on_the_applications_pool_stays_ended(database: &Database) {
+    fn i2_sessions_ended_on_the_applications_pool_stay_ended(database: &Database) {
         run(async {
             let pool = AppPool::new(database, 10);
             let client = &application(&pool, SessionConfig::default()).await;
@@ -149,7 +149,7 @@ on_each_database! {
     }
 }
 
-/// Runs the checks on a store whose tables are in the schema `visits`, and in no other.
+/// Runs the checks on a store whose tables are in the schema `visits` only.
 fn check_in_schema(database: &Database, open: impl Fn(StoreOptions) -> DieselStore) {
     let mut options = StoreOptions::default();
     options.schema = Some("visits".parse().unwrap());
@@ -157,7 +157,7 @@ fn check_in_schema(database: &Database, open: impl Fn(StoreOptions) -> DieselSto
     assert!(!store.migrate().unwrap().is_empty());
     assert_eq!(store.pending_migrations().unwrap(), [""; 0]);
     conformance::run(&store).unwrap();
-    // Another start finds what the first one has made.
+    // Another start finds the tables of the first.
     let store = open(options);
     assert_eq!(store.pending_migrations().unwrap(), [""; 0]);
     let new = new_session(None);
@@ -170,7 +170,7 @@ fn check_in_schema(database: &Database, open: impl Fn(StoreOptions) -> DieselSto
 }
 
 #[test]
-fn a_schema_is_used_on_connections_that_are_not_the_librarys() {
+fn a_schema_is_used_on_the_applications_connections() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -182,9 +182,9 @@ fn a_schema_is_used_on_connections_that_are_not_the_librarys() {
     assert_eq!(pool.settings(), before);
 }
 
-/// As behind a PgBouncer in transaction mode.
+/// Settings as behind a PgBouncer in transaction mode.
 #[test]
-fn a_schema_is_used_where_a_setting_of_a_connection_would_reach_others() {
+fn a_schema_is_used_behind_a_pooler_in_transaction_mode() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
@@ -205,7 +205,7 @@ fn i12_a_pool_of_databases_in_memory_is_refused() {
 }
 
 #[test]
-fn i11_a_held_row_holds_up_a_connection_without_limits_no_longer_than_another() {
+fn i11_a_locked_row_delays_a_connection_without_limits_no_longer() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };

@@ -40,7 +40,7 @@ fn i6_the_first_write_succeeds_after_idle_connections_were_closed() {
             database.execute(&format!("SELECT pg_terminate_backend(pid) {others}"));
             database.backends().is_empty()
         });
-        // With a process, its side of the socket is gone.
+        // The end of a process closes its side of the socket.
         wait_until("their processes have ended", || {
             let is_there = |pid: &i32| Path::new(&format!("/proc/{pid}")).exists();
             !ended.iter().any(is_there)

@@ -1,4 +1,4 @@
-//! Whom `/metrics` answers.
+//! Access to `/metrics`.
 
 use rocket::http::Header;
 use rocket_diesel_sessions_app::MetricsAccess;

@@ -116,7 +116,7 @@ on_each_database! {
         answers.dedup();
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert_eq!(answers[0].0, Status::Unauthorized);
-        // The least of each is what it costs; the rest is what else the machine had to do.
+        // The minimum of each is its cost; the rest is other work of the machine.
         let costs = times.map(|times| times.into_iter().min().unwrap());
         let (least, most) = (costs.iter().min().unwrap(), costs.iter().max().unwrap());
         assert!(*most < *least * 3, "{costs:?}");

@@ -262,14 +262,16 @@ fn i11_a_new_row_that_the_database_rejects_fails_alone() {
     });
 }
 
-/// Locks this many sessions in another transaction. Until each of their visitors has been refused
-/// twice, thirty visitors with other sessions count, and none of them is refused.
+/// Locks this many sessions in another transaction. Asserts that thirty visitors with other
+/// sessions can count, without a refusal, until each visitor of a locked session has been refused
+/// twice.
 fn others_are_served_beside_held_rows(held: usize) {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
     };
     run(async {
-        // Their visitors are refused after a quarter of it, and others have to be slow to be.
+        // Their visitors are refused after a quarter of it. Others would be refused only if they
+        // were slow.
         let config = altered(SessionConfig::default(), |config| {
             config.timeout = Duration::from_secs(6);
         });

@@ -1,4 +1,4 @@
-//! Guards that ask more of a session, or less; activity; and updates that may refuse.
+//! The guards `SignedIn`, `Fresh` and `PassiveSession`, activity, and updates that may refuse.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn fresh(session: Fresh<Cart>) -> String {
     session.user().to_owned()
 }
 
-/// The seconds to the idle and the absolute end.
+/// Returns the seconds to the idle and the absolute deadline.
 #[route("/passive")]
 fn passive(session: PassiveSession<Cart>) -> String {
     let status = session.status();
@@ -43,7 +43,7 @@ async fn end_others(session: Session<Cart>) -> Answered {
     Ok(session.revoke_others().await?.to_string())
 }
 
-/// Adds to the count, up to 2.
+/// Increments the count, up to 2.
 #[route("/add-up")]
 async fn add_up(session: Session<Cart>) -> String {
     let added: Result<u64, Full> = session
@@ -85,7 +85,7 @@ fn refused(status: Status, request: &Request<'_>) -> String {
     format!("{status}: {}", error.unwrap_or_default())
 }
 
-/// Runs a test on an application with the user ada, which records each activity.
+/// Runs a test on an application with the user ada that records all activity.
 macro_rules! on_application {
     ($database:expr, |$client:ident, $clock:ident| $body:block) => {
         let store = $database.store();
@@ -111,7 +111,7 @@ async fn settle(client: &Client) {
 const DAY: u64 = 86_400;
 
 on_each_database! {
-    fn guards_refuse_with_the_reason(database: &Database) {
+    fn guards_refuse_with_a_reason(database: &Database) {
         on_application!(database, |client, clock| {
             let anonymous = new_cookie(&client).await;
             for path in ["/signed-in", "/fresh"] {
@@ -130,7 +130,7 @@ on_each_database! {
         });
     }
 
-    fn a_passive_request_is_no_activity_and_a_touch_is(database: &Database) {
+    fn a_passive_request_is_not_activity_but_a_touch_is(database: &Database) {
         on_application!(database, |client, clock| {
             assert_eq!(get(&client, "/passive", None).await.body, "-");
             let cookie = new_cookie(&client).await;
@@ -153,7 +153,7 @@ on_each_database! {
         });
     }
 
-    fn the_other_sessions_of_the_user_end(database: &Database) {
+    fn revoking_the_others_ends_the_users_other_sessions(database: &Database) {
         on_application!(database, |client, _clock| {
             let anonymous = new_cookie(&client).await;
             assert_eq!(get(&client, "/end-others", Some(&anonymous)).await.body, "0");

@@ -1,4 +1,4 @@
-//! What is told of sessions as it happens: to hooks, and in metrics.
+//! Events of sessions, as hooks and metrics receive them.
 
 use std::sync::{Arc, Mutex};
 

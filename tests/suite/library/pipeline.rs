@@ -162,7 +162,7 @@ on_each_database! {
             };
             let before = begun.load(Ordering::SeqCst);
             let begun = || begun.load(Ordering::SeqCst) - before;
-            // A worker each, as long as there are any.
+            // One worker each, while there are any.
             let newcomers = (0..8_u32).map(|number| async move {
                 let is_next = async || begun() >= number.min(writers);
                 wait_for("the workers before are busy", is_next).await;

@@ -23,7 +23,7 @@ use crate::support::{Database, Kind, Server, Visitor, wait_until};
 
 const STATS: &str = "/api/session/stats";
 
-/// The figures of the present.
+/// Returns the current figures.
 fn present(stats: &Value) -> Value {
     let mut present = stats.clone();
     for key in ["hours", "nextExpiries"] {
@@ -32,7 +32,7 @@ fn present(stats: &Value) -> Value {
     present
 }
 
-/// The figures of the hours, without their times.
+/// Returns the figures of the hours, without their times.
 fn hours(stats: &Value) -> Value {
     let mut hours = stats["hours"].clone();
     for hour in hours.as_array_mut().unwrap() {
@@ -41,7 +41,7 @@ fn hours(stats: &Value) -> Value {
     hours
 }
 
-/// How many sessions have ended for each reason, where only some have.
+/// Returns the number of ended sessions for each reason that has any.
 fn ended(reasons: &[(&str, u64)]) -> Value {
     let mut ended = json!({"cleared": 0, "expired": 0, "logout": 0, "replaced": 0, "revoked": 0});
     for (reason, number) in reasons {
@@ -216,7 +216,7 @@ fn statistics_are_written_at_the_configured_interval() {
 /// A real store whose table takes too long to count.
 struct Uncountable {
     inner: Arc<DieselStore>,
-    /// When counts began and ended.
+    /// The start and end times of counts.
     counts: Mutex<Vec<[Instant; 2]>>,
 }
 
@@ -246,7 +246,7 @@ impl StatsStore for Uncountable {
             return self.inner.census(now, limit);
         }
         let start = Instant::now();
-        // As long as a statement takes that is given up.
+        // As long as a statement that is cancelled by its timeout.
         std::thread::sleep(Duration::from_millis(20));
         self.counts.lock().unwrap().push([start, Instant::now()]);
         Err(StoreError::Query(Cause::new("a statement")))
@@ -289,7 +289,8 @@ fn a_table_that_cannot_be_counted_in_time_causes_no_errors() {
         .usage(chrono::Utc::now() - chrono::TimeDelta::hours(1))
         .unwrap();
     assert!(hour.iter().all(|hour| hour.peak_active == 0), "{hour:?}");
-    // The first view and the thread may count at a time, and then no one for a hundred times as long.
+    // The first view and the thread may count at the same time. Afterwards no one counts for a
+    // hundred times as long.
     for pair in stats.counts.lock().unwrap().windows(2) {
         let ([began, ended], [next, _]) = (pair[0], pair[1]);
         let is_beside = next < ended;

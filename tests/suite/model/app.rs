@@ -256,7 +256,7 @@ impl Instances {
         let admin = self.admin(instance);
         let store = &self.stores[instance];
         let mut sweep = std::pin::pin!(admin.sweep());
-        // A sweep may take longer than requests may: one that hangs is not waited for.
+        // A sweep may take longer than requests may, so a hanging one is not waited for.
         let hangs = wait_for("a call hangs", async || store.has_hanging());
         let swept = tokio::select! {
             swept = &mut sweep => swept,

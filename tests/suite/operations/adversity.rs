@@ -43,8 +43,8 @@ impl Setting {
     }
 }
 
-/// Waits until service is back and stays so. For that, hanging work has to be abandoned: by itself it
-/// does not end.
+/// Waits until service is back and stays so. Hanging work has to be abandoned for that, because it
+/// never ends by itself.
 fn assert_back(setting: &Setting, load: &Load, what: &str) {
     outages::assert_back(load, what);
     assert_eq!(setting.readiness(), 200, "{what}");
@@ -160,7 +160,7 @@ fn i6_service_returns_after_a_network_outage_of_six_seconds() {
     setting.proxy.freeze_all();
     load.wait_until_refused();
     wait_until("readiness refuses too", || setting.readiness() == 503);
-    // Longer than it takes to give up what hangs, several times over.
+    // Several times as long as it takes to abandon hanging work.
     holds_for("all is refused", Duration::from_secs(6), || {
         let reply = setting.server.client().get("/api/session/test-session");
         (reply.status, reply.set_cookie) == (503, None) && setting.readiness() == 503

@@ -176,8 +176,8 @@ fn a_stream_of_figures_ends_with_its_session() {
     let cookie = Header::new("Cookie", ruth.cookie.unwrap());
     let stream = client.get("/admin/live").header(cookie).dispatch();
     assert_eq!(stream.status(), Status::Ok);
-    // Its session ends after a second, which is less than the time between two figures. A stream
-    // lasts a minute otherwise.
+    // Its session ends after a second, which is less than the time between two figures. Otherwise a
+    // stream lasts a minute.
     let figures = stream.into_string().unwrap();
     assert_eq!(figures.matches("data:{").count(), 1, "{figures}");
 }

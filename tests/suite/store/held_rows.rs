@@ -50,7 +50,7 @@ fn i11_a_locked_row_does_not_prevent_other_saves() {
     };
     let store = database.store();
     let made = four_sessions(&*store);
-    // The first batch waits for a quarter of this, which no other batch takes.
+    // The first batch waits for a quarter of this, and no other batch takes as long.
     let timeout = Duration::from_secs(8);
     let options = altered(database.options(), |options| options.timeout = timeout);
     let store = DieselStore::open(&database.url(), options).unwrap();

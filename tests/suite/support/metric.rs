@@ -15,7 +15,7 @@ pub(crate) fn metric_of(text: &str, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
-/// How many jobs of a kind, `load` or `write`, wait in the queue.
+/// Returns the number of queued jobs of a kind, `load` or `write`.
 pub(crate) fn queued(admin: &SessionAdmin, kind: &str) -> u64 {
     metric(admin, &format!("sessions_queue_depth{{kind=\"{kind}\"}}"))
 }

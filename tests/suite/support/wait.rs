@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a condition is waited for.
+/// Time limit of a wait for a condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Time between two checks of a condition.
@@ -26,8 +26,8 @@ pub(crate) async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> boo
     }
 }
 
-/// Asserts that `condition` holds and goes on to hold for `time`. This is for what must not happen
-/// by itself: on a slow machine it sees less of it, and never fails for that.
+/// Asserts that `condition` holds and continues to hold for `time`. Use it for events that must not
+/// happen by themselves. On a slow machine it observes less, but never fails for that reason.
 pub(crate) fn holds_for(what: &str, time: Duration, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while start.elapsed() < time {

@@ -1,5 +1,5 @@
-//! The application's own pool. What the library changes of a connection's settings, it changes
-//! back before the application gets the connection.
+//! The application's own pool. The library restores every setting of a connection that it has
+//! changed before the application gets the connection.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::store::sql::error::SqlError;
 use crate::store::sql::history::History;
 use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
-/// An r2d2 pool of Diesel connections that the application has built:
+/// An r2d2 pool of Diesel connections built by the application:
 /// `Pool<ConnectionManager<PgConnection>>` or `Pool<ConnectionManager<SqliteConnection>>`.
 ///
 /// # Example
@@ -82,7 +82,7 @@ macro_rules! of_pool {
 }
 
 impl ApplicationPool {
-    /// The most connections that the pool makes.
+    /// The maximum number of connections that the pool makes.
     pub(crate) fn max_size(&self) -> u32 {
         of_pool!(self, |pool| pool.max_size())
     }
@@ -105,7 +105,7 @@ enum AnyPooled {
     Postgres(PooledConnection<ConnectionManager<PgConnection>>),
 }
 
-/// When the library first had a connection of the application's.
+/// When the library first used a connection of the application.
 #[derive(Clone, Copy)]
 struct FirstSeen(Instant);
 
@@ -119,7 +119,7 @@ impl AnyPooled {
         }
     }
 
-    /// When the library first had this connection, which may be later than it was made.
+    /// When the library first used this connection, which may have been made earlier.
     fn first_seen(&mut self) -> Instant {
         let extensions = match self {
             #[cfg(feature = "sqlite")]
@@ -141,10 +141,10 @@ pub(in crate::store) struct SharedLease<'p> {
     connection: AnyPooled,
     first_seen: Instant,
     is_discarded: bool,
-    /// What gives an SQLite connection its own settings again.
+    /// The statement that restores an SQLite connection's own settings.
     #[cfg(feature = "sqlite")]
     borrowed: Option<Borrowed>,
-    /// Freed after the connection has been given back.
+    /// Released after the connection has been returned.
     _place: Place<'p>,
 }
 
@@ -161,8 +161,8 @@ impl SharedLease<'_> {
         self.is_discarded = true;
     }
 
-    /// Gives an SQLite connection the library's settings until it is given back. Those of PostgreSQL are
-    /// set within each transaction.
+    /// Applies the library's settings to an SQLite connection until it is returned. Settings of
+    /// PostgreSQL are set within each transaction.
     #[cfg(feature = "sqlite")]
     #[allow(irrefutable_let_patterns, reason = "the only database of some builds")]
     fn set_up(&mut self, options: &StoreOptions) -> Result<(), StoreError> {
@@ -189,8 +189,8 @@ impl Drop for SharedLease<'_> {
     }
 }
 
-/// Has the pool close a connection instead of lending it again: a pool keeps none with an open
-/// transaction. One that is broken is closed anyway.
+/// Makes the pool close a connection instead of lending it again, because a pool keeps no
+/// connection with an open transaction. A broken connection is closed anyway.
 fn close(connection: &mut AnyConnection<'_>) {
     fn open_transaction<C: Connection>(connection: &mut C) -> QueryResult<()> {
         C::TransactionManager::begin_transaction(connection)
@@ -198,8 +198,8 @@ fn close(connection: &mut AnyConnection<'_>) {
     let _ = run_on!(connection, |connection| open_transaction(connection));
 }
 
-/// The share of the application's pool that the library uses, at most `most` connections at a time.
-/// A call that is stuck keeps its place, so that stuck calls do not take all of the pool.
+/// The share of the application's pool that the library uses: at most `most` connections at a time.
+/// A stuck call keeps its slot, so that stuck calls cannot take the whole pool.
 struct Share {
     most: u32,
     taken: Mutex<u32>,
@@ -209,7 +209,7 @@ struct Share {
 struct Place<'p>(&'p Share);
 
 impl Share {
-    /// Waits for a place until the deadline.
+    /// Waits for a slot until the deadline.
     fn take(&self, deadline: Instant) -> Option<Place<'_>> {
         let mut taken = self.taken.lock();
         let is_full = |taken: &mut u32| *taken >= self.most;
@@ -229,13 +229,13 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The application's pool, as the library uses it: up to `pool_size` of its connections at a time.
+/// The library's view of the application's pool: up to `pool_size` of its connections at a time.
 pub(in crate::store) struct SharedPool {
     pool: ApplicationPool,
     #[cfg(feature = "sqlite")]
     options: StoreOptions,
     share: Share,
-    /// When a connection was last found broken.
+    /// When a connection was last found to be broken.
     last_break: Mutex<Option<Instant>>,
 }
 
@@ -255,8 +255,8 @@ impl SharedPool {
         }
     }
 
-    /// Waits for a connection until `timeout` has passed. One that was in use before the last break is
-    /// not used: after a restart of the server, all of these are broken.
+    /// Waits for a connection for up to `timeout`. Connections that were in use before the last
+    /// break are not used, because a restart of the server breaks all of them.
     pub(super) fn checkout(&self, timeout: Duration) -> Result<SharedLease<'_>, StoreError> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -290,7 +290,8 @@ impl SharedPool {
         }
     }
 
-    /// Where there is no connection at all, none can be made; where there are some, they are in use.
+    /// Returns the error for a wait that got no connection. If there are no connections, none can
+    /// be made; otherwise all are in use.
     fn no_connection(&self, error: &r2d2::Error, waited: Duration) -> StoreError {
         let reason = failure::without_urls(&error.to_string());
         if of_pool!(self.pool, |pool| pool.state()).connections == 0 {
@@ -322,10 +323,10 @@ impl SharedPool {
     }
 }
 
-/// Names the database of a connection, for messages. No one can connect by it.
+/// Returns the name of a connection's database for messages. It cannot be used to connect.
 ///
 /// # Errors
-/// Refuses an SQLite database in memory, of which each connection would have one of its own.
+/// Refuses an in-memory SQLite database, because each connection would have its own.
 pub(super) fn name(connection: &mut AnyConnection<'_>) -> Result<DatabaseUrl, StoreError> {
     match connection {
         #[cfg(feature = "sqlite")]

@@ -1,4 +1,4 @@
-//! Where a store's connections come from: a pool of its own, or the application's.
+//! The source of a store's connections: its own pool, or the application's.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ pub(in crate::store) enum Lease<'p> {
     Application(SharedLease<'p>),
 }
 
-/// A connection for what a start asks of the database, and for migrations. It is a new one, unless
-/// connections are the application's to make.
+/// A connection for the queries of a start and for migrations. It is a new one, unless the
+/// application makes the connections.
 pub(in crate::store) enum Apart<'p> {
     New(OwnedConnection),
     Lent(Lease<'p>),
@@ -31,10 +31,10 @@ impl Connections {
         Self::Own(OwnPool::new(url, options))
     }
 
-    /// Uses the application's pool; also returns the name of its database.
+    /// Uses the application's pool. Also returns the name of its database.
     ///
     /// # Errors
-    /// Fails if the pool has no connection to give within the timeout, or the database cannot hold
+    /// Fails if the pool gives no connection within the timeout, or if the database cannot contain
     /// sessions.
     pub(in crate::store) fn of_application(
         pool: ApplicationPool,
@@ -49,7 +49,7 @@ impl Connections {
         matches!(self, Self::Application(_))
     }
 
-    /// Waits for a connection until `timeout` has passed.
+    /// Waits for a connection for up to `timeout`.
     pub(in crate::store) fn checkout(&self, timeout: Duration) -> Result<Lease<'_>, StoreError> {
         match self {
             Self::Own(pool) => Ok(Lease::Own(pool.checkout(timeout)?)),
@@ -57,7 +57,7 @@ impl Connections {
         }
     }
 
-    /// A connection that is set up, to the database of `url`.
+    /// Returns a connection with its settings to the database of `url`.
     pub(in crate::store) fn apart(
         &self,
         url: &DatabaseUrl,
@@ -80,7 +80,7 @@ impl Connections {
         }
     }
 
-    /// Keeps a connection, and those that are older than this moment, from being used again.
+    /// Prevents this connection, and all older ones, from being used again.
     pub(in crate::store) fn mark_broken(&self, lease: &mut Lease<'_>) {
         lease.discard();
         match self {
@@ -106,7 +106,7 @@ impl Lease<'_> {
         }
     }
 
-    /// Keeps the connection from being used again.
+    /// Prevents the connection from being used again.
     pub(in crate::store) fn discard(&mut self) {
         match self {
             Self::Own(lease) => lease.discard(),

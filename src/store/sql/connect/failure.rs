@@ -116,8 +116,8 @@ pub(super) fn is_unknown(error: &StoreError) -> bool {
 /// Minimum length of a secret that is also searched inside words.
 const LEAST_SECRET: usize = 4;
 
-/// Blanks what looks like a URL in a text about a connection of which no URL is known, and the
-/// environment's password.
+/// Blanks the environment's password and everything that looks like a URL, in a message about a
+/// connection whose URL is unknown.
 pub(super) fn without_urls(text: &str) -> String {
     let of_environment = std::env::var("PGPASSWORD").ok();
     blank(text, "", &Vec::from_iter(of_environment))

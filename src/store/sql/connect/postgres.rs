@@ -95,7 +95,7 @@ pub(super) fn set_up(
     Ok(())
 }
 
-/// Warns about settings of the server that cause trouble. Changes nothing.
+/// Logs warnings about settings of the server that cause trouble. Changes nothing.
 pub(super) fn look(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), StoreError> {
     let server = match Server::ask(connection, &[]) {
         Ok(server) => server,

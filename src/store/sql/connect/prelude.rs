@@ -1,8 +1,8 @@
-//! How a job begins on a connection that does not have the library's settings.
+//! The start of a job on a connection without the library's settings.
 //!
-//! Such a connection is the application's, or is shared with other clients behind a pooler. On
-//! PostgreSQL the job runs in a transaction, and its settings end with that. (On SQLite, a connection
-//! of the application's has the library's settings while it is on loan.)
+//! Such a connection belongs to the application, or is shared with other clients behind a pooler.
+//! On PostgreSQL, the job runs in a transaction, with which its settings end. On SQLite, a
+//! connection of the application has the library's settings while it is on loan.
 
 #[cfg(feature = "postgres")]
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
@@ -19,16 +19,16 @@ use crate::store::sql::error::SqlError;
 pub(in crate::store) struct Prelude {
     #[cfg(feature = "postgres")]
     begin: String,
-    /// Whether statements would fail without it, or mean other tables.
+    /// Whether statements would fail without the prelude, or use other tables.
     is_needed: bool,
 }
 
 impl Prelude {
-    /// Returns the prelude for connections of the application's pool or of the library's own; `None` if
-    /// they have the library's settings.
+    /// Returns the prelude for connections of the application's pool or of the library's own, or
+    /// `None` if they have the library's settings.
     pub(in crate::store) fn of(is_of_application: bool, options: &StoreOptions) -> Option<Self> {
         let schema = options.schema.as_ref();
-        // Other connections have the schema from the start.
+        // Other connections have the schema from their start.
         let schema = schema.filter(|_| is_of_application || !options.prepared_statements);
         (is_of_application || schema.is_some()).then(|| Self {
             #[cfg(feature = "postgres")]
@@ -63,10 +63,11 @@ fn begin(
     statements.join("; ")
 }
 
-/// Runs a job on a connection; with a prelude on PostgreSQL, in a transaction that begins with it.
+/// Runs a job on a connection. With a prelude on PostgreSQL, it runs in a transaction that begins
+/// with the prelude.
 ///
 /// # Errors
-/// The outer error says that the transaction could not begin: nothing was run.
+/// The outer error means that the transaction could not begin, so nothing was run.
 #[cfg_attr(
     not(feature = "postgres"),
     expect(
@@ -88,8 +89,8 @@ pub(in crate::store) fn run_with<T>(
     }
 }
 
-/// Differs from [`Connection::transaction`] in that its beginning is one round trip, with whatever
-/// it sets.
+/// Differs from [`Connection::transaction`] in that the transaction's start and its settings take
+/// one round trip.
 #[cfg(feature = "postgres")]
 fn within_transaction<T>(
     connection: &mut PgConnection,

@@ -127,7 +127,7 @@ fn is_locked(error: &diesel::result::Error) -> bool {
     error.to_string().contains("locked")
 }
 
-/// The settings of an application's connection that has the library's for the time of a job.
+/// The own settings of an application's connection that has the library's during a job.
 #[derive(QueryableByName)]
 pub(super) struct Borrowed {
     #[diesel(sql_type = Integer)]
@@ -141,7 +141,7 @@ pub(super) struct Borrowed {
 }
 
 impl Borrowed {
-    /// Reads the connection's settings and sets the library's.
+    /// Reads the connection's settings and applies the library's.
     pub(super) fn set_up(
         connection: &mut SqliteConnection,
         options: &StoreOptions,
@@ -155,7 +155,7 @@ impl Borrowed {
         Ok(own)
     }
 
-    /// Gives the connection its own settings again.
+    /// Restores the connection's own settings.
     pub(super) fn restore(&self, connection: &mut SqliteConnection) -> QueryResult<()> {
         let Self {
             timeout,

@@ -5,7 +5,7 @@ use crate::support::server::run_to_end;
 use crate::support::start::{folder, refusal, release};
 use crate::support::{Cluster, Database, Kind};
 
-/// Returns the message of a start that waits for nothing and is refused. `environment` sets environment
+/// Returns the message of a start that is refused without waiting. `environment` sets environment
 /// variables.
 fn refused_at_once(url: &str, environment: &[(&str, &str)]) -> String {
     let folder = folder();

@@ -193,8 +193,8 @@ impl Database {
         number.n
     }
 
-    /// The time at which the newest statement began that waits for a lock of this PostgreSQL
-    /// database, in microseconds; `None` if none waits.
+    /// Returns the start time, in microseconds, of the newest statement that waits for a lock in
+    /// this PostgreSQL database, or `None` if none waits.
     pub(crate) fn lock_wait(&self) -> Option<i64> {
         let began = self.number(
             "SELECT coalesce(max(extract(epoch FROM query_start) * 1000000), 0)::int8 AS n \
@@ -204,7 +204,7 @@ impl Database {
         (began > 0).then_some(began)
     }
 
-    /// The processes of this PostgreSQL database's connections, except for our own.
+    /// Returns the processes of this PostgreSQL database's connections, except our own.
     pub(crate) fn backends(&self) -> Vec<i32> {
         let mut connection = PgConnection::establish(&self.direct).unwrap();
         let found: Vec<Backend> = diesel::sql_query(

@@ -10,7 +10,7 @@ use rocket_diesel_sessions::store::ApplicationPool;
 
 use super::{Database, Kind};
 
-/// What the application sets on its connections: not one value is the library's.
+/// The settings of the application's connections. None of the values is the library's.
 const SQLITE: &str =
     "PRAGMA busy_timeout = 4321; PRAGMA foreign_keys = OFF; PRAGMA synchronous = NORMAL;";
 const POSTGRES: &str = "SET statement_timeout = '61s'; SET lock_timeout = '59s'; \
@@ -52,7 +52,7 @@ struct Row {
     text: String,
 }
 
-/// Says what was set on a connection.
+/// Returns the settings of a connection.
 trait Settings {
     fn settings(&mut self) -> String;
 }
@@ -81,7 +81,7 @@ fn builder<M: ManageConnection>(size: u32) -> Builder<M> {
 }
 
 impl AppPool {
-    /// A pool of up to `size` connections, which looks at none before it lends it.
+    /// Returns a pool of up to `size` connections that does not test them before lending them.
     pub(crate) fn new(database: &Database, size: u32) -> Self {
         let customizer = Box::new(Customizer {
             is_pooled_again: database.direct_url() != database.raw_url(),
@@ -109,7 +109,7 @@ impl AppPool {
         }
     }
 
-    /// What is set on each of the pool's idle connections.
+    /// Returns the settings of each of the pool's idle connections.
     pub(crate) fn settings(&self) -> Vec<String> {
         match self {
             Self::Sqlite(pool) => {
@@ -129,7 +129,7 @@ impl AppPool {
         }
     }
 
-    /// How many connections are in use.
+    /// Returns the number of connections in use.
     pub(crate) fn in_use(&self) -> u32 {
         let state = match self {
             Self::Sqlite(pool) => pool.state(),

@@ -140,7 +140,7 @@ impl Proxy {
     /// Ends all connections and waits until their sockets are closed.
     fn cut(&self, resets: bool) {
         for link in self.end(resets) {
-            // The threads that pass data on have the other references, and the sockets.
+            // The threads that forward data have the other references to the sockets.
             wait_until("the connection is closed", || Arc::strong_count(&link) == 1);
         }
     }

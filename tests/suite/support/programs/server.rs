@@ -27,7 +27,7 @@ pub(crate) fn program(folder: &Path) -> Command {
 /// A missing page, requested to mark a place in the log.
 const MARKER: &str = "/no-such-page-marks-the-log";
 
-/// A program that is starting.
+/// A starting program.
 pub(crate) struct Starting {
     process: Child,
     log: Arc<Mutex<String>>,

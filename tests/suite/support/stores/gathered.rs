@@ -1,4 +1,4 @@
-//! A store whose writes wait at a gate while a test gathers a batch.
+//! A store whose writes wait at a gate while a test collects a batch.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use super::hooked::{Call, HookedStore};
 use crate::support::embedded::{get, patient};
 use crate::support::{altered, queued, wait_for};
 
-/// Settings with one thread for writes, so that all that waits behind a write is one batch.
+/// Settings with one thread for writes, so that all jobs that wait behind a write form one batch.
 pub(crate) fn one_writer() -> SessionConfig {
     altered(patient(), |config| config.workers = 2)
 }
@@ -20,11 +20,11 @@ pub(crate) fn one_writer() -> SessionConfig {
 /// The gate of a store.
 pub(crate) struct Gate {
     shut: Mutex<()>,
-    /// How many writes have come to the gate.
+    /// Number of writes that have arrived at the gate.
     arrived: AtomicUsize,
 }
 
-/// A store with a gate before its writes.
+/// Returns a store with a gate before its writes.
 pub(crate) fn gated(store: Arc<DieselStore>) -> (Arc<HookedStore>, Arc<Gate>) {
     let gate = Arc::new(Gate {
         shut: Mutex::default(),
@@ -42,8 +42,8 @@ pub(crate) fn gated(store: Arc<DieselStore>) -> (Arc<HookedStore>, Arc<Gate>) {
 }
 
 impl Gate {
-    /// Makes one batch of the `writes` that `requests` ask for: the write of another session waits
-    /// at the gate until all of them are queued behind it. The client has the settings of
+    /// Makes one batch of the `writes` that `requests` cause: the write of another session waits at
+    /// the gate until all of them are queued behind it. The client must have the settings of
     /// [`one_writer`].
     pub(crate) async fn one_batch<T>(
         &self,
