@@ -2,6 +2,8 @@
 
 pub mod figment;
 pub(super) mod startup;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -100,6 +102,10 @@ pub struct SessionConfig {
     /// How long the start waits for the database. Default 30 s.
     #[serde(with = "humantime_serde")]
     pub startup_timeout: Duration,
+    /// How often the database is asked whether sessions that are watched by
+    /// [`Session::ended`](crate::Session::ended) are still live, from 100 ms to 1 h. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub watch_interval: Duration,
     /// Maximum size of a session's data as JSON. Default 64 KiB.
     pub max_data_size: ByteUnit,
     /// Maximum number of live sessions per user; 0 means no limit. Default 0 (OWASP ASVS 5.0,
@@ -168,6 +174,7 @@ impl Default for SessionConfig {
             cleanup_interval: HOUR,
             timeout: Duration::from_secs(2),
             startup_timeout: Duration::from_secs(30),
+            watch_interval: Duration::from_secs(5),
             max_data_size: 64.kibibytes(),
             max_sessions_per_user: 0,
             on_session_limit: OnSessionLimit::EndOldest,
@@ -282,6 +289,8 @@ impl SessionConfig {
             Duration::ZERO,
             3600 * SECOND,
         )?;
+        let (least, most) = (100 * MILLISECOND, 3600 * SECOND);
+        within("watch_interval", self.watch_interval, least, most)?;
         let whole = |key: &str, value: u32, least: u32, most: u32| {
             if (least..=most).contains(&value) {
                 return Ok(());
@@ -363,62 +372,4 @@ impl SessionConfig {
 /// Returns whether the selected profile is `debug`. Every other profile is treated as production.
 pub(crate) fn is_debug(figment: &Figment) -> bool {
     figment.profile() == rocket::Config::DEBUG_PROFILE
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rocket::figment::providers::{Format, Toml};
-
-    fn read(toml: &str) -> Result<SessionConfig, String> {
-        let figment = rocket::Config::figment()
-            .merge(Toml::string(&format!("[default.sessions]\n{toml}")).nested())
-            .select("release");
-        SessionConfig::from_figment(&figment).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_defaults_pass_the_checks() {
-        assert_eq!(read("").unwrap(), SessionConfig::default());
-    }
-
-    #[test]
-    fn a_refusal_names_the_key_and_the_allowed_values() {
-        for (toml, key, allowed) in [
-            ("idle_timout = '1h'", "idle_timout", "idle_timeout"),
-            ("idle_timeout = 'soon'", "sessions.idle_timeout", "24h"),
-            ("idle_timeout = '0s'", "sessions.idle_timeout", "1s"),
-            ("idle_timeout = '31d'", "sessions.idle_timeout", "30d"),
-            ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
-            ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
-            ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
-            ("pool_size = 9", "sessions.pool_size", "from 10"),
-            (
-                "anonymous_idle_timeout = '25h'",
-                "anonymous_idle_timeout",
-                "1day",
-            ),
-            ("anonymous_idle_timeout = '2m'", "touch_interval", "1m"),
-            ("max_sessions_per_user = -1", "max_sessions_per_user", "u32"),
-            ("on_session_limit = 'x'", "on_session_limit", "end_oldest"),
-            ("workers = 0", "sessions.workers", "1 to 64"),
-            ("max_batch = 1001", "sessions.max_batch", "1 to 1000"),
-            ("max_queue = 0", "sessions.max_queue", "1 to 1000000"),
-            ("pool_size = 'x'", "sessions.pool_size", "u32"),
-            ("max_data_size = '1GiB'", "sessions.max_data_size", "16MiB"),
-            ("on_undecodable = 'x'", "sessions.on_undecodable", "fresh"),
-            ("cookie.http_only = false", "http_only", "same_site"),
-            ("users = 'mine'", "sessions.users", "external"),
-            ("url = 'mysql://a:secret@b/c'", "sessions.url", "sqlite://"),
-            ("schema = 'pg_x'", "sessions.schema", "letter"),
-            ("schema = 'a\"b'", "sessions.schema", "letter"),
-            ("cookie.domain = 'a.b'", "sessions.cookie.domain", "__Host"),
-        ] {
-            let message = read(toml).unwrap_err();
-            assert!(
-                message.contains(key) && message.contains(allowed),
-                "{toml}: {message}"
-            );
-        }
-    }
 }

@@ -250,6 +250,7 @@ impl<D: TypedData> Sessions<D> {
             on_undecodable: config.on_undecodable,
             session_limit: config.session_limit(),
             fresh_for: config.fresh_for,
+            watch_interval: config.watch_interval,
         };
         Ok((shared, tasks))
     }

@@ -4,6 +4,7 @@ pub(super) mod access;
 pub(super) mod activity;
 pub(super) mod login;
 pub(super) mod state;
+mod watch;
 pub(super) mod write;
 
 use std::fmt;

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) session_limit: SessionLimit,
     /// The time after a sign-in during which the guard `Fresh` accepts the user.
     pub(crate) fresh_for: Duration,
+    /// Time between two looks at the sessions that are watched for their end.
+    pub(crate) watch_interval: Duration,
 }
 
 /// The name of the data type of the sessions that were attached first, for error messages.

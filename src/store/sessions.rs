@@ -39,6 +39,17 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Returns the session with this handle, even if it has expired.
     fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError>;
 
+    /// Returns the handles of those of these sessions that are live at `now`. The default
+    /// implementation calls [`find`](Self::find) for each.
+    fn find_live(&self, ids: &[String], now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+        let mut live = Vec::new();
+        for id in ids {
+            let record = self.find(id)?;
+            live.extend(record.filter(|it| it.expires_at > now).map(|it| it.id));
+        }
+        Ok(live)
+    }
+
     /// Inserts, saves and touches, all in one transaction.
     ///
     /// A save needs the version that it was made from. Of several saves of one session, only the

@@ -71,7 +71,7 @@ type Checked = Result<(), Violation>;
 /// # Errors
 /// Returns a [`Violation`] that names the failed check.
 pub fn run(store: &dyn SessionStore) -> Checked {
-    const CHECKS: [fn(&dyn SessionStore) -> Checked; 13] = [
+    const CHECKS: [fn(&dyn SessionStore) -> Checked; 14] = [
         created_sessions_are_loaded,
         a_batch_inserts_saves_and_touches,
         a_taken_id_refuses_the_whole_batch,
@@ -80,6 +80,7 @@ pub fn run(store: &dyn SessionStore) -> Checked {
         a_rotation_changes_only_the_token,
         expired_sessions_are_not_changed,
         deleted_sessions_stay_deleted,
+        many::live_sessions_are_found,
         many::a_list_is_paged_newest_first,
         many::a_sweep_deletes_only_expired_sessions,
         withdrawals::a_rotation_can_be_withdrawn,

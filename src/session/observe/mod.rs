@@ -6,3 +6,4 @@ pub(super) mod monitor;
 pub(super) mod seldom;
 pub(super) mod statistics;
 pub(super) mod usage;
+pub(super) mod watchers;

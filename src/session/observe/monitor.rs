@@ -12,6 +12,7 @@ use super::events::{Hook, SessionEvent, SessionEventKind};
 use super::metrics::{Metrics, whole};
 use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
+use super::watchers::Watchers;
 use crate::session::clock::Clock;
 use crate::store::{EndReason, StoreError, SweepOutcome};
 
@@ -24,6 +25,7 @@ type Learn = Box<dyn Fn(&StoreError) -> bool + Send + Sync>;
 pub(crate) struct Monitor {
     pub(crate) metrics: Metrics,
     pub(crate) usage: Usage,
+    pub(crate) watchers: Arc<Watchers>,
     /// Whether the database is known to be down. Set by the breaker.
     pub(crate) outage: Arc<AtomicBool>,
     breaker: OnceLock<Learn>,
@@ -37,8 +39,10 @@ impl Monitor {
     /// # Errors
     /// Fails as [`Metrics::new`] does.
     pub(crate) fn new(hooks: Arc<[Hook]>, clock: Arc<dyn Clock>) -> prometheus::Result<Self> {
+        let metrics = Metrics::new()?;
         Ok(Self {
-            metrics: Metrics::new()?,
+            watchers: Arc::new(Watchers::new(metrics.watchers.clone())),
+            metrics,
             usage: Usage::new(),
             outage: Arc::default(),
             breaker: OnceLock::new(),
@@ -96,9 +100,9 @@ impl Monitor {
         self.count_ended(ids.len(), ids, reason);
     }
 
-    /// Returns whether any hook is registered.
-    pub(crate) fn has_hooks(&self) -> bool {
-        !self.hooks.is_empty()
+    /// Returns whether a hook or a watcher needs the handles of ended sessions.
+    pub(crate) fn needs_handles(&self) -> bool {
+        !self.hooks.is_empty() || !self.watchers.is_empty()
     }
 
     pub(crate) fn swept(&self, batch: &SweepOutcome) {
@@ -111,6 +115,7 @@ impl Monitor {
         }
         self.metrics.ended(reason, number);
         self.usage.ended(reason, number, self.clock.now());
+        self.watchers.wake(ids);
         let ids = ids.iter().map(String::as_str);
         self.tell(ids, SessionEventKind::Ended(reason));
     }

@@ -3,6 +3,7 @@
 
 mod login;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,17 @@ impl Pipeline {
         }
         let id = id.to_owned();
         self.run(move |store| store.find(&id)).await
+    }
+
+    /// Returns which of these sessions have ended or are past their deadlines.
+    pub(crate) async fn find_ended(&self, ids: Vec<String>) -> Result<Vec<String>, SessionError> {
+        let now = self.shared.monitor.now();
+        let find = move |store: &dyn SessionStore| {
+            let live: HashSet<String> = store.find_live(&ids, now)?.into_iter().collect();
+            let is_ended = |id: &String| !live.contains(id);
+            Ok(ids.into_iter().filter(is_ended).collect())
+        };
+        self.run(find).await
     }
 
     /// Ends sessions of one user and returns their number.
@@ -161,8 +173,8 @@ impl Pipeline {
     ) -> Result<T, SessionError> {
         let result = match self.shared.breaker.ready(deadline).await {
             Ok(()) => {
-                let slack = self.patience.saturating_sub(self.timeout);
                 let calls = &self.calls;
+                let slack = self.slack();
                 calls.run(&self.shared, places, deadline, slack, job).await
             }
             Err(error) => Err(error),

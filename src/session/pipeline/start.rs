@@ -122,6 +122,11 @@ impl Pipeline {
         Instant::now() + self.timeout
     }
 
+    /// Returns how long after its deadline a call that is stuck releases its place.
+    pub(crate) fn slack(&self) -> Duration {
+        self.patience.saturating_sub(self.timeout)
+    }
+
     pub(super) fn failed(&self, error: SessionError) -> SessionError {
         if error.is_outage() {
             self.shared.breaker.refused();

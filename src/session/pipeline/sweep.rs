@@ -26,7 +26,7 @@ impl Sweep {
         let options = PassOptions {
             now: self.monitor.now(),
             is_clock_real: self.monitor.is_clock_real(),
-            handles: self.monitor.has_hooks(),
+            handles: self.monitor.needs_handles(),
         };
         let mut admin = StoreAdmin::new(&*self.store);
         if let Some(statistics) = &self.statistics {

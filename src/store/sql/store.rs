@@ -254,6 +254,16 @@ impl SessionStore for DieselStore {
         row.map(TryInto::try_into).transpose()
     }
 
+    fn find_live(&self, ids: &[String], now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+        self.read(|connection| {
+            let live = sessions::table
+                .filter(sessions::id.eq_any(ids))
+                .filter(sessions::expires_at.gt(now.naive_utc()))
+                .select(sessions::id);
+            Ok(run_on!(connection, |connection| live.load(connection)?))
+        })
+    }
+
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
         if batch.saves.is_empty() {
             // New rows cannot be locked, and touches skip locked rows.

@@ -1,4 +1,5 @@
-//! Checks of operations on many sessions: listing them page by page, and deleting expired ones.
+//! Checks of operations on many sessions: finding live ones, listing them page by page, and deleting
+//! expired ones.
 
 use chrono::TimeDelta;
 
@@ -8,6 +9,19 @@ use crate::store::{ListSessions, SessionStore, SweepBatch};
 fn clear(store: &dyn SessionStore) -> Checked {
     while !store.clear(now(), 1000)?.is_empty() {}
     Ok(())
+}
+
+pub(super) fn live_sessions_are_found(store: &dyn SessionStore) -> Checked {
+    const CHECK: &str = "of the sessions asked for, those that are live are found";
+    let now = now();
+    let live = created(store, now)?;
+    let expired = created(store, now - TimeDelta::days(1))?;
+    created(store, now)?;
+    let ids = ["gone".to_owned(), expired.id, live.id.clone()];
+    let before = live.expires_at - TimeDelta::microseconds(1);
+    same(CHECK, store.find_live(&ids, before)?, vec![live.id])?;
+    same(CHECK, store.find_live(&ids, live.expires_at)?, Vec::new())?;
+    same(CHECK, store.find_live(&[], now)?, Vec::new())
 }
 
 pub(super) fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked {

@@ -8,6 +8,7 @@ mod pipeline;
 mod rolling_deploy;
 mod sign_in;
 mod statistics;
+mod streams;
 mod undo_races;
 mod user_races;
 mod users;

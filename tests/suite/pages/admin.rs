@@ -340,6 +340,20 @@ fn the_dashboard_of_an_empty_database_has_no_errors() {
 }
 
 #[test]
+fn a_stream_of_live_figures_ends_with_the_administrators_session() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut visitor = administrator(&client, &database);
+    let cookie = Header::new("Cookie", visitor.cookie.clone().unwrap());
+    let stream = client.get("/admin/live").header(cookie).dispatch();
+    assert_eq!(stream.status(), Status::Ok);
+    assert_eq!(visitor.delete("/api/session").status, Status::NoContent);
+    // A stream sends its first figures at once, and the next ones two seconds later.
+    let events = stream.into_string().unwrap();
+    assert_eq!(events.matches("data:").count(), 1, "{events}");
+}
+
+#[test]
 fn streams_of_live_figures_are_limited_and_end_with_the_server() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");

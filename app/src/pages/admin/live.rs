@@ -1,5 +1,6 @@
 //! Live figures, as server-sent events.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,9 +8,9 @@ use rocket::http::Status;
 use rocket::request::{self, FromRequest, Request};
 use rocket::response::stream::{Event, EventStream};
 use rocket::serde::Serialize;
-use rocket::tokio::select;
 use rocket::tokio::sync::{Mutex, Semaphore};
 use rocket::tokio::time::sleep;
+use rocket::tokio::{pin, select};
 use rocket::{Route, Shutdown, State, get, routes};
 use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::admin::SessionStats;
@@ -27,8 +28,8 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// How old the figures may be.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a stream lasts. The browser then asks for the next one, which is refused to someone who is
-/// no longer an administrator.
+/// How long a stream lasts if the session does not end before. The browser then asks for the next one,
+/// which is refused to someone who is no longer an administrator.
 const LIFE: Duration = Duration::from_mins(1);
 
 /// The maximum number of streams at a time.
@@ -112,6 +113,18 @@ impl Watcher {
         let left = ends_at.map(|end| (end - users.now()).to_std().unwrap_or_default());
         left.map_or(LIFE, |left| left.min(LIFE))
     }
+
+    /// Returns a future that resolves when the administrator's session ends. It never does for the
+    /// bearer of the token, who has none.
+    fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let ended = self.0.session.as_ref().map(Session::ended);
+        async move {
+            match ended {
+                Some(ended) => ended.await,
+                None => pending().await,
+            }
+        }
+    }
 }
 
 #[get("/admin/live")]
@@ -123,6 +136,7 @@ fn live(
     mut shutdown: Shutdown,
 ) -> Result<EventStream![], ApiError> {
     let end = Instant::now() + watcher.lifetime(users);
+    let ended = watcher.ended();
     let place = Arc::clone(&live.places).try_acquire_owned();
     let place = place.map_err(|_| {
         let message = "too many pages receive live figures; this one keeps the figures it has";
@@ -131,6 +145,7 @@ fn live(
     let (last, sessions) = (Arc::clone(&live.last), sessions.inner().clone());
     Ok(EventStream! {
         let _place = place;
+        pin!(ended);
         while Instant::now() < end {
             // During an outage, there is nothing to send.
             if let Ok(figures) = read(&last, &sessions).await {
@@ -138,6 +153,7 @@ fn live(
             }
             select! {
                 () = sleep(PERIOD) => {}
+                () = &mut ended => break,
                 () = &mut shutdown => break,
             }
         }

@@ -20,6 +20,7 @@ pub(crate) enum Call<'a> {
     Rotate,
     Withdraw,
     Probe,
+    FindLive,
     Other,
 }
 
@@ -60,6 +61,10 @@ impl<A: Around> SessionStore for Wrapped<A> {
 
     fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
         self.around(Call::Other, |store| store.find(id))
+    }
+
+    fn find_live(&self, ids: &[String], now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+        self.around(Call::FindLive, |store| store.find_live(ids, now))
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {

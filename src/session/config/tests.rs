@@ -1,0 +1,60 @@
+use super::*;
+use rocket::figment::providers::{Format, Toml};
+
+fn read(toml: &str) -> Result<SessionConfig, String> {
+    let figment = rocket::Config::figment()
+        .merge(Toml::string(&format!("[default.sessions]\n{toml}")).nested())
+        .select("release");
+    SessionConfig::from_figment(&figment).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_defaults_pass_the_checks() {
+    assert_eq!(read("").unwrap(), SessionConfig::default());
+}
+
+#[test]
+fn a_refusal_names_the_key_and_the_allowed_values() {
+    for (toml, key, allowed) in [
+        ("idle_timout = '1h'", "idle_timout", "idle_timeout"),
+        ("idle_timeout = 'soon'", "sessions.idle_timeout", "24h"),
+        ("idle_timeout = '0s'", "sessions.idle_timeout", "1s"),
+        ("idle_timeout = '31d'", "sessions.idle_timeout", "30d"),
+        ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
+        ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
+        ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
+        (
+            "watch_interval = '99ms'",
+            "sessions.watch_interval",
+            "100ms",
+        ),
+        ("watch_interval = '61m'", "sessions.watch_interval", "1h"),
+        ("pool_size = 9", "sessions.pool_size", "from 10"),
+        (
+            "anonymous_idle_timeout = '25h'",
+            "anonymous_idle_timeout",
+            "1day",
+        ),
+        ("anonymous_idle_timeout = '2m'", "touch_interval", "1m"),
+        ("max_sessions_per_user = -1", "max_sessions_per_user", "u32"),
+        ("on_session_limit = 'x'", "on_session_limit", "end_oldest"),
+        ("workers = 0", "sessions.workers", "1 to 64"),
+        ("max_batch = 1001", "sessions.max_batch", "1 to 1000"),
+        ("max_queue = 0", "sessions.max_queue", "1 to 1000000"),
+        ("pool_size = 'x'", "sessions.pool_size", "u32"),
+        ("max_data_size = '1GiB'", "sessions.max_data_size", "16MiB"),
+        ("on_undecodable = 'x'", "sessions.on_undecodable", "fresh"),
+        ("cookie.http_only = false", "http_only", "same_site"),
+        ("users = 'mine'", "sessions.users", "external"),
+        ("url = 'mysql://a:secret@b/c'", "sessions.url", "sqlite://"),
+        ("schema = 'pg_x'", "sessions.schema", "letter"),
+        ("schema = 'a\"b'", "sessions.schema", "letter"),
+        ("cookie.domain = 'a.b'", "sessions.cookie.domain", "__Host"),
+    ] {
+        let message = read(toml).unwrap_err();
+        assert!(
+            message.contains(key) && message.contains(allowed),
+            "{toml}: {message}"
+        );
+    }
+}
