@@ -22,7 +22,8 @@ use crate::testing::new_session;
 /// Generates a token and returns its cookie value.
 pub fn signed_token(keys: &SessionKeys) -> Result<String, SessionError> {
     let now = SystemClock.now();
-    Ok(seal(keys).close(&Token::generate(now)?, "tz4a98xxat96iws9zmbrgj3a", now))
+    let handle = "tz4a98xxat96iws9zmbrgj3a".into();
+    Ok(seal(keys).close(&Token::generate(now)?, &handle, now))
 }
 
 /// Does the work that a request's cookie causes before the database is asked: verifies the

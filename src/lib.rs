@@ -115,6 +115,10 @@ pub use session::{Clock, SessionAdmin, SessionEvent, SessionEventKind, SystemClo
 #[doc(inline)]
 pub use store::EndReason;
 
+// The names of sessions and users.
+#[doc(inline)]
+pub use store::{SessionHandle, UserId};
+
 /// Items for administration: lists, statistics, sweeps and the audit log.
 pub mod admin {
     pub use crate::session::AUDIT_LOG;

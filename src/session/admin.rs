@@ -10,7 +10,9 @@ use super::error::SessionError;
 use super::expiry::ExpiryPolicy;
 use super::pipeline::Pipeline;
 use crate::store::admin::{SessionPage, SessionStats, SweepReport};
-use crate::store::{EndReason, ListSessions, SessionRecord, StoreError, SweepRecord};
+use crate::store::{
+    EndReason, ListSessions, SessionHandle, SessionRecord, StoreError, SweepRecord, UserId,
+};
 
 /// Maximum number of sessions in a page of the list.
 const MAX_PAGE: u32 = 10_000;
@@ -49,7 +51,7 @@ impl SessionAdmin {
         &self,
         limit: u32,
         after: Option<Uuid>,
-        user_id: Option<String>,
+        user_id: Option<UserId>,
     ) -> Result<SessionPage, SessionError> {
         let now = self.clock.now();
         let query = ListSessions {
@@ -68,8 +70,11 @@ impl SessionAdmin {
     ///
     /// # Errors
     /// Fails if the store fails.
-    pub async fn find(&self, id: &str) -> Result<Option<SessionRecord>, SessionError> {
-        let found = self.pipeline.find(id).await?;
+    pub async fn find(
+        &self,
+        handle: impl Into<SessionHandle>,
+    ) -> Result<Option<SessionRecord>, SessionError> {
+        let found = self.pipeline.find(handle.into()).await?;
         Ok(found.map(|record| self.expiry.effective(record)))
     }
 
@@ -77,9 +82,10 @@ impl SessionAdmin {
     ///
     /// # Errors
     /// Fails if the store fails.
-    pub async fn revoke(&self, id: &str) -> Result<bool, SessionError> {
-        let id = id.to_owned();
-        self.pipeline.delete(id, EndReason::Revoked).await
+    pub async fn revoke(&self, handle: impl Into<SessionHandle>) -> Result<bool, SessionError> {
+        self.pipeline
+            .delete(handle.into(), EndReason::Revoked)
+            .await
     }
 
     /// Ends all sessions, in batches, and returns their number. If this takes more than a minute,

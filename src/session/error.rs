@@ -10,7 +10,7 @@ use rocket::response::{Responder, Result as Response};
 use thiserror::Error;
 
 use crate::Cause;
-use crate::store::StoreError;
+use crate::store::{SessionHandle, StoreError};
 
 /// The reason why a session operation failed. Absence and expiry are not errors.
 ///
@@ -82,7 +82,7 @@ pub enum SessionError {
     #[non_exhaustive]
     Undecodable {
         /// The session's handle.
-        id: String,
+        id: SessionHandle,
         /// The place of the fault in the data.
         reason: String,
     },

@@ -8,6 +8,7 @@ mod watch;
 pub(super) mod write;
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,7 +24,7 @@ use super::cookie::token::Token;
 use super::error::SessionError;
 use super::request::RequestContext;
 use super::shared::Shared;
-use crate::store::{EndReason, Lifetime, NewSession, SessionRecord};
+use crate::store::{EndReason, Lifetime, NewSession, SessionHandle, SessionRecord, UserId};
 
 /// The visitor's session, with data of type `D`.
 ///
@@ -97,7 +98,7 @@ pub(crate) struct Inner<D> {
     pub(super) shared: Arc<Shared>,
     pub(super) context: RequestContext,
     /// Handles of other sessions, live or expired, whose tokens the request brought.
-    pub(super) others: Vec<String>,
+    pub(super) others: Vec<SessionHandle>,
     /// The error of decoding the visitor's data, if `on_undecodable` makes it one.
     pub(super) undecodable: Option<SessionError>,
     /// Whether the handler got `D::default()` instead of such data.
@@ -311,7 +312,7 @@ impl<D: TypedData> Session<D> {
     }
 
     /// Returns the handle, the column `id`. It stays the same for the session's whole life.
-    pub fn handle(&self) -> Option<String> {
+    pub fn handle(&self) -> Option<SessionHandle> {
         self.field(|record| record.id.clone())
     }
 
@@ -321,8 +322,36 @@ impl<D: TypedData> Session<D> {
     }
 
     /// Returns the id of the signed-in user, or `None` for an anonymous visitor.
-    pub fn user_id(&self) -> Option<String> {
+    pub fn user_id(&self) -> Option<UserId> {
         self.field(|record| record.user_id.clone()).flatten()
+    }
+
+    /// Returns the id of the signed-in user as the type that the application keeps it in, such as
+    /// `i64` or `Uuid`. Returns `None` for an anonymous visitor, and for an id that is no `T`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::{get, post};
+    /// use rocket_diesel_sessions::{Session, SessionError};
+    ///
+    /// struct User { id: i64 }
+    ///
+    /// # fn authenticate() -> User { User { id: 42 } }
+    /// #[post("/login")]
+    /// async fn login(session: Session<Vec<String>>) -> Result<(), SessionError> {
+    ///     let user = authenticate();
+    ///     session.login(user.id).await
+    /// }
+    ///
+    /// #[get("/user")]
+    /// fn user(session: Session<Vec<String>>) -> Option<String> {
+    ///     let id: i64 = session.user_id_as()?;
+    ///     Some(format!("user number {id}"))
+    /// }
+    /// ```
+    pub fn user_id_as<T: FromStr>(&self) -> Option<T> {
+        self.user_id()?.parse()
     }
 
     /// Returns when the session was created.
@@ -362,14 +391,14 @@ impl<D> Inner<D> {
     fn new_session(
         &self,
         token: &Token,
-        user_id: Option<String>,
+        user_id: Option<UserId>,
         data: String,
         now: DateTime<Utc>,
     ) -> NewSession {
         let (expiry, lifetime) = (self.shared.expiry, Lifetime::default());
         let absolute_expires_at = expiry.absolute_deadline(now, &lifetime);
         NewSession {
-            id: cuid2::create_id(),
+            id: cuid2::create_id().into(),
             session_id: token.session_id(),
             token_hash: token.hash(),
             expires_at: expiry.deadline(now, absolute_expires_at, user_id.is_some(), &lifetime),

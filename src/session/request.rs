@@ -15,7 +15,7 @@ use super::error::SessionError;
 use super::expiry::is_expired;
 use super::observe::metrics::NoSession;
 use super::shared::Shared;
-use crate::store::SessionRecord;
+use crate::store::{SessionHandle, SessionRecord};
 
 /// Maximum number of verified tokens per request that are looked up. Browsers send only a few.
 const MAX_TOKENS: usize = 16;
@@ -54,7 +54,7 @@ pub(crate) struct Found {
     pub(crate) live: Vec<SessionRecord>,
     /// Handles of sessions that have expired from this instance's point of view. A logout ends them
     /// too, because another instance may have a touch for them on its way to the database.
-    pub(crate) expired: Vec<String>,
+    pub(crate) expired: Vec<SessionHandle>,
 }
 
 impl Shared {
@@ -149,7 +149,7 @@ impl Shared {
         record: Option<SessionRecord>,
     ) -> Result<SessionRecord, NoSession> {
         let record = record.ok_or(NoSession::Gone)?;
-        let is_of_cookie = |handle: &String| *handle == record.id;
+        let is_of_cookie = |handle: &SessionHandle| *handle == record.id;
         if !record.token_hash.matches(&opened.token.hash())
             || !opened.handle.as_ref().is_none_or(is_of_cookie)
             || record.kind != self.kind

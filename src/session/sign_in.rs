@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::expiry::LONGEST;
-use crate::store::{Lifetime, PendingSignIn, SessionRecord, SignIn};
+use crate::store::{Lifetime, PendingSignIn, SessionRecord, SignIn, UserId};
 
 /// The minimum timeout that a login can set.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Clone)]
 pub struct Login {
-    pub(super) user_id: String,
+    pub(super) user_id: UserId,
     pub(super) password_hash: Option<String>,
     idle: Option<Duration>,
     absolute: Option<Duration>,
@@ -60,7 +60,7 @@ impl Login {
     ///
     /// let login = Login::new("42");
     /// ```
-    pub fn new(user_id: impl Into<String>) -> Self {
+    pub fn new(user_id: impl Into<UserId>) -> Self {
         Self {
             user_id: user_id.into(),
             password_hash: None,
@@ -252,7 +252,7 @@ impl Login {
     }
 }
 
-impl<T: Into<String>> From<T> for Login {
+impl<T: Into<UserId>> From<T> for Login {
     fn from(user_id: T) -> Self {
         Self::new(user_id)
     }

@@ -12,7 +12,9 @@ use super::error::SessionError;
 use super::expiry::ExpiryPolicy;
 use super::pipeline::Pipeline;
 use super::shared::Shared;
-use crate::store::{ActingSession, ListSessions, Revocation, RevokeScope, SessionRecord};
+use crate::store::{
+    ActingSession, ListSessions, Revocation, RevokeScope, SessionHandle, SessionRecord, UserId,
+};
 
 /// Maximum number of sessions in a list.
 const MAX_LISTED: u32 = 1000;
@@ -70,7 +72,7 @@ pub struct UserSessions {
 #[non_exhaustive]
 pub struct UserSession {
     /// The session's handle.
-    pub id: String,
+    pub id: SessionHandle,
     /// User agent of the last touch, at most 512 characters long.
     pub user_agent: Option<String>,
     /// Address of the last touch.
@@ -132,7 +134,7 @@ impl UserSessions {
     ///
     /// # Errors
     /// Fails if the store fails.
-    pub async fn list(&self, user_id: &str) -> Result<Vec<UserSession>, SessionError> {
+    pub async fn list(&self, user_id: impl Into<UserId>) -> Result<Vec<UserSession>, SessionError> {
         Ok(self.page(user_id, MAX_LISTED, None).await?.sessions)
     }
 
@@ -144,7 +146,7 @@ impl UserSessions {
     /// Fails if the store fails.
     pub async fn page(
         &self,
-        user_id: &str,
+        user_id: impl Into<UserId>,
         limit: u32,
         after: Option<Uuid>,
     ) -> Result<UserSessionPage, SessionError> {
@@ -152,7 +154,7 @@ impl UserSessions {
         let query = ListSessions {
             now,
             after,
-            user_id: Some(user_id.to_owned()),
+            user_id: Some(user_id.into()),
             kind: Some(self.kind.clone()),
             limit: limit.min(MAX_LISTED),
         };
@@ -168,8 +170,14 @@ impl UserSessions {
     ///
     /// # Errors
     /// Fails if the store fails.
-    pub async fn revoke(&self, user_id: &str, id: &str) -> Result<bool, SessionError> {
-        let ended = self.end(user_id, RevokeScope::One(id.to_owned())).await?;
+    pub async fn revoke(
+        &self,
+        user_id: impl Into<UserId>,
+        handle: impl Into<SessionHandle>,
+    ) -> Result<bool, SessionError> {
+        let ended = self
+            .end(user_id.into(), RevokeScope::One(handle.into()))
+            .await?;
         Ok(ended > 0)
     }
 
@@ -177,8 +185,12 @@ impl UserSessions {
     ///
     /// # Errors
     /// Fails if the store fails.
-    pub async fn revoke_others(&self, user_id: &str, keep: &str) -> Result<usize, SessionError> {
-        self.end(user_id, RevokeScope::AllBut(keep.to_owned()))
+    pub async fn revoke_others(
+        &self,
+        user_id: impl Into<UserId>,
+        keep: impl Into<SessionHandle>,
+    ) -> Result<usize, SessionError> {
+        self.end(user_id.into(), RevokeScope::AllBut(keep.into()))
             .await
     }
 
@@ -186,20 +198,20 @@ impl UserSessions {
     ///
     /// # Errors
     /// Fails if the store fails.
-    pub async fn revoke_all(&self, user_id: &str) -> Result<usize, SessionError> {
-        self.end(user_id, RevokeScope::All).await
+    pub async fn revoke_all(&self, user_id: impl Into<UserId>) -> Result<usize, SessionError> {
+        self.end(user_id.into(), RevokeScope::All).await
     }
 
     /// Reports sessions, by handle, to metrics, statistics and hooks that the application has ended
     /// in its own transaction, for example when it deleted a user.
-    pub fn note_ended(&self, ids: &[String]) {
-        self.pipeline.note_ended(ids);
+    pub fn note_ended(&self, handles: &[SessionHandle]) {
+        self.pipeline.note_ended(handles);
     }
 
-    async fn end(&self, user_id: &str, scope: RevokeScope) -> Result<usize, SessionError> {
+    async fn end(&self, user_id: UserId, scope: RevokeScope) -> Result<usize, SessionError> {
         let now = self.clock.now();
         let revocation = Revocation {
-            user_id: user_id.to_owned(),
+            user_id,
             scope,
             kind: Some(self.kind.clone()),
             by: self.by.map(|session_id| ActingSession { session_id, now }),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
+use super::ids::SessionHandle;
 use super::outcome::SweepOutcome;
 use super::request::ListSessions;
 use super::sessions::SessionStore;
@@ -78,7 +79,7 @@ impl<'a> StoreAdmin<'a> {
     pub fn clear(
         &self,
         now: DateTime<Utc>,
-        mut ended: impl FnMut(&[String]),
+        mut ended: impl FnMut(&[SessionHandle]),
     ) -> Result<(), StoreError> {
         batches::clear(self.store, now, |batch| {
             self.note_ended(EndReason::Cleared, batch.len(), now);

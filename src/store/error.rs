@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::ids::SessionHandle;
 use crate::Cause;
 
 /// The reason why a store could not do what it was asked.
@@ -153,7 +154,7 @@ pub enum StoreError {
     #[non_exhaustive]
     Corrupt {
         /// The row's handle.
-        id: String,
+        id: SessionHandle,
         /// The fault in the row.
         reason: String,
     },
@@ -264,7 +265,7 @@ impl StoreError {
     /// let error = StoreError::corrupt("tz4a98xxat96iws9zmbrgj3a", "no user id");
     /// assert!(matches!(error, StoreError::Corrupt { .. }));
     /// ```
-    pub fn corrupt(id: impl Into<String>, reason: impl fmt::Display) -> Self {
+    pub fn corrupt(id: impl Into<SessionHandle>, reason: impl fmt::Display) -> Self {
         Self::Corrupt {
             id: id.into(),
             reason: reason.to_string(),

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::ids::{SessionHandle, UserId};
 use super::record::{NewSession, SessionRecord};
 
 /// A login: the user to be signed in, with a new token, in the visitor's session or in a new one.
@@ -15,7 +16,7 @@ use super::record::{NewSession, SessionRecord};
 #[non_exhaustive]
 pub struct LoginSession {
     /// The user, who must exist and not be disabled.
-    pub user_id: String,
+    pub user_id: UserId,
     /// The verified password hash. If given, the login is refused unless this is still the user's
     /// hash.
     pub password_hash: Option<String>,
@@ -46,7 +47,7 @@ impl LoginSession {
     /// let mut login = LoginSession::new("ada", fresh);
     /// login.limit = SessionLimit::new(5, OnSessionLimit::EndOldest);
     /// ```
-    pub fn new(user_id: impl Into<String>, fresh: NewSession) -> Self {
+    pub fn new(user_id: impl Into<UserId>, fresh: NewSession) -> Self {
         Self {
             user_id: user_id.into(),
             password_hash: None,
@@ -61,7 +62,7 @@ impl LoginSession {
 impl LoginSession {
     /// Returns the user to whom the session then belongs, or `None` if the login awaits a further
     /// factor.
-    pub fn signed_in_user(&self) -> Option<&String> {
+    pub fn signed_in_user(&self) -> Option<&UserId> {
         self.fresh.pending.is_none().then_some(&self.user_id)
     }
 
@@ -122,7 +123,7 @@ impl fmt::Debug for LoginSession {
 pub struct BindSession {
     /// The session's handle. It identifies the session if it has become the user's own with another
     /// token in the meantime, for example because a form was sent twice.
-    pub id: String,
+    pub id: SessionHandle,
     /// The lookup half of the session's token.
     pub session_id: Uuid,
     /// The session's new deadline, unless that would move it back.
@@ -177,9 +178,9 @@ pub enum OnSessionLimit {
 #[non_exhaustive]
 pub enum LoginOutcome {
     /// The visitor's session now belongs to the user. The sessions with these handles ended.
-    Bound(Vec<String>),
+    Bound(Vec<SessionHandle>),
     /// The user has a new session. The sessions with these handles ended.
-    Created(Vec<String>),
+    Created(Vec<SessionHandle>),
     /// There is no such user, the user is disabled, or the password hash is a different one by now.
     UserRefused,
     /// The user has reached the limit of sessions. Nothing was changed.
@@ -191,7 +192,7 @@ pub enum LoginOutcome {
 #[non_exhaustive]
 pub struct Revocation {
     /// The user.
-    pub user_id: String,
+    pub user_id: UserId,
     /// The user's sessions that end.
     pub scope: RevokeScope,
     /// Only sessions of this kind. Default `None`: of all kinds.
@@ -212,7 +213,7 @@ impl Revocation {
     /// let mut revocation = Revocation::new("ada", RevokeScope::All);
     /// revocation.by = Some(ActingSession { session_id, now });
     /// ```
-    pub fn new(user_id: impl Into<String>, scope: RevokeScope) -> Self {
+    pub fn new(user_id: impl Into<UserId>, scope: RevokeScope) -> Self {
         Self {
             user_id: user_id.into(),
             scope,
@@ -236,9 +237,9 @@ pub struct ActingSession {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevokeScope {
     /// The session with this handle.
-    One(String),
+    One(SessionHandle),
     /// All sessions except the one with this handle.
-    AllBut(String),
+    AllBut(SessionHandle),
     /// All sessions.
     All,
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 mod error;
+mod ids;
 mod login;
 mod options;
 mod outcome;
@@ -18,6 +19,7 @@ mod url;
 mod users;
 
 pub use error::StoreError;
+pub use ids::{SessionHandle, UserId};
 pub use login::{
     ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,
     RevokeScope, SessionLimit,

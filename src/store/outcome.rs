@@ -1,5 +1,7 @@
 //! Results of a store: plain values, independent of the database.
 
+use super::ids::SessionHandle;
+
 /// The outcome of a [`SaveSession`](super::SaveSession).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,9 +50,9 @@ impl RotateOutcome {
 #[non_exhaustive]
 pub struct DeleteOutcome {
     /// Sessions that existed and were deleted.
-    pub ended: Vec<String>,
+    pub ended: Vec<SessionHandle>,
     /// Sessions that another transaction has locked. The delete may be tried again.
-    pub held: Vec<String>,
+    pub held: Vec<SessionHandle>,
 }
 
 /// The outcome of a [`write`](super::SessionStore::write).
@@ -89,7 +91,7 @@ pub struct SweepOutcome {
     /// Number of sessions deleted.
     pub deleted: usize,
     /// The handles of deleted sessions, if they were requested.
-    pub handles: Vec<String>,
+    pub handles: Vec<SessionHandle>,
     /// Whether a locked row or a concurrent sweep was met.
     pub contended: bool,
 }

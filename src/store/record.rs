@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::ids::{SessionHandle, UserId};
 use super::sign_in::{Lifetime, PendingSignIn, SignIn};
 
 /// The SHA-256 hash of a token's secret half, the only part of it that the database knows.
@@ -94,13 +95,13 @@ impl fmt::Debug for TokenHash {
 #[non_exhaustive]
 pub struct SessionRecord {
     /// The handle. It stays the same for the session's whole life.
-    pub id: String,
+    pub id: SessionHandle,
     /// The lookup half of the token, a `UUIDv7`. Each rotation replaces it.
     pub session_id: Uuid,
     /// Hash of the token's secret half.
     pub token_hash: TokenHash,
     /// The signed-in user. `None` for an anonymous session.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// The typed data as JSON.
     pub data: String,
     /// The version for compare-and-swap. Each write of `data` increments it.
@@ -150,7 +151,7 @@ impl SessionRecord {
     /// record.absolute_expires_at = expires_at;
     /// assert_eq!(record.user_id, None);
     /// ```
-    pub fn new(id: impl Into<String>, session_id: Uuid, token_hash: TokenHash) -> Self {
+    pub fn new(id: impl Into<SessionHandle>, session_id: Uuid, token_hash: TokenHash) -> Self {
         NewSession::new(id, session_id, token_hash, DateTime::UNIX_EPOCH).into_record()
     }
 }
@@ -160,13 +161,13 @@ impl SessionRecord {
 #[non_exhaustive]
 pub struct NewSession {
     /// The handle, a cuid2.
-    pub id: String,
+    pub id: SessionHandle,
     /// The lookup half of the token.
     pub session_id: Uuid,
     /// Hash of the token's secret half.
     pub token_hash: TokenHash,
     /// The user, who must exist. `None` for an anonymous session.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// The typed data as JSON.
     pub data: String,
     /// The earlier of the idle and the absolute deadline.
@@ -203,12 +204,12 @@ impl NewSession {
     /// let now = Utc::now();
     /// let hash = TokenHash::of(b"the secret half");
     /// let mut new = NewSession::new("tz4a98xxat96iws9zmbrgj3a", uuid::Uuid::now_v7(), hash, now);
-    /// new.user_id = Some("ada".to_owned());
+    /// new.user_id = Some("ada".into());
     /// new.expires_at = now + TimeDelta::hours(24);
     /// new.absolute_expires_at = now + TimeDelta::days(30);
     /// ```
     pub fn new(
-        id: impl Into<String>,
+        id: impl Into<SessionHandle>,
         session_id: Uuid,
         token_hash: TokenHash,
         now: DateTime<Utc>,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::ids::{SessionHandle, UserId};
 use super::record::{NewSession, SessionRecord, TokenHash};
 
 /// New data for a session. It is written only if the row still has the version that it was made
@@ -148,7 +149,7 @@ pub struct RotateSession {
 #[non_exhaustive]
 pub struct Withdrawal {
     /// The session's handle.
-    pub id: String,
+    pub id: SessionHandle,
     /// The lookup half of the token to withdraw. Nothing happens unless the row still has it.
     pub session_id: Uuid,
     /// The session before it got that token. Its token, user and absolute deadline are restored.
@@ -233,7 +234,7 @@ pub struct ListSessions {
     /// Keyset cursor: only sessions whose `session_id` sorts before this one. Default `None`.
     pub after: Option<Uuid>,
     /// Only sessions of this user. Default `None`.
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
     /// Only sessions of this kind. Default `None`, all kinds.
     pub kind: Option<String>,
     /// Maximum number of sessions.
@@ -249,7 +250,7 @@ impl ListSessions {
     /// use rocket_diesel_sessions::store::ListSessions;
     ///
     /// let mut query = ListSessions::new(chrono::Utc::now(), 100);
-    /// query.user_id = Some("ada".to_owned());
+    /// query.user_id = Some("ada".into());
     /// ```
     pub fn new(now: DateTime<Utc>, limit: u32) -> Self {
         Self {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::ids::SessionHandle;
 use super::login::{LoginOutcome, LoginSession, Revocation};
 use super::outcome::{
     DeleteOutcome, PoolState, RotateOutcome, SaveOutcome, SweepOutcome, WriteOutcome,
@@ -37,11 +38,15 @@ pub trait SessionStore: Send + Sync + 'static {
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError>;
 
     /// Returns the session with this handle, even if it has expired.
-    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError>;
+    fn find(&self, handle: &SessionHandle) -> Result<Option<SessionRecord>, StoreError>;
 
     /// Returns the handles of those of these sessions that are live at `now`. The default
     /// implementation calls [`find`](Self::find) for each.
-    fn find_live(&self, ids: &[String], now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    fn find_live(
+        &self,
+        ids: &[SessionHandle],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionHandle>, StoreError> {
         let mut live = Vec::new();
         for id in ids {
             let record = self.find(id)?;
@@ -88,14 +93,14 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Deletes sessions of one user and returns their handles, or `None` if the acting session has
     /// ended.
-    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError>;
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<SessionHandle>>, StoreError>;
 
     /// Deletes the sessions with these handles. Returns the handles of those that existed.
-    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError>;
+    fn delete(&self, handles: &[SessionHandle]) -> Result<Vec<SessionHandle>, StoreError>;
 
     /// Deletes at most `limit` of the sessions created by `now` and returns their handles. An empty
     /// result means that none is left.
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError>;
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SessionHandle>, StoreError>;
 
     /// Returns one page of the live sessions, newest token first.
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError>;
@@ -122,9 +127,9 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Deletes sessions by handle without waiting long for rows that another transaction has
     /// locked. The default implementation waits like [`delete`](Self::delete).
-    fn try_delete(&self, ids: &[String]) -> Result<DeleteOutcome, StoreError> {
+    fn try_delete(&self, handles: &[SessionHandle]) -> Result<DeleteOutcome, StoreError> {
         let held = Vec::new();
-        let ended = self.delete(ids)?;
+        let ended = self.delete(handles)?;
         Ok(DeleteOutcome { ended, held })
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ids::UserId;
+
 /// A session's own timeouts. The settings apply to those that are not set.
 ///
 /// # Example
@@ -67,7 +69,7 @@ impl SignIn {
 #[non_exhaustive]
 pub struct PendingSignIn {
     /// The user to be signed in.
-    pub user_id: String,
+    pub user_id: UserId,
     /// The methods used so far.
     pub methods: Vec<String>,
     /// The person who acts for the user, if it is someone else.

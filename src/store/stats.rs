@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 use super::error::StoreError;
+use super::ids::UserId;
 
 /// The reason why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,7 +149,7 @@ pub struct UsageDelta {
     /// Number of live sessions in a sample. The hour keeps the maximum.
     pub active: u64,
     /// Ids of the users who made a request.
-    pub users: Vec<String>,
+    pub users: Vec<UserId>,
 }
 
 impl UsageDelta {

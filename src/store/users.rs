@@ -8,6 +8,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
+use super::ids::{SessionHandle, UserId};
 use super::login::ActingSession;
 use super::request::RotateSession;
 
@@ -16,7 +17,7 @@ use super::request::RotateSession;
 #[non_exhaustive]
 pub struct UserRecord {
     /// The id, a cuid2.
-    pub id: String,
+    pub id: UserId,
     /// The unique name, as stored. The application is responsible for folding its case.
     pub username: String,
     /// The password's Argon2id hash, as a PHC string.
@@ -45,7 +46,7 @@ impl UserRecord {
     /// user.password_hash = hash;
     /// assert!(!user.is_admin && user.disabled_at.is_none());
     /// ```
-    pub fn new(id: impl Into<String>, username: impl Into<String>, now: DateTime<Utc>) -> Self {
+    pub fn new(id: impl Into<UserId>, username: impl Into<String>, now: DateTime<Utc>) -> Self {
         Self {
             id: id.into(),
             username: username.into(),
@@ -76,7 +77,7 @@ impl fmt::Debug for UserRecord {
 #[derive(Clone)]
 pub struct PasswordChange {
     /// The user, who must not be disabled.
-    pub user_id: String,
+    pub user_id: UserId,
     /// The verified hash. It must still be the user's.
     pub old_hash: String,
     /// The new hash.
@@ -105,7 +106,7 @@ impl fmt::Debug for PasswordChange {
 #[non_exhaustive]
 pub enum UserOutcome {
     /// The change was made, and the sessions with these handles ended with it.
-    Done(Vec<String>),
+    Done(Vec<SessionHandle>),
     /// There is no such user, or the user's password hash is a different one by now.
     NoUser,
     /// The acting session has ended.
@@ -136,13 +137,13 @@ pub enum LastAdmin {
 )]
 pub trait UserStore: Send + Sync + 'static {
     /// Returns the user with this id.
-    fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError>;
+    fn user(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError>;
 
     /// Returns the user with this name.
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
 
     /// Returns the users with these ids, in no particular order. Absent users are omitted.
-    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError>;
+    fn users(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError>;
 
     /// Returns at most `limit` users in bytewise order of their names. With `after`, only those
     /// whose names sort after it.
@@ -158,12 +159,12 @@ pub trait UserStore: Send + Sync + 'static {
     fn change_password(&self, change: &PasswordChange) -> Result<UserOutcome, StoreError>;
 
     /// Makes a user an administrator from the next request on. Returns whether there is such a user.
-    fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError>;
 
     /// Makes an administrator a plain user from the next request on. No session ends.
     fn demote_user(
         &self,
-        id: &str,
+        id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError>;
@@ -171,18 +172,18 @@ pub trait UserStore: Send + Sync + 'static {
     /// Prevents a user from signing in and ends all of the user's sessions.
     fn disable_user(
         &self,
-        id: &str,
+        id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError>;
 
     /// Allows a disabled user to sign in again. Returns whether there is such a user.
-    fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError>;
 
     /// Deletes a user and all of the user's sessions. `by` is the acting session, if there is one.
     fn delete_user(
         &self,
-        id: &str,
+        id: &UserId,
         by: Option<ActingSession>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError>;

@@ -154,7 +154,7 @@ fn rotation(record: &SessionRecord, now: DateTime<Utc>) -> RotateSession {
 /// Returns a login of `user` into this session, or into a new one.
 fn login(user: &str, session: Option<&SessionRecord>, now: DateTime<Utc>) -> LoginSession {
     LoginSession {
-        user_id: user.to_owned(),
+        user_id: user.into(),
         password_hash: None,
         session: session.map(|record| BindSession {
             id: record.id.clone(),
@@ -187,7 +187,7 @@ fn created_sessions_are_loaded(store: &dyn SessionStore) -> Checked {
         let record = created(store, now)?;
         same(CHECK, store.find(&record.id)?, Some(record))?;
     }
-    same(CHECK, store.find("nobody")?, None)?;
+    same(CHECK, store.find(&"nobody".into())?, None)?;
     store.create(&[])?;
     Ok(())
 }
@@ -343,7 +343,7 @@ fn deleted_sessions_stay_deleted(store: &dyn SessionStore) -> Checked {
     const CHECK: &str = "a deleted session is not written, touched, rotated or re-created";
     let now = now();
     let (record, kept) = (created(store, now)?, created(store, now)?);
-    let ids = [record.id.clone(), "nobody".to_owned()];
+    let ids = [record.id.clone(), "nobody".into()];
     same(CHECK, store.delete(&ids)?, vec![record.id.clone()])?;
     same(CHECK, store.delete(&ids)?, Vec::new())?;
     let saved = store.save(&[write(&record, "1", now)])?;

@@ -1,7 +1,7 @@
 //! What signed-in users change of their own accounts.
 
 use rocket_diesel_sessions::store::{ActingSession, PasswordChange};
-use rocket_diesel_sessions::{Session, UserSessions};
+use rocket_diesel_sessions::{Session, SessionHandle, UserId, UserSessions};
 use uuid::Uuid;
 
 use super::error::AccountError;
@@ -12,9 +12,9 @@ use crate::session_data::SessionData;
 
 /// A user's own account, as a session of the user changes it.
 pub(crate) struct OwnAccount<'a> {
-    pub(crate) user_id: &'a str,
+    pub(crate) user_id: &'a UserId,
     /// The session's handle.
-    pub(crate) handle: &'a str,
+    pub(crate) handle: &'a SessionHandle,
     /// The lookup half of the session's token.
     pub(crate) session_id: Uuid,
     pub(crate) session: &'a Session<SessionData>,

@@ -1,6 +1,6 @@
 //! Ending sessions from elsewhere, by their users and by administrators, with a line in the audit log.
 
-use rocket_diesel_sessions::{SessionAdmin, SessionError, UserSessions};
+use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionHandle, UserId, UserSessions};
 
 use crate::monitoring::audit::{Event, Trail};
 
@@ -10,8 +10,8 @@ use crate::monitoring::audit::{Event, Trail};
 /// When the store fails, or the session that asks has ended.
 pub(crate) async fn own_session(
     sessions: &UserSessions,
-    user_id: &str,
-    handle: &str,
+    user_id: &UserId,
+    handle: &SessionHandle,
     trail: Trail,
 ) -> Result<bool, SessionError> {
     let was_there = sessions.revoke(user_id, handle).await?;
@@ -29,8 +29,8 @@ pub(crate) async fn own_session(
 /// When the store fails, or the session that asks has ended.
 pub(crate) async fn other_sessions(
     sessions: &UserSessions,
-    user_id: &str,
-    keep: &str,
+    user_id: &UserId,
+    keep: &SessionHandle,
     trail: Trail,
 ) -> Result<usize, SessionError> {
     let ended = sessions.revoke_others(user_id, keep).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn other_sessions(
 /// When the store fails.
 pub(crate) async fn any_session(
     sessions: &SessionAdmin,
-    handle: &str,
+    handle: &SessionHandle,
     by: &str,
     trail: Trail,
 ) -> Result<bool, SessionError> {
@@ -57,7 +57,7 @@ pub(crate) async fn any_session(
     let was_there = sessions.revoke(handle).await?;
     if was_there {
         let owner = found.and_then(|session| session.user_id);
-        let entry = trail.event(Event::SessionRevoked).user(owner.as_deref());
+        let entry = trail.event(Event::SessionRevoked).user(owner.as_ref());
         entry.by(by).session(handle).write();
     }
     Ok(was_there)
@@ -69,7 +69,7 @@ pub(crate) async fn any_session(
 /// When the store fails.
 pub(crate) async fn sessions_of_user(
     sessions: &UserSessions,
-    user_id: &str,
+    user_id: &UserId,
     by: &str,
     trail: Trail,
 ) -> Result<usize, SessionError> {

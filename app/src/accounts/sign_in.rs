@@ -18,8 +18,8 @@ pub(crate) async fn sign_in(
 ) -> Result<(), AccountError> {
     let login = Login::new(&user.id).verified_against(&user.password_hash);
     session.login(login).await?;
-    let entry = trail.event(Event::Login).user(&*user.id).by(&user.id);
-    entry.session(session.handle().as_deref()).write();
+    let entry = trail.event(Event::Login).user(&user.id).by(&user.id);
+    entry.session(session.handle().as_ref()).write();
     Ok(())
 }
 
@@ -34,8 +34,8 @@ pub(crate) async fn sign_out(
     let (user_id, handle) = (session.user_id(), session.handle());
     session.logout().await?;
     if let Some(user_id) = user_id {
-        let entry = trail.event(Event::Logout).user(&*user_id);
-        entry.by(&user_id).session(handle.as_deref()).write();
+        let entry = trail.event(Event::Logout).user(&user_id);
+        entry.by(&user_id).session(handle.as_ref()).write();
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::settings::config::AppConfig;
-use rocket_diesel_sessions::Clock;
+use rocket_diesel_sessions::{Clock, SessionHandle};
 
 use limit::Limit;
 
@@ -49,7 +49,7 @@ pub(crate) enum At<'a> {
     User(&'a str),
     /// The password of a signed-in user, from the session with this handle. Strangers' guesses at
     /// the user do not count here.
-    Session(&'a str),
+    Session(&'a SessionHandle),
 }
 
 /// The limits of guesses and registrations.
@@ -214,7 +214,8 @@ mod tests {
         // Other users are not affected, nor is this one elsewhere or when signed in.
         assert!(guesses.count(guess("bob", "192.0.2.1")).is_ok());
         assert!(guesses.count(guess("ada", "192.0.2.2")).is_ok());
-        let at = At::Session("handle");
+        let handle = SessionHandle::from("handle");
+        let at = At::Session(&handle);
         assert!(guesses.count(Guess { at, ..ada }).is_ok());
         // A refused guess does not count, so waiting helps.
         for _ in 0..100 {

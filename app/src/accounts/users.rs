@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{
     ActingSession, LastAdmin, PasswordChange, StoreError, UserOutcome, UserRecord, UserStore,
 };
-use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError};
+use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError, SessionHandle, UserId};
 
 use super::error::AccountError;
 use super::new_account::new_user;
@@ -113,8 +113,8 @@ impl Users {
     }
 
     /// Returns the user with this id.
-    pub(crate) async fn find(&self, id: &str) -> Result<Option<UserRecord>, SessionError> {
-        let id = id.to_owned();
+    pub(crate) async fn find(&self, id: &UserId) -> Result<Option<UserRecord>, SessionError> {
+        let id = id.clone();
         self.run(move |store| store.user(&id)).await
     }
 
@@ -147,7 +147,9 @@ impl Users {
         let counted = counted.map_err(limited(TOO_MANY_TRIES))?;
         // Nor may it be the id of another user: where a name or an id can be given, both are looked
         // up.
-        if self.by_name(&username).await?.is_some() || self.find(&username).await?.is_some() {
+        if self.by_name(&username).await?.is_some()
+            || self.find(&UserId::from(&username)).await?.is_some()
+        {
             counted.stays();
             return Err(AccountError::Taken(username));
         }
@@ -160,7 +162,7 @@ impl Users {
             account.stays();
             trail
                 .event(Event::Register)
-                .user(&*user.id)
+                .user(&user.id)
                 .by(&user.id)
                 .write();
             Ok(user)
@@ -208,8 +210,8 @@ impl Users {
     /// As for [`recognise`](Self::recognise).
     pub(crate) async fn confirm(
         &self,
-        user_id: &str,
-        session: &str,
+        user_id: &UserId,
+        session: &SessionHandle,
         password: &str,
         trail: Trail,
     ) -> Result<UserRecord, AccountError> {
@@ -223,8 +225,8 @@ impl Users {
     /// As for [`recognise`](Self::recognise).
     pub(super) async fn check(
         &self,
-        user_id: &str,
-        session: &str,
+        user_id: &UserId,
+        session: &SessionHandle,
         password: &str,
         trail: Trail,
     ) -> Result<UserRecord, AccountError> {
@@ -269,7 +271,7 @@ impl Users {
                 // Without the name as typed, which may be a password.
                 let user_id = found.map(|user| user.id);
                 let failed = trail.event(Event::LoginFailed);
-                failed.user(user_id.as_deref()).session(session).write();
+                failed.user(user_id.as_ref()).session(session).write();
                 Err(AccountError::WrongCredentials)
             }
         }
@@ -291,7 +293,7 @@ impl Users {
     pub(super) async fn change_password(
         &self,
         change: PasswordChange,
-    ) -> Result<Vec<String>, AccountError> {
+    ) -> Result<Vec<SessionHandle>, AccountError> {
         done(
             self.run(move |store| store.change_password(&change))
                 .await?,
@@ -304,10 +306,10 @@ impl Users {
     /// When the session that asks has ended, or the user is the last administrator.
     pub(super) async fn delete(
         &self,
-        user_id: &str,
+        user_id: &UserId,
         by: ActingSession,
-    ) -> Result<Vec<String>, AccountError> {
-        let id = user_id.to_owned();
+    ) -> Result<Vec<SessionHandle>, AccountError> {
+        let id = user_id.clone();
         done(
             self.run(move |store| store.delete_user(&id, Some(by), LastAdmin::Keep))
                 .await?,
@@ -325,8 +327,8 @@ impl Users {
     /// Returns the names of users, by id.
     pub(crate) async fn names(
         &self,
-        ids: HashSet<String>,
-    ) -> Result<HashMap<String, String>, SessionError> {
+        ids: HashSet<UserId>,
+    ) -> Result<HashMap<UserId, String>, SessionError> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
@@ -352,7 +354,7 @@ impl Users {
     }
 }
 
-fn done(change: UserOutcome) -> Result<Vec<String>, AccountError> {
+fn done(change: UserOutcome) -> Result<Vec<SessionHandle>, AccountError> {
     match change {
         UserOutcome::Done(ended) => Ok(ended),
         UserOutcome::NoUser => Err(AccountError::WrongCredentials),
@@ -366,7 +368,7 @@ fn done(change: UserOutcome) -> Result<Vec<String>, AccountError> {
 /// Records an attempt that came after too many others, and returns the refusal.
 fn limited(
     trail: Trail,
-    session: Option<&str>,
+    session: Option<&SessionHandle>,
     what: &'static str,
     wait: Duration,
 ) -> AccountError {

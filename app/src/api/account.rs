@@ -5,7 +5,7 @@ use rocket::http::Status;
 use rocket::serde::json::Json;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::{Route, State, delete, get, post, routes};
-use rocket_diesel_sessions::{UserSession, UserSessionPage, UserSessions};
+use rocket_diesel_sessions::{SessionHandle, UserSession, UserSessionPage, UserSessions};
 use uuid::Uuid;
 
 use super::query::{self, NoQuery};
@@ -32,7 +32,7 @@ struct DeviceList {
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct DeviceView {
-    id: String,
+    id: SessionHandle,
     /// Whether it is the device that asks.
     current: bool,
     user_agent: Option<String>,
@@ -43,9 +43,9 @@ struct DeviceView {
 }
 
 impl DeviceView {
-    fn of(session: UserSession, current: &str) -> Self {
+    fn of(session: UserSession, current: &SessionHandle) -> Self {
         Self {
-            current: session.id == current,
+            current: session.id == *current,
             id: session.id,
             user_agent: session.user_agent,
             ip: session.ip,
@@ -102,14 +102,16 @@ async fn revoke_one(
     trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
-    let SignedIn { user_id, .. } = &signed_in;
-    if id == signed_in.handle {
+    let SignedIn {
+        user_id, handle, ..
+    } = &signed_in;
+    if id == *handle {
         sign_out(&signed_in.session, trail).await?;
         return Ok(Status::NoContent);
     }
     signed_in.require_password(users)?;
     let sessions = sessions.by(signed_in.session_id);
-    if revoke::own_session(&sessions, user_id, id, trail).await? {
+    if revoke::own_session(&sessions, user_id, &id.into(), trail).await? {
         Ok(Status::NoContent)
     } else {
         let message = "you have no session with this id";

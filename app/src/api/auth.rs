@@ -5,8 +5,8 @@ use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::{Route, State, post, routes};
-use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::store::UserRecord;
+use rocket_diesel_sessions::{Session, UserId};
 
 use super::session::Answer;
 use crate::accounts::sign_in::{sign_in, sign_out};
@@ -29,7 +29,7 @@ struct UserAnswer {
 #[derive(Serialize)]
 #[serde(crate = "rocket::serde")]
 struct UserView {
-    id: String,
+    id: UserId,
     username: String,
 }
 

@@ -2,6 +2,7 @@
 
 use rocket::http::RawStr;
 use rocket::request::{self, FromRequest, Request};
+use rocket_diesel_sessions::UserId;
 use uuid::Uuid;
 
 use super::cursor;
@@ -32,7 +33,7 @@ pub(super) enum Scope {
     /// Everyone's, without a query.
     Everyone,
     /// Those of the user with this id: `?user=<id>`.
-    User(String),
+    User(UserId),
 }
 
 #[rocket::async_trait]
@@ -59,7 +60,7 @@ impl Scope {
         let id = query.strip_prefix("user=")?;
         let id = RawStr::new(id).url_decode().ok()?;
         let is_one = !query.contains('&') && !id.trim().is_empty();
-        is_one.then(|| Self::User(id.into_owned()))
+        is_one.then(|| Self::User(id.into()))
     }
 }
 

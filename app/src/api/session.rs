@@ -5,7 +5,7 @@ use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
-use rocket_diesel_sessions::{PassiveSession, Session, SessionAdmin, UserSessions};
+use rocket_diesel_sessions::{PassiveSession, Session, SessionAdmin, UserId, UserSessions};
 use uuid::Uuid;
 
 use super::query::{self, NoQuery, Scope};
@@ -90,7 +90,7 @@ async fn list(
 ) -> Answer<SessionList> {
     let limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = query::after(after)?;
-    let page = sessions.list(limit, after, user.map(str::to_owned)).await?;
+    let page = sessions.list(limit, after, user.map(UserId::from)).await?;
     Ok(Json(page.into()))
 }
 
@@ -131,7 +131,7 @@ async fn revoke_one(
     trail: Trail,
     id: &str,
 ) -> Result<Status, ApiError> {
-    if revoke::any_session(sessions, id, admin.0.name(), trail).await? {
+    if revoke::any_session(sessions, &id.into(), admin.0.name(), trail).await? {
         Ok(Status::NoContent)
     } else {
         let message = "there is no session with this id";

@@ -7,15 +7,16 @@ use rocket::serde::{Serialize, json::Value};
 use rocket_diesel_sessions::SessionStatus;
 use rocket_diesel_sessions::admin::{SessionPage, SessionStats};
 use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
+use rocket_diesel_sessions::{SessionHandle, UserId};
 use uuid::Uuid;
 
 /// A session as its visitor sees it.
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub(crate) struct SessionView {
-    id: String,
+    id: SessionHandle,
     session_id: Uuid,
-    user_id: Option<String>,
+    user_id: Option<UserId>,
     data: Value,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -213,7 +214,7 @@ impl From<UserRecord> for UserDetail {
 #[derive(Debug, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct AdminUserView {
-    id: String,
+    id: UserId,
     username: String,
     is_admin: bool,
     disabled_at: Option<DateTime<Utc>>,

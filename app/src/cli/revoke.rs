@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use rocket::serde::json::json;
 use rocket_diesel_sessions::store::{Revocation, RevokeScope, SessionStore, StoreError};
-use rocket_diesel_sessions::{DieselStore, EndReason};
+use rocket_diesel_sessions::{DieselStore, EndReason, SessionHandle, UserId};
 use rocket_diesel_sessions_app::monitoring::audit::Event;
 
 use super::database::{Access, Database, admin};
@@ -30,7 +30,7 @@ Examples:
 pub(super) struct Revoke {
     /// The handles of the sessions.
     #[arg(required_unless_present = "user", conflicts_with = "user")]
-    handles: Vec<String>,
+    handles: Vec<SessionHandle>,
     /// Ends all sessions of this user, by name or id.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -98,12 +98,12 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> R
         admin(store).note_ended(EndReason::Revoked, ended.len(), now);
         for handle in &ended {
             let user = found.iter().find(|(found, _)| found == handle);
-            let user = user.and_then(|(_, user)| user.as_deref());
+            let user = user.and_then(|(_, user)| user.as_ref());
             audit(Event::SessionRevoked, user, Some(handle));
         }
         there.extend(ended);
     }
-    let (ended, missing): (Vec<&String>, Vec<&String>) =
+    let (ended, missing): (Vec<&SessionHandle>, Vec<&SessionHandle>) =
         handles.iter().partition(|handle| there.contains(*handle));
     let (verb, key) = verb(dry_run);
     if json {
@@ -112,14 +112,14 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> R
         }))?;
     } else {
         for handle in &ended {
-            say(format_args!("{verb} {}", printable(handle)))?;
+            say(format_args!("{verb} {}", printable(handle.as_str())))?;
         }
     }
     if missing.is_empty() {
         return Ok(());
     }
     for handle in &missing {
-        note(&format!("not found: {}", printable(handle)));
+        note(&format!("not found: {}", printable(handle.as_str())));
     }
     Err(format!(
         "{verb} {}, {} not found; `sessions list` shows the live ones",
@@ -131,9 +131,9 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> R
 
 /// Returns those of the sessions that exist, each with its user.
 fn found(
-    handles: &[String],
+    handles: &[SessionHandle],
     store: &DieselStore,
-) -> Result<Vec<(String, Option<String>)>, StoreError> {
+) -> Result<Vec<(SessionHandle, Option<UserId>)>, StoreError> {
     let mut found = Vec::with_capacity(handles.len());
     for handle in handles {
         match store.find(handle) {

@@ -10,7 +10,7 @@ use rocket_diesel_sessions::admin::SessionPage;
 use rocket_diesel_sessions::store::{
     ListSessions, SessionFilter, SessionRecord, SessionStore, StoreError, UserStore,
 };
-use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
+use rocket_diesel_sessions::{Clock, DieselStore, SessionHandle, SystemClock, UserId};
 use rocket_diesel_sessions_app::api::views::{SessionDetail, SessionList};
 use rocket_diesel_sessions_app::words;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub(super) enum Command {
     /// Shows all that is stored of a session, except the hash of its token.
     Show {
         /// The handle of the session, which is the `id` in a list.
-        handle: String,
+        handle: SessionHandle,
         /// Prints JSON in the format of the HTTP API.
         #[arg(long)]
         json: bool,
@@ -122,9 +122,9 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
     let header = ["SESSION", "USER", "DEVICE", "IP", "LAST SEEN", "EXPIRES"];
     let mut table = Table::of_rows(&header, 1);
     for session in sessions {
-        let name = |id: &String| names.get(id).unwrap_or(id).clone();
+        let name = |id: &UserId| names.get(id).map_or_else(|| id.to_string(), String::clone);
         table.row([
-            session.id,
+            session.id.to_string(),
             or_dash(session.user_id.as_ref().map(name)),
             words::name(session.user_agent.as_deref()),
             or_dash(session.ip),
@@ -143,15 +143,20 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
 fn names(
     sessions: &[SessionRecord],
     store: &DieselStore,
-) -> Result<HashMap<String, String>, StoreError> {
-    let mut ids: Vec<String> = sessions.iter().filter_map(|s| s.user_id.clone()).collect();
+) -> Result<HashMap<UserId, String>, StoreError> {
+    let mut ids: Vec<UserId> = sessions.iter().filter_map(|s| s.user_id.clone()).collect();
     ids.sort_unstable();
     ids.dedup();
     let users = store.users(&ids)?;
     Ok(users.into_iter().map(|u| (u.id, u.username)).collect())
 }
 
-fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
+fn show(
+    handle: &SessionHandle,
+    json: bool,
+    store: &DieselStore,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
     let session = store.find(handle)?.ok_or_else(|| {
         format!("there is no session with the handle {handle}; `sessions list` shows the live ones")
     })?;
@@ -161,10 +166,10 @@ fn show(handle: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Re
     let names = names(std::slice::from_ref(&session), store)?;
     let user = session.user_id.map(|id| match names.get(&id) {
         Some(name) => format!("{name} ({id})"),
-        None => id,
+        None => id.to_string(),
     });
     say(Table::of_fields([
-        ("id", session.id),
+        ("id", session.id.to_string()),
         ("sessionId", session.session_id.to_string()),
         ("user", or_dash(user)),
         ("device", words::name(session.user_agent.as_deref())),

@@ -87,7 +87,7 @@ pub(super) fn find(store: &DieselStore, name_or_id: &str) -> Result<UserRecord, 
         Ok(name) => store.user_by_name(&name)?,
         Err(_) => None,
     };
-    match (by_name, store.user(name_or_id)?) {
+    match (by_name, store.user(&name_or_id.into())?) {
         (Some(named), Some(other)) if named.id != other.id => Err(format!(
             "{name_or_id:?} is the name of one user and the id of another; use the first one's \
              id, {}, or the second one's name, {}",
@@ -129,7 +129,7 @@ fn list(arguments: &List, store: &DieselStore) -> Result<(), Failure> {
         let (role, state) = (role(&user), state(&user));
         table.row([
             user.username,
-            user.id,
+            user.id.into(),
             role.to_owned(),
             state.to_owned(),
             day(user.created_at),
@@ -171,7 +171,7 @@ fn show(name: &str, json: bool, store: &DieselStore, now: DateTime<Utc>) -> Resu
         return say_json(&Shown { user, sessions });
     }
     say(Table::of_fields([
-        ("id", user.id.clone()),
+        ("id", user.id.to_string()),
         ("username", user.username.clone()),
         ("role", role(&user).to_owned()),
         ("state", state(&user).to_owned()),

@@ -6,7 +6,7 @@ use rocket::Config;
 use rocket::http::Status;
 use rocket::http::uri::Host;
 use rocket::request::{self, FromRequest, Request};
-use rocket_diesel_sessions::is_forwarded;
+use rocket_diesel_sessions::{UserId, is_forwarded};
 
 use super::admin_token::{AdminToken, presented_token};
 use super::signed_in::SignedIn;
@@ -28,7 +28,7 @@ pub(crate) enum Admin {
     /// A client that has the token.
     Token,
     /// A signed-in user, by id.
-    User(String),
+    User(UserId),
     /// A client on this machine.
     Local,
 }
@@ -38,7 +38,7 @@ impl Admin {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Token => TOKEN_NAME,
-            Self::User(id) => id,
+            Self::User(id) => id.as_str(),
             Self::Local => "local",
         }
     }

@@ -3,8 +3,8 @@
 use rocket::http::Status;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
-use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::store::{SessionRecord, UserRecord};
+use rocket_diesel_sessions::{Session, SessionHandle, UserId};
 use uuid::Uuid;
 
 use crate::accounts::own_account::OwnAccount;
@@ -19,9 +19,9 @@ use crate::session_data::SessionData;
 #[derive(Debug)]
 pub(crate) struct SignedIn {
     pub(crate) session: Session<SessionData>,
-    pub(crate) user_id: String,
+    pub(crate) user_id: UserId,
     /// The session's handle.
-    pub(crate) handle: String,
+    pub(crate) handle: SessionHandle,
     /// The lookup half of the token that came with the request.
     pub(crate) session_id: Uuid,
 }

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use rocket::request::{self, FromRequest, Request};
-use rocket_diesel_sessions::visitor_address;
+use rocket_diesel_sessions::{SessionHandle, UserId, visitor_address};
 use uuid::Uuid;
 
 use crate::http::request_id;
@@ -76,9 +76,9 @@ impl Event {
 #[derive(Clone, Debug)]
 pub struct Entry {
     event: Event,
-    user_id: Option<String>,
+    user_id: Option<UserId>,
     by: Option<String>,
-    session: Option<String>,
+    session: Option<SessionHandle>,
     deleted: Option<u64>,
     trail: Trail,
 }
@@ -98,8 +98,8 @@ impl Entry {
 
     /// Sets the user whom the event concerns, by id.
     #[must_use]
-    pub fn user<'a>(mut self, id: impl Into<Option<&'a str>>) -> Self {
-        self.user_id = id.into().map(str::to_owned);
+    pub fn user<'a>(mut self, id: impl Into<Option<&'a UserId>>) -> Self {
+        self.user_id = id.into().cloned();
         self
     }
 
@@ -112,8 +112,8 @@ impl Entry {
 
     /// Sets the session that the event concerns, by its handle.
     #[must_use]
-    pub fn session<'a>(mut self, handle: impl Into<Option<&'a str>>) -> Self {
-        self.session = handle.into().map(str::to_owned);
+    pub fn session<'a>(mut self, handle: impl Into<Option<&'a SessionHandle>>) -> Self {
+        self.session = handle.into().cloned();
         self
     }
 
@@ -127,8 +127,11 @@ impl Entry {
     /// Writes the line.
     pub fn write(self) {
         let event = self.event.name();
-        let (user_id, by) = (self.user_id.as_deref(), self.by.as_deref());
-        let session = self.session.as_deref();
+        let (user_id, by) = (
+            self.user_id.as_ref().map(UserId::as_str),
+            self.by.as_deref(),
+        );
+        let session = self.session.as_ref().map(SessionHandle::as_str);
         let deleted = self.deleted;
         let ip = self.trail.ip.map(tracing::field::display);
         let request_id = self.trail.request_id.map(tracing::field::display);

@@ -6,7 +6,7 @@ use rocket::http::{RawStr, Status};
 use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::store::UserRecord;
-use rocket_diesel_sessions::{Session, UserSession, UserSessions};
+use rocket_diesel_sessions::{Session, SessionHandle, UserSession, UserSessions};
 use uuid::Uuid;
 
 use super::confirm::{Confirmed, Question};
@@ -42,7 +42,7 @@ struct AccountPage<'a> {
 }
 
 pub(super) struct Device {
-    pub(super) id: String,
+    pub(super) id: SessionHandle,
     is_current: bool,
     pub(super) name: String,
     user_agent: Option<String>,
@@ -53,8 +53,12 @@ pub(super) struct Device {
 }
 
 impl Device {
-    pub(super) fn of(session: UserSession, current: &str, now: DateTime<Utc>) -> Self {
-        let is_current = session.id == current;
+    pub(super) fn of(
+        session: UserSession,
+        current: Option<&SessionHandle>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let is_current = Some(&session.id) == current;
         Self {
             is_current,
             name: words::name(session.user_agent.as_deref()),
@@ -87,7 +91,7 @@ async fn show(
 ) -> PageResult {
     let user = signed_in.user(users).await?;
     let now = users.now();
-    let device = |session| Device::of(session, &signed_in.handle, now);
+    let device = |session| Device::of(session, Some(&signed_in.handle), now);
     let list = devices(signed_in, sessions, DEVICES, after).await?;
     let mut devices: Vec<Device> = list.sessions.into_iter().map(device).collect();
     devices.sort_by_key(|device| (!device.is_current, std::cmp::Reverse(device.last_seen_at)));
@@ -156,7 +160,7 @@ async fn end_one(
     };
     let sessions = sessions.by(signed_in.session_id);
     // If the form was sent twice, the second request finds nothing.
-    let notice = if revoke::own_session(&sessions, &signed_in.user_id, id, trail).await? {
+    let notice = if revoke::own_session(&sessions, &signed_in.user_id, &id.into(), trail).await? {
         Notice::DeviceSignedOut
     } else {
         Notice::DeviceWasGone

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::store::SessionRecord;
-use rocket_diesel_sessions::{DatabaseUrl, Session};
+use rocket_diesel_sessions::{DatabaseUrl, Session, SessionHandle};
 
 use super::filters;
 use super::frame::Frame;
@@ -40,7 +40,7 @@ struct Fields<'a> {
 
 /// The facts of the session that the page shows.
 struct Facts {
-    id: String,
+    id: SessionHandle,
     session_id: String,
     version: i64,
     created_at: DateTime<Utc>,

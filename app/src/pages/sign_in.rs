@@ -10,7 +10,7 @@ use rocket::request::{self, FromRequest, Request};
 use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::store::UserRecord;
-use rocket_diesel_sessions::{Session, SessionError, UserSessions};
+use rocket_diesel_sessions::{Session, SessionError, SessionHandle, UserSessions};
 
 use super::account::Device;
 use super::filters;
@@ -148,7 +148,7 @@ struct LoginForm {
     password: String,
     next: Option<String>,
     /// The handle of a device to sign out first, if there are too many.
-    end: Option<String>,
+    end: Option<SessionHandle>,
 }
 
 #[post("/login", data = "<form>")]
@@ -204,7 +204,7 @@ async fn too_many(
 ) -> PageResult {
     let page = sessions.page(&user.id, DEVICES, None).await?;
     let now = users.now();
-    let device = |session| Device::of(session, "", now);
+    let device = |session| Device::of(session, None, now);
     let mut devices: Vec<Device> = page.sessions.into_iter().map(device).collect();
     devices.sort_by_key(|device| Reverse(device.last_seen_at));
     Page::refused(

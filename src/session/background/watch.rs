@@ -12,6 +12,7 @@ use crate::session::observe::monitor::Monitor;
 use crate::session::observe::watchers::Asking;
 use crate::session::pipeline::Pipeline;
 use crate::session::shared::Shared;
+use crate::store::SessionHandle;
 
 /// Maximum number of sessions that one call of the store asks about.
 const BATCH: usize = 1000;
@@ -20,7 +21,7 @@ const BATCH: usize = 1000;
 /// and dropping it unregisters it.
 pub(crate) fn ended(
     shared: &Shared,
-    handle: String,
+    handle: SessionHandle,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
     let monitor = Arc::clone(&shared.monitor);
     let watcher = monitor.watchers.watch(handle);

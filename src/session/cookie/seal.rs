@@ -17,6 +17,7 @@ use hmac::Mac;
 use super::keys::{Key, SessionKeys};
 use super::token::{TOKEN_LEN, Token};
 use crate::session::expiry::token_time;
+use crate::store::SessionHandle;
 
 /// Maximum length of a handle in a cookie, in bytes. A cuid2 has 24.
 const MAX_HANDLE: usize = 64;
@@ -47,7 +48,7 @@ pub(crate) struct Seal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
     pub(crate) token: Token,
-    pub(crate) handle: Option<String>,
+    pub(crate) handle: Option<SessionHandle>,
 }
 
 impl Seal {
@@ -72,12 +73,17 @@ impl Seal {
     }
 
     /// Returns the cookie's value for a token of the session with this handle.
-    pub(crate) fn close(&self, token: &Token, handle: &str, now: DateTime<Utc>) -> String {
+    pub(crate) fn close(
+        &self,
+        token: &Token,
+        handle: &SessionHandle,
+        now: DateTime<Utc>,
+    ) -> String {
         let is_for_earlier = self.earlier_until.is_some_and(|until| now < until);
         if is_for_earlier {
             return signed(self.plain.first(), &token.to_bytes());
         }
-        let bytes = [&token.to_bytes(), handle.as_bytes()].concat();
+        let bytes = [&token.to_bytes(), handle.as_str().as_bytes()].concat();
         signed(self.bound.first(), &bytes)
     }
 
@@ -109,7 +115,7 @@ impl Seal {
         let handle = match handle {
             [] if self.may_be_earlier(&token) => None,
             [] => return None,
-            handle => Some(str::from_utf8(handle).ok()?.to_owned()),
+            handle => Some(str::from_utf8(handle).ok()?.into()),
         };
         Some(Opened { token, handle })
     }
@@ -152,10 +158,10 @@ mod tests {
     #[test]
     fn every_list_with_the_signing_secret_opens_a_cookie() {
         let token = Token::generate(Utc::now()).unwrap();
-        let value = seal(A).close(&token, HANDLE, Utc::now());
+        let value = seal(A).close(&token, &HANDLE.into(), Utc::now());
         let opened = Some(Opened {
             token,
-            handle: Some(HANDLE.to_owned()),
+            handle: Some(HANDLE.into()),
         });
         assert_eq!(seal(A).open(&value), opened);
         assert_eq!(seal(&format!("{B}, {A}")).open(&value), opened);
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn i7_a_cookie_of_another_kind_or_name_does_not_open() {
         let token = Token::generate(Utc::now()).unwrap();
-        let value = seal(A).close(&token, HANDLE, Utc::now());
+        let value = seal(A).close(&token, &HANDLE.into(), Utc::now());
         for (kind, name) in [("staff", "session"), ("", "session-staff"), ("session", "")] {
             assert_eq!(Seal::new(&keys(A), kind, name, None).open(&value), None);
         }
@@ -176,7 +182,7 @@ mod tests {
         let now = Utc::now();
         let token = Token::generate(now).unwrap();
         let upgraded = Seal::new(&keys(A), "", "session", Some(now));
-        let earlier = upgraded.close(&token, HANDLE, now);
+        let earlier = upgraded.close(&token, &HANDLE.into(), now);
         assert_eq!(
             earlier.len(),
             64 + 1 + SIGNATURE_LEN,
@@ -188,11 +194,8 @@ mod tests {
         assert_eq!(staff.open(&earlier), None, "it knew no kinds");
 
         let later = now + DEPLOY + TimeDelta::seconds(1);
-        let value = upgraded.close(&token, HANDLE, later);
-        assert_eq!(
-            upgraded.open(&value).unwrap().handle.as_deref(),
-            Some(HANDLE)
-        );
+        let value = upgraded.close(&token, &HANDLE.into(), later);
+        assert_eq!(upgraded.open(&value).unwrap().handle, Some(HANDLE.into()));
         let late = Token::generate(later).unwrap();
         let forged = signed(upgraded.plain.first(), &late.to_bytes());
         assert_eq!(
@@ -205,7 +208,11 @@ mod tests {
     #[test]
     fn i7_no_changed_cookie_opens() {
         let seal = seal(A);
-        let value = seal.close(&Token::generate(Utc::now()).unwrap(), HANDLE, Utc::now());
+        let value = seal.close(
+            &Token::generate(Utc::now()).unwrap(),
+            &HANDLE.into(),
+            Utc::now(),
+        );
         for at in 0..value.len() {
             for replacement in ['A', 'B', '-', '.', '=', ' '] {
                 let mut changed: Vec<char> = value.chars().collect();

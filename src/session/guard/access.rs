@@ -11,6 +11,7 @@ use super::Session;
 use crate::session::codec::TypedData;
 use crate::session::error::SessionError;
 use crate::session::request::failure::outcome;
+use crate::store::UserId;
 
 /// The session of a signed-in user. Other visitors get 401.
 ///
@@ -28,7 +29,7 @@ use crate::session::request::failure::outcome;
 #[derive(Debug)]
 pub struct SignedIn<D> {
     session: Session<D>,
-    user: String,
+    user: UserId,
 }
 
 impl<D> SignedIn<D> {
@@ -42,7 +43,7 @@ impl<D> SignedIn<D> {
     ///     format!("hello, {}", session.user())
     /// }
     /// ```
-    pub fn user(&self) -> &str {
+    pub fn user(&self) -> &UserId {
         &self.user
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::pipeline::Untold;
-use crate::store::SessionRecord;
+use crate::store::{SessionHandle, SessionRecord};
 
 /// The phase of a session within a request.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ pub(crate) struct State<D> {
     pub(crate) is_new: bool,
     /// Handle of the visitor's stored session if its data could not be decoded. The session is left
     /// unchanged unless the visitor ends it or signs in.
-    pub(crate) undecodable: Option<String>,
+    pub(crate) undecodable: Option<SessionHandle>,
     /// Handles of sessions to end before the visitor receives the new token.
-    pub(crate) replaced: Vec<String>,
+    pub(crate) replaced: Vec<SessionHandle>,
     /// Changes of the token that no response has delivered yet, oldest first. Dropping them undoes
     /// them, newest first.
     untold: UntoldChanges,

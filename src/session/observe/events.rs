@@ -1,6 +1,6 @@
 //! Events in the life of sessions: [`SessionEvent`].
 
-use crate::store::EndReason;
+use crate::store::{EndReason, SessionHandle};
 
 /// A committed change of a session. It is passed to the functions registered with
 /// [`Sessions::on_event`](crate::Sessions::on_event).
@@ -8,7 +8,7 @@ use crate::store::EndReason;
 #[non_exhaustive]
 pub struct SessionEvent {
     /// The session's handle.
-    pub id: String,
+    pub id: SessionHandle,
     /// The kind of change.
     pub kind: SessionEventKind,
 }

@@ -361,7 +361,7 @@ mod tests {
             SessionError::TooManySessions,
             SessionError::TooLarge { size: 2, limit: 1 },
             SessionError::Undecodable {
-                id: String::new(),
+                id: "".into(),
                 reason: String::new(),
             },
             SessionError::Answered,

@@ -14,7 +14,7 @@ use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
 use super::watchers::Watchers;
 use crate::session::clock::Clock;
-use crate::store::{EndReason, StoreError, SweepOutcome};
+use crate::store::{EndReason, SessionHandle, StoreError, SweepOutcome};
 
 /// Target of the security-relevant log lines.
 pub const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
@@ -81,7 +81,7 @@ impl Monitor {
         }
     }
 
-    pub(crate) fn created<'a>(&self, ids: impl ExactSizeIterator<Item = &'a str>) {
+    pub(crate) fn created<'a>(&self, ids: impl ExactSizeIterator<Item = &'a SessionHandle>) {
         let number = ids.len();
         if number == 0 {
             return;
@@ -91,12 +91,12 @@ impl Monitor {
         self.tell(ids, SessionEventKind::Created);
     }
 
-    pub(crate) fn rotated(&self, id: &str) {
+    pub(crate) fn rotated(&self, id: &SessionHandle) {
         self.metrics.rotated.inc();
         self.tell([id].into_iter(), SessionEventKind::Rotated);
     }
 
-    pub(crate) fn ended(&self, ids: &[String], reason: EndReason) {
+    pub(crate) fn ended(&self, ids: &[SessionHandle], reason: EndReason) {
         self.count_ended(ids.len(), ids, reason);
     }
 
@@ -109,23 +109,22 @@ impl Monitor {
         self.count_ended(batch.deleted, &batch.handles, EndReason::Expired);
     }
 
-    fn count_ended(&self, number: usize, ids: &[String], reason: EndReason) {
+    fn count_ended(&self, number: usize, ids: &[SessionHandle], reason: EndReason) {
         if number == 0 {
             return;
         }
         self.metrics.ended(reason, number);
         self.usage.ended(reason, number, self.clock.now());
         self.watchers.wake(ids);
-        let ids = ids.iter().map(String::as_str);
-        self.tell(ids, SessionEventKind::Ended(reason));
+        self.tell(ids.iter(), SessionEventKind::Ended(reason));
     }
 
-    fn tell<'a>(&self, ids: impl Iterator<Item = &'a str>, kind: SessionEventKind) {
+    fn tell<'a>(&self, ids: impl Iterator<Item = &'a SessionHandle>, kind: SessionEventKind) {
         if self.hooks.is_empty() {
             return;
         }
         for id in ids {
-            let id = id.to_owned();
+            let id = id.clone();
             let event = SessionEvent { id, kind };
             for hook in &*self.hooks {
                 if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 use super::metrics::whole;
-use crate::store::{EndCounts, EndReason, HourStats, UsageDelta};
+use crate::store::{EndCounts, EndReason, HourStats, UsageDelta, UserId};
 
 /// Number of cells that remember users seen in this hour (512 KiB). Two users who share a cell are
 /// only added more often than necessary.
@@ -28,7 +28,7 @@ pub(crate) struct Usage {
 struct Pending {
     created: u64,
     ended: EndCounts,
-    users: HashSet<String>,
+    users: HashSet<UserId>,
 }
 
 impl Usage {
@@ -52,7 +52,7 @@ impl Usage {
 
     /// Records a request of a signed-in user. Takes the lock only at the user's first request in an
     /// hour.
-    pub(crate) fn seen(&self, user_id: &str, now: DateTime<Utc>) {
+    pub(crate) fn seen(&self, user_id: &UserId, now: DateTime<Utc>) {
         let hour = HourStats::hour_of(now);
         let mark = self.hasher.hash_one((user_id, hour)).max(1);
         let place = usize::try_from(mark % PLACES as u64).unwrap_or_default();
@@ -63,7 +63,7 @@ impl Usage {
         self.add(now, |pending| {
             is_kept = pending.users.len() < MAX_USERS;
             if is_kept {
-                pending.users.insert(user_id.to_owned());
+                pending.users.insert(user_id.clone());
             }
         });
         if is_kept {
@@ -117,12 +117,12 @@ mod tests {
         usage.created(2, now);
         usage.ended(EndReason::Revoked, 3, now);
         for user in ["ada", "bob", "ada"] {
-            usage.seen(user, now);
+            usage.seen(&user.into(), now);
         }
-        usage.seen("ada", later);
+        usage.seen(&"ada".into(), later);
         let mut taken = usage.take();
         assert!(usage.take().is_empty());
-        usage.seen("ada", later);
+        usage.seen(&"ada".into(), later);
         assert!(usage.take().is_empty(), "once an hour");
         usage.put_back(taken.clone());
         taken[0].users.sort();

@@ -10,6 +10,8 @@ use rocket::tokio::sync::watch::{Receiver, Sender};
 
 use super::seldom::Seldom;
 
+use crate::store::SessionHandle;
+
 /// All watchers of this instance.
 pub(crate) struct Watchers {
     state: Mutex<State>,
@@ -22,7 +24,7 @@ pub(crate) struct Watchers {
 #[derive(Default)]
 struct State {
     /// The watched sessions by handle. Dropping a sender wakes the session's watchers.
-    sessions: HashMap<String, Sender<()>>,
+    sessions: HashMap<SessionHandle, Sender<()>>,
     /// Whether a task asks the store about the watched sessions.
     is_asking: bool,
 }
@@ -30,7 +32,7 @@ struct State {
 /// Waits for the end of one session. Dropping it unregisters it.
 pub(crate) struct Watcher {
     watchers: Arc<Watchers>,
-    handle: String,
+    handle: SessionHandle,
     /// Closed when the session ends. Dropped only while the state is locked, so that every session
     /// in it has a watcher.
     wake: Option<Receiver<()>>,
@@ -52,7 +54,7 @@ impl Watchers {
     }
 
     /// Registers a watcher of the session with this handle.
-    pub(crate) fn watch(self: &Arc<Self>, handle: String) -> Watcher {
+    pub(crate) fn watch(self: &Arc<Self>, handle: SessionHandle) -> Watcher {
         let mut state = self.state.lock();
         let sender = state.sessions.entry(handle.clone());
         let wake = sender.or_insert_with(|| Sender::new(())).subscribe();
@@ -70,7 +72,7 @@ impl Watchers {
     }
 
     /// Wakes the watchers of sessions that have ended.
-    pub(crate) fn wake(&self, handles: &[String]) {
+    pub(crate) fn wake(&self, handles: &[SessionHandle]) {
         let woken: Vec<_> = {
             let sessions = &mut self.state.lock().sessions;
             if sessions.is_empty() {
@@ -109,7 +111,7 @@ impl Drop for Watcher {
         self.watchers.number.dec();
         let mut state = self.watchers.state.lock();
         self.wake = None;
-        if let Entry::Occupied(session) = state.sessions.entry(std::mem::take(&mut self.handle))
+        if let Entry::Occupied(session) = state.sessions.entry(self.handle.clone())
             && session.get().receiver_count() == 0
         {
             session.remove();
@@ -119,7 +121,7 @@ impl Drop for Watcher {
 
 impl Asking {
     /// Returns the handles of the watched sessions. If there are none, the right to ask is gone.
-    pub(crate) fn handles(&mut self) -> Vec<String> {
+    pub(crate) fn handles(&mut self) -> Vec<SessionHandle> {
         let mut state = self.watchers.state.lock();
         if state.sessions.is_empty() && !self.is_over {
             state.is_asking = false;
@@ -157,22 +159,22 @@ mod tests {
     #[test]
     fn only_the_watchers_of_the_ended_session_wake_up() {
         let watchers = watchers();
-        let watch = |handle: &str| watchers.watch(handle.to_owned());
+        let watch = |handle: &str| watchers.watch(handle.into());
         let (one, two, other) = (watch("a"), watch("a"), watch("b"));
-        watchers.wake(&["a".to_owned(), "c".to_owned()]);
+        watchers.wake(&["a".into(), "c".into()]);
         assert!(is_woken(one) && is_woken(two) && !is_woken(other));
     }
 
     #[test]
     fn a_dropped_watcher_leaves_nothing_and_the_others_watching() {
         let watchers = watchers();
-        let watch = || watchers.watch("a".to_owned());
+        let watch = || watchers.watch("a".into());
         let (one, two) = (watch(), watch());
         assert_eq!(watchers.number.get(), 2);
         drop(one);
         assert_eq!(watchers.number.get(), 1);
         // A watcher of a session that has ended must not unregister a later one of its handle.
-        watchers.wake(&["a".to_owned()]);
+        watchers.wake(&["a".into()]);
         let three = watch();
         assert!(is_woken(two) && !watchers.is_empty());
         assert!(!is_woken(three) && watchers.is_empty());
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn one_task_at_a_time_asks_while_there_are_watchers() {
         let watchers = watchers();
-        let watcher = watchers.watch("a".to_owned());
+        let watcher = watchers.watch("a".into());
         let mut asking = watchers.begin_asking().unwrap();
         assert!(watchers.begin_asking().is_none());
         assert_eq!(asking.handles(), ["a"]);

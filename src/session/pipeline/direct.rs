@@ -15,23 +15,18 @@ use crate::session::error::SessionError;
 use crate::session::observe::statistics::Statistics;
 use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
 use crate::store::{
-    EndReason, ListSessions, Revocation, RevokeScope, SessionRecord, SessionStore, StoreError,
-    SweepRecord,
+    EndReason, ListSessions, Revocation, RevokeScope, SessionHandle, SessionRecord, SessionStore,
+    StoreError, SweepRecord,
 };
 
 /// Maximum duration of an operation on all sessions.
 const BULK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Returns whether `value` cannot be stored in any column, because PostgreSQL text cannot contain
-/// NUL. Such a value matches no session or user.
-pub(super) fn is_no_text(value: &str) -> bool {
-    value.contains('\0')
-}
-
 impl Pipeline {
     /// Returns one page of the live sessions.
     pub(crate) async fn list(&self, query: ListSessions) -> Result<SessionPage, SessionError> {
-        if query.user_id.as_deref().is_some_and(is_no_text) {
+        let of_user = query.user_id.as_ref();
+        if of_user.is_some_and(|user_id| !user_id.is_possible()) {
             return Ok(SessionPage::default());
         }
         let list = move |store: &dyn SessionStore| StoreAdmin::new(store).list(&query);
@@ -39,20 +34,25 @@ impl Pipeline {
     }
 
     /// Returns the session with this handle, even if it has expired.
-    pub(crate) async fn find(&self, id: &str) -> Result<Option<SessionRecord>, SessionError> {
-        if is_no_text(id) {
+    pub(crate) async fn find(
+        &self,
+        handle: SessionHandle,
+    ) -> Result<Option<SessionRecord>, SessionError> {
+        if !handle.is_possible() {
             return Ok(None);
         }
-        let id = id.to_owned();
-        self.run(move |store| store.find(&id)).await
+        self.run(move |store| store.find(&handle)).await
     }
 
     /// Returns which of these sessions have ended or are past their deadlines.
-    pub(crate) async fn find_ended(&self, ids: Vec<String>) -> Result<Vec<String>, SessionError> {
+    pub(crate) async fn find_ended(
+        &self,
+        ids: Vec<SessionHandle>,
+    ) -> Result<Vec<SessionHandle>, SessionError> {
         let now = self.shared.monitor.now();
         let find = move |store: &dyn SessionStore| {
-            let live: HashSet<String> = store.find_live(&ids, now)?.into_iter().collect();
-            let is_ended = |id: &String| !live.contains(id);
+            let live: HashSet<SessionHandle> = store.find_live(&ids, now)?.into_iter().collect();
+            let is_ended = |id: &SessionHandle| !live.contains(id);
             Ok(ids.into_iter().filter(is_ended).collect())
         };
         self.run(find).await
@@ -62,13 +62,17 @@ impl Pipeline {
     ///
     /// # Errors
     /// Returns [`SessionError::Ended`] if the acting session has ended.
-    pub(crate) async fn revoke(&self, revocation: Revocation) -> Result<usize, SessionError> {
-        let handle = match &revocation.scope {
-            RevokeScope::One(id) | RevokeScope::AllBut(id) => id.as_str(),
-            RevokeScope::All => "",
-        };
-        if is_no_text(&revocation.user_id) || is_no_text(handle) {
+    pub(crate) async fn revoke(&self, mut revocation: Revocation) -> Result<usize, SessionError> {
+        if !revocation.user_id.is_possible() {
             return Ok(0);
+        }
+        match &revocation.scope {
+            RevokeScope::One(handle) if !handle.is_possible() => return Ok(0),
+            // No session is exempt.
+            RevokeScope::AllBut(keep) if !keep.is_possible() => {
+                revocation.scope = RevokeScope::All;
+            }
+            _ => {}
         }
         let monitor = Arc::clone(&self.shared.monitor);
         let revoke = move |store: &dyn SessionStore| {
@@ -80,8 +84,8 @@ impl Pipeline {
     }
 
     /// Records the end of sessions that the application has ended in its own transaction.
-    pub(crate) fn note_ended(&self, ids: &[String]) {
-        self.shared.monitor.ended(ids, EndReason::Revoked);
+    pub(crate) fn note_ended(&self, handles: &[SessionHandle]) {
+        self.shared.monitor.ended(handles, EndReason::Revoked);
     }
 
     /// Ends all sessions and returns their number. If this takes longer than the caller waits, it

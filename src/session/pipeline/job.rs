@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::untold::Untold;
 use crate::session::error::SessionError;
-use crate::store::{EndReason, NewSession, RotateSession, SessionRecord};
+use crate::store::{EndReason, NewSession, RotateSession, SessionHandle, SessionRecord};
 
 /// Makes the new data of a row. It is called again if another process has changed the row first.
 pub(crate) type Apply = Box<dyn FnMut(&SessionRecord) -> Result<Change, SessionError> + Send>;
@@ -140,7 +140,7 @@ pub(super) struct Rotation {
 
 /// The deletion of a session by its handle.
 pub(super) struct Deletion {
-    pub(super) id: String,
+    pub(super) id: SessionHandle,
     pub(super) reason: EndReason,
 }
 

@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::direct::is_no_text;
 use super::job::{Answer, Apply, Deletion, Failure, Job, Rotation, Update, WriteJob};
 use super::queue::Queue;
 use super::start::Pipeline;
 use super::untold::Untold;
 use crate::session::error::SessionError;
-use crate::store::{EndReason, NewSession, RotateSession, SessionRecord, TouchSession};
+use crate::store::{
+    EndReason, NewSession, RotateSession, SessionHandle, SessionRecord, TouchSession,
+};
 
 impl Pipeline {
     /// Loads the row of one session and applies the touches that this process has yet to write. A
@@ -80,8 +81,12 @@ impl Pipeline {
     }
 
     /// Deletes a session by its handle. Returns whether it existed.
-    pub(crate) async fn delete(&self, id: String, reason: EndReason) -> Result<bool, SessionError> {
-        if is_no_text(&id) {
+    pub(crate) async fn delete(
+        &self,
+        id: SessionHandle,
+        reason: EndReason,
+    ) -> Result<bool, SessionError> {
+        if !id.is_possible() {
             return Ok(false);
         }
         self.write(Deletion { id, reason }, WriteJob::Delete).await

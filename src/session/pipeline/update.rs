@@ -69,7 +69,7 @@ impl SessionUpdates {
 
     /// Returns the session's handle.
     pub(super) fn handle(&self) -> &str {
-        &self.base.id
+        self.base.id.as_str()
     }
 
     /// Returns the jobs, to be tried again later from the newest known row.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::store::error::StoreError;
+use crate::store::ids::SessionHandle;
 use crate::store::outcome::SweepOutcome;
 use crate::store::request::SweepBatch;
 use crate::store::sessions::SessionStore;
@@ -71,7 +72,7 @@ pub(super) fn sweep(
 pub(super) fn clear(
     store: &dyn SessionStore,
     now: DateTime<Utc>,
-    mut ended: impl FnMut(&[String]),
+    mut ended: impl FnMut(&[SessionHandle]),
 ) -> Result<(), StoreError> {
     let bound = now + AHEAD;
     let mut size = Size(FIRST);

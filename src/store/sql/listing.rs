@@ -9,7 +9,7 @@ use super::connect::connection::run_on;
 use super::error::SqlError;
 use super::row::{self, SessionRow};
 use super::schema::sessions;
-use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError};
+use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError, UserId};
 
 /// A filter for lists of sessions. The default keeps all sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl DieselStore {
     /// Fails if the database fails or cannot count the sessions within its timeout.
     pub fn count_of_user(
         &self,
-        user_id: &str,
+        user_id: &UserId,
         live_at: Option<DateTime<Utc>>,
     ) -> Result<u64, StoreError> {
         let of_user = sessions::table.filter(sessions::user_id.eq(user_id));

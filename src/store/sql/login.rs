@@ -19,7 +19,8 @@ use super::error::SqlError;
 use super::row::{NewRow, SessionRow, methods, pending, seconds};
 use super::schema::sessions;
 use crate::store::{
-    BindSession, LoginOutcome, LoginSession, OnSessionLimit, SessionRecord, StoreError, UserSource,
+    BindSession, LoginOutcome, LoginSession, OnSessionLimit, SessionHandle, SessionRecord,
+    StoreError, UserSource,
 };
 
 /// Signs a user in, in one transaction. On SQLite, its first statement takes the write lock. Also
@@ -75,7 +76,10 @@ pub(super) fn in_time(deadline: Option<Instant>) -> Result<(), StoreError> {
 
 /// Returns the handles of the user's other live sessions, newest token first. Returns none if there
 /// is no limit.
-fn others(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<Vec<String>> {
+fn others(
+    connection: &mut AnyConnection<'_>,
+    login: &LoginSession,
+) -> QueryResult<Vec<SessionHandle>> {
     if login.limit.max == 0 || login.fresh.pending.is_some() {
         return Ok(Vec::new());
     }
@@ -105,7 +109,10 @@ fn has_session(connection: &mut AnyConnection<'_>, login: &LoginSession) -> Quer
     Ok(own > 0)
 }
 
-fn delete(connection: &mut AnyConnection<'_>, ids: &[String]) -> QueryResult<Vec<String>> {
+fn delete(
+    connection: &mut AnyConnection<'_>,
+    ids: &[SessionHandle],
+) -> QueryResult<Vec<SessionHandle>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -217,7 +224,7 @@ fn give(
 fn end_replaced(
     connection: &mut AnyConnection<'_>,
     login: &LoginSession,
-) -> QueryResult<Vec<String>> {
+) -> QueryResult<Vec<SessionHandle>> {
     let Some(session) = &login.session else {
         return Ok(Vec::new());
     };

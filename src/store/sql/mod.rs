@@ -4,6 +4,7 @@
 pub(super) mod connect;
 mod error;
 mod history;
+mod ids;
 pub(super) mod listing;
 mod login;
 mod migrations;

@@ -21,8 +21,8 @@ use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
 use crate::store::{
-    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SweepBatch, SweepOutcome,
-    TouchSession, WriteBatch, WriteOutcome,
+    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle, SweepBatch,
+    SweepOutcome, TouchSession, UserId, WriteBatch, WriteOutcome,
 };
 
 pub(in crate::store) use held::delete as delete_free;
@@ -87,10 +87,10 @@ statement! {
      absolute_expires_at, last_seen_at, user_agent, ip, created_at, updated_at, kind) \
      SELECT n.id, n.session_id, n.token_hash, n.user_id, n.data, 0, n.expires_at, \
      n.absolute_expires_at, n.now, n.user_agent, n.ip, n.now, n.now, n.kind \
-     FROM unnest(" ids: Vec<String> as Array<Text>,
+     FROM unnest(" ids: Vec<SessionHandle> as Array<Text>,
     "::text[], " session_ids: Vec<String> as Array<Text>,
     "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
-    "::bytea[], " user_ids: Vec<Option<String>> as Array<Nullable<Text>>,
+    "::bytea[], " user_ids: Vec<Option<UserId>> as Array<Nullable<Text>>,
     "::text[], " data: Vec<String> as Array<Text>,
     "::text[], " expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " absolute_expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
@@ -327,7 +327,7 @@ pub(in crate::store) fn sweep(
         }
         contended = true;
     }
-    let handles: Vec<String> = Sweep { now, limit }.load(connection)?;
+    let handles: Vec<SessionHandle> = Sweep { now, limit }.load(connection)?;
     let deleted = handles.len();
     Ok(SweepOutcome {
         deleted,

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::schema::sessions;
 use crate::store::{
-    Lifetime, NewSession, PendingSignIn, SessionRecord, SignIn, StoreError, TokenHash,
+    Lifetime, NewSession, PendingSignIn, SessionHandle, SessionRecord, SignIn, StoreError,
+    TokenHash, UserId,
 };
 
 /// A session to insert.
@@ -20,10 +21,10 @@ use crate::store::{
 // Without this, a batch insert on SQLite would run one statement per row.
 #[diesel(treat_none_as_default_value = false)]
 pub(in crate::store) struct NewRow {
-    id: String,
+    id: SessionHandle,
     session_id: String,
     token_hash: Vec<u8>,
-    user_id: Option<String>,
+    user_id: Option<UserId>,
     data: String,
     version: i64,
     expires_at: NaiveDateTime,
@@ -141,7 +142,7 @@ impl TryFrom<SessionRow> for SessionRecord {
     type Error = StoreError;
 
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
-        let id = row.id.shown();
+        let id = SessionHandle::from(row.id.shown());
         let corrupt = |reason: &str| StoreError::Corrupt {
             id: id.clone(),
             reason: reason.to_owned(),
@@ -149,6 +150,7 @@ impl TryFrom<SessionRow> for SessionRecord {
         let text = |column: &str, StoredText(text): StoredText| {
             text.ok_or_else(|| corrupt(&format!("{column} is not text")))
         };
+        let user_id = row.user_id.map(|user| text("user_id", user));
         let session_id = Uuid::try_parse(&text("session_id", row.session_id)?)
             .map_err(|error| corrupt(&format!("session_id: {error}")))?;
         let hash = <[u8; 32]>::try_from(row.token_hash.as_slice())
@@ -177,12 +179,12 @@ impl TryFrom<SessionRow> for SessionRecord {
                 .pending_login
                 .and_then(|StoredText(pending)| serde_json::from_str(&pending?).ok()),
             // An unreadable user id must not make the session anonymous.
-            user_id: row.user_id.map(|user| text("user_id", user)).transpose()?,
+            user_id: user_id.transpose()?.map(UserId::from),
             data: text("data", row.data)?,
             version: row.version,
             user_agent: row.user_agent.and_then(|StoredText(agent)| agent),
             ip: row.ip.and_then(|StoredText(ip)| ip),
-            id: text("id", row.id)?,
+            id: text("id", row.id)?.into(),
         })
     }
 }

@@ -14,8 +14,8 @@ use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
 use crate::store::{
-    RotateOutcome, RotateSession, SaveOutcome, SaveSession, SqliteSynchronous, StoreOptions,
-    SweepBatch, SweepOutcome, TouchSession, WriteBatch, WriteOutcome,
+    RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle, SqliteSynchronous,
+    StoreOptions, SweepBatch, SweepOutcome, TouchSession, WriteBatch, WriteOutcome,
 };
 
 /// Returns the settings of a new connection. The busy timeout comes before anything that may wait.
@@ -190,7 +190,7 @@ pub(in crate::store) fn sweep(
     connection: &mut SqliteConnection,
     batch: &SweepBatch,
 ) -> QueryResult<SweepOutcome> {
-    let handles: Vec<String> = Sweep {
+    let handles: Vec<SessionHandle> = Sweep {
         now: batch.now.naive_utc(),
         limit: batch.limit.into(),
     }

@@ -10,7 +10,7 @@ use diesel::upsert::excluded;
 use super::connect::connection::{AnyConnection, run_on};
 use super::schema::{session_stats, session_stats_users, session_sweeps, sessions};
 use crate::store::stats::{Census, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
-use crate::store::{DieselStore, StoreError};
+use crate::store::{DieselStore, StoreError, UserId};
 
 /// How long the user ids of an hour are kept, for instances that report late.
 const USERS_KEPT: TimeDelta = TimeDelta::hours(2);
@@ -186,7 +186,7 @@ impl StatsStore for DieselStore {
         for delta in deltas {
             // Sorted, so that instances that report the same users do not deadlock, and in chunks,
             // so that no one waits long for them.
-            let mut users: Vec<&str> = delta.users.iter().map(String::as_str).collect();
+            let mut users: Vec<&str> = delta.users.iter().map(UserId::as_str).collect();
             users.sort_unstable();
             for users in users.chunks(CHUNK) {
                 let hour = delta.hour.naive_utc();

@@ -28,9 +28,9 @@ use super::sqlite;
 use super::users;
 use crate::store::{
     DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
-    RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionRecord, SessionStore,
-    StoreError, StoreOptions, SweepBatch, SweepOutcome, UserSource, Withdrawal, WriteBatch,
-    WriteOutcome,
+    RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionHandle, SessionRecord,
+    SessionStore, StoreError, StoreOptions, SweepBatch, SweepOutcome, UserSource, Withdrawal,
+    WriteBatch, WriteOutcome,
 };
 
 /// A store of sessions in SQLite or PostgreSQL, depending on the URL.
@@ -217,7 +217,10 @@ impl fmt::Debug for DieselStore {
 
 diesel::alias!(sessions as old: OldSessions);
 
-fn delete(connection: &mut AnyConnection<'_>, ids: &[String]) -> QueryResult<Vec<String>> {
+fn delete(
+    connection: &mut AnyConnection<'_>,
+    ids: &[SessionHandle],
+) -> QueryResult<Vec<SessionHandle>> {
     let deletion =
         diesel::delete(sessions::table.filter(sessions::id.eq_any(ids))).returning(sessions::id);
     run_on!(connection, |connection| deletion.get_results(connection))
@@ -241,11 +244,14 @@ impl SessionStore for DieselStore {
         row::records(rows)
     }
 
-    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
-        let row = self.look_up(|connection| {
+    fn find(&self, handle: &SessionHandle) -> Result<Option<SessionRecord>, StoreError> {
+        if !handle.is_possible() {
+            return Ok(None);
+        }
+        let row = self.read(|connection| {
             run_on!(connection, |connection| {
                 let row = sessions::table
-                    .find(id)
+                    .find(handle)
                     .select(SessionRow::as_select())
                     .first(connection);
                 Ok(row.optional()?)
@@ -254,7 +260,11 @@ impl SessionStore for DieselStore {
         row.map(TryInto::try_into).transpose()
     }
 
-    fn find_live(&self, ids: &[String], now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    fn find_live(
+        &self,
+        ids: &[SessionHandle],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionHandle>, StoreError> {
         self.read(|connection| {
             let live = sessions::table
                 .filter(sessions::id.eq_any(ids))
@@ -292,12 +302,12 @@ impl SessionStore for DieselStore {
         self.change(|connection| login::login(connection, login, self.options.users))
     }
 
-    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<SessionHandle>>, StoreError> {
         self.change(|connection| users::revoke(connection, revocation))
     }
 
-    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        self.change_batch(|connection| Ok(delete(connection, ids)?))
+    fn delete(&self, handles: &[SessionHandle]) -> Result<Vec<SessionHandle>, StoreError> {
+        self.change_batch(|connection| Ok(delete(connection, handles)?))
     }
 
     fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
@@ -307,16 +317,16 @@ impl SessionStore for DieselStore {
         )
     }
 
-    fn try_delete(&self, ids: &[String]) -> Result<DeleteOutcome, StoreError> {
+    fn try_delete(&self, handles: &[SessionHandle]) -> Result<DeleteOutcome, StoreError> {
         self.change_around_held(
             |deleted: &DeleteOutcome| !deleted.held.is_empty(),
             |connection, held_rows| match (connection, held_rows) {
                 #[cfg(feature = "postgres")]
                 (AnyConnection::Postgres(connection), HeldRows::Skip) => {
-                    Ok(postgres::delete_free(connection, ids)?)
+                    Ok(postgres::delete_free(connection, handles)?)
                 }
                 (connection, _) => Ok(DeleteOutcome {
-                    ended: delete(connection, ids)?,
+                    ended: delete(connection, handles)?,
                     held: Vec::new(),
                 }),
             },
@@ -341,7 +351,7 @@ impl SessionStore for DieselStore {
         })
     }
 
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SessionHandle>, StoreError> {
         // Ordered by `session_id`, so that a session rotated in the meantime moves to the end and
         // is still reached.
         let some = old

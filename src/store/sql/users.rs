@@ -15,13 +15,14 @@ use super::row::{StoredText, StoredTime};
 use super::schema::{sessions, users};
 use crate::store::users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
 use crate::store::{
-    ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, StoreError,
+    ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, SessionHandle, StoreError,
+    UserId,
 };
 
 #[derive(Insertable)]
 #[diesel(table_name = users)]
 struct NewUser {
-    id: String,
+    id: UserId,
     username: String,
     password_hash: String,
     is_admin: bool,
@@ -51,7 +52,7 @@ fn time(StoredTime(time): StoredTime) -> DateTime<Utc> {
 impl From<UserRow> for UserRecord {
     fn from(row: UserRow) -> Self {
         Self {
-            id: row.id.shown(),
+            id: row.id.shown().into(),
             username: row.username.shown(),
             // An unreadable hash verifies no password.
             password_hash: row.password_hash.shown(),
@@ -82,7 +83,7 @@ impl From<&UserRecord> for NewUser {
 pub(in crate::store) fn revoke(
     connection: &mut AnyConnection<'_>,
     revocation: &Revocation,
-) -> Result<Option<Vec<String>>, SqlError> {
+) -> Result<Option<Vec<SessionHandle>>, SqlError> {
     let user_id = &revocation.user_id;
     connection.transaction(|connection| match revocation.by {
         Some(by) if !is_live(connection, user_id, by)? => Ok(None),
@@ -100,7 +101,7 @@ pub(in crate::store) fn revoke(
 /// database has.
 fn is_live(
     connection: &mut AnyConnection<'_>,
-    user_id: &str,
+    user_id: &UserId,
     by: ActingSession,
 ) -> QueryResult<bool> {
     let session = sessions::table
@@ -114,10 +115,10 @@ fn is_live(
 
 fn end(
     connection: &mut AnyConnection<'_>,
-    user_id: &str,
+    user_id: &UserId,
     kind: Option<&str>,
     scope: &RevokeScope,
-) -> QueryResult<Vec<String>> {
+) -> QueryResult<Vec<SessionHandle>> {
     let of_every_kind = kind.is_none().into_sql::<Bool>();
     let of_user = sessions::table
         .filter(sessions::user_id.eq(user_id))
@@ -138,9 +139,9 @@ fn end(
 /// Rotates the acting session. Returns its handle, or `None` if it is not live or not the user's.
 fn rotate(
     connection: &mut AnyConnection<'_>,
-    user_id: &str,
+    user_id: &UserId,
     rotation: &RotateSession,
-) -> QueryResult<Option<String>> {
+) -> QueryResult<Option<SessionHandle>> {
     let now = rotation.now.naive_utc();
     let session = sessions::table
         .filter(sessions::session_id.eq(rotation.session_id.to_string()))
@@ -162,10 +163,13 @@ impl DieselStore {
     /// administrator.
     fn change_locked(
         &self,
-        id: &str,
+        id: &UserId,
         last_admin: LastAdmin,
         change: impl Fn(&mut AnyConnection<'_>) -> Result<UserOutcome, SqlError>,
     ) -> Result<UserOutcome, StoreError> {
+        if !id.is_possible() {
+            return Ok(UserOutcome::NoUser);
+        }
         self.change(|connection| {
             connection.transaction(|connection| match lock(connection, id, last_admin)? {
                 Some(refused) => Ok(refused),
@@ -176,7 +180,10 @@ impl DieselStore {
 }
 
 impl UserStore for DieselStore {
-    fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError> {
+    fn user(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
+        if !id.is_possible() {
+            return Ok(None);
+        }
         self.read(|connection| {
             let user = run_on!(connection, |connection| {
                 users::table
@@ -202,7 +209,7 @@ impl UserStore for DieselStore {
         })
     }
 
-    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError> {
+    fn users(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
         self.read(|connection| {
             let rows = run_on!(connection, |connection| {
                 users::table
@@ -285,7 +292,7 @@ impl UserStore for DieselStore {
         })
     }
 
-    fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let changed = self.change(|connection| {
             let user = diesel::update(users::table.find(id)).set((
                 users::is_admin.eq(true),
@@ -298,7 +305,7 @@ impl UserStore for DieselStore {
 
     fn demote_user(
         &self,
-        id: &str,
+        id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {
@@ -312,7 +319,7 @@ impl UserStore for DieselStore {
         })
     }
 
-    fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let changed = self.change(|connection| {
             let user = diesel::update(users::table.find(id)).set((
                 users::disabled_at.eq(None::<NaiveDateTime>),
@@ -325,7 +332,7 @@ impl UserStore for DieselStore {
 
     fn disable_user(
         &self,
-        id: &str,
+        id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {
@@ -346,7 +353,7 @@ impl UserStore for DieselStore {
 
     fn delete_user(
         &self,
-        id: &str,
+        id: &UserId,
         by: Option<ActingSession>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {

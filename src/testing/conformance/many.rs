@@ -17,7 +17,7 @@ pub(super) fn live_sessions_are_found(store: &dyn SessionStore) -> Checked {
     let live = created(store, now)?;
     let expired = created(store, now - TimeDelta::days(1))?;
     created(store, now)?;
-    let ids = ["gone".to_owned(), expired.id, live.id.clone()];
+    let ids = ["gone".into(), expired.id, live.id.clone()];
     let before = live.expires_at - TimeDelta::microseconds(1);
     same(CHECK, store.find_live(&ids, before)?, vec![live.id])?;
     same(CHECK, store.find_live(&ids, live.expires_at)?, Vec::new())?;
@@ -55,7 +55,7 @@ pub(super) fn a_list_is_paged_newest_first(store: &dyn SessionStore) -> Checked 
     same(CHECK, store.list(&late)?, Vec::new())?;
     let nobodys = ListSessions {
         after: None,
-        user_id: Some("nobody".to_owned()),
+        user_id: Some("nobody".into()),
         ..query
     };
     same(CHECK, store.list(&nobodys)?, Vec::new())

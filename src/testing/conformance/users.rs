@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::{Checked, created, load, login, now, same, withdrawals, write};
 use crate::store::{
-    ListSessions, LoginOutcome, OnSessionLimit, Revocation, RevokeScope, SaveOutcome, SessionLimit,
-    SessionRecord, SessionStore, StoreError,
+    ListSessions, LoginOutcome, OnSessionLimit, Revocation, RevokeScope, SaveOutcome,
+    SessionHandle, SessionLimit, SessionRecord, SessionStore, StoreError,
 };
 
 type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
@@ -67,7 +67,7 @@ pub fn run_with_external_users(store: &dyn SessionStore, users: [&str; 2]) -> Ch
 
 fn revocation(user: &str, scope: RevokeScope) -> Revocation {
     Revocation {
-        user_id: user.to_owned(),
+        user_id: user.into(),
         scope,
         kind: None,
         by: None,
@@ -79,7 +79,7 @@ fn sessions_of(store: &dyn SessionStore, user: &str) -> Result<Vec<SessionRecord
     store.list(&ListSessions {
         now: now(),
         after: None,
-        user_id: Some(user.to_owned()),
+        user_id: Some(user.into()),
         kind: None,
         limit: 100,
     })
@@ -108,7 +108,7 @@ fn a_login_keeps_the_session_under_a_new_token(
     let expected = SessionRecord {
         session_id: request.fresh.session_id,
         token_hash: request.fresh.token_hash,
-        user_id: Some(user.to_owned()),
+        user_id: Some(user.into()),
         last_seen_at: later,
         ip: Some("::1".to_owned()),
         updated_at: later,
@@ -147,7 +147,7 @@ fn a_login_without_a_live_session_creates_one(
         let outcome = store.login(&request)?;
         same(CHECK, outcome, LoginOutcome::Created(Vec::new()))?;
         let mut expected = request.fresh.into_record();
-        expected.user_id = Some(user.to_owned());
+        expected.user_id = Some(user.into());
         same(CHECK, load(store, expected.session_id)?, Some(expected))?;
     }
     same(CHECK, load(store, expired.session_id)?, Some(expired))
@@ -177,7 +177,7 @@ fn a_user_who_does_not_exist_is_refused(store: &dyn SessionStore, [user, _]: [&s
     let record = created(store, now)?;
     let mut request = login("nobody", Some(&record), now);
     same(CHECK, store.login(&request)?, LoginOutcome::UserRefused)?;
-    user.clone_into(&mut request.user_id);
+    request.user_id = user.into();
     request.password_hash = Some("a hash that no user has".to_owned());
     same(CHECK, store.login(&request)?, LoginOutcome::UserRefused)?;
     same(CHECK, load(store, request.fresh.session_id)?, None)?;
@@ -237,7 +237,7 @@ fn a_revocation_ends_only_the_users_sessions(
         ended.sort();
         Ok::<_, StoreError>(ended)
     };
-    let one = |id: &String| RevokeScope::One(id.clone());
+    let one = |id: &SessionHandle| RevokeScope::One(id.clone());
     same(CHECK, revoke(one(&ids[3]))?, Vec::new())?;
     same(CHECK, revoke(one(&anonymous.id))?, Vec::new())?;
     same(CHECK, revoke(one(&ids[0]))?, vec![ids[0].clone()])?;

@@ -68,7 +68,7 @@ on_each_database! {
         assert_eq!(renewed["sessionsEnded"], 1);
         let deleted = run_json(database, &["users", "delete", "ada", "--yes", "--json"]);
         assert_eq!((&deleted["user"]["id"], &deleted["changed"]), (&json!(id), &json!(true)));
-        assert!(store.user(id).unwrap().is_none());
+        assert!(store.user(&id.into()).unwrap().is_none());
     }
 
     fn commands_report_ended_sessions_as_json(database: &Database) {
@@ -77,7 +77,7 @@ on_each_database! {
         let made = [None, Some("ada"), Some("ada"), None].map(new_session);
         store.create(&made).unwrap();
         store.create(&[expired()]).unwrap();
-        let output = run_to_end(on(database, &["sessions", "revoke", &made[0].id, "x", "--json"]));
+        let output = run_to_end(on(database, &["sessions", "revoke", made[0].id.as_str(), "x", "--json"]));
         assert_eq!(output.status.code(), Some(1));
         let revoked: Value = from_str(&String::from_utf8(output.stdout).unwrap()).unwrap();
         let expected = json!({
@@ -100,9 +100,9 @@ on_each_database! {
         let made = [None, Some("ada"), Some("ada")].map(new_session);
         store.create(&made).unwrap();
         let mut old = expired();
-        old.user_id = Some("ada".to_owned());
+        old.user_id = Some("ada".into());
         store.create(&[old]).unwrap();
-        let handle = &made[0].id;
+        let handle = made[0].id.as_str();
         for (arguments, said, number) in [
             (&["sweep"][..], "would delete 1 expired sessions", 1),
             (&["sessions", "clear"], "would end 4 sessions", 4),
@@ -127,12 +127,12 @@ on_each_database! {
         let id = store.user_by_name("ada").unwrap().unwrap().id;
         let mut old = expired();
         old.user_id = Some(id.clone());
-        store.create(&[new_session(Some(&id)), old, new_session(None)]).unwrap();
+        store.create(&[new_session(Some(id.as_str())), old, new_session(None)]).unwrap();
         let shown = run(database, &["users", "show", "ADA"]);
-        for part in [&*id, "ada", "active", "sessions"] {
+        for part in [id.as_str(), "ada", "active", "sessions"] {
             assert!(shown.contains(part), "{part} is missing: {shown}");
         }
-        let json = run_json(database, &["users", "show", &id, "--json"]);
+        let json = run_json(database, &["users", "show", id.as_str(), "--json"]);
         assert_eq!((&json["user"]["username"], &json["sessions"]), (&json!("ada"), &json!(1)));
         assert!(!shown.contains("argon2") && !json.to_string().contains("argon2"));
         let said = run(database, &["users", "delete", "ada", "--yes"]);
@@ -182,7 +182,7 @@ on_each_database! {
             let arguments = [&["sessions", "list", "--json"], arguments].concat();
             let json = run_json(database, &arguments);
             let sessions = json["sessions"].as_array().unwrap().iter();
-            let place = |id: &Value| made.iter().position(|one| *id == one.id).unwrap();
+            let place = |id: &Value| made.iter().position(|one| *id == *one.id.as_str()).unwrap();
             let mut places: Vec<usize> = sessions.map(|one| place(&one["id"])).collect();
             places.sort_unstable();
             places
@@ -213,7 +213,7 @@ on_each_database! {
         let made = [Some("ada"), Some("ada"), None].map(new_session);
         store.create(&made).unwrap();
         store.create(&[expired()]).unwrap();
-        let revoked = events(database, &["sessions", "revoke", &made[0].id]);
+        let revoked = events(database, &["sessions", "revoke", made[0].id.as_str()]);
         assert_eq!(revoked, [[json!("session_revoked"), json!("ada"), json!(made[0].id)]]);
         let revoked = events(database, &["sessions", "revoke", "--user", "ada"]);
         assert_eq!(revoked, of("session_revoked", "ada"));

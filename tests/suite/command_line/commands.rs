@@ -86,22 +86,22 @@ on_each_database! {
             let sessions = page["sessions"].as_array().unwrap().iter();
             sessions.map(|session| session["id"].as_str().unwrap().to_owned()).collect()
         };
-        assert_eq!(ids(&page), [&*live[2].id, &live[1].id]);
+        assert_eq!(ids(&page), [live[2].id.as_str(), live[1].id.as_str()]);
         assert_eq!(keys(&page["sessions"][0]), SESSION_KEYS);
         let next = page["next"].as_str().unwrap();
         let rest = run_json(database, &["sessions", "list", "--after", next, "--json"]);
-        assert_eq!(ids(&rest), [&*live[0].id]);
+        assert_eq!(ids(&rest), [live[0].id.as_str()]);
         assert_eq!(rest["next"], Value::Null);
         for name in ["ada", "ADA"] {
             let adas = run_json(database, &["sessions", "list", "--user", name, "--json"]);
-            assert_eq!(ids(&adas), [&*live[2].id, &live[0].id]);
+            assert_eq!(ids(&adas), [live[2].id.as_str(), live[0].id.as_str()]);
         }
 
         let output = run_to_end(on(database, &["sessions", "list", "--limit", "2"]));
         let table = stdout(&output);
         assert_eq!(table.lines().count(), 3, "{table}");
         let row = table.lines().nth(1).unwrap();
-        assert!(row.starts_with(&live[2].id) && row.contains("  ada  "), "{table}");
+        assert!(row.starts_with(live[2].id.as_str()) && row.contains("  ada  "), "{table}");
         let hint = String::from_utf8(output.stderr).unwrap();
         assert!(hint.contains(&format!("--after {next}")), "{hint}");
         assert_eq!(run(database, &["sessions", "list", "--user", "bob"]), "no live sessions\n");
@@ -116,13 +116,13 @@ on_each_database! {
         session.data = r#"{"cart":{"items":["pen"]}}"#.into();
         session.ip = Some("::1".to_owned());
         store.create(std::slice::from_ref(&session)).unwrap();
-        let shown = run(database, &["sessions", "show", &session.id]);
+        let shown = run(database, &["sessions", "show", session.id.as_str()]);
         let session_id = session.session_id.to_string();
-        for part in [&session.id, &session_id, "ada (ada)", "::1", "(in 4 weeks)"] {
+        for part in [session.id.as_str(), &session_id, "ada (ada)", "::1", "(in 4 weeks)"] {
             assert!(shown.contains(part), "{part} is missing: {shown}");
         }
         assert!(shown.contains("\"items\": [\n      \"pen\"\n"), "{shown}");
-        let json = run(database, &["sessions", "show", &session.id, "--json"]);
+        let json = run(database, &["sessions", "show", session.id.as_str(), "--json"]);
         let hash: String = session.token_hash.as_bytes().map(|b| format!("{b:02x}")).concat();
         assert!(!shown.contains(&hash) && !json.contains(&hash));
         let json: Value = from_str(&json).unwrap();
@@ -142,8 +142,8 @@ on_each_database! {
         let mut no_json = new_session(None);
         no_json.data = HOSTILE.into();
         database.store().create(&[session.clone(), no_json.clone()]).unwrap();
-        let show = ["sessions", "show", &session.id];
-        for arguments in [&["sessions", "list"][..], &show, &["sessions", "show", &no_json.id]] {
+        let show = ["sessions", "show", session.id.as_str()];
+        for arguments in [&["sessions", "list"][..], &show, &["sessions", "show", no_json.id.as_str()]] {
             let output = run(database, arguments);
             assert_harmless(&output);
             assert!(output.contains("evil\\u{1b}[2J\\u{9b}31m") || output.contains("title"));
@@ -163,10 +163,10 @@ on_each_database! {
         database.add_users(&["ada", "bob"]);
         let made = [None, None, Some("ada"), Some("ada"), Some("bob")].map(new_session);
         store.create(&made).unwrap();
-        let ended = run(database, &["sessions", "revoke", &made[0].id]);
+        let ended = run(database, &["sessions", "revoke", made[0].id.as_str()]);
         assert_eq!(ended, format!("ended {}\n", made[0].id));
         // Existing sessions end, and missing ones are named.
-        let some = ["sessions", "revoke", &made[0].id, &made[1].id, "nope", &made[1].id];
+        let some = ["sessions", "revoke", made[0].id.as_str(), made[1].id.as_str(), "nope", made[1].id.as_str()];
         let output = run_to_end(on(database, &some));
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("ended {}\n", made[1].id));
@@ -313,7 +313,7 @@ on_each_database! {
             assert!(output.status.success(), "{output:?}");
             String::from_utf8(output.stdout).unwrap()
         };
-        output(&["sessions", "revoke", &handle]);
+        output(&["sessions", "revoke", handle.as_str()]);
         let table = output(&["stats"]);
         assert!(table.contains("1 live sessions: 0 signed in, 1 anonymous"), "{table}");
         assert!(table.contains("REVOKED"), "{table}");

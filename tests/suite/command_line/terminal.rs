@@ -95,13 +95,13 @@ fn deleting_a_user_asks_for_confirmation() {
     ] {
         let mut terminal = Terminal::start(&database, 80, "users delete ada");
         terminal.expect("Delete ada with all sessions? This cannot be undone. [y/N] ");
-        assert!(database.store().user("ada").unwrap().is_some());
+        assert!(database.store().user(&"ada".into()).unwrap().is_some());
         terminal.types(answer);
         let (code, screen) = terminal.end();
         assert_eq!(code, Some(expected), "{screen}");
         assert!(screen.contains(result), "{screen}");
     }
-    assert!(database.store().user("ada").unwrap().is_none());
+    assert!(database.store().user(&"ada".into()).unwrap().is_none());
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_table_fits_the_terminals_width_and_has_no_colours() {
         let (code, screen) = Terminal::start(&database, 70, &arguments).end();
         assert_eq!(code, Some(0), "{screen}");
         assert!(
-            screen.contains(&session.id),
+            screen.contains(session.id.as_str()),
             "the handle is whole: {screen}"
         );
         for line in screen.lines() {

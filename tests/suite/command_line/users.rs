@@ -45,7 +45,7 @@ on_each_database! {
         assert!(run(database, &["users", "list"]).starts_with("no users"));
         let said = add(database, &["Ada", "--admin"]);
         let ada = user(database, "ada").unwrap();
-        assert!(said.contains("administrator ada") && said.contains(&ada.id), "{said}");
+        assert!(said.contains("administrator ada") && said.contains(ada.id.as_str()), "{said}");
         assert!(ada.is_admin);
         assert!(ada.password_hash.starts_with("$argon2id$"));
         assert_eq!(login(database, "ada", PASSWORD), 200);
@@ -71,7 +71,7 @@ on_each_database! {
     fn users_are_listed_for_people_and_programs(database: &Database) {
         let store = database.store();
         database.add_users(&["bob", "ada"]);
-        store.disable_user("bob", chrono::Utc::now(), LastAdmin::Keep).unwrap();
+        store.disable_user(&"bob".into(), chrono::Utc::now(), LastAdmin::Keep).unwrap();
         let json = run_json(database, &["users", "list", "--json"]);
         assert_eq!(json["users"][1]["username"], "bob");
         let ada = json["users"][0].as_object().unwrap();
@@ -128,14 +128,14 @@ on_each_database! {
         let store = database.store();
         add(database, &["ada"]);
         let id = user(database, "ada").unwrap().id;
-        let made = [Some(&*id), Some(&id), None].map(new_session);
+        let made = [Some(id.as_str()), Some(id.as_str()), None].map(new_session);
         store.create(&made).unwrap();
         let said = run(database, &["users", "disable", "ada"]);
         assert_eq!(said, "ada is disabled; ended 2 sessions\n");
         assert_eq!(database.sessions(), 1);
         assert_eq!(login(database, "ada", PASSWORD), 401);
         assert_fails(database, &["users", "password", "ada"], &["disabled", "users enable ada"]);
-        let said = run(database, &["users", "enable", &id]);
+        let said = run(database, &["users", "enable", id.as_str()]);
         assert_eq!(said, "ada may sign in again\n");
         assert_eq!(run(database, &["users", "enable", "ada"]), "ada is not disabled\n");
         assert_eq!(login(database, "ada", PASSWORD), 200);
@@ -145,7 +145,7 @@ on_each_database! {
         let store = database.store();
         add(database, &["ada"]);
         let id = user(database, "ada").unwrap().id;
-        store.create(&[new_session(Some(&id)), new_session(None)]).unwrap();
+        store.create(&[new_session(Some(id.as_str())), new_session(None)]).unwrap();
         let message = refusal(database, &["users", "password", "ada"], "short\n");
         assert!(message.contains("8 to 128"), "{message}");
         assert_eq!(database.sessions(), 2);
@@ -166,8 +166,8 @@ on_each_database! {
         let output = run_to_end(on(database, &["users", "promote", "ada"]));
         assert_eq!(output.status.code(), Some(1));
         let message = String::from_utf8(output.stderr).unwrap();
-        assert!(message.contains(&id) && message.contains("grace"), "{message}");
-        run(database, &["users", "promote", &id]);
+        assert!(message.contains(id.as_str()) && message.contains("grace"), "{message}");
+        run(database, &["users", "promote", id.as_str()]);
         run(database, &["users", "promote", "grace"]);
         assert!(store.list_users(None, 10).unwrap().iter().all(|user| user.is_admin));
     }

@@ -19,7 +19,12 @@ fn admins(database: &Database) -> i64 {
 fn promote(database: &Database, names: &[&str]) {
     database.add_users(names);
     for name in names {
-        assert!(database.store().promote_user(name, Utc::now()).unwrap());
+        assert!(
+            database
+                .store()
+                .promote_user(&(*name).into(), Utc::now())
+                .unwrap()
+        );
     }
 }
 
@@ -27,9 +32,9 @@ fn promote(database: &Database, names: &[&str]) {
 type End = fn(&dyn UserStore, &str, LastAdmin) -> Result<UserOutcome, StoreError>;
 
 const ENDS: [End; 3] = [
-    |store, id, last| store.demote_user(id, Utc::now(), last),
-    |store, id, last| store.disable_user(id, Utc::now(), last),
-    |store, id, last| store.delete_user(id, None, last),
+    |store, id, last| store.demote_user(&id.into(), Utc::now(), last),
+    |store, id, last| store.disable_user(&id.into(), Utc::now(), last),
+    |store, id, last| store.delete_user(&id.into(), None, last),
 ];
 
 on_each_database! {
@@ -72,7 +77,7 @@ on_each_database! {
             let nobody = end(&*store, "nobody", LastAdmin::Keep).unwrap();
             assert_eq!(nobody, UserOutcome::NoUser);
         }
-        let ada = store.user("ada").unwrap().unwrap();
+        let ada = store.user(&"ada".into()).unwrap().unwrap();
         assert!(ada.is_admin && ada.disabled_at.is_none());
     }
 

@@ -85,7 +85,7 @@ async fn replace(session: Session<Mixed>, nothing: bool) -> Result<(), SessionEr
 #[get("/start")]
 async fn start(session: Session<Mixed>) -> Result<String, SessionError> {
     session.start().await?;
-    Ok(session.handle().unwrap_or_default())
+    Ok(session.handle().map(String::from).unwrap_or_default())
 }
 
 /// A type whose default value cannot be read back: a field is omitted and has no default.

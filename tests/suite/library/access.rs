@@ -20,7 +20,7 @@ fn signed_in(session: SignedIn<Cart>) -> String {
 
 #[route("/fresh")]
 fn fresh(session: Fresh<Cart>) -> String {
-    session.user().to_owned()
+    session.user().to_string()
 }
 
 /// Returns the seconds to the idle and the absolute deadline.

@@ -33,7 +33,7 @@ on_each_database! {
                 let seen = std::mem::take(&mut *events.lock().unwrap());
                 let seen: Vec<_> = seen.into_iter().map(|event| (event.id, event.kind)).collect();
                 expected.push((id.to_owned(), kind));
-                assert!(seen.contains(&(id.to_owned(), kind)), "{id} {kind:?}: {seen:?}");
+                assert!(seen.contains(&(id.into(), kind)), "{id} {kind:?}: {seen:?}");
                 seen
             };
             let ended = SessionEventKind::Ended;
@@ -48,7 +48,7 @@ on_each_database! {
             // A second device replaces the first.
             let second = get(client, "/login/ada", None).await;
             let seen = expect(&second.body, SessionEventKind::Created);
-            assert!(seen.contains(&(id, ended(EndReason::Replaced))), "{seen:?}");
+            assert!(seen.contains(&(id.into(), ended(EndReason::Replaced))), "{seen:?}");
             assert_eq!(get(client, "/id", Some(&cookie)).await.body, "");
             get(client, "/logout", second.cookie().as_deref()).await;
             expect(&second.body, ended(EndReason::Logout));

@@ -18,13 +18,13 @@ async fn sign_in_for(session: Session<Cart>, user: &str, idle: u64, absolute: u6
         .idle_timeout(Duration::from_secs(idle))
         .absolute_timeout(Duration::from_secs(absolute));
     session.login(login).await?;
-    Ok(session.handle().unwrap_or_default())
+    Ok(session.handle().map(String::from).unwrap_or_default())
 }
 
 #[route("/until-closed/<user>")]
 async fn sign_in_until_closed(session: Session<Cart>, user: &str) -> Answered {
     session.login(Login::new(user).browser_session()).await?;
-    Ok(session.handle().unwrap_or_default())
+    Ok(session.handle().map(String::from).unwrap_or_default())
 }
 
 #[route("/first/<user>")]
@@ -51,11 +51,13 @@ fn who(session: Session<Cart>) -> String {
         return format!("… {}", pending.user_id);
     }
     let Some(sign_in) = session.sign_in() else {
-        return session.user_id().unwrap_or_else(|| "-".to_owned());
+        return session
+            .user_id()
+            .map_or_else(|| "-".to_owned(), String::from);
     };
     format!(
         "{} by {} for {}",
-        session.user_id().unwrap_or_default(),
+        session.user_id().map(String::from).unwrap_or_default(),
         sign_in.methods.join("+"),
         sign_in.actor.unwrap_or_default()
     )

@@ -109,7 +109,7 @@ on_each_database! {
             delta.ended.add(EndReason::Logout, 1);
             delta.ended.add(EndReason::Expired, 2);
             delta.active = active;
-            delta.users = users.iter().map(|user| (*user).to_owned()).collect();
+            delta.users = users.iter().map(|user| (*user).into()).collect();
         });
         store.add_usage(&[delta(5, &["ada", "bob"]), delta(3, &["bob"])]).unwrap();
         store.add_usage(&[delta(0, &[])]).unwrap();

@@ -26,7 +26,10 @@ struct Streams(Mutex<Vec<JoinHandle<()>>>);
 #[get("/watch")]
 fn watch(session: Session<Cart>, streams: &State<Streams>) -> String {
     streams.0.lock().unwrap().push(spawn(session.ended()));
-    session.handle().unwrap_or_default()
+    session
+        .handle()
+        .map(|handle| handle.to_string())
+        .unwrap_or_default()
 }
 
 /// Ends the session and then waits for its end.
@@ -207,10 +210,10 @@ on_each_database! {
             for instance in [&instance, &other] {
                 instance.clock.advance(TimeDelta::hours(13));
             }
-            let before = database.store().find(&handle).unwrap().unwrap().expires_at;
+            let before = database.store().find(&handle.as_str().into()).unwrap().unwrap().expires_at;
             get(&other.client, "/read", cookie.as_deref()).await;
             wait_for("the touch is written", async || {
-                database.store().find(&handle).unwrap().unwrap().expires_at > before
+                database.store().find(&handle.as_str().into()).unwrap().unwrap().expires_at > before
             }).await;
             instance.clock.advance(TimeDelta::hours(13));
             asked.again().await;

@@ -28,7 +28,7 @@ fn assert_ended(change: &UserOutcome, sessions: usize) {
 fn change_of_password(session: &SessionRecord) -> PasswordChange {
     let new = new_session(None);
     PasswordChange {
-        user_id: "ada".to_owned(),
+        user_id: "ada".into(),
         old_hash: "ada".to_owned(),
         new_hash: "new".to_owned(),
         rotation: Some(RotateSession {
@@ -123,13 +123,13 @@ on_each_database! {
             let store = database.store();
             let now = rocket_diesel_sessions::SystemClock.now();
             let ends: [(&str, &dyn Fn()); 4] = [
-                ("disabled", &|| assert_ended(&store.disable_user("ada", now, LastAdmin::Keep).unwrap(), 2)),
+                ("disabled", &|| assert_ended(&store.disable_user(&"ada".into(), now, LastAdmin::Keep).unwrap(), 2)),
                 ("disabled by SQL", &|| {
                     database.execute("UPDATE users SET disabled_at = updated_at WHERE id = 'ada'");
                 }),
                 ("deleted", &|| {
-                    assert_ended(&store.delete_user("ada", None, LastAdmin::Keep).unwrap(), 2);
-                    let again = store.delete_user("ada", None, LastAdmin::Keep).unwrap();
+                    assert_ended(&store.delete_user(&"ada".into(), None, LastAdmin::Keep).unwrap(), 2);
+                    let again = store.delete_user(&"ada".into(), None, LastAdmin::Keep).unwrap();
                     assert_eq!(again, UserOutcome::NoUser);
                 }),
                 ("deleted by SQL", &|| database.execute("DELETE FROM users WHERE id = 'ada'")),
@@ -221,7 +221,7 @@ on_each_database! {
                 match round % 3 {
                     // The acting session may or may not exist, because it may have been the oldest.
                     0 => drop(store.change_password(&change_of_password(&asking)).unwrap()),
-                    1 => drop(store.disable_user("ada", asking.created_at, LastAdmin::Keep).unwrap()),
+                    1 => drop(store.disable_user(&"ada".into(), asking.created_at, LastAdmin::Keep).unwrap()),
                     _ => database.execute(disable_all(database)),
                 }
             });
@@ -296,7 +296,7 @@ on_each_database! {
             signed_in(client, "ada").await;
             let thief = signed_in(client, "ada").await;
             let admin = client.rocket().state::<SessionAdmin>().unwrap();
-            let listed = admin.list(10, None, Some("ada".to_owned())).await.unwrap().sessions;
+            let listed = admin.list(10, None, Some("ada".into())).await.unwrap().sessions;
             let id = get(client, "/id", Some(&thief)).await.body;
             let stolen = listed.iter().find(|session| session.id == id).unwrap();
             let owner = listed.iter().find(|session| session.id != id).unwrap();
@@ -312,7 +312,7 @@ on_each_database! {
                 assert!(matches!(refused, Err(SessionError::Ended)), "{refused:?}");
             }
             let by = ActingSession { session_id: stolen.session_id, now: stolen.created_at };
-            assert_eq!(store.delete_user("ada", Some(by), LastAdmin::Keep).unwrap(), UserOutcome::SessionEnded);
+            assert_eq!(store.delete_user(&"ada".into(), Some(by), LastAdmin::Keep).unwrap(), UserOutcome::SessionEnded);
             let change = store.change_password(&change_of_password(stolen)).unwrap();
             assert_eq!(change, UserOutcome::SessionEnded);
             let changed = "SELECT count(*) AS n FROM users WHERE password_hash = 'new'";
@@ -325,7 +325,7 @@ on_each_database! {
             let revocation = altered(revocation, |revocation| revocation.by = Some(by));
             assert_eq!(store.revoke(&revocation).unwrap(), None);
             let by = ActingSession { session_id: owner.session_id, now: owner.created_at };
-            assert_ended(&store.delete_user("ada", Some(by), LastAdmin::Keep).unwrap(), 1);
+            assert_ended(&store.delete_user(&"ada".into(), Some(by), LastAdmin::Keep).unwrap(), 1);
         });
     }
 }

@@ -52,9 +52,9 @@ pub(super) struct View {
 }
 
 fn show(session: &Session<Cart>) -> String {
-    let id = session.handle().unwrap_or_default();
+    let id = session.handle().map(String::from).unwrap_or_default();
     let token = session.session_id().unwrap_or_default();
-    let user = session.user_id().unwrap_or_default();
+    let user = session.user_id().map(String::from).unwrap_or_default();
     format!("{id}|{token}|{user}|{}", session.data().count)
 }
 

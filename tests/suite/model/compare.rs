@@ -61,7 +61,7 @@ impl Play<'_> {
             return;
         }
         wait_for("activity is written", async || {
-            let stored = self.app.ground.find(&id).unwrap();
+            let stored = self.app.ground.find(&(&id).into()).unwrap();
             stored.is_some_and(|stored| !Seen::from(&stored).touch_is_due(now))
         })
         .await;
@@ -75,7 +75,7 @@ impl Play<'_> {
         let ground = &self.app.ground;
         let mut stored = Vec::new();
         for (id, row) in &self.world.rows {
-            let now = ground.find(id).map_err(|error| error.to_string())?;
+            let now = ground.find(&id.into()).map_err(|error| error.to_string())?;
             let now = now.as_ref().map(Seen::from);
             let is_explained = match changes.get(id) {
                 Some((possible, touch)) => possible

@@ -266,7 +266,7 @@ impl Play<'_> {
         let stored = self
             .app
             .ground
-            .find(&id)
+            .find(&(&id).into())
             .map_err(|error| error.to_string())?;
         let seen = stored.as_ref().map(Seen::from);
         let seen = seen.ok_or("I13: a session that was acknowledged is not stored")?;
@@ -365,13 +365,21 @@ impl Play<'_> {
         let ground = &self.app.ground;
         match standing {
             Standing::Active => {
-                if !ground.enable_user(id, now).unwrap() {
+                if !ground.enable_user(&id.into(), now).unwrap() {
                     let user = super::user(id);
                     assert!(ground.add_user(&user).unwrap());
                 }
             }
-            Standing::Disabled => drop(ground.disable_user(id, now, LastAdmin::MayGo).unwrap()),
-            Standing::Deleted => drop(ground.delete_user(id, None, LastAdmin::MayGo).unwrap()),
+            Standing::Disabled => drop(
+                ground
+                    .disable_user(&id.into(), now, LastAdmin::MayGo)
+                    .unwrap(),
+            ),
+            Standing::Deleted => drop(
+                ground
+                    .delete_user(&id.into(), None, LastAdmin::MayGo)
+                    .unwrap(),
+            ),
         }
         // A deleted user cannot be disabled.
         let was = self.world.users[user];

@@ -28,7 +28,7 @@ impl From<&SessionRecord> for Seen {
             rocket::serde::json::from_str(&record.data).expect("JSON");
         Self {
             session_id: record.session_id,
-            user: record.user_id.clone(),
+            user: record.user_id.clone().map(Into::into),
             count: data["count"].as_u64().expect("a count"),
             expires_at: record.expires_at,
             absolute_expires_at: record.absolute_expires_at,

@@ -115,7 +115,7 @@ on_each_database! {
                 None => break,
             }
         }
-        let newest_first: Vec<String> = made.into_iter().rev().map(|new| new.id).collect();
+        let newest_first: Vec<_> = made.into_iter().rev().map(|new| new.id.to_string()).collect();
         assert_eq!((lengths, seen), (vec![50, 50, 20], newest_first));
         assert_eq!(visitor.cookie, None);
         assert_eq!(database.sessions(), 120, "who looks is not stored");

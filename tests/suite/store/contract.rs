@@ -1,12 +1,12 @@
 //! The contract of a store on each database, and the parts that the database enforces.
 
 use chrono::{SubsecRound, TimeDelta, Utc};
-use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{
     LastAdmin, NewSession, SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions,
     TouchSession, UserOutcome, UserStore,
 };
 use rocket_diesel_sessions::testing::conformance;
+use rocket_diesel_sessions::{DieselStore, UserId};
 use uuid::Uuid;
 
 use crate::support::altered;
@@ -45,7 +45,7 @@ on_each_database! {
         }
         // Bytewise, whatever the database's locale.
         assert_eq!(names, ["Zed", "ada", "bob", "zoë"]);
-        let asked = ["bob", "nobody", "ada"].map(str::to_owned);
+        let asked = ["bob", "nobody", "ada"].map(UserId::from);
         let mut found: Vec<_> = store.users(&asked).unwrap().into_iter().map(|u| u.id).collect();
         found.sort();
         assert_eq!(found, ["ada", "bob"]);
@@ -56,26 +56,26 @@ on_each_database! {
         let store = database.store();
         database.add_users(&["ada", "bob"]);
         let now = Utc::now().trunc_subsecs(6);
-        let user = |id| store.user(id).unwrap().unwrap();
+        let user = |id: &str| store.user(&id.into()).unwrap().unwrap();
         for _ in 0..2 {
-            assert!(store.promote_user("ada", now).unwrap());
+            assert!(store.promote_user(&"ada".into(), now).unwrap());
             assert_eq!((user("ada").is_admin, user("ada").updated_at), (true, now));
         }
         let done = UserOutcome::Done(Vec::new());
-        assert_eq!(store.demote_user("ada", now, LastAdmin::MayGo).unwrap(), done);
+        assert_eq!(store.demote_user(&"ada".into(), now, LastAdmin::MayGo).unwrap(), done);
         assert_eq!((user("ada").is_admin, user("ada").updated_at), (false, now));
-        store.disable_user("ada", now, LastAdmin::Keep).unwrap();
+        store.disable_user(&"ada".into(), now, LastAdmin::Keep).unwrap();
         assert_eq!(user("ada").disabled_at, Some(now));
         for _ in 0..2 {
-            assert!(store.enable_user("ada", now).unwrap());
+            assert!(store.enable_user(&"ada".into(), now).unwrap());
             assert_eq!(user("ada").disabled_at, None);
         }
-        assert!(!store.promote_user("nobody", now).unwrap());
+        assert!(!store.promote_user(&"nobody".into(), now).unwrap());
         for last_admin in [LastAdmin::Keep, LastAdmin::MayGo] {
-            let demoted = store.demote_user("nobody", now, last_admin).unwrap();
+            let demoted = store.demote_user(&"nobody".into(), now, last_admin).unwrap();
             assert_eq!(demoted, UserOutcome::NoUser);
         }
-        assert!(!store.enable_user("nobody", now).unwrap());
+        assert!(!store.enable_user(&"nobody".into(), now).unwrap());
         assert!(!user("bob").is_admin && user("bob").updated_at < now);
     }
 
@@ -101,7 +101,7 @@ on_each_database! {
         assert!(outcomes.iter().all(|outcome| *outcome == SaveOutcome::Saved));
         let touch = |new: &NewSession| altered(TouchSession::new(new.session_id, new.now), |touch| {
             touch.expires_at = new.expires_at + TimeDelta::hours(1);
-            touch.user_agent = Some(new.id.clone());
+            touch.user_agent = Some(new.id.to_string());
         });
         let touches: Vec<TouchSession> = made.iter().map(touch).collect();
         assert_eq!(store.touch(&touches).unwrap(), 2000);
@@ -109,7 +109,7 @@ on_each_database! {
             assert_eq!(record.data, record.id);
             assert_eq!(record.user_agent.as_deref(), Some(record.id.as_str()));
         }
-        let handles: Vec<String> = made.iter().map(|new| new.id.clone()).collect();
+        let handles: Vec<_> = made.iter().map(|new| new.id.clone()).collect();
         assert_eq!(store.delete(&handles).unwrap().len(), 2000);
     }
 

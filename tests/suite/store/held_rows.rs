@@ -8,7 +8,7 @@ use rocket_diesel_sessions::store::{
     NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionStore, TokenHash,
     TouchSession, WriteBatch,
 };
-use rocket_diesel_sessions::{DieselStore, SessionAdmin, SessionConfig};
+use rocket_diesel_sessions::{DieselStore, SessionAdmin, SessionConfig, SessionHandle};
 use uuid::Uuid;
 
 use crate::support::altered;
@@ -55,7 +55,7 @@ fn i11_a_locked_row_does_not_prevent_other_saves() {
     let options = altered(database.options(), |options| options.timeout = timeout);
     let store = DieselStore::open(&database.url(), options).unwrap();
     let mut holder = database.connection();
-    holder.run(&lock(&made[0].id));
+    holder.run(&lock(made[0].id.as_str()));
     let gone = new_session(None);
     let touch = TouchSession::new(made[1].session_id, gone.now);
     let touches = [altered(touch, |touch| touch.expires_at = gone.expires_at)];
@@ -102,7 +102,7 @@ fn i11_a_locked_row_does_not_prevent_other_rotations_and_deletions() {
     let store = database.store();
     let made = four_sessions(&*store);
     let mut holder = database.connection();
-    holder.run(&lock(&made[0].id));
+    holder.run(&lock(made[0].id.as_str()));
     let rotations = [&made[0], &made[1], &new_session(None)].map(rotation);
     let outcomes = store.try_rotate(&rotations).unwrap();
     assert_eq!(outcomes, [Held, Rotated, Gone]);
@@ -110,7 +110,7 @@ fn i11_a_locked_row_does_not_prevent_other_rotations_and_deletions() {
     late.now = made[0].expires_at;
     assert_eq!(store.try_rotate(&[late]).unwrap(), [Gone]);
 
-    let ids = [&made[0].id, &made[2].id, &"nobody".to_owned(), &made[0].id].map(String::clone);
+    let ids = [&made[0].id, &made[2].id, &"nobody".into(), &made[0].id].map(SessionHandle::clone);
     let deleted = store.try_delete(&ids).unwrap();
     assert_eq!(deleted.ended, [made[2].id.clone()]);
     assert_eq!(deleted.held, [made[0].id.clone()]);

@@ -32,7 +32,8 @@ fn left_after(sql: &str) -> Vec<String> {
 fn listed(store: &DieselStore) -> Vec<Option<String>> {
     let query = ListSessions::new(Utc::now(), 100);
     let listed = store.list(&query).unwrap();
-    listed.into_iter().map(|record| record.user_id).collect()
+    let users = listed.into_iter().map(|record| record.user_id);
+    users.map(|user| user.map(Into::into)).collect()
 }
 
 #[test]
@@ -123,9 +124,9 @@ fn a_user_whose_disabled_at_is_not_a_time_is_disabled_and_hides_no_other() {
             LoginOutcome::UserRefused,
             "{value}"
         );
-        assert!(store.enable_user("ada", now).unwrap());
+        assert!(store.enable_user(&"ada".into(), now).unwrap());
         assert_eq!(
-            store.user("ada").unwrap().unwrap().disabled_at,
+            store.user(&"ada".into()).unwrap().unwrap().disabled_at,
             None,
             "{value}"
         );

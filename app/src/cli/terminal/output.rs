@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use rocket::serde::Serialize;
+use rocket_diesel_sessions::{SessionHandle, UserId};
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 use rocket_diesel_sessions_app::settings::logging::json_note;
 
@@ -28,7 +29,11 @@ pub(in crate::cli) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Writes a line of the audit log: what a command did, to which user, and to which session.
-pub(in crate::cli) fn audit(event: Event, user_id: Option<&str>, session: Option<&str>) {
+pub(in crate::cli) fn audit(
+    event: Event,
+    user_id: Option<&UserId>,
+    session: Option<&SessionHandle>,
+) {
     let entry = Entry::new(event).user(user_id).session(session);
     entry.by("command_line").write();
 }

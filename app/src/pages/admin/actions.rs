@@ -3,7 +3,7 @@
 use rocket::http::RawStr;
 use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
-use rocket_diesel_sessions::{Session, SessionAdmin};
+use rocket_diesel_sessions::{Session, SessionAdmin, SessionHandle};
 
 use super::dashboard::show;
 use super::search::{PATH, Search, address};
@@ -76,9 +76,9 @@ async fn revoke_one(
 ) -> PageResult {
     let Form(form) = form;
     if let Some(own) = &visitor.session
-        && own.handle().as_deref() == Some(id)
+        && let Some(handle) = own.handle().filter(|own| *own == id)
     {
-        return end_own(own, &visitor.admin, marks, trail, id).await;
+        return end_own(own, &visitor.admin, marks, trail, &handle).await;
     }
     let action = format!(
         "/admin/sessions/{}/revoke",
@@ -96,7 +96,7 @@ async fn revoke_one(
         confirmed => confirmed,
     };
     let by = visitor.admin.name();
-    let notice = if revoke::any_session(sessions, id, by, trail).await? {
+    let notice = if revoke::any_session(sessions, &id.into(), by, trail).await? {
         Notice::SessionEnded
     } else {
         Notice::SessionWasGone
@@ -114,7 +114,7 @@ async fn end_own(
     admin: &Admin,
     marks: &Marks,
     trail: Trail,
-    handle: &str,
+    handle: &SessionHandle,
 ) -> PageResult {
     let was_signed_in = session.user_id().is_some();
     session.logout().await?;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rocket::http::RawStr;
 use rocket_diesel_sessions::admin::SessionPage;
 use rocket_diesel_sessions::store::SessionRecord;
-use rocket_diesel_sessions::{SessionAdmin, SessionError};
+use rocket_diesel_sessions::{SessionAdmin, SessionError, UserId};
 use uuid::Uuid;
 
 use crate::accounts::users::Users;
@@ -100,7 +100,7 @@ pub(super) async fn find(
             if let Some(session) = session {
                 return Ok(Found::these(vec![session]));
             }
-            let user = match users.find(q).await? {
+            let user = match users.find(&q.into()).await? {
                 Some(user) => Some(user),
                 None => users.named(q).await?,
             };
@@ -136,7 +136,7 @@ async fn look_through(
 ) -> Result<Found, SessionError> {
     let newest = sessions.list(LOOKED_THROUGH, None, None).await?;
     let user_ids = newest.sessions.iter();
-    let user_ids: HashSet<String> = user_ids.filter_map(|one| one.user_id.clone()).collect();
+    let user_ids: HashSet<UserId> = user_ids.filter_map(|one| one.user_id.clone()).collect();
     let names = users.names(user_ids).await?;
     let q = q.to_lowercase();
     let fits = |record: &SessionRecord| shows(record, &names, &q);
@@ -150,14 +150,14 @@ async fn look_through(
 
 /// Returns whether the list shows this text of a session: the beginning of its handle or address, or a
 /// part of its device or user.
-fn shows(record: &SessionRecord, names: &HashMap<String, String>, q: &str) -> bool {
+fn shows(record: &SessionRecord, names: &HashMap<UserId, String>, q: &str) -> bool {
     let user = match &record.user_id {
         Some(id) => names.get(id).map_or(id.as_str(), String::as_str),
         None => "anonymous",
     };
     let device = words::name(record.user_agent.as_deref()).to_lowercase();
     let ip = record.ip.as_deref().unwrap_or_default();
-    record.id.starts_with(q.trim_end_matches('…'))
+    record.id.as_str().starts_with(q.trim_end_matches('…'))
         || ip.starts_with(q)
         || device.contains(q)
         || user.contains(q)

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rocket::http::Status;
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::store::SessionRecord;
-use rocket_diesel_sessions::{SessionAdmin, SessionError};
+use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionHandle, UserId};
 
 use super::search::{Found, PATH, Search, address, find};
 use super::viewer::AdminViewer;
@@ -55,8 +55,8 @@ pub(super) struct Item {
 impl Item {
     fn of(
         record: SessionRecord,
-        own: Option<&str>,
-        names: &HashMap<String, String>,
+        own: Option<&SessionHandle>,
+        names: &HashMap<UserId, String>,
         now: DateTime<Utc>,
     ) -> Self {
         let user = record.user_id.as_ref();
@@ -65,14 +65,14 @@ impl Item {
             device: words::name(record.user_agent.as_deref()),
             last_seen: words::ago(record.last_seen_at, now),
             is_expired: record.expires_at <= now,
-            is_own: own == Some(record.id.as_str()),
+            is_own: own == Some(&record.id),
             record,
         }
     }
 
     /// The beginning of the handle, enough for people to tell sessions apart.
     pub(super) fn short_id(&self) -> String {
-        let mut characters = self.record.id.chars();
+        let mut characters = self.record.id.as_str().chars();
         let short: String = characters.by_ref().take(SHORT).collect();
         if characters.next().is_some() {
             format!("{short}…")
@@ -82,12 +82,13 @@ impl Item {
     }
 
     pub(super) fn user_id(&self) -> &str {
-        self.record.user_id.as_deref().unwrap_or_default()
+        self.record.user_id.as_ref().map_or("", UserId::as_str)
     }
 
     /// The user's name, or the id if the user has just been deleted.
     pub(super) fn user(&self) -> Option<&str> {
-        self.username.as_deref().or(self.record.user_id.as_deref())
+        let id = self.record.user_id.as_ref().map(UserId::as_str);
+        self.username.as_deref().or(id)
     }
 }
 
@@ -96,7 +97,7 @@ async fn items(
     users: &Users,
     records: Vec<SessionRecord>,
 ) -> Result<Vec<Item>, SessionError> {
-    let ids: HashSet<String> = records
+    let ids: HashSet<UserId> = records
         .iter()
         .filter_map(|record| record.user_id.clone())
         .collect();
@@ -104,7 +105,7 @@ async fn items(
     let (own, now) = (visitor.handle(), users.now());
     Ok(records
         .into_iter()
-        .map(|record| Item::of(record, own.as_deref(), &names, now))
+        .map(|record| Item::of(record, own.as_ref(), &names, now))
         .collect())
 }
 

@@ -2,7 +2,7 @@
 
 use rocket::http::Status;
 use rocket::request::{self, FromRequest, Request};
-use rocket_diesel_sessions::Session;
+use rocket_diesel_sessions::{Session, SessionHandle};
 
 use crate::accounts::users::Users;
 use crate::guards::admin::Admin;
@@ -78,7 +78,7 @@ impl AdminViewer {
     }
 
     /// The handle of the visitor's own session.
-    pub(super) fn handle(&self) -> Option<String> {
+    pub(super) fn handle(&self) -> Option<SessionHandle> {
         self.session.as_ref()?.handle()
     }
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::is_no_text;
 use crate::session::error::SessionError;
 use crate::session::observe::monitor::Monitor;
 use crate::session::pipeline::start::Pipeline;
@@ -20,7 +19,7 @@ impl Pipeline {
         &self,
         mut login: LoginSession,
     ) -> Result<(LoginOutcome, Option<Untold>), SessionError> {
-        if is_no_text(&login.user_id) {
+        if !login.user_id.is_possible() {
             return Ok((LoginOutcome::UserRefused, None));
         }
         let deadline = self.deadline();
@@ -92,7 +91,7 @@ fn report(monitor: &Monitor, login: &LoginSession, outcome: &LoginOutcome) {
             ended
         }
         LoginOutcome::Created(ended) => {
-            monitor.created([login.fresh.id.as_str()].into_iter());
+            monitor.created([&login.fresh.id].into_iter());
             ended
         }
         _ => return,

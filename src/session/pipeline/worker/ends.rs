@@ -7,7 +7,7 @@ use super::{Worker, fail_jobs};
 use crate::session::observe::metrics::Call;
 use crate::session::pipeline::batch::isolate;
 use crate::session::pipeline::job::{DeleteJob, Job, WriteJob, without_late};
-use crate::store::{DeleteOutcome, StoreError};
+use crate::store::{DeleteOutcome, SessionHandle, StoreError};
 
 impl Worker {
     pub(super) fn delete(&self, jobs: Vec<DeleteJob>) {
@@ -17,12 +17,12 @@ impl Worker {
             "delete",
             without_late,
             |jobs| {
-                let ids: Vec<String> = jobs.iter().map(|job| job.work.id.clone()).collect();
+                let ids: Vec<SessionHandle> = jobs.iter().map(|job| job.work.id.clone()).collect();
                 self.call(Call::Delete, jobs.len(), |store| store.try_delete(&ids))
             },
             |jobs, DeleteOutcome { ended, held: kept }| {
-                let mut ended: HashSet<String> = ended.into_iter().collect();
-                let kept: HashSet<String> = kept.into_iter().collect();
+                let mut ended: HashSet<SessionHandle> = ended.into_iter().collect();
+                let kept: HashSet<SessionHandle> = kept.into_iter().collect();
                 for job in jobs {
                     if kept.contains(&job.work.id) {
                         held.push(job);

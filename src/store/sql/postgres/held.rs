@@ -14,7 +14,9 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Text, Timestamp};
 
 use super::first_of_each_session;
 use crate::store::sql::statement::statement;
-use crate::store::{DeleteOutcome, RotateOutcome, RotateSession, SaveOutcome, SaveSession};
+use crate::store::{
+    DeleteOutcome, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle,
+};
 
 statement! {
     /// Compare-and-swap of many sessions' data. Yields the lookup halves of the sessions written
@@ -124,26 +126,26 @@ statement! {
     /// those held with false.
     Delete on Pg, PgConnection, returns (Text, Bool);
     "WITH free AS MATERIALIZED (SELECT id FROM sessions WHERE id = ANY("
-        locked: Vec<String> as Array<Text>,
+        locked: Vec<SessionHandle> as Array<Text>,
     "::text[]) FOR UPDATE SKIP LOCKED), \
      deleted AS (DELETE FROM sessions AS s USING free WHERE s.id = free.id RETURNING s.id) \
      SELECT id, true FROM deleted UNION ALL \
-     SELECT s.id, false FROM sessions AS s WHERE s.id = ANY(" ids: Vec<String> as Array<Text>;
+     SELECT s.id, false FROM sessions AS s WHERE s.id = ANY(" ids: Vec<SessionHandle> as Array<Text>;
     "::text[]) AND NOT EXISTS (SELECT FROM free WHERE free.id = s.id)"
 }
 
 /// Deletes the sessions whose rows are not locked.
 pub(in crate::store) fn delete(
     connection: &mut PgConnection,
-    ids: &[String],
+    ids: &[SessionHandle],
 ) -> QueryResult<DeleteOutcome> {
-    let rows: Vec<(String, bool)> = Delete {
+    let rows: Vec<(SessionHandle, bool)> = Delete {
         locked: ids.to_vec(),
         ids: ids.to_vec(),
     }
     .load(connection)?;
     let (ended, held): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, deleted)| *deleted);
-    let handles = |rows: Vec<(String, bool)>| rows.into_iter().map(|(id, _)| id).collect();
+    let handles = |rows: Vec<(SessionHandle, bool)>| rows.into_iter().map(|(id, _)| id).collect();
     Ok(DeleteOutcome {
         ended: handles(ended),
         held: handles(held),

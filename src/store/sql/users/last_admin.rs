@@ -3,6 +3,7 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
+use crate::store::UserId;
 use crate::store::sql::connect::connection::{AnyConnection, run_on};
 use crate::store::sql::schema::users;
 use crate::store::users::{LastAdmin, UserOutcome};
@@ -17,14 +18,14 @@ diesel::alias!(users as target: Target);
 /// last.
 pub(super) fn lock(
     connection: &mut AnyConnection<'_>,
-    id: &str,
+    id: &UserId,
     last_admin: LastAdmin,
 ) -> QueryResult<Option<UserOutcome>> {
     let admins = match last_admin {
         LastAdmin::Keep => lock_admins(connection, id)?,
         LastAdmin::MayGo => return Ok((!lock_user(connection, id)?).then_some(UserOutcome::NoUser)),
     };
-    if admins == [id] {
+    if admins == [id.as_str()] {
         return Ok(Some(UserOutcome::LastAdmin));
     }
     let found = if admins.iter().any(|admin| admin == id) {
@@ -37,7 +38,7 @@ pub(super) fn lock(
 
 /// Locks the administrators who may sign in, if the user is one of them, and returns their ids. A
 /// write that changes nothing is a lock that every database has.
-fn lock_admins(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<Vec<String>> {
+fn lock_admins(connection: &mut AnyConnection<'_>, id: &UserId) -> QueryResult<Vec<UserId>> {
     let is_one = target
         .filter(target.field(users::id).eq(id))
         .filter(target.field(users::is_admin).eq(true))
@@ -52,7 +53,7 @@ fn lock_admins(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<Vec<
     run_on!(connection, |connection| lock.get_results(connection))
 }
 
-fn lock_user(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<bool> {
+fn lock_user(connection: &mut AnyConnection<'_>, id: &UserId) -> QueryResult<bool> {
     let lock = diesel::update(users::table.find(id)).set(users::updated_at.eq(users::updated_at));
     let locked = run_on!(connection, |connection| lock.execute(connection)?);
     Ok(locked == 1)
@@ -60,7 +61,7 @@ fn lock_user(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<bool> 
 
 /// Locks a user who is not an administrator, or who may not sign in. A user who has become an
 /// active administrator since [`lock_admins`] ran is not found.
-fn lock_plain_user(connection: &mut AnyConnection<'_>, id: &str) -> QueryResult<bool> {
+fn lock_plain_user(connection: &mut AnyConnection<'_>, id: &UserId) -> QueryResult<bool> {
     let is_plain = users::is_admin
         .eq(false)
         .or(users::disabled_at.is_not_null());

@@ -101,12 +101,12 @@ on_each_database! {
         assert_eq!(stored.session_id, session_id);
         assert_ne!(stored.token_hash.as_bytes(), &secret_half);
         for guess in [*stored.token_hash.as_bytes(), [0; 32]] {
-            let mut thief = Visitor::with_cookie(&client, signed(session_id, guess, &stored.id));
+            let mut thief = Visitor::with_cookie(&client, signed(session_id, guess, stored.id.as_str()));
             assert_eq!(thief.session(), Value::Null);
             assert_eq!(thief.visit(), 1);
         }
         // The owner's cookie is the one that `signed` makes of the right half.
-        let mut owner = Visitor::with_cookie(&client, signed(session_id, secret_half, &stored.id));
+        let mut owner = Visitor::with_cookie(&client, signed(session_id, secret_half, stored.id.as_str()));
         assert_eq!(owner.visit(), 2);
     }
 

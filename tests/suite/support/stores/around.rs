@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
+use rocket_diesel_sessions::SessionHandle;
 use rocket_diesel_sessions::store::{
     DeleteOutcome, ListSessions, LoginOutcome, LoginSession, Revocation, RotateOutcome,
     RotateSession, SessionRecord, SessionStore, StoreError, SweepBatch, SweepOutcome, Withdrawal,
@@ -59,11 +60,15 @@ impl<A: Around> SessionStore for Wrapped<A> {
         })
     }
 
-    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
-        self.around(Call::Other, |store| store.find(id))
+    fn find(&self, handle: &SessionHandle) -> Result<Option<SessionRecord>, StoreError> {
+        self.around(Call::Other, |store| store.find(handle))
     }
 
-    fn find_live(&self, ids: &[String], now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    fn find_live(
+        &self,
+        ids: &[SessionHandle],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionHandle>, StoreError> {
         self.around(Call::FindLive, |store| store.find_live(ids, now))
     }
 
@@ -90,23 +95,23 @@ impl<A: Around> SessionStore for Wrapped<A> {
         self.around(Call::Login, |store| store.login_from(login))
     }
 
-    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<SessionHandle>>, StoreError> {
         self.around(Call::Other, |store| store.revoke(revocation))
     }
 
-    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        self.around(Call::Other, |store| store.delete(ids))
+    fn delete(&self, handles: &[SessionHandle]) -> Result<Vec<SessionHandle>, StoreError> {
+        self.around(Call::Other, |store| store.delete(handles))
     }
 
-    fn try_delete(&self, ids: &[String]) -> Result<DeleteOutcome, StoreError> {
-        self.around(Call::Other, |store| store.try_delete(ids))
+    fn try_delete(&self, handles: &[SessionHandle]) -> Result<DeleteOutcome, StoreError> {
+        self.around(Call::Other, |store| store.try_delete(handles))
     }
 
     fn withdraw(&self, all: &[Withdrawal], now: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
         self.around(Call::Withdraw, |store| store.withdraw(all, now))
     }
 
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SessionHandle>, StoreError> {
         self.around(Call::Other, |store| store.clear(now, limit))
     }
 

@@ -14,6 +14,7 @@ use rocket_diesel_sessions::store::{
     TouchSession, UserRecord, Withdrawal, WriteBatch, WriteOutcome,
 };
 use rocket_diesel_sessions::testing::conformance;
+use rocket_diesel_sessions::{SessionHandle, UserId};
 use uuid::Uuid;
 
 /// Sessions and users in this process.
@@ -23,9 +24,9 @@ pub(crate) struct MemoryStore(Mutex<Tables>);
 #[derive(Clone, Debug, Default)]
 struct Tables {
     /// The sessions by handle.
-    sessions: BTreeMap<String, SessionRecord>,
+    sessions: BTreeMap<SessionHandle, SessionRecord>,
     /// The users by id.
-    users: BTreeMap<String, UserRecord>,
+    users: BTreeMap<UserId, UserRecord>,
 }
 
 impl MemoryStore {
@@ -124,18 +125,22 @@ impl Tables {
     }
 
     /// Deletes the sessions that `is_meant`, at most `limit`, oldest token first.
-    fn end(&mut self, limit: usize, is_meant: impl Fn(&SessionRecord) -> bool) -> Vec<String> {
+    fn end(
+        &mut self,
+        limit: usize,
+        is_meant: impl Fn(&SessionRecord) -> bool,
+    ) -> Vec<SessionHandle> {
         let mut meant: Vec<&SessionRecord> =
             self.sessions.values().filter(|row| is_meant(row)).collect();
         meant.sort_by_key(|row| row.session_id);
-        let ids: Vec<String> = meant.iter().take(limit).map(|row| row.id.clone()).collect();
+        let ids: Vec<SessionHandle> = meant.iter().take(limit).map(|row| row.id.clone()).collect();
         for id in &ids {
             self.sessions.remove(id);
         }
         ids
     }
 
-    fn revoke(&mut self, revocation: &Revocation) -> Option<Vec<String>> {
+    fn revoke(&mut self, revocation: &Revocation) -> Option<Vec<SessionHandle>> {
         let user = Some(&revocation.user_id);
         if let Some(by) = revocation.by {
             self.live(by.session_id, by.now)
@@ -163,8 +168,8 @@ impl SessionStore for MemoryStore {
         Ok(tables.sessions.values().filter(asked).cloned().collect())
     }
 
-    fn find(&self, id: &str) -> Result<Option<SessionRecord>, StoreError> {
-        Ok(self.tables().sessions.get(id).cloned())
+    fn find(&self, handle: &SessionHandle) -> Result<Option<SessionRecord>, StoreError> {
+        Ok(self.tables().sessions.get(handle).cloned())
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
@@ -188,15 +193,17 @@ impl SessionStore for MemoryStore {
         self.transaction(|tables| tables.login(login))
     }
 
-    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<String>>, StoreError> {
+    fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<SessionHandle>>, StoreError> {
         Ok(self.tables().revoke(revocation))
     }
 
-    fn delete(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        Ok(self.tables().end(usize::MAX, |row| ids.contains(&row.id)))
+    fn delete(&self, handles: &[SessionHandle]) -> Result<Vec<SessionHandle>, StoreError> {
+        Ok(self
+            .tables()
+            .end(usize::MAX, |row| handles.contains(&row.id)))
     }
 
-    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<String>, StoreError> {
+    fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SessionHandle>, StoreError> {
         let limit = limit as usize;
         Ok(self.tables().end(limit, |row| row.created_at <= now))
     }

@@ -7,7 +7,7 @@ use rocket_diesel_sessions::testing;
 /// Returns a session for `user_id` that lives one day.
 pub(crate) fn new_session(user_id: Option<&str>) -> NewSession {
     let mut new = testing::new_session(Utc::now());
-    new.user_id = user_id.map(str::to_owned);
+    new.user_id = user_id.map(Into::into);
     new
 }
 

@@ -62,7 +62,7 @@ async fn login(session: Session<Cart>, user: &str, hash: Option<&str>) -> Answer
             None => login,
         })
         .await?;
-    Ok(session.handle().unwrap_or_default())
+    Ok(session.handle().map(String::from).unwrap_or_default())
 }
 
 #[get("/logout")]
@@ -73,13 +73,15 @@ async fn logout(session: Session<Cart>) -> Answered {
 
 #[get("/id")]
 fn id(session: Session<Cart>) -> String {
-    session.handle().unwrap_or_default()
+    session.handle().map(String::from).unwrap_or_default()
 }
 
 /// Returns the user, or `-` if there is none.
 #[get("/user")]
 fn user(session: Session<Cart>) -> String {
-    session.user_id().unwrap_or_else(|| "-".to_owned())
+    session
+        .user_id()
+        .map_or_else(|| "-".to_owned(), String::from)
 }
 
 #[get("/slow/login/<user>?<hash>")]

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use rocket_diesel_sessions::OnSessionLimit;
 use rocket_diesel_sessions::store::{LoginOutcome, LoginSession, SessionRecord, StoreError};
+use rocket_diesel_sessions::{OnSessionLimit, SessionHandle};
 
 use super::Tables;
 
@@ -57,7 +57,7 @@ impl Tables {
     }
 
     /// Returns the handles of the user's other live sessions, newest token first.
-    fn others(&self, login: &LoginSession) -> Vec<String> {
+    fn others(&self, login: &LoginSession) -> Vec<SessionHandle> {
         if login.signed_in_user().is_none() {
             return Vec::new();
         }

@@ -5,6 +5,7 @@ use rocket_diesel_sessions::store::{
     ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, StoreError, UserOutcome,
     UserRecord, UserStore,
 };
+use rocket_diesel_sessions::{SessionHandle, UserId};
 
 use super::{MemoryStore, Tables};
 use crate::support::altered;
@@ -19,20 +20,24 @@ impl MemoryStore {
 }
 
 impl Tables {
-    fn end_all(&mut self, user_id: &str, by: Option<ActingSession>) -> Option<Vec<String>> {
+    fn end_all(
+        &mut self,
+        user_id: &UserId,
+        by: Option<ActingSession>,
+    ) -> Option<Vec<SessionHandle>> {
         let revocation = Revocation::new(user_id, RevokeScope::All);
         self.revoke(&altered(revocation, |revocation| revocation.by = by))
     }
 
     /// Returns the reason why the user must remain an active administrator, or that there is no
     /// such user.
-    fn refusal(&self, id: &str, last_admin: LastAdmin) -> Option<UserOutcome> {
+    fn refusal(&self, id: &UserId, last_admin: LastAdmin) -> Option<UserOutcome> {
         let is_active_admin = |user: &&UserRecord| user.is_admin && user.disabled_at.is_none();
         if !self.users.contains_key(id) {
             return Some(UserOutcome::NoUser);
         }
         let admins: Vec<&UserRecord> = self.users.values().filter(is_active_admin).collect();
-        let is_last = last_admin == LastAdmin::Keep && admins.len() == 1 && admins[0].id == id;
+        let is_last = last_admin == LastAdmin::Keep && admins.len() == 1 && admins[0].id == *id;
         is_last.then_some(UserOutcome::LastAdmin)
     }
 
@@ -69,7 +74,7 @@ impl Tables {
 }
 
 impl UserStore for MemoryStore {
-    fn user(&self, id: &str) -> Result<Option<UserRecord>, StoreError> {
+    fn user(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
         Ok(self.tables().users.get(id).cloned())
     }
 
@@ -79,7 +84,7 @@ impl UserStore for MemoryStore {
         Ok(users.find(|user| user.username == username).cloned())
     }
 
-    fn users(&self, ids: &[String]) -> Result<Vec<UserRecord>, StoreError> {
+    fn users(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
         let tables = self.tables();
         let users = ids.iter().filter_map(|id| tables.users.get(id));
         Ok(users.cloned().collect())
@@ -108,7 +113,7 @@ impl UserStore for MemoryStore {
         Ok(self.tables().change_password(change))
     }
 
-    fn promote_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let mut tables = self.tables();
         let user = tables.users.get_mut(id);
         Ok(user
@@ -118,7 +123,7 @@ impl UserStore for MemoryStore {
 
     fn demote_user(
         &self,
-        id: &str,
+        id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {
@@ -134,7 +139,7 @@ impl UserStore for MemoryStore {
 
     fn disable_user(
         &self,
-        id: &str,
+        id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {
@@ -151,7 +156,7 @@ impl UserStore for MemoryStore {
         Ok(UserOutcome::Done(ended.unwrap_or_default()))
     }
 
-    fn enable_user(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let mut tables = self.tables();
         let user = tables.users.get_mut(id);
         Ok(user
@@ -161,7 +166,7 @@ impl UserStore for MemoryStore {
 
     fn delete_user(
         &self,
-        id: &str,
+        id: &UserId,
         by: Option<ActingSession>,
         last_admin: LastAdmin,
     ) -> Result<UserOutcome, StoreError> {
