@@ -1,29 +1,31 @@
 //! I4: expiry is strict, and no deadline moves back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rocket::futures::future::join;
 use rocket::http::Status;
-use rocket::local::asynchronous::Client;
+use rocket::local::asynchronous;
+use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
-use rocket_diesel_sessions::{Clock, SessionConfig};
+use rocket_diesel_sessions::{Clock, SessionAdmin, SessionConfig};
 
 use crate::support::altered;
-use crate::support::embedded::{Gate, client_and_clock, get, new_cookie, rocket, run};
+use crate::support::embedded::{Gate, client_and_clock, get, new_cookie, patient, rocket, run};
 use crate::support::local::application;
-use crate::support::{Database, Visitor, wait_for, wait_until};
+use crate::support::{Database, Kind, Visitor, wait_for};
 
 fn expires_at(session: &Value) -> DateTime<Utc> {
     session["expiresAt"].as_str().unwrap().parse().unwrap()
 }
 
-/// Reads the session and waits until the activity is recorded.
-fn read_and_touch(visitor: &mut Visitor<'_>, deadline: DateTime<Utc>) {
-    assert_ne!(visitor.session(), Value::Null);
-    wait_until("the activity is recorded", || {
-        expires_at(&visitor.session()) == deadline
-    });
+/// Reads the session, which moves its deadline, and waits until that is written.
+fn read_and_touch(client: &Client, visitor: &mut Visitor<'_>, deadline: DateTime<Utc>) {
+    assert_eq!(expires_at(&visitor.session()), deadline);
+    let admin = client.rocket().state::<SessionAdmin>().unwrap();
+    run(admin.settle()).unwrap();
+    assert_eq!(expires_at(&visitor.session()), deadline);
 }
 
 on_each_database! {
@@ -60,7 +62,7 @@ on_each_database! {
         for hours in [4, 8, 12, 16] {
             clock.advance(TimeDelta::hours(4));
             let idle = clock.now() + TimeDelta::hours(10);
-            read_and_touch(&mut visitor, idle.min(start + TimeDelta::hours(20)));
+            read_and_touch(&client, &mut visitor, idle.min(start + TimeDelta::hours(20)));
             assert_eq!(clock.now() - start, TimeDelta::hours(hours));
         }
         clock.advance(TimeDelta::hours(4));
@@ -72,14 +74,16 @@ on_each_database! {
         let mut visitor = Visitor::new(&client);
         visitor.visit();
         let count = "SELECT count(DISTINCT absolute_expires_at) AS n FROM sessions";
-        database.execute("INSERT INTO sessions SELECT 'copy', '', token_hash, user_id, data, \
-            version, expires_at, absolute_expires_at, last_seen_at, user_agent, ip, created_at, \
-            updated_at FROM sessions");
+        // A copy keeps the first deadline.
+        let copied = "token_hash, data, version, expires_at, absolute_expires_at, last_seen_at, \
+            created_at, updated_at";
+        database.execute(&format!("INSERT INTO sessions (id, session_id, {copied}) \
+            SELECT 'copy', '', {copied} FROM sessions"));
         for _ in 0..3 {
             clock.advance(TimeDelta::hours(20));
             visitor.visit();
             let deadline = clock.now() + TimeDelta::hours(24);
-            read_and_touch(&mut visitor, deadline);
+            read_and_touch(&client, &mut visitor, deadline);
         }
         assert_eq!(database.number(count), 1);
     }
@@ -115,7 +119,7 @@ on_each_database! {
                 let config = altered(SessionConfig::default(), |config| config.absolute_timeout = day);
                 let (rocket, clock) = rocket(database.store(), config);
                 let gate = Arc::clone(rocket.state::<Arc<Gate>>().unwrap());
-                let client = &Client::untracked(rocket).await.unwrap();
+                let client = &asynchronous::Client::untracked(rocket).await.unwrap();
                 let cookie = &new_cookie(client).await;
                 clock.advance(TimeDelta::hours(24) - TimeDelta::microseconds(1));
                 // Accepted at the last moment, and slow.
@@ -137,7 +141,7 @@ on_each_database! {
         run(async {
             let (rocket, clock) = rocket(database.store(), SessionConfig::default());
             let gate = Arc::clone(rocket.state::<Arc<Gate>>().unwrap());
-            let client = &Client::untracked(rocket).await.unwrap();
+            let client = &asynchronous::Client::untracked(rocket).await.unwrap();
             let cookie = &new_cookie(client).await;
             clock.advance(TimeDelta::hours(24) - TimeDelta::microseconds(1));
             let touched = "SELECT count(*) AS n FROM sessions WHERE last_seen_at > created_at";
@@ -180,6 +184,36 @@ on_each_database! {
         assert_eq!(visitor.get("/api/session").status, Status::Ok);
         // If that touch had been recorded, this one would not be due.
         clock.advance(TimeDelta::microseconds(1));
-        read_and_touch(&mut visitor, first + TimeDelta::minutes(5));
+        read_and_touch(&client, &mut visitor, first + TimeDelta::minutes(5));
     }
+}
+
+/// A touch leaves out rows that another transaction holds, and the touch before may be one.
+#[test]
+fn i4_use_counts_while_an_earlier_touch_is_being_written() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    run(async {
+        let config = altered(patient(), |config| {
+            config.idle_timeout = Duration::from_hours(10);
+        });
+        let (client, clock) = &client_and_clock(database.store(), config).await;
+        let cookie = &new_cookie(client).await;
+        database.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$; \
+             CREATE TRIGGER slow BEFORE UPDATE ON sessions \
+             FOR EACH ROW EXECUTE FUNCTION slow()",
+        );
+        for hours in (4..=40).step_by(4) {
+            clock.advance(TimeDelta::hours(4));
+            let answer = get(client, "/read", Some(cookie)).await;
+            assert_eq!(answer.body, "1", "after {hours} hours");
+        }
+        let admin = client.rocket().state::<SessionAdmin>().unwrap();
+        admin.settle().await.unwrap();
+        let session = &admin.list(1, None, None).await.unwrap().sessions[0];
+        assert_eq!(session.expires_at, clock.now() + TimeDelta::hours(10));
+    });
 }

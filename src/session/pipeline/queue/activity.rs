@@ -62,6 +62,9 @@ pub(super) struct Touches {
     /// When the first waiting touch arrived.
     since: Option<Instant>,
     writing: HashMap<Uuid, Activity>,
+    /// The touches of sessions in `writing`. Written beside the touch before, they would find the
+    /// row locked, and a touch leaves locked rows out.
+    behind: HashMap<Uuid, Vec<Activity>>,
 }
 
 impl Touches {
@@ -74,11 +77,20 @@ impl Touches {
         came: Moment,
         most: usize,
     ) {
-        let is_full = self.waiting.len() >= most;
-        if is_full && !self.waiting.contains_key(&touch.session_id) {
+        let is_full = self.waiting.len() + self.behind.len() >= most;
+        let is_behind = self.writing.contains_key(&touch.session_id);
+        let touches = if is_behind {
+            &mut self.behind
+        } else {
+            &mut self.waiting
+        };
+        if is_full && !touches.contains_key(&touch.session_id) {
             return;
         }
-        let waiting = self.waiting.entry(touch.session_id).or_default();
+        if !is_behind {
+            self.since.get_or_insert_with(Instant::now);
+        }
+        let waiting = touches.entry(touch.session_id).or_default();
         let activity = Activity {
             touch,
             alive_until,
@@ -88,7 +100,6 @@ impl Touches {
             Some(last) if last.can_take(&activity) => last.merge(activity),
             _ => waiting.push(activity),
         }
-        self.since.get_or_insert_with(Instant::now);
     }
 
     /// Returns whether all touches are written.
@@ -96,6 +107,7 @@ impl Touches {
         self.waiting.is_empty() && self.writing.is_empty()
     }
 
+    /// Returns whether there is no touch to take out now.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -114,12 +126,18 @@ impl Touches {
                 continue;
             };
             let first = waiting.remove(0);
-            if !waiting.is_empty() {
-                self.waiting.insert(id, waiting);
-            }
-            if first.is_in_time() {
+            let is_in_time = first.is_in_time();
+            if is_in_time {
                 taken.push(first.touch.clone());
                 self.writing.insert(id, first);
+            }
+            if !waiting.is_empty() {
+                let touches = if is_in_time {
+                    &mut self.behind
+                } else {
+                    &mut self.waiting
+                };
+                touches.insert(id, waiting);
             }
         }
         if self.waiting.is_empty() {
@@ -131,11 +149,17 @@ impl Touches {
     /// Records that the touch of a session was written or will not be.
     pub(super) fn written(&mut self, session_id: &Uuid) {
         self.writing.remove(session_id);
+        if let Some((id, next)) = self.behind.remove_entry(session_id) {
+            self.waiting.insert(id, next);
+            self.since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// Returns the activity of a session that is not yet written.
     pub(super) fn seen(&self, session_id: &Uuid) -> Option<Seen> {
-        let waiting = self.waiting.get(session_id).into_iter().flatten();
+        let waiting = self.waiting.get(session_id);
+        let waiting = waiting.or_else(|| self.behind.get(session_id));
+        let waiting = waiting.into_iter().flatten();
         let mut touches = self.writing.get(session_id).into_iter().chain(waiting);
         let first = touches.next().filter(|first| first.is_in_time())?;
         let mut seen = Seen {

@@ -123,7 +123,7 @@ impl State {
         self.closed
             && self.loads.is_empty()
             && self.writes.is_empty()
-            && self.touches.is_empty()
+            && self.touches.is_settled()
             && self.deferred.is_empty()
             && self.undos.is_empty()
             && self.attempts.is_empty()

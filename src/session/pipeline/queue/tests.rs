@@ -292,3 +292,31 @@ fn a_job_that_was_put_off_is_handed_out_when_it_is_due() {
     }
     assert_eq!(writes(&queue).0.updates.len(), 1);
 }
+
+#[test]
+fn i4_touches_of_a_session_are_written_one_after_another() {
+    let queue = queue(10, 10, 2);
+    let session = Uuid::now_v7();
+    let seen = || {
+        let seen = queue.push_load(Job::new(session, later()).0).unwrap();
+        let (_, id) = loads(&queue);
+        queue.end(id, HashMap::new());
+        seen.map(|seen| (seen.first.timestamp(), seen.last.timestamp()))
+    };
+    let until = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+    queue.push_touch(touch(session, 4, None), until(10));
+    let (first, id) = writes(&queue);
+    assert_eq!(first.touches[0].now.timestamp(), 4);
+    queue.push_touch(touch(session, 8, None), until(14));
+    assert_eq!(seen(), Some((4, 8)));
+    // Another turn leaves it: its statement would find the row locked by the first.
+    queue.push_touch(touch(Uuid::now_v7(), 8, None), until(14));
+    assert_eq!(writes(&queue).0.touches.len(), 1);
+    assert_eq!(seen(), Some((4, 8)));
+    queue.end(id, HashMap::new());
+    let (second, id) = writes(&queue);
+    assert_eq!(second.touches[0].now.timestamp(), 8);
+    assert_eq!(seen(), Some((8, 8)));
+    queue.end(id, HashMap::new());
+    assert_eq!(seen(), None);
+}
