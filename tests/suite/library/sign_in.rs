@@ -224,6 +224,8 @@ on_each_database! {
             let cookie = get(&client, "/login/ada", Some(&anonymous)).await.cookie().unwrap();
             assert_eq!(get(&client, "/fresh/600", Some(&cookie)).await.body, "true");
             clock.advance(TimeDelta::minutes(10));
+            assert_eq!(get(&client, "/fresh/600", Some(&cookie)).await.body, "true");
+            clock.advance(TimeDelta::seconds(1));
             assert_eq!(get(&client, "/fresh/600", Some(&cookie)).await.body, "false");
             let rotated = get(&client, "/rotate", Some(&cookie)).await.cookie().unwrap();
             let still = get(&client, "/fresh/600", Some(&rotated)).await.body;
