@@ -219,10 +219,11 @@ diesel::alias!(sessions as old: OldSessions);
 
 fn delete(
     connection: &mut AnyConnection<'_>,
-    ids: &[SessionHandle],
+    handles: &[SessionHandle],
 ) -> QueryResult<Vec<SessionHandle>> {
-    let deletion =
-        diesel::delete(sessions::table.filter(sessions::id.eq_any(ids))).returning(sessions::id);
+    let handles = handles.iter().filter(|handle| handle.is_possible());
+    let deleted = sessions::table.filter(sessions::id.eq_any(handles));
+    let deletion = diesel::delete(deleted).returning(sessions::id);
     run_on!(connection, |connection| deletion.get_results(connection))
 }
 
@@ -299,6 +300,9 @@ impl SessionStore for DieselStore {
         &self,
         login: &LoginSession,
     ) -> Result<(LoginOutcome, Option<SessionRecord>), StoreError> {
+        if !login.user_id.is_possible() {
+            return Ok((LoginOutcome::UserRefused, None));
+        }
         self.change(|connection| login::login(connection, login, self.options.users))
     }
 

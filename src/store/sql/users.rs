@@ -85,6 +85,9 @@ pub(in crate::store) fn revoke(
     revocation: &Revocation,
 ) -> Result<Option<Vec<SessionHandle>>, SqlError> {
     let user_id = &revocation.user_id;
+    if !user_id.is_possible() {
+        return Ok(revocation.by.is_none().then(Vec::new));
+    }
     connection.transaction(|connection| match revocation.by {
         Some(by) if !is_live(connection, user_id, by)? => Ok(None),
         _ => Ok(Some(end(
@@ -211,6 +214,7 @@ impl UserStore for DieselStore {
 
     fn users(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
         self.read(|connection| {
+            let ids = ids.iter().filter(|id| id.is_possible());
             let rows = run_on!(connection, |connection| {
                 users::table
                     .filter(users::id.eq_any(ids))
@@ -257,6 +261,9 @@ impl UserStore for DieselStore {
 
     fn change_password(&self, change: &PasswordChange) -> Result<UserOutcome, StoreError> {
         let id = &change.user_id;
+        if !id.is_possible() {
+            return Ok(UserOutcome::NoUser);
+        }
         let user = users::table
             .find(id)
             .filter(users::password_hash.eq(&change.old_hash))
@@ -293,6 +300,9 @@ impl UserStore for DieselStore {
     }
 
     fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        if !id.is_possible() {
+            return Ok(false);
+        }
         let changed = self.change(|connection| {
             let user = diesel::update(users::table.find(id)).set((
                 users::is_admin.eq(true),
@@ -320,6 +330,9 @@ impl UserStore for DieselStore {
     }
 
     fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        if !id.is_possible() {
+            return Ok(false);
+        }
         let changed = self.change(|connection| {
             let user = diesel::update(users::table.find(id)).set((
                 users::disabled_at.eq(None::<NaiveDateTime>),

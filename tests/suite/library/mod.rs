@@ -4,6 +4,7 @@ mod access;
 mod after_the_answer;
 mod events;
 mod guard;
+mod ids;
 mod pipeline;
 mod rolling_deploy;
 mod sign_in;

@@ -137,11 +137,13 @@ statement! {
 /// Deletes the sessions whose rows are not locked.
 pub(in crate::store) fn delete(
     connection: &mut PgConnection,
-    ids: &[SessionHandle],
+    handles: &[SessionHandle],
 ) -> QueryResult<DeleteOutcome> {
+    let handles = handles.iter().filter(|handle| handle.is_possible());
+    let ids: Vec<SessionHandle> = handles.cloned().collect();
     let rows: Vec<(SessionHandle, bool)> = Delete {
-        locked: ids.to_vec(),
-        ids: ids.to_vec(),
+        locked: ids.clone(),
+        ids,
     }
     .load(connection)?;
     let (ended, held): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, deleted)| *deleted);
