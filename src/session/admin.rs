@@ -45,6 +45,20 @@ impl SessionAdmin {
     /// shorter although there is a next one, because sessions that have expired under stricter new
     /// timeouts are omitted.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn show(admin: &SessionAdmin) -> Result<(), SessionError> {
+    ///     let page = admin.list(100, None, None).await?;
+    ///     for session in &page.sessions {
+    ///         println!("{} of {:?}", session.id, session.user_id);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails.
     pub async fn list(
@@ -68,6 +82,19 @@ impl SessionAdmin {
 
     /// Returns the session with this handle, even if it has expired.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn show(admin: &SessionAdmin) -> Result<(), SessionError> {
+    ///     if let Some(session) = admin.find("tz4a98xxat96iws9zmbrgj3a").await? {
+    ///         println!("last used at {}", session.last_seen_at);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails.
     pub async fn find(
@@ -80,6 +107,16 @@ impl SessionAdmin {
 
     /// Ends the session with this handle. Returns whether it existed.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn revoke(admin: &SessionAdmin) -> Result<bool, SessionError> {
+    ///     admin.revoke("tz4a98xxat96iws9zmbrgj3a").await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails.
     pub async fn revoke(&self, handle: impl Into<SessionHandle>) -> Result<bool, SessionError> {
@@ -91,6 +128,18 @@ impl SessionAdmin {
     /// Ends all sessions, in batches, and returns their number. If this takes more than a minute,
     /// it continues in the background, and the log reports the number.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn sign_out_everyone(admin: &SessionAdmin) -> Result<(), SessionError> {
+    ///     let ended = admin.clear().await?;
+    ///     println!("{ended} sessions ended");
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails, and with [`SessionError::Timeout`] after a minute.
     pub async fn clear(&self) -> Result<usize, SessionError> {
@@ -98,6 +147,18 @@ impl SessionAdmin {
     }
 
     /// Deletes the sessions that have expired by now, like the hourly sweep.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn sweep(admin: &SessionAdmin) -> Result<(), SessionError> {
+    ///     let report = admin.sweep().await?;
+    ///     println!("{} deleted in {:?}", report.deleted, report.elapsed);
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails if the store fails.
@@ -108,6 +169,21 @@ impl SessionAdmin {
     /// Checks whether requests would be served, by taking the path of a request that loads its
     /// session.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::{State, get, http::Status};
+    /// use rocket_diesel_sessions::SessionAdmin;
+    ///
+    /// #[get("/readyz")]
+    /// async fn ready(admin: &State<SessionAdmin>) -> Status {
+    ///     match admin.ping().await {
+    ///         Ok(()) => Status::NoContent,
+    ///         Err(error) => error.status(),
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if a request would be answered 503.
     pub async fn ping(&self) -> Result<(), SessionError> {
@@ -116,6 +192,18 @@ impl SessionAdmin {
 
     /// Checks that the database is not known to be down, without a statement. An application can
     /// call it before its own queries, so that they do not wait for a failed database either.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn ask(admin: &SessionAdmin) -> Result<(), SessionError> {
+    ///     admin.ensure_available()?;
+    ///     // A query of the application's own.
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Returns [`SessionError::Unavailable`] during an outage.
@@ -128,6 +216,20 @@ impl SessionAdmin {
     /// then move a [`ManualClock`](crate::testing::ManualClock), or look at another instance or at
     /// the database.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use chrono::TimeDelta;
+    /// use rocket_diesel_sessions::testing::ManualClock;
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn a_day_later(admin: &SessionAdmin, clock: &ManualClock) -> Result<(), SessionError> {
+    ///     admin.settle().await?;
+    ///     clock.advance(TimeDelta::days(1));
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Returns [`SessionError::Timeout`] if that takes longer than `timeout`.
     pub async fn settle(&self) -> Result<(), SessionError> {
@@ -137,6 +239,22 @@ impl SessionAdmin {
     /// Runs a blocking call of the application, such as its own query, on a separate thread with
     /// the session layer's deadline. Fails at once while the database is known to be down. A call
     /// that never returns releases its slot to others.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{StoreError, UserRecord, UserStore};
+    /// use rocket_diesel_sessions::{DieselStore, SessionAdmin, SessionError, UserId};
+    /// use std::sync::Arc;
+    ///
+    /// async fn user(
+    ///     admin: &SessionAdmin,
+    ///     store: Arc<DieselStore>,
+    ///     id: UserId,
+    /// ) -> Result<Option<UserRecord>, SessionError> {
+    ///     admin.call(move || store.user(&id)).await
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Returns the error of the call, and [`SessionError::Timeout`] if it takes longer than
@@ -151,6 +269,19 @@ impl SessionAdmin {
     /// Returns the number of live sessions and the usage of the last `hours` hours, including the
     /// current one; at most ten years.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn report(admin: &SessionAdmin) -> Result<(), SessionError> {
+    ///     let stats = admin.stats(24).await?;
+    ///     let created: u64 = stats.hours.iter().map(|hour| hour.created).sum();
+    ///     println!("{} live sessions, {created} made in a day", stats.active);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails or keeps no statistics.
     pub async fn stats(&self, hours: u32) -> Result<SessionStats, SessionError> {
@@ -158,6 +289,19 @@ impl SessionAdmin {
     }
 
     /// Returns the last sweep passes of all instances, newest first.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// async fn report(admin: &SessionAdmin) -> Result<(), SessionError> {
+    ///     for pass in admin.sweeps(10).await? {
+    ///         println!("{}: {} deleted", pass.started_at, pass.deleted);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails if the store fails or keeps no statistics.
@@ -167,6 +311,18 @@ impl SessionAdmin {
 
     /// Returns this process's metrics in Prometheus' text format, version 0.0.4. Needs no
     /// statement.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::{State, get};
+    /// use rocket_diesel_sessions::SessionAdmin;
+    ///
+    /// #[get("/metrics")]
+    /// fn metrics(admin: &State<SessionAdmin>) -> String {
+    ///     admin.metrics()
+    /// }
+    /// ```
     pub fn metrics(&self) -> String {
         self.pipeline.metrics()
     }

@@ -1,6 +1,7 @@
 //! [`Sessions`]: the fairing that sets sessions up, sends the cookie, and runs the background
 //! threads.
 
+mod builder;
 mod source;
 
 use std::any::type_name;
@@ -22,14 +23,14 @@ use super::admin::SessionAdmin;
 use super::background::recorder::Recorder;
 use super::background::sweeper::Sweeper;
 use super::background::thread::Background;
-use super::clock::{Clock, SystemClock};
+use super::clock::Clock;
 use super::codec::{self, TypedData};
 use super::config::{SessionConfig, is_debug};
 use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
 use super::error::SetupError;
-use super::observe::events::{Hook, SessionEvent};
+use super::observe::events::Hook;
 use super::observe::monitor::Monitor;
 use super::observe::statistics::Statistics;
 use super::pipeline::Pipeline;
@@ -37,7 +38,7 @@ use super::request::slot::Slot;
 use super::response::{end_replaced, respond, retry_later, undo};
 use super::shared::{Attached, AttachedType, Shared};
 use super::user_sessions::UserSessions;
-use crate::store::{ApplicationPool, SessionStore, StatsStore};
+use crate::store::{SessionStore, StatsStore};
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
@@ -88,109 +89,6 @@ impl BackgroundTasks {
 }
 
 impl<D: TypedData> Sessions<D> {
-    /// Creates a fairing that takes everything from the environment.
-    pub fn fairing() -> Self {
-        Self {
-            config: None,
-            keys: None,
-            source: Source::Settings,
-            stats: None,
-            clock: Arc::new(SystemClock),
-            hooks: Mutex::default(),
-            background: Mutex::default(),
-            marker: PhantomData,
-        }
-    }
-
-    /// Uses these settings instead of the section `sessions`.
-    #[must_use]
-    pub fn config(mut self, config: SessionConfig) -> Self {
-        self.config = Some(config);
-        self
-    }
-
-    /// Uses these secrets instead of `SESSION_SECRET`.
-    #[must_use]
-    pub fn keys(mut self, keys: SessionKeys) -> Self {
-        self.keys = Some(keys);
-        self
-    }
-
-    /// Uses this store instead of the database in `DATABASE_URL`. The application is responsible
-    /// for its schema.
-    #[must_use]
-    pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
-        self.source = Source::Store(store);
-        self
-    }
-
-    /// Uses the application's own pool instead of the database in `DATABASE_URL`, and makes no
-    /// connections of its own. Migrations run on one of the pool's connections.
-    ///
-    /// At most [`pool_size`](SessionConfig::pool_size) of the pool's connections are used for
-    /// sessions at a time. The pool needs at least `workers` + 6 connections; with fewer, the
-    /// launch stops. Add one for each handler that holds a connection while it awaits its session.
-    /// [`DieselStore::from_pool`](crate::DieselStore::from_pool) describes which settings of a
-    /// connection are changed, and for how long.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// use diesel::pg::PgConnection;
-    /// use diesel::r2d2::{ConnectionManager, Pool};
-    /// use rocket_diesel_sessions::Sessions;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let manager = ConnectionManager::<PgConnection>::new("postgres://app@db.internal/app");
-    /// let pool = Pool::builder().max_size(20).build(manager)?;
-    /// let rocket = rocket::build()
-    ///     .attach(Sessions::<Vec<String>>::fairing().pool(pool.clone()))
-    ///     .manage(pool);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn pool(mut self, pool: impl Into<ApplicationPool>) -> Self {
-        self.source = Source::Pool(pool.into());
-        self
-    }
-
-    /// Keeps usage statistics in this store. Without it, the database in `DATABASE_URL` keeps them.
-    /// With a [`store`](Self::store) of your own and without this, no statistics are kept.
-    #[must_use]
-    pub fn statistics(mut self, stats: Arc<dyn StatsStore>) -> Self {
-        self.stats = Some(stats);
-        self
-    }
-
-    /// Calls `hook` after each session that was created, rotated or ended by a request or sweep of
-    /// this instance. The hook runs on the thread that made the change, which waits for it, so it
-    /// should be quick.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use rocket_diesel_sessions::{SessionEventKind, Sessions};
-    ///
-    /// let sessions = Sessions::<Vec<String>>::fairing().on_event(|event| {
-    ///     if let SessionEventKind::Ended(reason) = event.kind {
-    ///         println!("session {} ended: {}", event.id, reason.name());
-    ///     }
-    /// });
-    /// ```
-    #[must_use]
-    pub fn on_event(self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
-        self.hooks.lock().push(Box::new(hook));
-        self
-    }
-
-    /// Uses this clock instead of the system's.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
     async fn set_up(
         &self,
         rocket: &Rocket<Build>,

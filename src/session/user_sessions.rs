@@ -123,6 +123,22 @@ impl UserSessions {
     /// Acts only while the user's session with this lookup half is still live. Otherwise nothing is
     /// ended and the call fails with [`SessionError::Ended`]. Without this, a slow request could
     /// act for a session that has since been signed out.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{Session, SessionError, UserSessions};
+    ///
+    /// async fn sign_out_everywhere(
+    ///     session: &Session<Vec<String>>,
+    ///     sessions: &UserSessions,
+    /// ) -> Result<(), SessionError> {
+    ///     if let (Some(user), Some(this)) = (session.user_id(), session.session_id()) {
+    ///         sessions.by(this).revoke_all(user).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn by(&self, session_id: Uuid) -> Self {
         let by = Some(session_id);
@@ -131,6 +147,19 @@ impl UserSessions {
 
     /// Returns the user's live sessions with the newest 1000 tokens, newest first.
     /// [`page`](Self::page) returns the others.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionError, UserSessions};
+    ///
+    /// async fn devices(sessions: &UserSessions) -> Result<(), SessionError> {
+    ///     for device in sessions.list("ada").await? {
+    ///         println!("{:?}, last used at {}", device.user_agent, device.last_seen_at);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails if the store fails.
@@ -141,6 +170,24 @@ impl UserSessions {
     /// Returns one page of the user's live sessions, newest token first: those after the cursor
     /// `after`, at most `limit` and at most 1000. A page can be shorter although there is a next
     /// one, because sessions that have expired under stricter new timeouts are omitted.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionError, UserSessions};
+    ///
+    /// async fn devices(sessions: &UserSessions) -> Result<(), SessionError> {
+    ///     let mut after = None;
+    ///     loop {
+    ///         let page = sessions.page("ada", 20, after).await?;
+    ///         println!("{} devices", page.sessions.len());
+    ///         match page.next {
+    ///             Some(next) => after = Some(next),
+    ///             None => return Ok(()),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails if the store fails.
@@ -168,6 +215,16 @@ impl UserSessions {
 
     /// Ends the user's session with this handle. Returns whether it existed.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionError, UserSessions};
+    ///
+    /// async fn sign_out(sessions: &UserSessions) -> Result<bool, SessionError> {
+    ///     sessions.revoke("ada", "tz4a98xxat96iws9zmbrgj3a").await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails.
     pub async fn revoke(
@@ -183,6 +240,16 @@ impl UserSessions {
 
     /// Ends all of the user's sessions except the one with the handle `keep`. Returns their number.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionError, UserSessions};
+    ///
+    /// async fn sign_out_others(sessions: &UserSessions) -> Result<usize, SessionError> {
+    ///     sessions.revoke_others("ada", "tz4a98xxat96iws9zmbrgj3a").await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails.
     pub async fn revoke_others(
@@ -196,6 +263,16 @@ impl UserSessions {
 
     /// Ends all of the user's sessions. Returns their number.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionError, UserSessions};
+    ///
+    /// async fn was_disabled(sessions: &UserSessions, user_id: i64) -> Result<usize, SessionError> {
+    ///     sessions.revoke_all(user_id).await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails.
     pub async fn revoke_all(&self, user_id: impl Into<UserId>) -> Result<usize, SessionError> {
@@ -204,6 +281,17 @@ impl UserSessions {
 
     /// Reports sessions, by handle, to metrics, statistics and hooks that the application has ended
     /// in its own transaction, for example when it deleted a user.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionHandle, UserSessions};
+    ///
+    /// /// After the commit of a transaction that has deleted rows of `sessions`.
+    /// fn committed(sessions: &UserSessions, deleted: &[SessionHandle]) {
+    ///     sessions.note_ended(deleted);
+    /// }
+    /// ```
     pub fn note_ended(&self, handles: &[SessionHandle]) {
         self.pipeline.note_ended(handles);
     }

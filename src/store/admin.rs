@@ -51,12 +51,42 @@ pub struct StoreAdmin<'a> {
 
 impl<'a> StoreAdmin<'a> {
     /// Creates an administration of `store` without statistics.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
+    /// use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
+    /// use rocket_diesel_sessions::store::{ListSessions, StoreError};
+    ///
+    /// fn run(store: &DieselStore) -> Result<(), StoreError> {
+    ///     let admin = StoreAdmin::new(store);
+    ///     admin.clear(SystemClock.now(), |_| {})?;
+    ///     Ok(())
+    /// }
+    /// # let _ = (EndReason::Logout, ListSessions::new(SystemClock.now(), 1));
+    /// ```
     pub fn new(store: &'a dyn SessionStore) -> Self {
         Self { store, stats: None }
     }
 
     /// Records sweeps and ended sessions in `stats`. A failure of `stats` is logged and has no
     /// other effect.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
+    /// use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
+    /// use rocket_diesel_sessions::store::{ListSessions, StoreError};
+    ///
+    /// fn run(store: &DieselStore) -> Result<(), StoreError> {
+    ///     let admin = StoreAdmin::new(store).statistics(store);
+    ///     admin.sweep(SystemClock.now(), |_| {})?;
+    ///     Ok(())
+    /// }
+    /// # let _ = (EndReason::Logout, ListSessions::new(SystemClock.now(), 1));
+    /// ```
     #[must_use]
     pub fn statistics(mut self, stats: &'a dyn StatsStore) -> Self {
         self.stats = Some(stats);
@@ -64,6 +94,21 @@ impl<'a> StoreAdmin<'a> {
     }
 
     /// Returns one page of live sessions, at most `query.limit` of them.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
+    /// use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
+    /// use rocket_diesel_sessions::store::{ListSessions, StoreError};
+    ///
+    /// fn run(store: &DieselStore) -> Result<(), StoreError> {
+    ///     let page = StoreAdmin::new(store).list(&ListSessions::new(SystemClock.now(), 100))?;
+    ///     println!("{} sessions", page.sessions.len());
+    ///     Ok(())
+    /// }
+    /// # let _ = (EndReason::Logout, ListSessions::new(SystemClock.now(), 1));
+    /// ```
     ///
     /// # Errors
     /// Fails if the store fails.
@@ -73,6 +118,22 @@ impl<'a> StoreAdmin<'a> {
 
     /// Ends all sessions in batches and calls `ended` with the handles of each batch. This includes
     /// sessions created by instances whose clocks are minutes ahead.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
+    /// use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
+    /// use rocket_diesel_sessions::store::{ListSessions, StoreError};
+    ///
+    /// fn run(store: &DieselStore) -> Result<(), StoreError> {
+    ///     let mut number = 0;
+    ///     StoreAdmin::new(store).clear(SystemClock.now(), |ended| number += ended.len())?;
+    ///     println!("{number} sessions ended");
+    ///     Ok(())
+    /// }
+    /// # let _ = (EndReason::Logout, ListSessions::new(SystemClock.now(), 1));
+    /// ```
     ///
     /// # Errors
     /// Fails if the store fails. Sessions ended by then stay ended.
@@ -89,6 +150,21 @@ impl<'a> StoreAdmin<'a> {
 
     /// Deletes all sessions that have expired by `now`, in batches, and calls `progress` after each
     /// with the number of sessions deleted so far.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
+    /// use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
+    /// use rocket_diesel_sessions::store::{ListSessions, StoreError};
+    ///
+    /// fn run(store: &DieselStore) -> Result<(), StoreError> {
+    ///     let report = StoreAdmin::new(store).sweep(SystemClock.now(), |deleted| println!("{deleted}"))?;
+    ///     println!("{} in {:?}", report.deleted, report.elapsed);
+    ///     Ok(())
+    /// }
+    /// # let _ = (EndReason::Logout, ListSessions::new(SystemClock.now(), 1));
+    /// ```
     ///
     /// # Errors
     /// Returns [`StoreError::ClockSkew`] and deletes nothing if `now` and the database's clock differ
@@ -132,6 +208,21 @@ impl<'a> StoreAdmin<'a> {
 
     /// Records in the statistics that a command has ended sessions, for example those of a deleted
     /// user.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
+    /// use rocket_diesel_sessions::{Clock, DieselStore, EndReason, SystemClock};
+    /// use rocket_diesel_sessions::store::{ListSessions, StoreError};
+    ///
+    /// fn run(store: &DieselStore) -> Result<(), StoreError> {
+    ///     let admin = StoreAdmin::new(store).statistics(store);
+    ///     admin.note_ended(EndReason::Revoked, 3, SystemClock.now());
+    ///     Ok(())
+    /// }
+    /// # let _ = (EndReason::Logout, ListSessions::new(SystemClock.now(), 1));
+    /// ```
     pub fn note_ended(&self, reason: EndReason, number: usize, now: DateTime<Utc>) {
         let Some(stats) = self.stats.filter(|_| number > 0) else {
             return;

@@ -62,12 +62,34 @@ impl LoginSession {
 impl LoginSession {
     /// Returns the user to whom the session then belongs, or `None` if the login awaits a further
     /// factor.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{LoginSession, NewSession, TokenHash};
+    ///
+    /// # let hash = TokenHash::of(b"the secret half");
+    /// let fresh = NewSession::new("handle", uuid::Uuid::now_v7(), hash, chrono::Utc::now());
+    /// assert_eq!(LoginSession::new("ada", fresh).signed_in_user(), Some(&"ada".into()));
+    /// ```
     pub fn signed_in_user(&self) -> Option<&UserId> {
         self.fresh.pending.is_none().then_some(&self.user_id)
     }
 
     /// Returns whether the login keeps this session, for a store that has loaded it: it is live, is
     /// of the same kind, and is either the user's own or anonymous with the visitor's token.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{LoginSession, NewSession, TokenHash};
+    ///
+    /// # let hash = TokenHash::of(b"the secret half");
+    /// let fresh = NewSession::new("handle", uuid::Uuid::now_v7(), hash, chrono::Utc::now());
+    /// let stored = fresh.clone().into_record();
+    /// // Without a session of the visitor, none is kept.
+    /// assert!(!LoginSession::new("ada", fresh).keeps(&stored));
+    /// ```
     pub fn keeps(&self, record: &SessionRecord) -> bool {
         let asked = self.session.as_ref();
         let is_asked = |session: &BindSession| session.session_id == record.session_id;
@@ -79,6 +101,18 @@ impl LoginSession {
     }
 
     /// Returns the session as the login leaves it, for a store to write. Its data is unchanged.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{LoginSession, NewSession, TokenHash};
+    ///
+    /// # let hash = TokenHash::of(b"the secret half");
+    /// let fresh = NewSession::new("handle", uuid::Uuid::now_v7(), hash, chrono::Utc::now());
+    /// let stored = fresh.clone().into_record();
+    /// let bound = LoginSession::new("ada", fresh).bound(stored);
+    /// assert_eq!(bound.user_id, Some("ada".into()));
+    /// ```
     pub fn bound(&self, before: SessionRecord) -> SessionRecord {
         let new = &self.fresh;
         let (expires_at, absolute_expires_at) = match &self.session {

@@ -163,6 +163,17 @@ pub struct Withdrawal {
 impl Withdrawal {
     /// Returns the session as it was before the withdrawn token, for a store to write, or `None` if
     /// the session is to be deleted.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{SessionRecord, Withdrawal};
+    ///
+    /// /// In a store: puts back a session, or says that it is to be deleted.
+    /// fn withdraw(stored: SessionRecord, withdrawal: &Withdrawal) -> Option<SessionRecord> {
+    ///     withdrawal.restored(stored)
+    /// }
+    /// ```
     pub fn restored(&self, stored: SessionRecord) -> Option<SessionRecord> {
         let previous = self.previous.as_deref()?;
         let (session_id, token_hash) = (previous.session_id, previous.token_hash);

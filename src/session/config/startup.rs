@@ -72,6 +72,21 @@ impl SessionConfig {
     /// At most `pool_size` of the pool's connections are used at a time; see
     /// [`DieselStore::from_pool`].
     ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use diesel::pg::PgConnection;
+    /// use diesel::r2d2::{ConnectionManager, Pool};
+    /// use rocket_diesel_sessions::SessionConfig;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = ConnectionManager::<PgConnection>::new("postgres://app@db.internal/app");
+    /// let pool = Pool::builder().max_size(20).build(manager)?;
+    /// let store = SessionConfig::default().open_pool(pool.clone())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the pool has fewer than `workers` + 6 connections, and as
     /// [`open_store`](Self::open_store) does.

@@ -96,6 +96,23 @@ impl<D: TypedData> Session<D> {
     /// again, and an anonymous session becomes anonymous again. Sessions that ended because of the
     /// limit stay ended. A session replaced by the new one ends when the response is sent.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::http::Status;
+    /// use rocket::post;
+    /// use rocket_diesel_sessions::Session;
+    ///
+    /// # async fn authenticate(_: &str) -> Option<i64> { Some(42) }
+    /// #[post("/login", data = "<code>")]
+    /// async fn login(session: Session<Vec<String>>, code: String) -> Result<Status, Status> {
+    ///     let user = authenticate(&code).await.ok_or(Status::Unauthorized)?;
+    ///     // A number, a UUID or a text.
+    ///     session.login(user).await?;
+    ///     Ok(Status::NoContent)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// - [`SessionError::UserRefused`] if the user does not exist, is disabled, or has a different
     ///   password by now.
@@ -156,6 +173,17 @@ impl<D: TypedData> Session<D> {
     /// If the response becomes a 503 or is never sent, the rotation is undone, because the visitor
     /// has only the old cookie.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{Session, SessionError};
+    ///
+    /// async fn become_moderator(session: &Session<Vec<String>>) -> Result<(), SessionError> {
+    ///     // Before the session may do more, so that a token known from before may not.
+    ///     session.rotate().await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails as [`update`](Self::update) does.
     pub async fn rotate(&self) -> Result<(), SessionError> {
@@ -178,6 +206,31 @@ impl<D: TypedData> Session<D> {
     /// Gives the session a new token in the application's own transaction. `commit` receives the
     /// rotation and the latest time at which it may be committed, and returns whether it was. After
     /// that time, no response could deliver the new token.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rocket::tokio::task::spawn_blocking;
+    /// use rocket_diesel_sessions::store::{SessionStore, StoreError};
+    /// use rocket_diesel_sessions::{DieselStore, Session, SessionError};
+    ///
+    /// async fn rotate(
+    ///     session: &Session<Vec<String>>,
+    ///     store: Arc<DieselStore>,
+    /// ) -> Result<(), SessionError> {
+    ///     session
+    ///         .rotate_with(|rotation, _deadline| async move {
+    ///             // In a transaction, with what else has to happen.
+    ///             let rotated = spawn_blocking(move || store.rotate(&[rotation])).await;
+    ///             match rotated.map_err(StoreError::other)?? {
+    ///                 rotated if rotated == [true] => Ok(()),
+    ///                 _ => Err(SessionError::Ended),
+    ///             }
+    ///         })
+    ///         .await
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Returns the error of `commit`, and [`SessionError::Ended`] without a session.
@@ -264,12 +317,39 @@ impl<D: TypedData> Session<D> {
     /// Returns when the session's token was issued (at its creation, login or latest rotation), to
     /// the millisecond. [`authenticated_within`](Self::authenticated_within) shows how recent
     /// a login is.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use chrono::{TimeDelta, Utc};
+    /// use rocket_diesel_sessions::Session;
+    ///
+    /// /// Whether the password was given in the last ten minutes.
+    /// fn is_recent(session: &Session<Vec<String>>) -> bool {
+    ///     let limit = Utc::now() - TimeDelta::minutes(10);
+    ///     session.token_issued_at().is_some_and(|issued| issued > limit)
+    /// }
+    /// ```
     pub fn token_issued_at(&self) -> Option<DateTime<Utc>> {
         let (seconds, nanos) = self.session_id()?.get_timestamp()?.to_unix();
         DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
     }
 
     /// Signs the user out. This is [`destroy`](Self::destroy) under its usual name.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::post;
+    /// use rocket::response::Redirect;
+    /// use rocket_diesel_sessions::{Session, SessionError};
+    ///
+    /// #[post("/logout")]
+    /// async fn logout(session: Session<Vec<String>>) -> Result<Redirect, SessionError> {
+    ///     session.logout().await?;
+    ///     Ok(Redirect::to("/"))
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails if the store failed. The session may then still exist, and the cookie is not removed.

@@ -66,6 +66,19 @@ impl SessionStats {
     /// Counts the live sessions, however many there are, and reads the usage of the last `hours`
     /// hours, including the current one; at most ten years.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::SessionStats;
+    /// use rocket_diesel_sessions::store::{StatsStore, StoreError};
+    ///
+    /// fn report(stats: &dyn StatsStore) -> Result<(), StoreError> {
+    ///     let stats = SessionStats::read(stats, chrono::Utc::now(), 24)?;
+    ///     println!("{} live sessions", stats.active);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the store fails. It does not fail if the table cannot be counted in time.
     pub fn read(

@@ -35,6 +35,21 @@ impl SessionPage {
     /// [`DieselStore::list_filtered`](crate::DieselStore::list_filtered) with a filter. `list` is
     /// called with a limit of one more, to detect a next page.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::DieselStore;
+    /// use rocket_diesel_sessions::admin::SessionPage;
+    /// use rocket_diesel_sessions::store::{ListSessions, SessionFilter, StoreError};
+    ///
+    /// fn anonymous(store: &DieselStore) -> Result<SessionPage, StoreError> {
+    ///     let mut filter = SessionFilter::default();
+    ///     filter.anonymous = true;
+    ///     let query = ListSessions::new(chrono::Utc::now(), 100);
+    ///     SessionPage::read(&query, |query| store.list_filtered(query, &filter))
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if `list` does.
     pub fn read(

@@ -26,6 +26,24 @@ pub struct SessionFilter {
 impl DieselStore {
     /// Returns one page of the live sessions that the filter keeps, newest token first.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::DieselStore;
+    /// use rocket_diesel_sessions::store::StoreError;
+    /// use chrono::{TimeDelta, Utc};
+    /// use rocket_diesel_sessions::store::{ListSessions, SessionFilter};
+    ///
+    /// fn run(store: &DieselStore) -> Result<(), StoreError> {
+    ///     let mut filter = SessionFilter::default();
+    ///     filter.unused_since = Some(Utc::now() - TimeDelta::days(7));
+    ///     for session in store.list_filtered(&ListSessions::new(Utc::now(), 100), &filter)? {
+    ///         println!("{}", session.id);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the database fails or cannot be reached.
     pub fn list_filtered(
@@ -72,6 +90,17 @@ impl DieselStore {
 
     /// Returns the number of sessions that have expired by `now` and have not been deleted.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::DieselStore;
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// fn run(store: &DieselStore) -> Result<u64, StoreError> {
+    ///     store.count_expired(chrono::Utc::now())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// Fails if the database fails or cannot count the sessions within its timeout.
     pub fn count_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
@@ -84,6 +113,17 @@ impl DieselStore {
     }
 
     /// Returns the number of sessions created by `now`, including expired ones.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::DieselStore;
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// fn run(store: &DieselStore) -> Result<u64, StoreError> {
+    ///     store.count_created(chrono::Utc::now())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails if the database fails or cannot count the sessions within its timeout.
@@ -98,6 +138,17 @@ impl DieselStore {
 
     /// Returns the number of a user's sessions, or with `live_at`, of those that are live at that
     /// time.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::DieselStore;
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// fn run(store: &DieselStore) -> Result<u64, StoreError> {
+    ///     store.count_of_user(&"ada".into(), Some(chrono::Utc::now()))
+    /// }
+    /// ```
     ///
     /// # Errors
     /// Fails if the database fails or cannot count the sessions within its timeout.

@@ -8,6 +8,7 @@ mod ids;
 pub(super) mod listing;
 mod login;
 mod migrations;
+mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;

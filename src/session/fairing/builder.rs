@@ -1,0 +1,187 @@
+//! What a fairing is given in code, instead of taking it from the environment.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Sessions;
+use super::source::Source;
+use crate::session::clock::{Clock, SystemClock};
+use crate::session::codec::TypedData;
+use crate::session::config::SessionConfig;
+use crate::session::cookie::keys::SessionKeys;
+use crate::session::observe::events::SessionEvent;
+use crate::store::{ApplicationPool, SessionStore, StatsStore};
+
+impl<D: TypedData> Sessions<D> {
+    /// Creates a fairing that takes everything from the environment.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// let rocket = rocket::build().attach(Sessions::<Vec<String>>::fairing());
+    /// ```
+    pub fn fairing() -> Self {
+        Self {
+            config: None,
+            keys: None,
+            source: Source::Settings,
+            stats: None,
+            clock: Arc::new(SystemClock),
+            hooks: Mutex::default(),
+            background: Mutex::default(),
+            marker: PhantomData,
+        }
+    }
+
+    /// Uses these settings instead of the section `sessions`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionConfig, Sessions};
+    ///
+    /// let mut config = SessionConfig::default();
+    /// config.max_sessions_per_user = 5;
+    /// let sessions = Sessions::<Vec<String>>::fairing().config(config);
+    /// ```
+    #[must_use]
+    pub fn config(mut self, config: SessionConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Uses these secrets instead of `SESSION_SECRET`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionKeys, Sessions};
+    ///
+    /// let keys = SessionKeys::parse("a secret of at least thirty-two bytes").unwrap();
+    /// let sessions = Sessions::<Vec<String>>::fairing().keys(keys);
+    /// ```
+    #[must_use]
+    pub fn keys(mut self, keys: SessionKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Uses this store instead of the database in `DATABASE_URL`. The application is responsible
+    /// for its schema.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use rocket_diesel_sessions::{SessionConfig, Sessions};
+    ///
+    /// # fn main() -> Result<(), rocket_diesel_sessions::SetupError> {
+    /// let config = SessionConfig::default();
+    /// let store = Arc::new(config.open_store(&"sqlite://visits.db".parse()?)?);
+    /// let sessions = Sessions::<Vec<String>>::fairing()
+    ///     .config(config)
+    ///     .store(store.clone())
+    ///     .statistics(store);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
+        self.source = Source::Store(store);
+        self
+    }
+
+    /// Uses the application's own pool instead of the database in `DATABASE_URL`, and makes no
+    /// connections of its own. Migrations run on one of the pool's connections.
+    ///
+    /// At most [`pool_size`](SessionConfig::pool_size) of the pool's connections are used for
+    /// sessions at a time. The pool needs at least `workers` + 6 connections; with fewer, the
+    /// launch stops. Add one for each handler that holds a connection while it awaits its session.
+    /// [`DieselStore::from_pool`](crate::DieselStore::from_pool) describes which settings of a
+    /// connection are changed, and for how long.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use diesel::pg::PgConnection;
+    /// use diesel::r2d2::{ConnectionManager, Pool};
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = ConnectionManager::<PgConnection>::new("postgres://app@db.internal/app");
+    /// let pool = Pool::builder().max_size(20).build(manager)?;
+    /// let rocket = rocket::build()
+    ///     .attach(Sessions::<Vec<String>>::fairing().pool(pool.clone()))
+    ///     .manage(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn pool(mut self, pool: impl Into<ApplicationPool>) -> Self {
+        self.source = Source::Pool(pool.into());
+        self
+    }
+
+    /// Keeps usage statistics in this store. Without it, the database in `DATABASE_URL` keeps them.
+    /// With a [`store`](Self::store) of your own and without this, no statistics are kept.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use rocket_diesel_sessions::Sessions;
+    /// use rocket_diesel_sessions::store::{SessionStore, StatsStore};
+    ///
+    /// fn sessions(store: Arc<dyn SessionStore>, stats: Arc<dyn StatsStore>) -> Sessions<u64> {
+    ///     Sessions::fairing().store(store).statistics(stats)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn statistics(mut self, stats: Arc<dyn StatsStore>) -> Self {
+        self.stats = Some(stats);
+        self
+    }
+
+    /// Calls `hook` after each session that was created, rotated or ended by a request or sweep of
+    /// this instance. The hook runs on the thread that made the change, which waits for it, so it
+    /// should be quick.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionEventKind, Sessions};
+    ///
+    /// let sessions = Sessions::<Vec<String>>::fairing().on_event(|event| {
+    ///     if let SessionEventKind::Ended(reason) = event.kind {
+    ///         println!("session {} ended: {}", event.id, reason.name());
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_event(self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
+        self.hooks.lock().push(Box::new(hook));
+        self
+    }
+
+    /// Uses this clock instead of the system's.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rocket_diesel_sessions::Sessions;
+    /// use rocket_diesel_sessions::testing::ManualClock;
+    ///
+    /// let clock = Arc::new(ManualClock::starting_now());
+    /// let sessions = Sessions::<Vec<String>>::fairing().clock(clock.clone());
+    /// ```
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+}
