@@ -64,8 +64,8 @@ pub struct UserSessions {
 ///     session: Session<u64>,
 ///     sessions: &State<UserSessions>,
 /// ) -> Result<Json<UserSessionPage>, SessionError> {
-///     let user = session.user_id().unwrap_or_default();
-///     Ok(Json(sessions.page(&user, 100, None).await?))
+///     let user = session.user_id().ok_or(SessionError::UserRefused)?;
+///     Ok(Json(sessions.page(user, 100, None).await?))
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

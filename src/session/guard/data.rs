@@ -86,7 +86,7 @@ impl<D: TypedData> Session<D> {
     /// #[post("/uploads")]
     /// async fn begin(session: Session<Vec<String>>) -> Result<String, SessionError> {
     ///     session.start().await?;
-    ///     Ok(session.handle().unwrap_or_default())
+    ///     Ok(session.handle().map(String::from).unwrap_or_default())
     /// }
     /// ```
     ///
