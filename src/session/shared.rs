@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) session_limit: SessionLimit,
     /// The time after a sign-in during which the guard `Fresh` accepts the user.
     pub(crate) fresh_for: Duration,
-    /// Time between two looks at the sessions that are watched for their end.
+    /// How often the store is asked whether watched sessions are still live.
     pub(crate) watch_interval: Duration,
 }
 

@@ -7,11 +7,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Length in bytes of the longest name that a store is asked for.
+/// Maximum length in bytes of a name. Stores are not asked for longer ones.
 const MAX_LEN: usize = 512;
 
-/// Returns whether a name can be one that is stored: it is not empty, has at most [`MAX_LEN`] bytes,
-/// and has no NUL, which no text column of PostgreSQL can hold.
+/// Returns whether a name can be stored: it is not empty, has at most [`MAX_LEN`] bytes, and has no
+/// NUL, which a text column of PostgreSQL cannot hold.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_LEN && !text.contains('\0')
 }
@@ -48,7 +48,7 @@ pub struct SessionHandle(String);
 pub struct UserId(String);
 
 impl UserId {
-    /// Returns the id as a number, a UUID or what else it was made from, or `None` if it is no `T`.
+    /// Parses the id, for example as a number or a UUID. Returns `None` if it is not a `T`.
     ///
     /// # Example
     ///

@@ -182,12 +182,14 @@ impl SessionConfig {
     /// # Example
     ///
     /// ```no_run
-    /// use rocket_diesel_sessions::{SessionConfig, admin::sweep_once};
+    /// use rocket_diesel_sessions::SessionConfig;
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
     ///
     /// # fn main() -> Result<(), rocket_diesel_sessions::SetupError> {
     /// let config = SessionConfig::default();
     /// let store = config.open_to_write(&config.database_url()?)?;
-    /// println!("{} deleted", sweep_once(&store, chrono::Utc::now())?.deleted);
+    /// let report = StoreAdmin::new(&store).sweep(chrono::Utc::now(), |_| {})?;
+    /// println!("{} deleted", report.deleted);
     /// # Ok(())
     /// # }
     /// ```

@@ -1,4 +1,4 @@
-//! I7: a cookie with an invalid signature never reaches the database and is no session.
+//! I7: a cookie with an invalid signature never reaches the database and counts as no cookie.
 
 use crate::support::visitor::Browser;
 use crate::support::{Database, Server};

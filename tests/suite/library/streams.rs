@@ -19,7 +19,7 @@ use crate::support::{Database, altered, metric, wait_for};
 
 const WATCHERS: &str = "sessions_watchers";
 
-/// Streams that have begun and do nothing but wait for the end of their session.
+/// Streams that have begun and only wait for their session to end.
 #[derive(Default)]
 struct Streams(Mutex<Vec<JoinHandle<()>>>);
 
@@ -45,7 +45,7 @@ struct Instance {
     clock: Arc<ManualClock>,
 }
 
-/// Settings with which nothing but an end on the same instance is noticed in time.
+/// Settings with which only an end on the same instance is noticed in time.
 fn at_once() -> SessionConfig {
     altered(patient(), |config| {
         config.watch_interval = Duration::from_hours(1);
@@ -122,7 +122,7 @@ impl Asked {
         }
     }
 
-    /// Waits until the store has been asked twice from now on, so that one answer was acted upon.
+    /// Waits until the store has been asked twice more. By then, the first answer was acted upon.
     async fn again(&self) {
         let before = self.times.load(Ordering::SeqCst);
         let is_asked = async || self.times.load(Ordering::SeqCst) >= before + 2;
@@ -206,7 +206,7 @@ on_each_database! {
             asked.again().await;
             assert!(!stream.is_finished(), "a new token and a login keep the session");
 
-            // It is used elsewhere, and thereby outlives the deadline that it had here.
+            // It is used on another instance, so it outlives the deadline known to the first.
             for instance in [&instance, &other] {
                 instance.clock.advance(TimeDelta::hours(13));
             }
