@@ -163,11 +163,8 @@ fn of_diesel(connection: &mut impl History) -> QueryResult<Vec<String>> {
 
 /// Creates the table if it does not exist.
 pub(super) fn create(connection: &mut impl History) -> QueryResult<()> {
-    if connection.has_table("session_schema_migrations")? {
-        return Ok(());
-    }
     connection.batch_execute(
-        "CREATE TABLE session_schema_migrations (
+        "CREATE TABLE IF NOT EXISTS session_schema_migrations (
             version    TEXT NOT NULL PRIMARY KEY,
             name       TEXT NOT NULL,
             run_on     TIMESTAMP NOT NULL,

@@ -128,6 +128,10 @@ where
     C: History + BoxableConnection<<C as diesel::Connection>::Backend>,
     EmbeddedMigrations: MigrationSource<<C as diesel::Connection>::Backend>,
 {
+    if direction == Direction::Up {
+        // First, because it makes a reused connection learn of tables that others have made since.
+        history::create(connection).map_err(SqlError::from)?;
+    }
     let applied = history::applied(connection).map_err(SqlError::from)?;
     check_users(&applied, url, options)?;
     let wanted = sets
