@@ -97,7 +97,8 @@ pub use cause::Cause;
 pub use cross_site::{CrossSiteProtection, Origin};
 pub use session::{
     Fresh, Login, PassiveSession, Session, SessionError, SessionStatus, Sessions, SignedIn,
-    TypedData, UserSession, UserSessionPage, UserSessions, is_forwarded, visitor_address,
+    TypedData, UncommittedLogin, UserSession, UserSessionPage, UserSessions, is_forwarded,
+    visitor_address,
 };
 
 // For setup and configuration.
@@ -107,7 +108,8 @@ pub use session::{
 };
 #[doc(inline)]
 pub use store::{
-    DatabaseUrl, DieselStore, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource,
+    ApplicationPool, DatabaseUrl, DieselStore, OnSessionLimit, SchemaName, SqliteSynchronous,
+    UserSource,
 };
 
 // For observation.

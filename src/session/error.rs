@@ -66,10 +66,18 @@ pub enum SessionError {
         "the response is already being sent, so no cookie can be set for a new session or token"
     )]
     Answered,
-    /// The `commit` of [`rotate_with`](crate::Session::rotate_with) used the session that is being
-    /// rotated. 500.
-    #[error("the session cannot be used by the transaction that rotates it")]
+    /// The `commit` of [`rotate_with`](crate::Session::rotate_with) or
+    /// [`login_with`](crate::Session::login_with) used the session whose token it changes. 500.
+    #[error("the session cannot be used by the transaction that changes its token")]
     Rotating,
+    /// The `commit` of [`login_with`](crate::Session::login_with) returned `Ok` without applying the
+    /// login. No one was signed in. 500.
+    #[error("login_with: the closure succeeded and did not apply the login")]
+    NotApplied,
+    /// [`login_with`](crate::Session::login_with) requires that a
+    /// [`DieselStore`](crate::DieselStore) keeps the sessions. 500.
+    #[error("login_with needs sessions in a DieselStore, see SessionStore::diesel")]
+    NotDiesel,
     /// The data is larger than `max_data_size`. Nothing was stored. 413.
     #[error("the session data of {size} bytes exceeds the limit of {limit}")]
     #[non_exhaustive]
@@ -191,6 +199,8 @@ impl SessionError {
             | Self::Random(_)
             | Self::Answered
             | Self::Rotating
+            | Self::NotApplied
+            | Self::NotDiesel
             | Self::NotAttached
             | Self::NoStatistics => Status::InternalServerError,
         }
@@ -199,7 +209,7 @@ impl SessionError {
 
 impl SessionError {
     /// All names that [`kind`](Self::kind) returns.
-    pub(crate) const KINDS: [&'static str; 19] = [
+    pub(crate) const KINDS: [&'static str; 21] = [
         "outage",
         "unavailable",
         "refused",
@@ -217,6 +227,8 @@ impl SessionError {
         "random",
         "answered",
         "rotating",
+        "not_applied",
+        "not_diesel",
         "not_attached",
         "no_statistics",
     ];
@@ -241,6 +253,8 @@ impl SessionError {
             Self::Random(_) => "random",
             Self::Answered => "answered",
             Self::Rotating => "rotating",
+            Self::NotApplied => "not_applied",
+            Self::NotDiesel => "not_diesel",
             Self::NotAttached => "not_attached",
             Self::NoStatistics => "no_statistics",
         }

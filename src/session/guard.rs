@@ -5,6 +5,7 @@ pub(super) mod activity;
 mod data;
 mod facts;
 pub(super) mod login;
+mod prepared_login;
 pub(super) mod state;
 mod watch;
 pub(super) mod write;

@@ -35,6 +35,7 @@ pub use guard::access::{Fresh, PassiveSession, SignedIn};
 pub use guard::activity::SessionStatus;
 pub use observe::events::{SessionEvent, SessionEventKind};
 pub use observe::monitor::AUDIT_LOG;
+pub use pipeline::UncommittedLogin;
 pub use request::address::{is_forwarded, visitor_address};
 pub use sign_in::Login;
 pub use user_sessions::{UserSession, UserSessionPage, UserSessions};

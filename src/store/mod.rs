@@ -38,6 +38,8 @@ pub use sign_in::{Lifetime, PendingSignIn, SignIn};
 pub use sql::connect::application::ApplicationPool;
 pub(crate) use sql::connect::bounded;
 pub use sql::listing::SessionFilter;
+pub use sql::login::lent::LoginConnection;
+pub(crate) use sql::login::lent::LoginSite;
 pub use sql::store::DieselStore;
 pub use stats::{Census, EndCounts, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::DieselStore;
 use super::error::StoreError;
 use super::ids::SessionHandle;
 use super::login::{LoginOutcome, LoginSession, Revocation};
@@ -189,6 +190,12 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Returns the state of the store's pool for metrics, or `None` if there is no pool.
     fn pool(&self) -> Option<PoolState> {
+        None
+    }
+
+    /// Returns the `DieselStore` that keeps the sessions, if there is one. A store that wraps another
+    /// passes the call on. [`Session::login_with`](crate::Session::login_with) requires one.
+    fn diesel(&self) -> Option<&DieselStore> {
         None
     }
 

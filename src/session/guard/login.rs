@@ -1,30 +1,20 @@
 //! Changes of a session's token: [`Session::login`], [`Session::logout`] and [`Session::rotate`].
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Inner, Session};
-use crate::session::codec::{self, TypedData};
+use crate::session::codec::TypedData;
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
+use crate::session::pipeline::UncommittedLogin;
 use crate::session::sign_in::Login;
-use crate::store::{
-    BindSession, LoginOutcome, LoginSession, NewSession, PendingSignIn, RotateSession,
-    SessionRecord, SignIn,
-};
+use crate::store::{PendingSignIn, RotateSession, SessionRecord, SignIn};
 
 /// Maximum difference between the clocks of two instances. A login that appears to be later is not
 /// recent.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
-
-/// Returns whether the session must end because another user signs in, or because the login awaits
-/// a further factor.
-fn is_of_another(record: &SessionRecord, login: &Login) -> bool {
-    let user_id = record.user_id.as_ref();
-    user_id.is_some_and(|user_id| *user_id != login.user_id || login.is_pending())
-}
 
 impl<D> Inner<D> {
     /// Generates a new token for this session, and the rotation for the store.
@@ -38,46 +28,6 @@ impl<D> Inner<D> {
             now,
         };
         Ok((token, rotation))
-    }
-
-    /// Returns what the store is asked for: to bind `session`, or to insert `fresh`.
-    fn login_session(
-        &self,
-        login: Login,
-        session: Option<&SessionRecord>,
-        mut fresh: NewSession,
-    ) -> LoginSession {
-        let (shared, now) = (self.shared(), fresh.now);
-        fresh.lifetime = login.lifetime(session);
-        match login.sign_in(session, now) {
-            Ok(sign_in) => {
-                fresh.user_id = Some(login.user_id.clone());
-                fresh.sign_in = Some(sign_in);
-            }
-            Err(pending) => fresh.pending = Some(pending),
-        }
-        fresh.absolute_expires_at = shared.expiry.absolute_deadline(now, &fresh.lifetime);
-        fresh.expires_at = shared.expiry.deadline(
-            now,
-            fresh.absolute_expires_at,
-            fresh.user_id.is_some(),
-            &fresh.lifetime,
-        );
-        let bind = session.map(|session| BindSession {
-            id: session.id.clone(),
-            session_id: session.session_id,
-            expires_at: fresh.expires_at,
-            absolute_expires_at: fresh.absolute_expires_at,
-            is_exact: login.has_timeouts(),
-        });
-        LoginSession {
-            user_id: login.user_id,
-            password_hash: login.password_hash,
-            session: bind,
-            fresh,
-            limit: shared.session_limit,
-            deadline: None,
-        }
     }
 }
 
@@ -120,50 +70,87 @@ impl<D: TypedData> Session<D> {
     /// - [`SessionError::Ended`] if this request has already ended its session.
     /// - [`SessionError::Unavailable`] or [`SessionError::Timeout`] if the store failed.
     pub async fn login(&self, login: impl Into<Login>) -> Result<(), SessionError> {
-        let login = login.into();
         let inner = self.inner();
         let _turn = inner.turn().await?;
-        let record = inner.record()?;
-        // Sessions that must not outlive the new token. They end just before the visitor receives
-        // it, because until then the visitor has only their cookie.
-        let (record, mut replaced) = match record {
-            Some(record) if is_of_another(&record, &login) => (None, vec![record.id]),
-            record => (record, Vec::new()),
-        };
-        {
-            let state = inner.state();
-            state.check_open()?;
-            replaced.extend(state.undecodable.clone());
-        }
-        let shared = inner.shared();
-        // Read again, so that a session that has expired since the request arrived is not signed
-        // in.
-        let now = shared.clock.now();
-        let token = Token::generate(now)?;
-        let data = D::default();
-        let json = codec::encode(&data, shared.max_data_size)?;
-        let fresh = inner.new_session(&token, None, json, now);
-        let request = inner.login_session(login, record.as_ref(), fresh);
-        let fresh = request.fresh.clone();
-        let bound = record.map(|record| request.bound(record));
-        let (outcome, untold) = shared.pipeline.login(request).await?;
-        let mut state = inner.state();
-        match (outcome, bound, untold) {
-            (LoginOutcome::Bound(_), Some(bound), Some(untold)) => {
-                state.bound(bound, token, untold)?;
-            }
-            (LoginOutcome::UserRefused, ..) => return Err(SessionError::UserRefused),
-            (LoginOutcome::LimitReached, ..) => return Err(SessionError::TooManySessions),
-            (.., Some(untold)) => {
-                let record = fresh.into_record();
-                state.created(record, Arc::new(data), token, untold)?;
-            }
-            // Unreachable: a committed login has a token to deliver.
-            (.., None) => return Err(SessionError::Aborted),
-        }
-        state.undecodable = None;
-        state.replaced.extend(replaced);
-        Ok(())
+        let prepared = inner.prepare_login(login.into())?;
+        let request = prepared.request.clone();
+        let (outcome, untold) = inner.shared().pipeline.login(request).await?;
+        inner.signed_in(prepared, &outcome, untold)
+    }
+
+    /// Signs a user in like [`login`](Self::login), in the application's own transaction: the login
+    /// and the application's rows are committed together, or not at all.
+    ///
+    /// `commit` receives the login, which it applies to a connection in a transaction, and the latest
+    /// time at which it may commit. After that time, no response could deliver the new token. The
+    /// connection must be to the database of the sessions, for example from the pool that
+    /// [`Sessions::pool`](crate::Sessions::pool) was given. The time limits of that connection apply.
+    ///
+    /// When this returns `Ok`, the session is signed in. If `commit` fails, nothing is changed, and
+    /// the old cookie is valid. If the response becomes a 503 or is never sent, the login is undone as
+    /// that of `login` is, but not what the application has committed with it.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use diesel::pg::PgConnection;
+    /// use diesel::prelude::*;
+    /// use diesel::r2d2::{ConnectionManager, Pool};
+    /// use rocket::State;
+    /// use rocket::http::Status;
+    /// use rocket::tokio::task::spawn_blocking;
+    /// use rocket_diesel_sessions::{Session, SessionError};
+    ///
+    /// type Failure = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// /// Accepts an invitation: uses it up and signs in its user.
+    /// async fn accept(
+    ///     session: Session<u64>,
+    ///     pool: &State<Pool<ConnectionManager<PgConnection>>>,
+    ///     invitation: i32,
+    ///     user_id: String,
+    /// ) -> Result<(), Failure> {
+    ///     let pool = (*pool).clone();
+    ///     session
+    ///         .login_with(&user_id, |login, _deadline| async move {
+    ///             let committed = spawn_blocking(move || {
+    ///                 pool.get()?.transaction(|connection| {
+    ///                     diesel::sql_query("DELETE FROM invitations WHERE id = $1")
+    ///                         .bind::<diesel::sql_types::Integer, _>(invitation)
+    ///                         .execute(connection)?;
+    ///                     login.apply(connection)?;
+    ///                     Ok::<(), Failure>(())
+    ///                 })
+    ///             });
+    ///             committed.await?
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the error of `commit`, which carries those of [`apply`](UncommittedLogin::apply), and
+    /// - [`SessionError::NotApplied`] if `commit` returns `Ok` without applying the login;
+    /// - [`SessionError::NotDiesel`] if no [`DieselStore`](crate::DieselStore) keeps the sessions;
+    /// - [`SessionError::Rotating`] if `commit` uses this session;
+    /// - [`SessionError::Ended`] if this request has already ended its session.
+    pub async fn login_with<T, F, E>(
+        &self,
+        login: impl Into<Login>,
+        commit: impl FnOnce(UncommittedLogin, Instant) -> F,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<SessionError>,
+    {
+        let inner = self.inner();
+        let _turn = inner.turn().await?;
+        let prepared = inner.prepare_login(login.into())?;
+        let request = prepared.request.clone();
+        let sign_in = inner.shared().pipeline.login_with(request, commit);
+        let (done, outcome, untold) = inner.rotating(sign_in).await?;
+        inner.signed_in(prepared, &outcome, Some(untold))?;
+        Ok(done)
     }
 
     /// Gives the session a new token and keeps everything else. The old token is invalid at once.
@@ -211,6 +198,7 @@ impl<D: TypedData> Session<D> {
     ///
     /// ```
     /// use std::sync::Arc;
+    ///
     /// use rocket::tokio::task::spawn_blocking;
     /// use rocket_diesel_sessions::store::{SessionStore, StoreError};
     /// use rocket_diesel_sessions::{DieselStore, Session, SessionError};

@@ -4,6 +4,7 @@
 //! the library keeps: no login exceeds the limit of sessions, and none is committed after the user
 //! was disabled or the password changed.
 
+pub(in crate::store) mod lent;
 pub(super) mod lock;
 pub(super) mod withdraw;
 

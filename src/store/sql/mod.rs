@@ -6,7 +6,7 @@ mod error;
 mod history;
 mod ids;
 pub(super) mod listing;
-mod login;
+pub(super) mod login;
 mod migrations;
 mod open;
 #[cfg(feature = "postgres")]

@@ -259,6 +259,10 @@ impl SessionStore for DieselStore {
         Some(self.connections.state())
     }
 
+    fn diesel(&self) -> Option<&DieselStore> {
+        Some(self)
+    }
+
     fn max_writers(&self) -> usize {
         match self.url {
             // While one worker writes, another prepares its batch.
