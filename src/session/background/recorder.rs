@@ -1,7 +1,7 @@
 //! Writes usage to the statistics every `stats_interval` and samples the number of live sessions.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
@@ -54,22 +54,23 @@ impl Recorder {
             first: FIRST_DELAY.min(interval),
             interval,
         };
-        Background::start("session-recorder", schedule, move |_| match self.record() {
-            Ok(()) => true,
-            Err(error) => {
+        Background::start("session-recorder", schedule, move |_| {
+            let began = Instant::now();
+            let result = self.record(began);
+            if let Err(error) = &result {
                 let failure = "session statistics could not be written and will be written later";
-                self.failed(failure, &error);
-                false
+                self.failed(failure, error, began);
             }
+            result.is_ok()
         })
     }
 
-    /// Runs one round of the thread.
-    fn record(&self) -> Result<(), StoreError> {
+    /// Runs one round of the thread, which began at `began`.
+    fn record(&self, began: Instant) -> Result<(), StoreError> {
         let now = self.monitor.now();
         let census = self.statistics.sample(now);
         if let Err(error) = &census {
-            self.failed("live sessions could not be counted", error);
+            self.failed("live sessions could not be counted", error, began);
         }
         self.statistics.write(census.ok().flatten())?;
         let forgotten_at = *self.forgotten_at.lock();
@@ -81,8 +82,8 @@ impl Recorder {
         Ok(())
     }
 
-    fn failed(&self, failure: &str, error: &StoreError) {
-        if !self.is_of_sessions || !self.monitor.is_reported(error) {
+    fn failed(&self, failure: &str, error: &StoreError, began: Instant) {
+        if !self.is_of_sessions || !self.monitor.is_reported(error, began) {
             let failure = format_args!("{failure}: {error}");
             self.monitor.background_failed(&self.failure, failure);
         }

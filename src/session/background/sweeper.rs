@@ -1,7 +1,7 @@
 //! The thread that deletes expired sessions every hour.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::thread::{Background, Schedule, Stop};
 use crate::session::observe::monitor::{AUDIT_LOG, Monitor};
@@ -41,6 +41,7 @@ impl Sweeper {
 
     /// Runs one pass of the thread. Returns whether it succeeded.
     fn pass(&self, stop: &Stop) -> bool {
+        let began = Instant::now();
         match self.sweep.pass(|| stop.within(BREATH)) {
             Ok(SweepReport { deleted, elapsed }) if deleted > 0 => {
                 tracing::info!(
@@ -53,7 +54,7 @@ impl Sweeper {
                 tracing::debug!("there were no expired sessions to sweep");
                 true
             }
-            Err(error) if self.monitor.is_reported(&error) => false,
+            Err(error) if self.monitor.is_reported(&error, began) => false,
             Err(error) => {
                 let failure = format_args!(
                     "the sweep of expired sessions failed and will be tried again: {error}"

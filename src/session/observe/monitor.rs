@@ -19,8 +19,9 @@ use crate::store::{EndReason, SessionHandle, StoreError, SweepOutcome};
 /// Target of the security-relevant log lines.
 pub const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
 
-/// Reports a failure to the breaker. Returns whether the breaker logs it.
-type Learn = Box<dyn Fn(&StoreError) -> bool + Send + Sync>;
+/// Reports a failure to the breaker, and when the failed work began. Returns whether the breaker
+/// logs it.
+type Learn = Box<dyn Fn(&StoreError, Instant) -> bool + Send + Sync>;
 
 pub(crate) struct Monitor {
     pub(crate) metrics: Metrics,
@@ -65,9 +66,10 @@ impl Monitor {
         let _ = self.breaker.set(breaker);
     }
 
-    /// Reports a failure in the background to the breaker. Returns whether the breaker logs it.
-    pub(crate) fn is_reported(&self, error: &StoreError) -> bool {
-        self.breaker.get().is_some_and(|learn| learn(error))
+    /// Reports a failure in the background to the breaker, of work that began at `began`. Returns
+    /// whether the breaker logs it.
+    pub(crate) fn is_reported(&self, error: &StoreError, began: Instant) -> bool {
+        self.breaker.get().is_some_and(|learn| learn(error, began))
     }
 
     /// Logs a failure in the background that the breaker does not log: as a warning at most once a

@@ -2,7 +2,8 @@
 //!
 //! After a failure of the database itself, operations fail at once with that failure. A probe in
 //! the background checks the database, first without delay and then after a back-off. Operations
-//! that arrive during a probe wait for its result. Only an answer of the database ends an outage.
+//! that arrive during a probe wait for its result. Only an answer of the database ends an outage,
+//! and a call that began before that answer starts no new one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ pub(super) struct Breaker {
     /// Whether an outage has not ended, even if operations are let through; see
     /// [`give_way`](Self::give_way).
     is_known: Arc<AtomicBool>,
-    outage: Mutex<Option<Outage>>,
+    state: Mutex<State>,
     /// Signals that a probe has returned or the outage has ended.
     changed: Condvar,
     notify: Notify,
@@ -45,6 +46,13 @@ pub(super) struct Breaker {
     nudge: Sender<Nudge>,
     /// Time after which a probe that has not returned is abandoned, so that another may run.
     patience: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    outage: Option<Outage>,
+    /// When the last outage ended.
+    recovered: Option<Instant>,
 }
 
 struct Outage {
@@ -74,7 +82,7 @@ impl Breaker {
         Self {
             is_open: AtomicBool::new(false),
             is_known,
-            outage: Mutex::default(),
+            state: Mutex::default(),
             changed: Condvar::new(),
             notify: Notify::new(),
             nudge,
@@ -90,7 +98,7 @@ impl Breaker {
         if !self.is_open.load(Ordering::Acquire) {
             return Ok(());
         }
-        match &*self.lock() {
+        match &self.lock().outage {
             Some(outage) if !matches!(outage.probe, Probe::Impossible) => Err(outage.error()),
             _ => Ok(()),
         }
@@ -107,7 +115,7 @@ impl Breaker {
             }
             // Created before the state is read, so that no change is missed.
             let changed = self.notify.notified();
-            match &*self.lock() {
+            match &self.lock().outage {
                 None
                 | Some(Outage {
                     probe: Probe::Impossible,
@@ -133,7 +141,7 @@ impl Breaker {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            match &*state {
+            match &state.outage {
                 None
                 | Some(Outage {
                     probe: Probe::Impossible,
@@ -155,7 +163,7 @@ impl Breaker {
             return false;
         }
         let mut state = self.lock();
-        let Some(outage) = &mut *state else {
+        let Some(outage) = &mut state.outage else {
             return false;
         };
         if let Some(reminder) = outage.reminder(now) {
@@ -174,7 +182,7 @@ impl Breaker {
 
     /// Lets operations through because no probe can be sent. The next failure closes the way again.
     pub(super) fn give_way(&self) {
-        if let Some(outage) = &mut *self.lock() {
+        if let Some(outage) = &mut self.lock().outage {
             outage.probe = Probe::Impossible;
             self.is_open.store(false, Ordering::Release);
         }
@@ -184,7 +192,7 @@ impl Breaker {
     /// Counts an operation that is answered 503, if there is an outage.
     pub(super) fn refused(&self) {
         if self.is_known.load(Ordering::Acquire)
-            && let Some(outage) = &mut *self.lock()
+            && let Some(outage) = &mut self.lock().outage
         {
             outage.refused += 1;
         }
@@ -198,35 +206,38 @@ impl Breaker {
         }
     }
 
-    /// Learns from the result of another call. A result that says nothing about the database
-    /// changes nothing.
-    pub(super) fn learn(&self, failure: Option<&StoreError>) {
+    /// Learns from the result of another call, which began at `began`. A result that says nothing
+    /// about the database changes nothing.
+    pub(super) fn learn(&self, failure: Option<&StoreError>, began: Instant) {
         match failure {
             None => self.recovered(),
-            Some(error) if is_outage(error) => self.failed(error),
+            Some(error) if is_outage(error) => self.failed(error, began),
             Some(error) if is_answer(error) => self.recovered(),
             Some(_) => {}
         }
     }
 
-    /// Learns from a failure in the background. Returns whether the breaker logs it.
-    pub(super) fn reports(&self, error: &StoreError) -> bool {
-        self.learn(Some(error));
+    /// Learns from a failure in the background, of work that began at `began`. Returns whether the
+    /// breaker logs it.
+    pub(super) fn reports(&self, error: &StoreError, began: Instant) -> bool {
+        self.learn(Some(error), began);
         is_reported(error)
     }
 
-    fn failed(&self, error: &StoreError) {
+    fn failed(&self, error: &StoreError, call_began: Instant) {
         let mut state = self.lock();
         let now = Instant::now();
-        match &mut *state {
+        let is_old = state.recovered.is_some_and(|time| call_began < time);
+        match &mut state.outage {
             Some(outage) if matches!(outage.probe, Probe::Impossible) => {
                 outage.probe = Probe::Due(now);
             }
             Some(_) => return,
+            None if is_old => return,
             None => {
                 let reason = one_line(error);
                 tracing::warn!("the database fails, requests are answered 503: {reason}");
-                *state = Some(Outage {
+                state.outage = Some(Outage {
                     began: now,
                     logged: now,
                     refused: 0,
@@ -244,7 +255,7 @@ impl Breaker {
     }
 
     fn still_failing(&self, error: &StoreError) {
-        if let Some(outage) = &mut *self.lock()
+        if let Some(outage) = &mut self.lock().outage
             && !matches!(outage.probe, Probe::Impossible)
         {
             outage.reason = error.to_string();
@@ -259,7 +270,8 @@ impl Breaker {
             return;
         }
         let mut state = self.lock();
-        if let Some(outage) = state.take() {
+        if let Some(outage) = state.outage.take() {
+            state.recovered = Some(Instant::now());
             let (lasted, refused) = (outage.began.elapsed(), outage.refused);
             tracing::warn!(
                 "the database is back after {lasted:.1?}; {}",
@@ -277,8 +289,8 @@ impl Breaker {
         self.notify.notify_waiters();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Outage>> {
-        self.outage.lock()
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 

@@ -63,7 +63,7 @@ impl Calls {
                 Err(StoreError::TooLate)
             } else {
                 let result = guarded_call(|| job(&*shared.store));
-                shared.breaker.learn(result.as_ref().err());
+                shared.breaker.learn(result.as_ref().err(), start);
                 let metrics = &shared.monitor.metrics;
                 metrics.called(Call::Other, 1, start.elapsed());
                 result

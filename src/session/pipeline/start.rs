@@ -168,9 +168,9 @@ fn shared(
         lock_wait: options.timeout / LOCK_SHARE,
     });
     let learner = Arc::downgrade(&shared);
-    shared.monitor.attach(Box::new(move |error| {
+    shared.monitor.attach(Box::new(move |error, began| {
         let shared = learner.upgrade();
-        shared.is_some_and(|shared| shared.breaker.reports(error))
+        shared.is_some_and(|shared| shared.breaker.reports(error, began))
     }));
     shared
 }

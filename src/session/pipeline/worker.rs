@@ -105,7 +105,7 @@ impl Worker {
         let result = call(&*self.shared.store);
         let metrics = &self.shared.monitor.metrics;
         metrics.called(kind, size, start.elapsed());
-        self.shared.breaker.learn(result.as_ref().err());
+        self.shared.breaker.learn(result.as_ref().err(), start);
         result
     }
 }

@@ -35,7 +35,7 @@ fn refused() -> StoreError {
 fn i6_an_outage_is_probed_at_once_and_then_after_a_back_off() {
     let (breaker, nudged) = breaker();
     assert!(!breaker.sends_probe(Instant::now()));
-    breaker.learn(Some(&outage()));
+    breaker.learn(Some(&outage()), Instant::now());
     assert!(nudged.try_recv().is_ok() && breaker.check().is_err());
     let now = Instant::now();
     assert!(breaker.sends_probe(now));
@@ -52,7 +52,7 @@ fn i6_an_outage_is_probed_at_once_and_then_after_a_back_off() {
 #[test]
 fn i6_an_operation_during_a_probe_waits_for_its_result() {
     let (breaker, _nudged) = breaker();
-    breaker.learn(Some(&outage()));
+    breaker.learn(Some(&outage()), Instant::now());
     assert!(breaker.sends_probe(Instant::now()));
     let soon = || Instant::now() + Duration::from_secs(20);
     std::thread::scope(|scope| {
@@ -60,7 +60,7 @@ fn i6_an_operation_during_a_probe_waits_for_its_result() {
         breaker.probed(None);
         assert!(waits.join().unwrap().is_ok());
     });
-    breaker.learn(Some(&outage()));
+    breaker.learn(Some(&outage()), Instant::now());
     assert!(breaker.sends_probe(Instant::now()));
     breaker.probed(Some(&outage()));
     assert!(breaker.enter(soon()).is_err(), "no probe is under way");
@@ -84,12 +84,12 @@ fn i6_only_an_answer_of_the_database_ends_an_outage() {
             reason: String::new(),
         },
     ];
-    breaker.learn(Some(&outage()));
+    breaker.learn(Some(&outage()), Instant::now());
     for error in &says_nothing {
-        breaker.learn(Some(error));
+        breaker.learn(Some(error), Instant::now());
         assert!(breaker.check().is_err(), "{error}");
     }
-    breaker.learn(Some(&refused()));
+    breaker.learn(Some(&refused()), Instant::now());
     assert!(breaker.check().is_ok());
 }
 
@@ -97,11 +97,11 @@ fn i6_only_an_answer_of_the_database_ends_an_outage() {
 fn an_outage_is_logged_once_a_minute_with_its_refusals() {
     let (breaker, _nudged) = breaker();
     breaker.refused();
-    breaker.learn(Some(&outage()));
-    let began = breaker.lock().as_ref().unwrap().began;
+    breaker.learn(Some(&outage()), Instant::now());
+    let began = breaker.lock().outage.as_ref().unwrap().began;
     let said_after = |seconds| {
         let now = began + Duration::from_secs(seconds);
-        breaker.lock().as_mut().unwrap().reminder(now)
+        breaker.lock().outage.as_mut().unwrap().reminder(now)
     };
     assert_eq!(said_after(59), None);
     breaker.refused();
@@ -117,24 +117,24 @@ fn an_outage_is_logged_once_a_minute_with_its_refusals() {
 #[test]
 fn i6_an_outage_continues_while_it_lets_operations_through() {
     let (breaker, _nudged) = breaker();
-    breaker.learn(Some(&outage()));
+    breaker.learn(Some(&outage()), Instant::now());
     breaker.refused();
     breaker.give_way();
     assert!(breaker.check().is_ok() && !breaker.sends_probe(Instant::now()));
-    breaker.learn(Some(&outage()));
+    breaker.learn(Some(&outage()), Instant::now());
     breaker.refused();
     assert!(breaker.check().is_err() && breaker.sends_probe(Instant::now()));
-    assert_eq!(breaker.lock().as_ref().unwrap().refused, 2);
+    assert_eq!(breaker.lock().outage.as_ref().unwrap().refused, 2);
     breaker.give_way();
-    breaker.learn(None);
-    assert!(breaker.lock().is_none() && !breaker.is_known.load(Ordering::Acquire));
+    breaker.learn(None, Instant::now());
+    assert!(breaker.lock().outage.is_none() && !breaker.is_known.load(Ordering::Acquire));
 }
 
 #[test]
 fn a_failed_statement_or_a_pool_in_use_is_not_an_outage() {
     let (breaker, _nudged) = breaker();
     for error in [refused(), pool_in_use()] {
-        breaker.learn(Some(&error));
+        breaker.learn(Some(&error), Instant::now());
         assert!(breaker.check().is_ok(), "{error}");
     }
 }
@@ -143,11 +143,23 @@ fn a_failed_statement_or_a_pool_in_use_is_not_an_outage() {
 fn i6_an_unexplained_error_is_an_outage_until_a_probe_succeeds() {
     let (breaker, nudged) = breaker();
     let unexplained = StoreError::other("connection reset");
-    breaker.learn(Some(&unexplained));
+    breaker.learn(Some(&unexplained), Instant::now());
     assert!(nudged.try_recv().is_ok() && breaker.check().is_err());
     assert!(breaker.sends_probe(Instant::now()));
     breaker.probed(Some(&unexplained));
     assert!(breaker.check().is_err());
     breaker.probed(None);
     assert!(breaker.check().is_ok());
+}
+
+#[test]
+fn i6_a_call_that_began_before_the_recovery_starts_no_outage() {
+    let (breaker, _nudged) = breaker();
+    let before = Instant::now();
+    breaker.learn(Some(&outage()), before);
+    breaker.probed(None);
+    breaker.learn(Some(&outage()), before);
+    assert!(breaker.check().is_ok());
+    breaker.learn(Some(&outage()), Instant::now());
+    assert!(breaker.check().is_err());
 }
