@@ -88,6 +88,7 @@ impl BenchPipeline {
     ) -> Result<Option<SessionRecord>, SessionError> {
         let now = session.created_at;
         let apply = Box::new(move |_: &SessionRecord| Ok(Change::Data(data.to_owned())));
-        self.0.update(session, now, apply).await
+        let updated = self.0.update(session, now, apply).await?;
+        Ok(updated.map(|updated| updated.record))
     }
 }

@@ -41,6 +41,10 @@ pub enum SessionError {
     /// The session was ended, or its token was replaced, while this request was using it. 409.
     #[error("the session was ended by another request")]
     Ended,
+    /// Another request changed the data that [`set`](crate::Session::set) was to replace. Nothing
+    /// was stored. 409.
+    #[error("the session data was changed by another request")]
+    Stale,
     /// The user to be signed in does not exist, is disabled, or has a different password by now.
     /// 401.
     #[error("the user may not sign in")]
@@ -189,7 +193,7 @@ impl SessionError {
             Self::Unavailable(_) | Self::Timeout | Self::Overloaded | Self::Aborted => {
                 Status::ServiceUnavailable
             }
-            Self::Ended | Self::TooManySessions => Status::Conflict,
+            Self::Ended | Self::Stale | Self::TooManySessions => Status::Conflict,
             Self::UserRefused | Self::SignedOut => Status::Unauthorized,
             Self::ReauthenticationRequired => Status::Forbidden,
             Self::TooLarge { .. } => Status::PayloadTooLarge,
@@ -209,7 +213,7 @@ impl SessionError {
 
 impl SessionError {
     /// All names that [`kind`](Self::kind) returns.
-    pub(crate) const KINDS: [&'static str; 21] = [
+    pub(crate) const KINDS: [&'static str; 22] = [
         "outage",
         "unavailable",
         "refused",
@@ -217,6 +221,7 @@ impl SessionError {
         "overloaded",
         "aborted",
         "ended",
+        "stale",
         "user_refused",
         "signed_out",
         "reauthentication_required",
@@ -243,6 +248,7 @@ impl SessionError {
             Self::Overloaded => "overloaded",
             Self::Aborted => "aborted",
             Self::Ended => "ended",
+            Self::Stale => "stale",
             Self::UserRefused => "user_refused",
             Self::SignedOut => "signed_out",
             Self::ReauthenticationRequired => "reauthentication_required",

@@ -206,6 +206,11 @@ impl<D: TypedData> Session<D> {
     /// Replaces the data and commits. Creates the session if there is none and the data differs
     /// from `D::default()`. Fields stored by a newer version of the type are kept.
     ///
+    /// The data is replaced only if no other request has changed it since this one last saw it, by
+    /// its load or by its own last change. Otherwise a change would be lost that no one has
+    /// considered. Use [`update`](Self::update) for changes that can be applied to any data. After
+    /// an `update`, even one that changes nothing, this request has seen the newest data.
+    ///
     /// # Example
     ///
     /// ```
@@ -219,12 +224,10 @@ impl<D: TypedData> Session<D> {
     /// ```
     ///
     /// # Errors
-    /// Fails as [`update`](Self::update) does.
+    /// Returns [`SessionError::Stale`] (409) if another request has changed the data. Nothing is
+    /// stored then. Fails as [`update`](Self::update) does.
     pub async fn set(&self, data: D) -> Result<(), SessionError> {
-        let data = Arc::new(data);
-        self.inner
-            .write(move |_| (Some(Arc::clone(&data)), ()))
-            .await
+        self.inner.replace(data).await
     }
 
     /// Ends the session: deletes its row and removes the cookie from the browser. This also works

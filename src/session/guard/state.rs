@@ -45,6 +45,8 @@ pub(crate) struct State<D> {
     /// Changes of the token that no response has delivered yet, oldest first. Dropping them undoes
     /// them, newest first.
     untold: UntoldChanges,
+    /// Whether the stored data has changes that `data` lacks.
+    is_overtaken: bool,
     /// Whether the response's headers are out, so that no cookie can be sent any more.
     is_answered: bool,
 }
@@ -68,6 +70,7 @@ impl<D> State<D> {
             undecodable: None,
             replaced: Vec::new(),
             untold: UntoldChanges::default(),
+            is_overtaken: false,
             is_answered: false,
         }
     }
@@ -81,6 +84,7 @@ impl<D> State<D> {
             undecodable: None,
             replaced: Vec::new(),
             untold: UntoldChanges::default(),
+            is_overtaken: false,
             is_answered: false,
         }
     }
@@ -90,6 +94,13 @@ impl<D> State<D> {
             Phase::Live(record) => Some(record),
             Phase::Absent | Phase::Ended => None,
         }
+    }
+
+    /// Returns the version of the stored data that this request has seen, or `None` if it has seen
+    /// no version that is stored.
+    pub(crate) fn seen_version(&self) -> Option<i64> {
+        let record = self.record()?;
+        (!self.is_overtaken).then_some(record.version)
     }
 
     /// Fails if no cookie can be sent any more.
@@ -142,14 +153,17 @@ impl<D> State<D> {
         self.owe(untold)?;
         self.phase = Phase::Live(Box::new(record));
         self.data = data;
+        self.is_overtaken = false;
         self.cookie = CookieChange::Issue(token);
         Ok(())
     }
 
-    /// Records new data under the same token. The cookie does not change.
-    pub(crate) fn updated(&mut self, record: SessionRecord, data: Arc<D>) {
+    /// Records new data under the same token. The cookie does not change. `is_overtaken` says
+    /// whether the row has later changes that `data` lacks.
+    pub(crate) fn updated(&mut self, record: SessionRecord, data: Arc<D>, is_overtaken: bool) {
         self.phase = Phase::Live(Box::new(record));
         self.data = data;
+        self.is_overtaken = is_overtaken;
     }
 
     /// Records a login: the session as the login has left it.
@@ -224,7 +238,7 @@ mod tests {
         assert!(matches!(State::absent(0).cookie, CookieChange::Keep));
         let token = token();
         let mut state = State::loaded(record(&token), 0);
-        state.updated(record(&token), Arc::new(1));
+        state.updated(record(&token), Arc::new(1), false);
         assert!(matches!(state.cookie, CookieChange::Keep));
         assert!(!state.is_new);
     }

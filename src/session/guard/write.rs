@@ -27,6 +27,23 @@ pub(in crate::session) enum Make {
     Always,
 }
 
+/// Determines which state of the stored data a change may be applied to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Requires {
+    Nothing,
+    /// The data that this request has seen: that of this version, or of none that is stored.
+    Seen(Option<i64>),
+}
+
+impl Requires {
+    fn check(self, current: &SessionRecord) -> Result<(), SessionError> {
+        match self {
+            Self::Seen(version) if version != Some(current.version) => Err(SessionError::Stale),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl<D: TypedData> Inner<D> {
     /// Applies `change` to the newest data and stores the result in the session, or in a new one.
     pub(in crate::session) async fn write<R: Send + 'static>(
@@ -36,7 +53,22 @@ impl<D: TypedData> Inner<D> {
         let _turn = self.turn().await?;
         let now = self.shared().clock.now();
         match self.writable(now)? {
-            Some(record) => self.change(record, now, change).await,
+            Some(record) => self.change(record, now, Requires::Nothing, change).await,
+            None => self.create(now, Make::WhenChanged, change).await,
+        }
+    }
+
+    /// Replaces the data, unless it was changed since this request last saw it.
+    pub(in crate::session) async fn replace(&self, data: D) -> Result<(), SessionError> {
+        let _turn = self.turn().await?;
+        let now = self.shared().clock.now();
+        let data = Arc::new(data);
+        let change = move |_| (Some(Arc::clone(&data)), ());
+        match self.writable(now)? {
+            Some(record) => {
+                let seen = self.state().seen_version();
+                self.change(record, now, Requires::Seen(seen), change).await
+            }
             None => self.create(now, Make::WhenChanged, change).await,
         }
     }
@@ -97,6 +129,7 @@ impl<D: TypedData> Inner<D> {
         &self,
         record: SessionRecord,
         now: DateTime<Utc>,
+        requires: Requires,
         mut change: impl FnMut(D) -> (Option<Arc<D>>, R) + Send + 'static,
     ) -> Result<R, SessionError> {
         let shared = self.shared();
@@ -106,6 +139,7 @@ impl<D: TypedData> Inner<D> {
         let apply: Apply = {
             let made = Arc::clone(&made);
             Box::new(move |current| {
+                requires.check(current)?;
                 let data: D = decoded(current)?;
                 let before = codec::to_json(&data)?;
                 let (data, result) = timed(&mut change, data);
@@ -122,14 +156,15 @@ impl<D: TypedData> Inner<D> {
             })
         };
         let updated = shared.pipeline.update(record, now, apply);
-        let Some(record) = updated.await? else {
+        let Some(updated) = updated.await? else {
             self.state().found_ended();
             return Err(SessionError::Ended);
         };
         let made = made.lock().take();
         // `update` returns a record only after it has applied the closure.
         let (data, result) = made.ok_or(SessionError::Timeout)?;
-        self.state().updated(shared.expiry.effective(record), data);
+        let record = shared.expiry.effective(updated.record);
+        self.state().updated(record, data, updated.is_overtaken);
         Ok(result)
     }
 }

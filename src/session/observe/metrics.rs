@@ -357,6 +357,7 @@ mod tests {
             SessionError::Overloaded,
             SessionError::Aborted,
             SessionError::Ended,
+            SessionError::Stale,
             SessionError::UserRefused,
             SessionError::TooManySessions,
             SessionError::TooLarge { size: 2, limit: 1 },

@@ -21,6 +21,15 @@ pub(crate) enum Change {
     Data(String),
 }
 
+/// The row that an update left.
+#[derive(Clone, Debug)]
+pub(crate) struct Updated {
+    pub(crate) record: SessionRecord,
+    /// Whether the row also has changes by later updates of its batch, which the caller has not
+    /// seen.
+    pub(crate) is_overtaken: bool,
+}
+
 /// The reason why a job has no result.
 pub(super) enum Failure {
     Error(SessionError),
@@ -147,7 +156,7 @@ pub(super) struct Deletion {
 pub(super) type LoadJob = Job<Uuid, Option<SessionRecord>>;
 pub(super) type CreateJob = Job<NewSession, Untold>;
 /// Answered with `None` if the session is gone, has a new token, or has expired.
-pub(super) type UpdateJob = Job<Update, Option<SessionRecord>>;
+pub(super) type UpdateJob = Job<Update, Option<Updated>>;
 /// Answered with `None` if the session is gone, has another token, or has expired.
 pub(super) type RotateJob = Job<Rotation, Option<Untold>>;
 pub(super) type DeleteJob = Job<Deletion, bool>;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::job::{Answer, Apply, Deletion, Failure, Job, Rotation, Update, WriteJob};
+use super::job::{Answer, Apply, Deletion, Failure, Job, Rotation, Update, Updated, WriteJob};
 use super::queue::Queue;
 use super::start::Pipeline;
 use super::untold::Untold;
@@ -51,7 +51,7 @@ impl Pipeline {
         session: SessionRecord,
         now: DateTime<Utc>,
         apply: Apply,
-    ) -> Result<Option<SessionRecord>, SessionError> {
+    ) -> Result<Option<Updated>, SessionError> {
         let update = Update {
             session,
             now: self.shared.queue.moment(now),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::job::{Change, Failure, UpdateJob};
+use super::job::{Change, Failure, UpdateJob, Updated};
 use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
 use crate::store::{SaveSession, SessionRecord};
@@ -20,6 +20,8 @@ pub(super) struct SessionUpdates {
     /// Whether `base` was loaded in this turn, rather than earlier by a request.
     is_newest: bool,
     jobs: Vec<UpdateJob>,
+    /// The index of the last job that changed the data.
+    last_change: usize,
 }
 
 /// The next step for the updates of a session.
@@ -52,6 +54,7 @@ impl SessionUpdates {
                     base: session.clone(),
                     is_newest: false,
                     jobs: vec![job],
+                    last_change: 0,
                 }),
             }
         }
@@ -89,16 +92,17 @@ impl SessionUpdates {
         self.jobs.iter().all(|job| job.is_late(now))
     }
 
-    /// Applies the closures in memory, each to the result of the previous one. A job that is late,
-    /// or whose closure fails or panics, is answered and has no effect.
+    /// Applies the closures in memory, each to the result of the previous one. After a change, the
+    /// row has the next version, so that a closure can recognise data that its request has not seen.
+    /// A job that is late, or whose closure fails or panics, is answered and has no effect.
     pub(super) fn prepare(&mut self) -> Plan {
         // The deadline may have moved since the row was loaded.
         if !self.is_newest && self.jobs.iter().any(|job| is_over(&self.base, job)) {
             return Plan::Verify;
         }
         let mut current = self.base.clone();
-        let mut is_changed = false;
         let mut written_at: Option<DateTime<Utc>> = None;
+        self.last_change = 0;
         let mut kept = Vec::with_capacity(self.jobs.len());
         let started = Instant::now();
         for mut job in std::mem::take(&mut self.jobs) {
@@ -110,7 +114,8 @@ impl SessionUpdates {
                 Ok(Ok(change)) => {
                     if let Change::Data(data) = change {
                         current.data = data;
-                        is_changed = true;
+                        current.version += 1;
+                        self.last_change = kept.len();
                     }
                     written_at = written_at.max(Some(job.work.now.then()));
                     kept.push(job);
@@ -123,7 +128,7 @@ impl SessionUpdates {
         let Some(now) = written_at else {
             return Plan::Done;
         };
-        if is_changed {
+        if current.version != self.base.version {
             return Plan::Save(SaveSession {
                 session_id: self.base.session_id,
                 version: self.base.version,
@@ -160,8 +165,11 @@ impl SessionUpdates {
     /// knows its own result from its closure. Data and version belong together, because the caller
     /// may start its next update from them.
     fn answer(&mut self, stored: &SessionRecord) {
-        for job in self.jobs.drain(..) {
-            job.answer(Ok(Some(stored.clone())));
+        for (index, job) in self.jobs.drain(..).enumerate() {
+            job.answer(Ok(Some(Updated {
+                record: stored.clone(),
+                is_overtaken: index < self.last_change,
+            })));
         }
     }
 
@@ -200,4 +208,64 @@ pub(super) fn fail_updates(
 /// read.
 fn is_over(session: &SessionRecord, job: &UpdateJob) -> bool {
     is_expired(session, job.work.now.present())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::pipeline::job::{Answer, Apply, Job, Moment, Update};
+    use crate::testing::new_session;
+
+    fn job(session: &SessionRecord, apply: Apply) -> (UpdateJob, Answer<Option<Updated>>) {
+        let work = Update {
+            session: session.clone(),
+            now: Moment::new(session.created_at, false),
+            apply,
+        };
+        Job::new(work, Instant::now() + Duration::from_mins(1))
+    }
+
+    fn append(text: &'static str) -> Apply {
+        Box::new(move |current| Ok(Change::Data(format!("{}{text}", current.data))))
+    }
+
+    /// Replaces the data if it has the version that the request has seen.
+    fn replace(seen: i64) -> Apply {
+        Box::new(move |current| match current.version {
+            version if version == seen => Ok(Change::Data("replaced".to_owned())),
+            _ => Err(SessionError::Stale),
+        })
+    }
+
+    fn overtaken(mut answer: Answer<Option<Updated>>) -> Result<bool, SessionError> {
+        match answer.try_recv().unwrap() {
+            Ok(updated) => Ok(updated.unwrap().is_overtaken),
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Panic(_)) => panic!("the closure panicked"),
+        }
+    }
+
+    #[test]
+    fn i1_a_set_in_a_batch_is_judged_by_what_its_request_has_seen() {
+        let row = new_session(DateTime::UNIX_EPOCH).into_record();
+        let (first, before) = job(&row, replace(row.version));
+        let (second, stale) = job(&row, replace(row.version));
+        let (third, after) = job(&row, append("!"));
+        let mut sessions = SessionUpdates::by_session(vec![first, second, third]);
+        let mut updates = sessions.remove(0);
+        let Plan::Save(save) = updates.prepare() else {
+            panic!("nothing to save");
+        };
+        assert_eq!(
+            (save.version, save.data.as_str()),
+            (row.version, "replaced!")
+        );
+        updates.committed(save);
+        // The first has not seen what was appended, although it is in the row that it got.
+        assert_eq!(overtaken(before), Ok(true));
+        assert_eq!(overtaken(stale), Err(SessionError::Stale));
+        assert_eq!(overtaken(after), Ok(false));
+    }
 }

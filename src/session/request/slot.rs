@@ -207,6 +207,34 @@ impl<D: TypedData> Session<D> {
         let inner = slot.session.get_or_init(load).await.clone()?;
         Ok(Self { inner })
     }
+
+    /// Returns the session of a request if something in the request has already loaded it, without
+    /// waiting. This is for code that cannot wait, such as a responder. Returns `None` if loading it
+    /// failed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::Request;
+    /// use rocket::response::{Responder, Result};
+    /// use rocket_diesel_sessions::Session;
+    ///
+    /// struct Greeting;
+    ///
+    /// impl<'r> Responder<'r, 'static> for Greeting {
+    ///     fn respond_to(self, request: &'r Request<'_>) -> Result<'static> {
+    ///         let session = Session::<Vec<String>>::loaded(request);
+    ///         let user = session.and_then(|session| session.user_id());
+    ///         format!("hello, {}", user.map_or("stranger".to_owned(), String::from)).respond_to(request)
+    ///     }
+    /// }
+    /// ```
+    pub fn loaded(request: &Request<'_>) -> Option<Self> {
+        let slot = request.local_cache(Slot::<D>::empty);
+        let inner = slot.get()?.as_ref().ok()?;
+        let inner = Arc::clone(inner);
+        Some(Self { inner })
+    }
 }
 
 #[rocket::async_trait]

@@ -5,6 +5,7 @@ mod i11_blast_radius;
 mod i12;
 mod i13_read_back;
 mod i1_no_lost_update;
+mod i1_stale_set;
 mod i2_no_resurrection;
 mod i3_no_fixation;
 mod i4_expiry;

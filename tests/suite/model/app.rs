@@ -85,9 +85,14 @@ async fn count(session: Session<Cart>) -> Answered {
 #[get("/set/<count>")]
 async fn set(session: Session<Cart>, count: u64) -> Answered {
     let items = Vec::new();
-    session.set(Cart { count, items }).await?;
-    Ok(show(&session))
+    match session.set(Cart { count, items }).await {
+        Err(SessionError::Stale) => Ok(STALE.to_owned()),
+        set => set.map(|()| show(&session)),
+    }
 }
+
+/// The body of an answer to a `set` that was refused because the data had changed.
+const STALE: &str = "stale";
 
 #[get("/login/<user>")]
 async fn login(session: Session<Cart>, user: &str) -> Answered {
@@ -154,6 +159,8 @@ async fn revoke(session: Session<Cart>, users: &State<UserSessions>, which: &str
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) view: Option<View>,
+    /// Whether a `set` was refused because the data had changed.
+    pub(super) is_stale: bool,
     /// The value of `Set-Cookie`.
     pub(super) set_cookie: Option<String>,
     /// The cookie that the answer sets. `None` if it sets none or removes one.
@@ -165,6 +172,7 @@ impl From<Answer> for Reply {
         Self {
             status: answer.status.code,
             view: View::parse(&answer.body),
+            is_stale: answer.body == STALE,
             set_cookie: answer.header("set-cookie").map(str::to_owned),
             cookie: answer.cookie(),
         }

@@ -42,6 +42,12 @@ pub(super) fn expect(asked: &Asked<'_>, reply: &Reply, result: &Outcome) -> Resu
             holds(may && asked.before.is_some(), "nothing has ended it")?;
             holds(sets_none, "I2: an ended session sets a cookie")
         }
+        Outcome::Stale => {
+            let may = !asked.is_alone && asked.before.is_some();
+            let is_set = matches!(asked.action, Action::Set(_));
+            holds(may && is_set, "I1: nothing has changed the data")?;
+            holds(sets_none, "I9: a refusal sets a cookie")
+        }
         Outcome::Refused => {
             let Action::Login(user) = asked.action else {
                 return Err("it is refused, and no login".to_owned());

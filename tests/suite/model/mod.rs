@@ -10,6 +10,7 @@ mod compare;
 mod judge;
 mod op;
 mod order;
+mod outside;
 mod play;
 mod world;
 

@@ -79,7 +79,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         3 => Just(Action::Read),
         5 => Just(Action::Count),
-        1 => (1..100_u64).prop_map(Action::Set),
+        3 => (1..100_u64).prop_map(Action::Set),
         3 => (0..USERS.len()).prop_map(Action::Login),
         2 => Just(Action::Rotate),
         1 => Just(Action::Destroy),

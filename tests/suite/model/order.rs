@@ -15,6 +15,8 @@ pub(super) enum Result {
     Apart,
     /// 409: the session ended or got another token in the meantime.
     Ended,
+    /// Another request changed the data that this one was to replace.
+    Stale,
     /// 401.
     Refused,
     /// 503 or 500.
@@ -35,10 +37,16 @@ impl Result {
                     Self::Apart
                 }
             }
+            (200, None) if reply.is_stale => Self::Stale,
             (409, _) => Self::Ended,
             (401, _) => Self::Refused,
             _ => Self::Failed,
         }
+    }
+
+    /// Returns whether a `set` succeeded.
+    fn is_of_a_set(&self, action: Action) -> bool {
+        matches!((self, action), (Self::Done(_), Action::Set(_)))
     }
 }
 
@@ -71,6 +79,10 @@ impl Possible {
 
     pub(super) fn gone() -> Self {
         Self { state: None }
+    }
+
+    fn count(&self) -> Option<u64> {
+        self.state.as_ref().map(|state| state.count)
     }
 
     /// Returns whether this state explains the stored row. `touch` says whether a touch must have
@@ -114,17 +126,37 @@ pub(super) enum Touch {
     Not,
 }
 
+/// Whether the last request of an order loaded its session before the others wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LoadedFirst {
+    Yes,
+    Perhaps,
+}
+
 /// Returns all states that a row may have after these requests, in this order. Returns none if no
 /// such order gives these answers. With `may_be_over`, an instance may find that the session has
 /// expired while another has a touch of it on its way to the database, which cannot be called back.
 pub(super) fn after(
     before: Possible,
     requests: &[(Action, Result)],
+    last: LoadedFirst,
     may_be_over: bool,
 ) -> Vec<Possible> {
-    let mut possible = vec![(before, false)];
-    for (action, result) in requests {
+    let mut possible = vec![(before.clone(), false)];
+    for (index, (action, result)) in requests.iter().enumerate() {
+        let must_have_loaded_first = last == LoadedFirst::Yes && index + 1 == requests.len();
         let step = |(row, is_cut): (Possible, bool)| {
+            let is_changed = row.count() != before.count();
+            if *result == Result::Stale {
+                return if is_changed {
+                    vec![(row, is_cut)]
+                } else {
+                    Vec::new()
+                };
+            }
+            if is_changed && must_have_loaded_first && result.is_of_a_set(*action) {
+                return Vec::new();
+            }
             let mut all = next(row.clone(), is_cut, *action, result);
             if may_be_over && matches!(result, Result::Apart | Result::Ended) {
                 all.push((row, is_cut));
@@ -176,7 +208,7 @@ fn next(row: Possible, is_cut: bool, action: Action, result: &Result) -> Vec<(Po
                 _ => Vec::new(),
             }
         }
-        Result::Ended => Vec::new(),
+        Result::Ended | Result::Stale => Vec::new(),
         Result::Refused => vec![unchanged],
         Result::Failed => {
             let mut all = vec![unchanged];

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use rocket::tokio;
 use rocket_diesel_sessions::Clock;
-use rocket_diesel_sessions::store::LastAdmin;
 use uuid::Uuid;
 
 use super::app::{Instances, Reply};
 use super::judge::{Asked, expect, fresh_session};
 use super::op::{Action, Op, Step, USERS, Which};
-use super::order::{Possible, Result as Outcome, Touch, after, after_expiry};
-use super::world::{Row, Seen, Standing, Time, World};
+use super::order::{LoadedFirst, Possible, Result as Outcome, Touch, after, after_expiry};
+use super::world::{Row, Seen, Standing, Time, World, forge};
 
 pub(super) type Checked = Result<(), String>;
 
@@ -62,7 +61,12 @@ impl Play<'_> {
                 if reply.set_cookie.is_some() {
                     self.world.jars[client].clone_from(&reply.cookie);
                 }
-                self.judge(cookie.as_deref(), from, &[(action, reply)])?
+                self.judge(
+                    cookie.as_deref(),
+                    from,
+                    &[(action, reply)],
+                    LoadedFirst::Perhaps,
+                )?
             }
             Op::Race(client, one, other) => self.race(client, one, other).await?,
             Op::Slow(client, instance, slow, seconds, quick) => {
@@ -119,7 +123,12 @@ impl Play<'_> {
     ) -> Result<Changes, String> {
         let from = self.now();
         let reply = self.ask(instance, action, cookie.as_deref()).await?;
-        self.judge(cookie.as_deref(), from, &[(action, reply)])
+        self.judge(
+            cookie.as_deref(),
+            from,
+            &[(action, reply)],
+            LoadedFirst::Perhaps,
+        )
     }
 
     async fn race(&mut self, client: usize, one: Action, other: Action) -> Result<Changes, String> {
@@ -130,8 +139,8 @@ impl Play<'_> {
             self.app.get(0, &paths[0], cookie.as_deref()),
             self.app.get(1, &paths[1], cookie.as_deref()),
         );
-        self.both(client, from, [(one, first), (other, second)])
-            .await
+        let replies = [(one, first), (other, second)];
+        self.both(client, from, replies, LoadedFirst::Perhaps).await
     }
 
     async fn slow(
@@ -154,20 +163,21 @@ impl Play<'_> {
             .app
             .get_slowly(instance, &path, cookie.as_deref(), meanwhile);
         let (late, early) = Box::pin(slowly).await;
-        self.both(client, from, [(slow, late), (quick, early)])
-            .await
+        let replies = [(slow, late), (quick, early)];
+        self.both(client, from, replies, LoadedFirst::Yes).await
     }
 
-    /// Evaluates the answers to two requests of a client.
+    /// Evaluates the answers to two requests of a client. `first` is about the first of them.
     async fn both(
         &mut self,
         client: usize,
         from: Time,
         replies: [(Action, Reply); 2],
+        first: LoadedFirst,
     ) -> Result<Changes, String> {
         self.app.settle().await?;
         let cookie = self.world.jars[client].clone();
-        let changes = self.judge(cookie.as_deref(), from, &replies)?;
+        let changes = self.judge(cookie.as_deref(), from, &replies, first)?;
         for (_, reply) in &replies {
             if reply.set_cookie.is_some() {
                 self.world.jars[client].clone_from(&reply.cookie);
@@ -176,12 +186,14 @@ impl Play<'_> {
         Ok(changes)
     }
 
-    /// Evaluates the answers to requests with this cookie.
+    /// Evaluates the answers to requests with this cookie. `first` says whether the first of them
+    /// loaded its session before the other one wrote.
     fn judge(
         &mut self,
         cookie: Option<&str>,
         from: Time,
         replies: &[(Action, Reply)],
+        first: LoadedFirst,
     ) -> Result<Changes, String> {
         let row = self.world.by_cookie(cookie);
         let was_live = row.as_ref().is_some_and(|(_, row)| row.seen.is_live(from));
@@ -221,10 +233,10 @@ impl Play<'_> {
             }
             let start = || Possible::unchanged(&row.seen);
             let may_be_over = self.app.has_faults && !is_live;
-            let mut possible = after(start(), &results, may_be_over);
+            let mut possible = after(start(), &results, LoadedFirst::Perhaps, may_be_over);
             if results.len() > 1 {
                 results.reverse();
-                possible.extend(after(start(), &results, may_be_over));
+                possible.extend(after(start(), &results, first, may_be_over));
             }
             if !is_live {
                 // The deadline has passed, so the session may have been found expired.
@@ -335,72 +347,4 @@ impl Play<'_> {
         }
         Ok(changes)
     }
-
-    async fn sweep(&mut self, instance: usize) -> Result<Changes, String> {
-        let from = self.now();
-        let swept = self.app.sweep(instance).await;
-        if let Err(error) = &swept
-            && !self.app.has_faults
-        {
-            return Err(format!("I10: a sweep fails: {error}"));
-        }
-        let expired = self
-            .world
-            .rows
-            .iter()
-            .filter(|(_, row)| row.seen.is_expired(from));
-        let possible = |row: &Row| match swept {
-            Ok(()) => vec![Possible::gone()],
-            Err(_) => vec![Possible::gone(), Possible::unchanged(&row.seen)],
-        };
-        Ok(expired
-            .map(|(id, row)| (id.clone(), (possible(row), Touch::Not)))
-            .collect())
-    }
-
-    /// Changes a user's rights in the store, past both instances. Returns the sessions that end
-    /// with it.
-    fn stand(&mut self, user: usize, standing: Standing) -> Changes {
-        let (id, now) = (USERS[user], self.now());
-        let ground = &self.app.ground;
-        match standing {
-            Standing::Active => {
-                if !ground.enable_user(&id.into(), now).unwrap() {
-                    let user = super::user(id);
-                    assert!(ground.add_user(&user).unwrap());
-                }
-            }
-            Standing::Disabled => drop(
-                ground
-                    .disable_user(&id.into(), now, LastAdmin::MayGo)
-                    .unwrap(),
-            ),
-            Standing::Deleted => drop(
-                ground
-                    .delete_user(&id.into(), None, LastAdmin::MayGo)
-                    .unwrap(),
-            ),
-        }
-        // A deleted user cannot be disabled.
-        let was = self.world.users[user];
-        if !(was == Standing::Deleted && standing == Standing::Disabled) {
-            self.world.users[user] = standing;
-        }
-        let rows = self.world.rows.iter();
-        rows.filter(|(_, row)| standing != Standing::Active && row.seen.user.as_deref() == Some(id))
-            .map(|(id, _)| (id.clone(), (vec![Possible::gone()], Touch::Not)))
-            .collect()
-    }
-}
-
-/// Returns a cookie like `good` that no server issued.
-fn forge(good: &str, how: usize) -> String {
-    let (name, value) = good.split_once('=').expect("a cookie");
-    let at = how % value.len();
-    let replaced = if value.as_bytes()[at] == b'A' {
-        "B"
-    } else {
-        "A"
-    };
-    format!("{name}={}{replaced}{}", &value[..at], &value[at + 1..])
 }

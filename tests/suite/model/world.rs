@@ -180,3 +180,15 @@ fn the_model_has_the_settings_of_the_instances() {
     assert_eq!(config.absolute_timeout, of(minutes(ABSOLUTE)));
     assert_eq!(config.touch_interval, of(minutes(5)));
 }
+
+/// Returns a cookie like `good` that no server issued.
+pub(super) fn forge(good: &str, how: usize) -> String {
+    let (name, value) = good.split_once('=').expect("a cookie");
+    let at = how % value.len();
+    let replaced = if value.as_bytes()[at] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    format!("{name}={}{replaced}{}", &value[..at], &value[at + 1..])
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::session::pipeline::job::{Answer, Change, Job, Update, UpdateJob};
+use crate::session::pipeline::job::{Answer, Change, Job, Update, UpdateJob, Updated};
 use crate::session::pipeline::round::{Round, WriteTurn};
 use crate::session::pipeline::update::SessionUpdates;
 use crate::testing::new_session;
@@ -38,7 +38,7 @@ fn record(session_id: Uuid) -> SessionRecord {
     }
 }
 
-fn update(session_id: Uuid) -> (WriteJob, Answer<Option<SessionRecord>>) {
+fn update(session_id: Uuid) -> (WriteJob, Answer<Option<Updated>>) {
     let work = Update {
         session: record(session_id),
         now: Moment::new(DateTime::UNIX_EPOCH, false),

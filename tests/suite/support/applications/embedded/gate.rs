@@ -21,7 +21,8 @@ impl Gate {
         }
     }
 
-    pub(super) async fn pass(&self) {
+    /// Waits until the test opens the gate.
+    pub(crate) async fn pass(&self) {
         self.arrived.add_permits(1);
         self.open.acquire().await.unwrap().forget();
     }
