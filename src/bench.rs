@@ -60,7 +60,7 @@ impl BenchPipeline {
             direct_calls: 2,
             timeout: Duration::from_secs(10),
         };
-        let monitor = Monitor::new(Vec::new().into(), Arc::new(SystemClock));
+        let monitor = Monitor::new(Vec::new(), Arc::new(SystemClock));
         let monitor = monitor.map_err(std::io::Error::other)?;
         let pipeline = Pipeline::start(store, Arc::new(monitor), None, options)?;
         Ok(Self(Arc::new(pipeline)))

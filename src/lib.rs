@@ -65,7 +65,7 @@
 //!
 //! [`Sessions::fairing`] takes its settings from the environment: `DATABASE_URL`, `SESSION_SECRET`,
 //! and the section `[default.sessions]` of Rocket.toml, which is [`SessionConfig`]. Each can be
-//! given in code instead. Another [`SessionStore`](store::SessionStore) can support other
+//! given in code instead. One Rocket can have several kinds of session: [`Sessions::named`]. Another [`SessionStore`](store::SessionStore) can support other
 //! databases; [`testing::conformance`] checks what it must do.
 //!
 //! The guides contain more: [testing](guide::testing) an application, [rolling
@@ -96,9 +96,9 @@ pub mod testing;
 pub use cause::Cause;
 pub use cross_site::{CrossSiteProtection, Origin};
 pub use session::{
-    Fresh, Login, PassiveSession, Session, SessionError, SessionStatus, Sessions, SignedIn,
-    TypedData, UncommittedLogin, UserSession, UserSessionPage, UserSessions, is_forwarded,
-    visitor_address,
+    Attached, Fresh, Login, PassiveSession, Session, SessionError, SessionStatus, Sessions,
+    SignedIn, TypedData, UncommittedLogin, UserSession, UserSessionPage, UserSessions,
+    is_forwarded, visitor_address,
 };
 
 // For setup and configuration.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::clock::Clock;
 use super::error::SessionError;
-use super::expiry::ExpiryPolicy;
+use super::expiry::policies::Policies;
 use super::pipeline::Pipeline;
 use crate::store::admin::{SessionPage, SessionStats, SweepReport};
 use crate::store::{
@@ -17,26 +17,27 @@ use crate::store::{
 /// Maximum number of sessions in a page of the list.
 const MAX_PAGE: u32 = 10_000;
 
-/// Lists and ends any visitor's sessions. It is managed state of a Rocket with
-/// [`Sessions`](crate::Sessions) attached: `&State<SessionAdmin>`. The application decides who may
-/// use it.
+/// Lists and ends any visitor's sessions, of all kinds in one store. It is managed state of a
+/// Rocket with [`Sessions`](crate::Sessions) attached: `&State<SessionAdmin>`. The application
+/// decides who may use it. Kinds with a store of their own have another:
+/// [`Attached::admin`](crate::Attached::admin).
 #[derive(Clone)]
 pub struct SessionAdmin {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
-    expiry: ExpiryPolicy,
+    policies: Arc<Policies>,
 }
 
 impl SessionAdmin {
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
-        expiry: ExpiryPolicy,
+        policies: Arc<Policies>,
     ) -> Self {
         Self {
             pipeline,
             clock,
-            expiry,
+            policies,
         }
     }
 
@@ -76,7 +77,7 @@ impl SessionAdmin {
             limit: limit.min(MAX_PAGE),
         };
         let mut page = self.pipeline.list(query).await?;
-        page.sessions = self.expiry.live(page.sessions, now);
+        page.sessions = self.policies.live(page.sessions, now);
         Ok(page)
     }
 
@@ -102,7 +103,7 @@ impl SessionAdmin {
         handle: impl Into<SessionHandle>,
     ) -> Result<Option<SessionRecord>, SessionError> {
         let found = self.pipeline.find(handle.into()).await?;
-        Ok(found.map(|record| self.expiry.effective(record)))
+        Ok(found.map(|record| self.policies.effective(record)))
     }
 
     /// Ends the session with this handle. Returns whether it existed.

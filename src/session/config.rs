@@ -1,6 +1,7 @@
 //! Settings: `[default.sessions]` in Rocket.toml and `ROCKET_SESSIONS`.
 
 pub mod figment;
+mod kinds;
 pub(super) mod startup;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,8 @@ use rocket::data::{ByteUnit, ToByteUnit};
 use rocket::figment::Figment;
 use serde::{Deserialize, Serialize};
 
-use self::figment::section;
-use super::cookie::policy::{CookieConfig, CookiePolicy};
+pub(crate) use self::kinds::check_name;
+use super::cookie::policy::CookieConfig;
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
@@ -194,7 +195,9 @@ impl Default for SessionConfig {
 }
 
 impl SessionConfig {
-    /// Reads the section `sessions` of the figment's selected profile and checks it.
+    /// Reads the section `sessions` of the figment's selected profile and checks it. The tables in
+    /// it that are sections of other kinds of session are checked too; see
+    /// [`of_kind`](Self::of_kind).
     ///
     /// # Example
     ///
@@ -213,10 +216,7 @@ impl SessionConfig {
     /// # Errors
     /// Fails if a key is unknown, or if a value has the wrong type or is out of range.
     pub fn from_figment(figment: &Figment) -> Result<Self, SetupError> {
-        let config: Self = section(figment, SECTION)?;
-        config.check()?;
-        CookiePolicy::new(&config.cookie, is_debug(figment))?;
-        Ok(config)
+        Self::of_unnamed(figment)
     }
 
     /// Returns the settings with the values filled in that depend on other settings or on the

@@ -1,5 +1,7 @@
 //! The deadlines at which a session expires.
 
+pub(super) mod policies;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,18 +67,6 @@ impl ExpiryPolicy {
     /// Returns the absolute timeout: the session's own, or that of the settings.
     fn absolute(&self, lifetime: &Lifetime) -> TimeDelta {
         lifetime.absolute.map_or(self.absolute, delta)
-    }
-
-    /// Returns the sessions that may be served, with their effective deadlines.
-    pub(crate) fn live(
-        &self,
-        sessions: Vec<SessionRecord>,
-        now: DateTime<Utc>,
-    ) -> Vec<SessionRecord> {
-        let effective = sessions.into_iter().map(|record| self.effective(record));
-        effective
-            .filter(|record| !is_expired(record, now))
-            .collect()
     }
 
     /// Returns the row with its effective deadlines: the stored ones, or those of the present

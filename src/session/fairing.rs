@@ -2,6 +2,8 @@
 //! threads.
 
 mod builder;
+mod engine;
+mod kinds;
 mod source;
 
 use std::any::type_name;
@@ -10,41 +12,35 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::tokio::sync::oneshot;
-use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::timeout;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
+use self::engine::{BackgroundTasks, Engine};
+use self::kinds::{AttachedKind, Kinds};
 use self::source::Source;
 use super::admin::SessionAdmin;
-use super::background::recorder::Recorder;
-use super::background::sweeper::Sweeper;
 use super::background::thread::Background;
-use super::clock::Clock;
+use super::clock::{Clock, SystemClock};
 use super::codec::{self, TypedData};
-use super::config::{SessionConfig, is_debug};
+use super::config::{SessionConfig, check_name, is_debug};
 use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
-use super::error::SetupError;
+use super::error::{ConfigError, SetupError};
 use super::observe::events::Hook;
-use super::observe::monitor::Monitor;
-use super::observe::statistics::Statistics;
-use super::pipeline::Pipeline;
 use super::request::slot::Slot;
 use super::response::{end_replaced, respond, retry_later, undo};
-use super::shared::{Attached, AttachedType, Shared};
-use super::user_sessions::UserSessions;
-use crate::store::{SessionStore, StatsStore};
+use super::shared::{Attached, AttachedTypes, Shared};
+use crate::store::StatsStore;
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 
-/// A fairing that attaches sessions with data of type `D` to a Rocket. A Rocket has only one type
-/// of session data.
+/// A fairing that attaches sessions with data of type `D` to a Rocket. For several kinds of
+/// session, attach one for each, with types of their own; see [`named`](Self::named).
 ///
 /// Settings, secrets and stores that are not given are taken from the environment when Rocket
 /// ignites: the section `sessions` of Rocket's configuration ([`SessionConfig`]), `SESSION_SECRET`
@@ -59,108 +55,113 @@ const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 /// let rocket = rocket::build().attach(Sessions::<Vec<String>>::fairing());
 /// ```
 pub struct Sessions<D> {
+    /// The name of the kind; empty for the kind without one.
+    kind: String,
     config: Option<SessionConfig>,
     keys: Option<SessionKeys>,
     source: Source,
     stats: Option<Arc<dyn StatsStore>>,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
     /// The registered hooks, until Rocket ignites.
     hooks: Mutex<Vec<Hook>>,
+    /// The background work, until liftoff.
+    tasks: Mutex<Option<BackgroundTasks>>,
     background: Mutex<Vec<Background>>,
     marker: PhantomData<fn() -> D>,
 }
 
-/// The work of the background threads, kept from ignition until liftoff.
-struct BackgroundTasks {
-    sweeper: Arc<Sweeper>,
-    cleanup_interval: Duration,
-    recorder: Option<Arc<Recorder>>,
-    stats_interval: Duration,
-}
-
-impl BackgroundTasks {
-    fn start(&self) -> std::io::Result<Vec<Background>> {
-        let mut threads = vec![Arc::clone(&self.sweeper).start(self.cleanup_interval)?];
-        if let Some(recorder) = &self.recorder {
-            threads.push(Arc::clone(recorder).start(self.stats_interval)?);
-        }
-        Ok(threads)
-    }
+/// What a fairing has set up.
+struct SetUp {
+    shared: Shared,
+    kind: AttachedKind,
+    /// The background work, unless another kind's fairing has it.
+    tasks: Option<BackgroundTasks>,
 }
 
 impl<D: TypedData> Sessions<D> {
-    async fn set_up(
-        &self,
-        rocket: &Rocket<Build>,
-    ) -> Result<(Shared, BackgroundTasks), SetupError> {
-        if rocket.state::<SessionAdmin>().is_some() {
-            return Err(SetupError::AttachedTwice);
-        }
+    async fn set_up(&self, rocket: &Rocket<Build>, kinds: &Kinds) -> Result<SetUp, SetupError> {
         let debug = is_debug(rocket.figment());
         let config = self.settings(rocket)?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
+        kinds.check_unique::<D>(&self.kind, cookie.name())?;
         if let Some(warning) = cookie.warning() {
             tracing::warn!("{warning}");
         }
-        let keys = match &self.keys {
-            Some(keys) => keys.clone(),
+        let keys = match self.keys.clone().or_else(|| kinds.keys()) {
+            Some(keys) => keys,
             None => SessionKeys::from_env(debug)?,
         };
-        let stats = self.stats.clone();
-        let (store, stats) = self.source.open(config.clone(), stats).await?;
-        let upgraded_at = upgraded_at(&store).await?;
-        let seal = Seal::new(&keys, "", cookie.name(), upgraded_at);
-        let hooks = std::mem::take(&mut *self.hooks.lock()).into();
-        let monitor = Monitor::new(hooks, Arc::clone(&self.clock))
-            .map_err(|error| SetupError::Metrics(error.to_string()))?;
-        let monitor = Arc::new(monitor);
-        let is_one_store = stats
-            .as_ref()
-            .is_some_and(|stats| std::ptr::addr_eq(Arc::as_ptr(&store), Arc::as_ptr(stats)));
-        let statistics = stats.map(|stats| Arc::new(Statistics::new(stats, Arc::clone(&monitor))));
-        let pipeline = Pipeline::start(
-            store,
-            Arc::clone(&monitor),
-            statistics.clone(),
-            config.pipeline(),
-        )
-        .map_err(SetupError::Threads)?;
-        let recorder = statistics.map(|statistics| {
-            let monitor = Arc::clone(&monitor);
-            Recorder::new(statistics, monitor, config.stats_retention, is_one_store)
-        });
-        let sweeper = Sweeper::new(Arc::clone(&pipeline.sweep), Arc::clone(&monitor));
-        let tasks = BackgroundTasks {
-            sweeper: Arc::new(sweeper),
-            cleanup_interval: config.cleanup_interval,
-            recorder: recorder.map(Arc::new),
-            stats_interval: config.stats_interval,
+        let (engine, tasks) = self.engine(kinds, &config).await?;
+        engine.policies.set(&self.kind, config.expiry());
+        let seal = Seal::new(&keys, &self.kind, cookie.name(), engine.upgraded_at);
+        let kind = AttachedKind {
+            name: self.kind.clone(),
+            type_name: type_name::<D>(),
+            cookie: cookie.name().to_owned(),
+            origin: self.source.origin(&config)?,
+            keys,
+            engine: engine.clone(),
+            config: config.clone(),
         };
         let shared = Shared {
-            pipeline: Arc::new(pipeline),
+            pipeline: engine.pipeline,
             seal,
-            kind: String::new(),
+            kind: self.kind.clone(),
             cookie,
             expiry: config.expiry(),
-            clock: Arc::clone(&self.clock),
-            monitor,
+            policies: engine.policies,
+            clock: self.clock.clone().unwrap_or(engine.clock),
+            monitor: engine.monitor,
             max_data_size: config.max_data_size,
             on_undecodable: config.on_undecodable,
             session_limit: config.session_limit(),
             fresh_for: config.fresh_for,
             watch_interval: config.watch_interval,
         };
-        Ok((shared, tasks))
+        Ok(SetUp {
+            shared,
+            kind,
+            tasks,
+        })
+    }
+
+    /// Returns the engine of a kind that shares its store with this one, or starts one.
+    async fn engine(
+        &self,
+        kinds: &Kinds,
+        config: &SessionConfig,
+    ) -> Result<(Engine, Option<BackgroundTasks>), SetupError> {
+        let hooks = std::mem::take(&mut *self.hooks.lock());
+        if let Some(engine) = kinds.shared(&self.kind, &self.source, config)? {
+            if self.stats.is_some() {
+                let problem = "must be given to the kind of session attached first, whose store \
+                               the later ones share";
+                return Err(ConfigError::unfit("Sessions::statistics", problem).into());
+            }
+            engine.monitor.add_hooks(hooks);
+            return Ok((engine, None));
+        }
+        let config = self.source.adapt(config.clone())?;
+        let stats = self.stats.clone();
+        let (store, stats) = self.source.open(config.clone(), stats).await?;
+        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
+        let (engine, tasks) = Engine::start(store, stats, hooks, clock, &config).await?;
+        Ok((engine, Some(tasks)))
     }
 
     /// Returns the settings, with which `D::default()` can be stored.
     fn settings(&self, rocket: &Rocket<Build>) -> Result<SessionConfig, SetupError> {
-        let config = match &self.config {
+        let (figment, kind) = (rocket.figment(), self.kind.as_str());
+        let mut config = match &self.config {
             Some(config) => config.clone(),
-            None => SessionConfig::from_figment(rocket.figment())?,
+            None if kind.is_empty() => SessionConfig::from_figment(figment)?,
+            None => SessionConfig::of_kind(figment, kind)?,
         };
+        if !kind.is_empty() {
+            check_name(kind)?;
+            config.cookie = config.cookie.of_kind(kind, is_debug(figment));
+        }
         config.check()?;
-        let config = self.source.adapt(config)?;
         codec::encode(&D::default(), config.max_data_size).map_err(|error| {
             SetupError::DefaultData {
                 type_name: type_name::<D>(),
@@ -171,39 +172,30 @@ impl<D: TypedData> Sessions<D> {
     }
 }
 
-/// Returns when this version took over a database that an earlier version created.
-async fn upgraded_at(store: &Arc<dyn SessionStore>) -> Result<Option<DateTime<Utc>>, SetupError> {
-    let store = Arc::clone(store);
-    match spawn_blocking(move || store.upgraded_at()).await {
-        Ok(time) => Ok(time?),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
 #[rocket::async_trait]
 impl<D: TypedData> Fairing for Sessions<D> {
     fn info(&self) -> Info {
         Info {
             name: "Sessions",
-            kind: Kind::Ignite | Kind::Liftoff | Kind::Response | Kind::Shutdown | Kind::Singleton,
+            kind: Kind::Ignite | Kind::Liftoff | Kind::Response | Kind::Shutdown,
         }
     }
 
-    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        match self.set_up(&rocket).await {
-            Ok((shared, tasks)) => {
-                let admin = SessionAdmin::new(
-                    Arc::clone(&shared.pipeline),
-                    Arc::clone(&shared.clock),
-                    shared.expiry,
-                );
-                let users = UserSessions::of(&shared);
-                Ok(rocket
-                    .manage(Attached::<D>::new(Arc::new(shared)))
-                    .manage(AttachedType(type_name::<D>()))
-                    .manage(admin)
-                    .manage(users)
-                    .manage(tasks))
+    async fn on_ignite(&self, mut rocket: Rocket<Build>) -> fairing::Result {
+        let attached = rocket.state::<Kinds>().cloned();
+        let is_first = attached.is_none();
+        let kinds = attached.unwrap_or_default();
+        if is_first {
+            rocket = rocket
+                .manage(kinds.clone())
+                .manage(AttachedTypes::default())
+                .attach(kinds.check_sections());
+        }
+        match self.set_up(&rocket, &kinds).await {
+            Ok(set_up) => {
+                kinds.add(set_up.kind);
+                *self.tasks.lock() = set_up.tasks;
+                Ok(manage(rocket, Attached::<D>::new(set_up.shared)))
             }
             Err(error) => {
                 tracing::error!("sessions: {error}");
@@ -213,7 +205,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
-        let Some(tasks) = rocket.state::<BackgroundTasks>() else {
+        let Some(tasks) = self.tasks.lock().take() else {
             return;
         };
         match tasks.start() {
@@ -255,9 +247,24 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 }
 
+/// Manages what handlers ask for. The kind attached first also answers for requests that name none.
+fn manage<D: TypedData>(rocket: Rocket<Build>, attached: Attached<D>) -> Rocket<Build> {
+    if let Some(types) = rocket.state::<AttachedTypes>() {
+        types.0.lock().push(type_name::<D>());
+    }
+    let (admin, users) = (attached.admin().clone(), attached.users().clone());
+    let is_first = rocket.state::<SessionAdmin>().is_none();
+    let rocket = rocket.manage(attached);
+    if is_first {
+        return rocket.manage(admin).manage(users);
+    }
+    rocket
+}
+
 impl<D> fmt::Debug for Sessions<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
+            .field("kind", &self.kind)
             .field("config", &self.config)
             .field("keys", &self.keys)
             .finish_non_exhaustive()

@@ -37,6 +37,7 @@ pub use observe::events::{SessionEvent, SessionEventKind};
 pub use observe::monitor::AUDIT_LOG;
 pub use pipeline::UncommittedLogin;
 pub use request::address::{is_forwarded, visitor_address};
+pub use shared::Attached;
 pub use sign_in::Login;
 pub use user_sessions::{UserSession, UserSessionPage, UserSessions};
 

@@ -1,18 +1,23 @@
 //! The state that the fairing sets up once and all requests share.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rocket::data::ByteUnit;
 
+use super::admin::SessionAdmin;
 use super::clock::Clock;
 use super::config::OnUndecodable;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
 use super::expiry::ExpiryPolicy;
+use super::expiry::policies::Policies;
 use super::observe::monitor::Monitor;
 use super::pipeline::Pipeline;
+use super::user_sessions::UserSessions;
 use crate::store::SessionLimit;
 
 pub(crate) struct Shared {
@@ -22,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) kind: String,
     pub(crate) cookie: CookiePolicy,
     pub(crate) expiry: ExpiryPolicy,
+    /// The timeouts of all kinds in the store.
+    pub(crate) policies: Arc<Policies>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Arc<Monitor>,
     pub(crate) max_data_size: ByteUnit,
@@ -33,21 +40,110 @@ pub(crate) struct Shared {
     pub(crate) watch_interval: Duration,
 }
 
-/// The name of the data type of the sessions that were attached first, for error messages.
-pub(crate) struct AttachedType(pub(crate) &'static str);
+/// The data types of the attached sessions, for error messages.
+#[derive(Default)]
+pub(crate) struct AttachedTypes(pub(crate) Mutex<Vec<&'static str>>);
 
-/// Rocket's managed state. Its type parameter lets the guard check that its data type is the
-/// attached one.
-pub(crate) struct Attached<D> {
+/// The sessions with data of type `D` that are attached to a Rocket. It is managed state:
+/// `&State<Attached<D>>`.
+///
+/// # Example
+///
+/// ```
+/// use rocket::{State, delete};
+/// use rocket::serde::{Deserialize, Serialize};
+/// use rocket_diesel_sessions::{Attached, SessionError};
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// #[serde(crate = "rocket::serde", default)]
+/// struct Staff {
+///     desk: u32,
+/// }
+///
+/// #[delete("/staff/<id>/sessions")]
+/// async fn end(id: i64, staff: &State<Attached<Staff>>) -> Result<String, SessionError> {
+///     let ended = staff.users().revoke_all(id).await?;
+///     Ok(format!("{ended} sessions ended"))
+/// }
+/// ```
+pub struct Attached<D> {
     pub(crate) shared: Arc<Shared>,
+    admin: SessionAdmin,
+    users: UserSessions,
     marker: PhantomData<fn() -> D>,
 }
 
 impl<D> Attached<D> {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Shared) -> Self {
+        let (pipeline, clock) = (Arc::clone(&shared.pipeline), Arc::clone(&shared.clock));
         Self {
-            shared,
+            admin: SessionAdmin::new(pipeline, clock, Arc::clone(&shared.policies)),
+            users: UserSessions::of(&shared),
+            shared: Arc::new(shared),
             marker: PhantomData,
         }
+    }
+
+    /// Returns the name of this kind of session; empty for the kind without a name.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::{State, get};
+    /// use rocket_diesel_sessions::Attached;
+    ///
+    /// #[get("/kind")]
+    /// fn kind(sessions: &State<Attached<Vec<String>>>) -> String {
+    ///     sessions.kind().to_owned()
+    /// }
+    /// ```
+    pub fn kind(&self) -> &str {
+        &self.shared.kind
+    }
+
+    /// Returns the administration of the store that holds this kind's sessions. It covers all kinds
+    /// in that store.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::{State, get};
+    /// use rocket_diesel_sessions::Attached;
+    ///
+    /// #[get("/metrics/staff")]
+    /// fn metrics(staff: &State<Attached<Vec<String>>>) -> String {
+    ///     staff.admin().metrics()
+    /// }
+    /// ```
+    pub fn admin(&self) -> &SessionAdmin {
+        &self.admin
+    }
+
+    /// Returns the sessions of this kind by their users.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::{State, get};
+    /// use rocket_diesel_sessions::{Attached, SessionError};
+    ///
+    /// #[get("/staff/<id>/devices")]
+    /// async fn devices(
+    ///     id: i64,
+    ///     staff: &State<Attached<Vec<String>>>,
+    /// ) -> Result<String, SessionError> {
+    ///     Ok(format!("{} devices", staff.users().list(id).await?.len()))
+    /// }
+    /// ```
+    pub fn users(&self) -> &UserSessions {
+        &self.users
+    }
+}
+
+impl<D> fmt::Debug for Attached<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached")
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
     }
 }

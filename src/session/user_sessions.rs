@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::clock::Clock;
 use super::error::SessionError;
-use super::expiry::ExpiryPolicy;
+use super::expiry::policies::Policies;
 use super::pipeline::Pipeline;
 use super::shared::Shared;
 use crate::store::{
@@ -20,7 +20,9 @@ use crate::store::{
 const MAX_LISTED: u32 = 1000;
 
 /// Lists and ends the sessions of one user, never those of another. It is managed state of a Rocket
-/// with [`Sessions`](crate::Sessions) attached: `&State<UserSessions>`.
+/// with [`Sessions`](crate::Sessions) attached: `&State<UserSessions>`. With several kinds of
+/// session, that is the kind attached first; [`Attached::users`](crate::Attached::users) has those
+/// of each.
 ///
 /// # Example
 ///
@@ -44,9 +46,9 @@ const MAX_LISTED: u32 = 1000;
 pub struct UserSessions {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
-    expiry: ExpiryPolicy,
-    /// The kind of the sessions.
-    kind: String,
+    policies: Arc<Policies>,
+    /// The kind of the sessions. `None` for all kinds in the store.
+    kind: Option<String>,
     /// The acting session, by its lookup half.
     by: Option<Uuid>,
 }
@@ -114,8 +116,8 @@ impl UserSessions {
         Self {
             pipeline: Arc::clone(&shared.pipeline),
             clock: Arc::clone(&shared.clock),
-            expiry: shared.expiry,
-            kind: shared.kind.clone(),
+            policies: Arc::clone(&shared.policies),
+            kind: Some(shared.kind.clone()),
             by: None,
         }
     }
@@ -143,6 +145,27 @@ impl UserSessions {
     pub fn by(&self, session_id: Uuid) -> Self {
         let by = Some(session_id);
         Self { by, ..self.clone() }
+    }
+
+    /// Acts on the user's sessions of all kinds in the same store. This is for kinds whose user ids
+    /// mean the same users.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionError, UserSessions};
+    ///
+    /// async fn was_disabled(sessions: &UserSessions, user_id: i64) -> Result<usize, SessionError> {
+    ///     sessions.of_all_kinds().revoke_all(user_id).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn of_all_kinds(&self) -> Self {
+        let kind = None;
+        Self {
+            kind,
+            ..self.clone()
+        }
     }
 
     /// Returns the user's live sessions with the newest 1000 tokens, newest first.
@@ -202,11 +225,11 @@ impl UserSessions {
             now,
             after,
             user_id: Some(user_id.into()),
-            kind: Some(self.kind.clone()),
+            kind: self.kind.clone(),
             limit: limit.min(MAX_LISTED),
         };
         let page = self.pipeline.list(query).await?;
-        let sessions = self.expiry.live(page.sessions, now);
+        let sessions = self.policies.live(page.sessions, now);
         Ok(UserSessionPage {
             sessions: sessions.into_iter().map(Into::into).collect(),
             next: page.next,
@@ -301,7 +324,7 @@ impl UserSessions {
         let revocation = Revocation {
             user_id,
             scope,
-            kind: Some(self.kind.clone()),
+            kind: self.kind.clone(),
             by: self.by.map(|session_id| ActingSession { session_id, now }),
         };
         self.pipeline.revoke(revocation).await

@@ -34,6 +34,13 @@ use crate::session::error::SetupError;
 /// Fails if the section is not a table, or if it stands outside the profiles, where it would be
 /// ignored. Fails if a key is unknown or a value has the wrong type.
 pub fn section<T: DeserializeOwned>(figment: &Figment, name: &str) -> Result<T, SetupError> {
+    check_table(figment, name)?;
+    let section = figment.focus(name).extract();
+    section.map_err(|error| SetupError::Figment(describe(name, &error)))
+}
+
+/// Refuses a section that is not a table or stands outside the profiles.
+pub(super) fn check_table(figment: &Figment, name: &str) -> Result<(), SetupError> {
     if figment.profile() != name && figment.profiles().any(|profile| profile == name) {
         return Err(SetupError::Figment(format!(
             "[{name}]: is ignored, because a section must belong to a profile; write \
@@ -49,8 +56,7 @@ pub fn section<T: DeserializeOwned>(figment: &Figment, name: &str) -> Result<T, 
             kind(&value)
         )));
     }
-    let section = figment.focus(name).extract();
-    section.map_err(|error| SetupError::Figment(describe(name, &error)))
+    Ok(())
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -48,6 +48,18 @@ pub enum SameSite {
 }
 
 impl CookieConfig {
+    /// Returns the configuration with the default name for the cookie of a kind of session.
+    pub(in crate::session) fn of_kind(self, kind: &str, debug: bool) -> Self {
+        let name = self.name.clone().unwrap_or_else(|| {
+            let unnamed = self.effective(debug).name.unwrap_or_default();
+            format!("{unnamed}-{kind}")
+        });
+        Self {
+            name: Some(name),
+            ..self
+        }
+    }
+
     /// Returns the configuration with the profile's defaults filled in.
     pub(in crate::session) fn effective(&self, debug: bool) -> Self {
         let secure = self.secure.unwrap_or(!debug);

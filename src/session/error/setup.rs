@@ -58,6 +58,14 @@ impl ConfigError {
         }
     }
 
+    /// Returns the error for the same setting in the section of a kind of session.
+    pub(crate) fn of_kind(mut self, kind: &str) -> Self {
+        if let Some(key) = self.key.strip_prefix("sessions.") {
+            self.key = format!("sessions.{kind}.{key}");
+        }
+        self
+    }
+
     /// Returns the setting's key, such as `sessions.idle_timeout` or `SESSION_SECRET`.
     ///
     /// # Example
@@ -131,9 +139,25 @@ pub enum SetupError {
         /// The fault in the value.
         reason: String,
     },
-    /// `Sessions::fairing()` is attached more than once.
-    #[error("Sessions::fairing() is attached twice; one Rocket has one type of session data")]
-    AttachedTwice,
+    /// A fairing with the same data type or the same kind is attached already.
+    #[error("{what} is attached twice; each kind of session has a name and a data type of its own")]
+    #[non_exhaustive]
+    AttachedTwice {
+        /// What both fairings have.
+        what: String,
+    },
+    /// A section of the settings is for a kind of session that is not attached.
+    #[error(
+        "[default.sessions.{kind}]: neither a setting nor an attached kind of session; attached are \
+         {}", .attached.join(", ")
+    )]
+    #[non_exhaustive]
+    UnknownKind {
+        /// The name of the section.
+        kind: String,
+        /// The names of the attached kinds.
+        attached: Vec<String>,
+    },
     /// Two metrics have the same name.
     #[error("metrics: {0}")]
     Metrics(String),

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::Sessions;
 use super::source::Source;
-use crate::session::clock::{Clock, SystemClock};
+use crate::session::clock::Clock;
 use crate::session::codec::TypedData;
 use crate::session::config::SessionConfig;
 use crate::session::cookie::keys::SessionKeys;
@@ -26,15 +26,56 @@ impl<D: TypedData> Sessions<D> {
     /// ```
     pub fn fairing() -> Self {
         Self {
+            kind: String::new(),
             config: None,
             keys: None,
             source: Source::Settings,
             stats: None,
-            clock: Arc::new(SystemClock),
+            clock: None,
             hooks: Mutex::default(),
+            tasks: Mutex::default(),
             background: Mutex::default(),
             marker: PhantomData,
         }
+    }
+
+    /// Names this kind of session, so that one Rocket can have several: a shop's customers and its
+    /// staff, say. Each kind has a data type of its own and its own cookie, by default
+    /// `__Host-session-<kind>`, or `session-<kind>` when not secure. A cookie of one kind is worth
+    /// nothing to another. The settings are those of the section `[default.sessions.<kind>]`, and
+    /// where it is silent, of `[default.sessions]`.
+    ///
+    /// Kinds share one store, with its connections and threads, unless a kind has a `url` or
+    /// `schema` of its own or is given a [`store`](Self::store) or [`pool`](Self::pool) in code. A
+    /// store, pool, secrets or a clock given to the kind attached first serve the later ones too.
+    /// [`on_event`](Self::on_event) learns of all kinds in the store.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::serde::{Deserialize, Serialize};
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// #[serde(crate = "rocket::serde", default)]
+    /// struct Shop {
+    ///     cart: Vec<u32>,
+    /// }
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// #[serde(crate = "rocket::serde", default)]
+    /// struct Staff {
+    ///     desk: u32,
+    /// }
+    ///
+    /// let rocket = rocket::build()
+    ///     .attach(Sessions::<Shop>::fairing())
+    ///     .attach(Sessions::<Staff>::fairing().named("staff"));
+    /// ```
+    #[must_use]
+    pub fn named(mut self, kind: impl Into<String>) -> Self {
+        self.kind = kind.into();
+        self
     }
 
     /// Uses these settings instead of the section `sessions`.
@@ -181,7 +222,7 @@ impl<D: TypedData> Sessions<D> {
     /// ```
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 }

@@ -6,7 +6,9 @@ use rocket::tokio::task::spawn_blocking;
 
 use crate::session::config::SessionConfig;
 use crate::session::error::{ConfigError, SetupError};
-use crate::store::{ApplicationPool, DieselStore, SessionStore, StatsStore};
+use crate::store::{
+    ApplicationPool, DatabaseUrl, DieselStore, SchemaName, SessionStore, StatsStore, StoreError,
+};
 
 /// The source of the store of sessions.
 pub(super) enum Source {
@@ -16,6 +18,17 @@ pub(super) enum Source {
     Store(Arc<dyn SessionStore>),
     /// The database of the application's pool.
     Pool(ApplicationPool),
+}
+
+/// What a kind's store was opened from, by which later kinds find out that it is theirs too.
+#[derive(Clone)]
+pub(super) enum Origin {
+    /// This database, in this schema.
+    Database(DatabaseUrl, Option<SchemaName>),
+    /// A store of the application.
+    Store(Arc<dyn SessionStore>),
+    /// The application's pool. Pools cannot be compared.
+    Pool,
 }
 
 /// A store of sessions, and a store of statistics.
@@ -31,6 +44,32 @@ impl Source {
             Self::Pool(pool) => config.within(pool),
             Self::Settings | Self::Store(_) => Ok(config),
         }
+    }
+
+    /// Returns the origin of the store with these settings.
+    pub(super) fn origin(&self, config: &SessionConfig) -> Result<Origin, StoreError> {
+        Ok(match self {
+            Self::Store(store) => Origin::Store(Arc::clone(store)),
+            Self::Pool(_) => Origin::Pool,
+            Self::Settings => Origin::Database(config.database_url()?, config.schema.clone()),
+        })
+    }
+
+    /// Returns whether a store of that origin is the one that this source would open, or the
+    /// default where the settings name none.
+    pub(super) fn is_same(
+        &self,
+        origin: &Origin,
+        config: &SessionConfig,
+    ) -> Result<bool, StoreError> {
+        Ok(match (self, origin) {
+            (Self::Settings, Origin::Database(url, schema)) => {
+                config.database_url()? == *url && config.schema == *schema
+            }
+            (Self::Settings, Origin::Store(_) | Origin::Pool) => config.url.is_none(),
+            (Self::Store(own), Origin::Store(other)) => Arc::ptr_eq(own, other),
+            (Self::Store(_) | Self::Pool(_), _) => false,
+        })
     }
 
     /// Opens the store. It also keeps the statistics, unless `stats` does. A store of the

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use parking_lot::RwLock;
 
 use super::events::{Hook, SessionEvent, SessionEventKind};
 use super::metrics::{Metrics, whole};
@@ -30,7 +31,7 @@ pub(crate) struct Monitor {
     /// Whether the database is known to be down. Set by the breaker.
     pub(crate) outage: Arc<AtomicBool>,
     breaker: OnceLock<Learn>,
-    hooks: Arc<[Hook]>,
+    hooks: RwLock<Vec<Hook>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -39,7 +40,7 @@ impl Monitor {
     ///
     /// # Errors
     /// Fails as [`Metrics::new`] does.
-    pub(crate) fn new(hooks: Arc<[Hook]>, clock: Arc<dyn Clock>) -> prometheus::Result<Self> {
+    pub(crate) fn new(hooks: Vec<Hook>, clock: Arc<dyn Clock>) -> prometheus::Result<Self> {
         let metrics = Metrics::new()?;
         Ok(Self {
             watchers: Arc::new(Watchers::new(metrics.watchers.clone())),
@@ -47,9 +48,14 @@ impl Monitor {
             usage: Usage::new(),
             outage: Arc::default(),
             breaker: OnceLock::new(),
-            hooks,
+            hooks: RwLock::new(hooks),
             clock,
         })
+    }
+
+    /// Adds the hooks of another kind of session.
+    pub(crate) fn add_hooks(&self, hooks: Vec<Hook>) {
+        self.hooks.write().extend(hooks);
     }
 
     pub(crate) fn is_clock_real(&self) -> bool {
@@ -104,7 +110,7 @@ impl Monitor {
 
     /// Returns whether a hook or a watcher needs the handles of ended sessions.
     pub(crate) fn needs_handles(&self) -> bool {
-        !self.hooks.is_empty() || !self.watchers.is_empty()
+        !self.hooks.read().is_empty() || !self.watchers.is_empty()
     }
 
     pub(crate) fn swept(&self, batch: &SweepOutcome) {
@@ -122,13 +128,14 @@ impl Monitor {
     }
 
     fn tell<'a>(&self, ids: impl Iterator<Item = &'a SessionHandle>, kind: SessionEventKind) {
-        if self.hooks.is_empty() {
+        let hooks = self.hooks.read();
+        if hooks.is_empty() {
             return;
         }
         for id in ids {
             let id = id.clone();
             let event = SessionEvent { id, kind };
-            for hook in &*self.hooks {
+            for hook in &*hooks {
                 if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {
                     tracing::error!("a function passed to `on_event` panicked");
                 }

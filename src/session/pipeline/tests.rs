@@ -33,7 +33,7 @@ fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
         timeout: Duration::from_secs(10),
     };
     let clock = Arc::new(crate::session::SystemClock);
-    let monitor = Monitor::new(Vec::new().into(), clock).unwrap();
+    let monitor = Monitor::new(Vec::new(), clock).unwrap();
     Pipeline::start(Arc::clone(store) as _, Arc::new(monitor), None, options).unwrap()
 }
 

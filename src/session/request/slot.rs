@@ -18,7 +18,7 @@ use crate::session::guard::state::State;
 use crate::session::guard::{Inner, Session};
 use crate::session::observe::metrics::NoSession;
 use crate::session::request::failure::outcome;
-use crate::session::shared::{Attached, AttachedType, Shared};
+use crate::session::shared::{Attached, AttachedTypes, Shared};
 use crate::store::{SessionRecord, TouchSession};
 
 /// The request-local cache of the session. It is filled when the session is first asked for.
@@ -253,10 +253,12 @@ impl<D: TypedData> Sentinel for Session<D> {
         if rocket.state::<Attached<D>>().is_some() {
             return false;
         }
-        let (needed, attached) = (type_name::<D>(), rocket.state::<AttachedType>());
-        let instead = attached.map_or_else(String::new, |AttachedType(name)| {
-            format!("; attached is Sessions::<{name}>")
-        });
+        let (needed, attached) = (type_name::<D>(), rocket.state::<AttachedTypes>());
+        let attached = attached.map_or_else(Vec::new, |types| types.0.lock().clone());
+        let instead = match attached.join(">, Sessions::<") {
+            names if names.is_empty() => names,
+            names => format!("; attached is Sessions::<{names}>"),
+        };
         tracing::error!(
             "a route takes the session of the type {needed}: it needs \
              .attach(Sessions::<{needed}>::fairing()){instead}"

@@ -5,6 +5,7 @@ mod after_the_answer;
 mod events;
 mod guard;
 mod ids;
+mod kinds;
 mod login_with;
 mod pipeline;
 mod rolling_deploy;

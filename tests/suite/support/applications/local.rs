@@ -168,10 +168,14 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers(name).next()
+    }
+
+    /// Returns the values of all headers with this name.
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        let has_name = move |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
+        let named = self.headers.iter().filter(has_name);
+        named.map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -1,0 +1,118 @@
+//! The kinds of session that are attached to one Rocket, and the stores that they share.
+
+use std::any::type_name;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rocket::fairing::{AdHoc, Fairing};
+
+use super::engine::Engine;
+use super::source::{Origin, Source};
+use crate::session::config::SessionConfig;
+use crate::session::cookie::keys::SessionKeys;
+use crate::session::error::{ConfigError, SetupError};
+
+/// The kinds of session that are attached to a Rocket, in the order of their ignition.
+#[derive(Clone, Default)]
+pub(super) struct Kinds(Arc<Mutex<Vec<AttachedKind>>>);
+
+/// One kind of session, with what kinds attached later share with it.
+#[derive(Clone)]
+pub(super) struct AttachedKind {
+    /// Its name; empty for the kind without one.
+    pub(super) name: String,
+    pub(super) type_name: &'static str,
+    pub(super) cookie: String,
+    pub(super) config: SessionConfig,
+    pub(super) keys: SessionKeys,
+    pub(super) origin: Origin,
+    pub(super) engine: Engine,
+}
+
+impl Kinds {
+    pub(super) fn add(&self, kind: AttachedKind) {
+        self.0.lock().push(kind);
+    }
+
+    /// Refuses a kind that shares its name, data type or cookie with another.
+    pub(super) fn check_unique<D>(&self, name: &str, cookie: &str) -> Result<(), SetupError> {
+        let type_name = type_name::<D>();
+        let twice = |what| Err(SetupError::AttachedTwice { what });
+        for other in self.0.lock().iter() {
+            if other.type_name == type_name {
+                return twice(format!("Sessions::<{type_name}>"));
+            }
+            if other.name == name {
+                let what = match name {
+                    "" => "the kind of session without a name".to_owned(),
+                    name => format!("the kind of session {name:?}"),
+                };
+                return twice(what);
+            }
+            if other.cookie == cookie {
+                let allowed = "is the name of another kind's cookie";
+                let error = ConfigError::new(setting(name, "cookie.name"), cookie, allowed);
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the secrets of the kind that was attached first.
+    pub(super) fn keys(&self) -> Option<SessionKeys> {
+        self.0.lock().first().map(|first| first.keys.clone())
+    }
+
+    /// Returns the engine of an attached kind whose store a further kind shares: one over the same
+    /// database, or one over a store or pool that was given in code, if the further kind has no
+    /// source of its own.
+    ///
+    /// # Errors
+    /// Fails if a setting of the store differs.
+    pub(super) fn shared(
+        &self,
+        name: &str,
+        source: &Source,
+        config: &SessionConfig,
+    ) -> Result<Option<Engine>, SetupError> {
+        for other in self.0.lock().iter() {
+            if !source.is_same(&other.origin, config)? {
+                continue;
+            }
+            if let Some(key) = config.differs_in_store(&other.config) {
+                let problem = "is a setting of the store, which this kind of session shares with \
+                               others; set it for all in [default.sessions]";
+                return Err(ConfigError::unfit(setting(name, &key), problem).into());
+            }
+            return Ok(Some(other.engine.clone()));
+        }
+        Ok(None)
+    }
+
+    /// Returns a fairing that refuses sections of kinds that are not attached. It must ignite after
+    /// all kinds.
+    pub(super) fn check_sections(&self) -> impl Fairing {
+        let kinds = self.clone();
+        AdHoc::try_on_ignite("Kinds of session", |rocket| async move {
+            let attached: Vec<String> = kinds.0.lock().iter().map(|k| k.name.clone()).collect();
+            let sections = SessionConfig::kinds(rocket.figment());
+            match sections.into_iter().find(|kind| !attached.contains(kind)) {
+                None => Ok(rocket),
+                Some(kind) => {
+                    let attached = attached.iter().map(|name| format!("{name:?}")).collect();
+                    let error = SetupError::UnknownKind { kind, attached };
+                    tracing::error!("sessions: {error}");
+                    Err(rocket)
+                }
+            }
+        })
+    }
+}
+
+/// Returns the name of a kind's setting.
+fn setting(kind: &str, key: &str) -> String {
+    match kind {
+        "" => format!("sessions.{key}"),
+        kind => format!("sessions.{kind}.{key}"),
+    }
+}

@@ -1,0 +1,145 @@
+//! What stops the launch of an application with several kinds of session.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rocket::error::ErrorKind;
+use rocket::{Build, Rocket};
+use rocket_diesel_sessions::{SessionConfig, SessionKeys, Sessions};
+
+use super::office::Staff;
+use crate::support::embedded::Cart;
+use crate::support::local::{SECRET, figment};
+use crate::support::{Database, Kind};
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns what the log says about a launch that must fail.
+fn refusal(rocket: Rocket<Build>) -> String {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logged = tracing::subscriber::set_default(subscriber);
+    let runtime = rocket::tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let error = runtime.unwrap().block_on(rocket.ignite()).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::FailedFairings(_)),
+        "{error}"
+    );
+    let said = log.0.lock();
+    String::from_utf8(said.clone()).unwrap()
+}
+
+fn shop() -> Sessions<Cart> {
+    Sessions::fairing().keys(SessionKeys::parse(SECRET).unwrap())
+}
+
+#[test]
+fn i12_kinds_that_contradict_each_other_stop_the_launch() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let staff = || Sessions::<Staff>::fairing().named("staff");
+    let rocket = |settings: &str| {
+        let sessions = format!("url = '{}'\n{settings}", database.raw_url());
+        rocket::custom(figment("debug", &sessions)).attach(shop())
+    };
+    let section = |setting: &str| format!("[default.sessions.staff]\n{setting}");
+    for (rocket, parts) in [
+        (
+            rocket("").attach(staff()).attach(staff()),
+            ["Staff>", "attached twice"],
+        ),
+        (
+            rocket("").attach(Sessions::<Staff>::fairing()),
+            ["without a name", "attached twice"],
+        ),
+        (
+            rocket("")
+                .attach(staff())
+                .attach(Sessions::<u64>::fairing().named("staff")),
+            ["\"staff\"", "attached twice"],
+        ),
+        (
+            rocket(&section("cookie.name = 'session'")).attach(staff()),
+            [
+                "sessions.staff.cookie.name = session",
+                "another kind's cookie",
+            ],
+        ),
+        (
+            rocket(&section("workers = 2")).attach(staff()),
+            ["sessions.staff.workers", "share"],
+        ),
+        (
+            rocket(&section("timeout = '1s'")).attach(staff()),
+            ["sessions.staff.timeout", "share"],
+        ),
+        (
+            rocket(&section("idle_timeout = '31d'")).attach(staff()),
+            ["sessions.staff.idle_timeout", "30days"],
+        ),
+        (
+            rocket(&section("idle_timout = '1h'")).attach(staff()),
+            ["sessions.staff.idle_timout: unknown key", "idle_timeout"],
+        ),
+        (
+            rocket(&section("idle_timeout = 5")).attach(staff()),
+            ["sessions.staff.idle_timeout", "expected a duration"],
+        ),
+        (
+            rocket(&section("cookie.same_site = 'none'")).attach(staff()),
+            ["sessions.staff.cookie.same_site", "secure"],
+        ),
+        (
+            rocket(&section("idle_timeout = '1h'")),
+            ["[default.sessions.staff]", "attached are"],
+        ),
+        (
+            rocket("[default.sessions.cokie]\nsecure = true"),
+            ["sessions.cokie.secure", "unknown"],
+        ),
+        (
+            rocket("").attach(Sessions::<Staff>::fairing().named("Staff")),
+            ["\"Staff\"", "lower-case letters"],
+        ),
+        (
+            rocket("").attach(Sessions::<Staff>::fairing().named("cookie")),
+            ["\"cookie\"", "not the name of a setting"],
+        ),
+        (
+            rocket("").attach(staff().statistics(database.store())),
+            ["Sessions::statistics", "attached first"],
+        ),
+    ] {
+        let said = refusal(rocket);
+        for part in parts {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+#[test]
+fn settings_of_a_kind_given_in_code_get_its_cookie_name() {
+    let figment = figment("release", "cookie.name = 'sid'");
+    let staff = SessionConfig::of_kind(&figment, "staff").unwrap();
+    assert_eq!(staff.cookie.name.as_deref(), Some("__Host-session-staff"));
+    let shop = SessionConfig::from_figment(&figment).unwrap();
+    assert_eq!(shop.cookie.name.as_deref(), Some("sid"));
+}
