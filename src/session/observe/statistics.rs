@@ -1,7 +1,7 @@
 //! Usage that has yet to be written to the statistics, and samples of the number of live sessions.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use parking_lot::{Mutex, MutexGuard};
@@ -14,11 +14,16 @@ use crate::store::{Census, HourStats, StatsStore, StoreError, UsageDelta};
 /// Counting therefore takes at most one percent of the time.
 const PATIENCE: u32 = 100;
 
+/// Maximum time for which a write waits for another.
+const LONGEST_WRITE: Duration = Duration::from_secs(1);
+
 /// The statistics of a server: the store of usage, and the usage that this instance has to add.
 pub(crate) struct Statistics {
     store: Arc<dyn StatsStore>,
     monitor: Arc<Monitor>,
     samples: Mutex<Samples>,
+    /// Held while usage is written.
+    writing: Mutex<()>,
 }
 
 struct Samples {
@@ -37,6 +42,7 @@ impl Statistics {
                 last: None,
                 next: Instant::now(),
             }),
+            writing: Mutex::default(),
         }
     }
 
@@ -116,8 +122,11 @@ impl Statistics {
         Ok(census)
     }
 
-    /// Writes the collected usage, with the sample if there is one.
+    /// Writes the collected usage, with the sample if there is one. Waits for another thread that is
+    /// writing, so that a reader afterwards also finds what that thread has taken.
     pub(crate) fn write(&self, census: Option<Census>) -> Result<(), StoreError> {
+        // After this time, the other thread is probably stuck.
+        let _writing = self.writing.try_lock_for(LONGEST_WRITE);
         let mut deltas = self.monitor.usage.take();
         if let Some(census) = census {
             let hour = HourStats::hour_of(self.monitor.now());

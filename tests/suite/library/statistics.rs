@@ -1,5 +1,6 @@
 //! Usage over time.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -213,15 +214,29 @@ fn statistics_are_written_at_the_configured_interval() {
     });
 }
 
-/// A real store whose table takes too long to count.
-struct Uncountable {
+/// A real store whose table takes too long to count, and whose writes take a while.
+struct Slow {
     inner: Arc<DieselStore>,
     /// The start and end times of counts.
     counts: Mutex<Vec<[Instant; 2]>>,
+    /// Number of writes that have begun.
+    writes: AtomicU32,
 }
 
-impl StatsStore for Uncountable {
+impl Slow {
+    fn new(inner: Arc<DieselStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            counts: Mutex::default(),
+            writes: AtomicU32::default(),
+        })
+    }
+}
+
+impl StatsStore for Slow {
     fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(100));
         self.inner.add_usage(deltas)
     }
 
@@ -262,15 +277,34 @@ impl StatsStore for Uncountable {
 }
 
 #[test]
+fn i13_a_reader_finds_the_usage_that_another_thread_is_writing() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let store = database.store();
+    let stats = Slow::new(store.clone());
+    let stores = Stores {
+        stats: stats.clone(),
+        ..Stores::from(store)
+    };
+    let (client, _) = application_of(settings(&database, ""), stores);
+    Visitor::new(&client).visit();
+    let admin = client.rocket().state::<SessionAdmin>().unwrap();
+    let created = || run(admin.stats(1)).unwrap().hours[0].created;
+    std::thread::scope(|scope| {
+        scope.spawn(created);
+        wait_until("a write has begun", || {
+            stats.writes.load(Ordering::SeqCst) > 0
+        });
+        assert_eq!(created(), 1);
+    });
+}
+
+#[test]
 fn a_table_that_cannot_be_counted_in_time_causes_no_errors() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let store = database.store();
     let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
     store.create(&new).unwrap();
-    let stats = Arc::new(Uncountable {
-        inner: store.clone(),
-        counts: Mutex::default(),
-    });
+    let stats = Slow::new(store.clone());
     let stores = Stores {
         stats: stats.clone(),
         ..Stores::from(store)
