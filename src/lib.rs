@@ -90,6 +90,7 @@ mod cross_site;
 pub mod guide;
 mod session;
 pub mod store;
+#[cfg(feature = "testing")]
 pub mod testing;
 
 // For handlers.

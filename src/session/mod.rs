@@ -21,7 +21,7 @@ mod sign_in;
 mod user_sessions;
 
 pub use admin::SessionAdmin;
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, SystemClock};
 pub use codec::TypedData;
 pub use config::figment;
 pub use config::startup::database_url_from_env;

@@ -1,5 +1,7 @@
 //! Requests and outcomes of logins and revocations.
 
+mod changes;
+
 use std::fmt;
 use std::time::Instant;
 
@@ -9,6 +11,8 @@ use uuid::Uuid;
 
 use super::ids::{SessionHandle, UserId};
 use super::record::{NewSession, SessionRecord};
+
+pub use self::changes::LoginChanges;
 
 /// A login: the user to be signed in, with a new token, in the visitor's session or in a new one.
 /// `Debug` shows no hash.
@@ -254,6 +258,51 @@ impl Revocation {
             kind: None,
             by: None,
         }
+    }
+
+    /// Returns whether the session is one of those to end. Expired ones end too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{Revocation, RevokeScope, SessionRecord, TokenHash};
+    ///
+    /// let hash = TokenHash::of(b"the secret half");
+    /// let mut record = SessionRecord::new("handle", uuid::Uuid::now_v7(), hash);
+    /// let revocation = Revocation::new("ada", RevokeScope::All);
+    /// assert!(!revocation.ends(&record));
+    /// record.user_id = Some("ada".into());
+    /// assert!(revocation.ends(&record));
+    /// ```
+    pub fn ends(&self, record: &SessionRecord) -> bool {
+        let is_in_scope = match &self.scope {
+            RevokeScope::One(id) => record.id == *id,
+            RevokeScope::AllBut(id) => record.id != *id,
+            RevokeScope::All => true,
+        };
+        is_in_scope
+            && record.user_id.as_ref() == Some(&self.user_id)
+            && self.kind.as_ref().is_none_or(|kind| record.kind == *kind)
+    }
+
+    /// Returns whether the session allows the revocation: there is no acting session, or it is
+    /// `acting`, which the store has found by its token, and is live and the user's.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::{Revocation, RevokeScope};
+    ///
+    /// assert!(Revocation::new("ada", RevokeScope::All).is_allowed_by(None));
+    /// ```
+    pub fn is_allowed_by(&self, acting: Option<&SessionRecord>) -> bool {
+        self.by.is_none_or(|by| {
+            acting.is_some_and(|row| {
+                row.session_id == by.session_id
+                    && row.user_id.as_ref() == Some(&self.user_id)
+                    && row.expires_at > by.now
+            })
+        })
     }
 }
 

@@ -21,8 +21,8 @@ mod users;
 pub use error::StoreError;
 pub use ids::{SessionHandle, UserId};
 pub use login::{
-    ActingSession, BindSession, LoginOutcome, LoginSession, OnSessionLimit, Revocation,
-    RevokeScope, SessionLimit,
+    ActingSession, BindSession, LoginChanges, LoginOutcome, LoginSession, OnSessionLimit,
+    Revocation, RevokeScope, SessionLimit,
 };
 pub(crate) use options::patience;
 pub use options::{SchemaName, SqliteSynchronous, StoreOptions, UserSource};

@@ -1,5 +1,7 @@
 //! Requests to a store: plain values, independent of the database.
 
+mod rows;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
