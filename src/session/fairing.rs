@@ -34,6 +34,8 @@ use super::observe::events::Hook;
 use super::request::slot::Slot;
 use super::response::{end_replaced, respond, retry_later, undo};
 use super::shared::{Attached, AttachedTypes, Shared};
+#[cfg(feature = "testing")]
+use super::test_sessions::Link;
 use crate::store::StatsStore;
 
 /// How long a shutdown waits for the background threads.
@@ -67,6 +69,9 @@ pub struct Sessions<D> {
     /// The background work, until liftoff.
     tasks: Mutex<Option<BackgroundTasks>>,
     background: Mutex<Vec<Background>>,
+    /// The link to the handle of a test.
+    #[cfg(feature = "testing")]
+    pub(in crate::session) link: Option<Link>,
     marker: PhantomData<fn() -> D>,
 }
 
@@ -195,7 +200,13 @@ impl<D: TypedData> Fairing for Sessions<D> {
             Ok(set_up) => {
                 kinds.add(set_up.kind);
                 *self.tasks.lock() = set_up.tasks;
-                Ok(manage(rocket, Attached::<D>::new(set_up.shared)))
+                let attached = Attached::<D>::new(set_up.shared);
+                #[cfg(feature = "testing")]
+                let rocket = match &self.link {
+                    Some(link) => link.connect(rocket, &attached),
+                    None => rocket,
+                };
+                Ok(manage(rocket, attached))
             }
             Err(error) => {
                 tracing::error!("sessions: {error}");

@@ -18,6 +18,8 @@ mod request;
 mod response;
 mod shared;
 mod sign_in;
+#[cfg(feature = "testing")]
+mod test_sessions;
 mod user_sessions;
 
 pub use admin::SessionAdmin;
@@ -39,6 +41,8 @@ pub use pipeline::UncommittedLogin;
 pub use request::address::{is_forwarded, visitor_address};
 pub use shared::Attached;
 pub use sign_in::Login;
+#[cfg(feature = "testing")]
+pub use test_sessions::{TestClient, TestSessions, TestVisitor};
 pub use user_sessions::{UserSession, UserSessionPage, UserSessions};
 
 #[cfg(feature = "bench")]

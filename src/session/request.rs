@@ -143,7 +143,7 @@ impl Shared {
     }
 
     /// Returns the row with its effective deadlines if `token` belongs to it.
-    fn judge(
+    pub(super) fn judge(
         &self,
         opened: &Opened,
         record: Option<SessionRecord>,

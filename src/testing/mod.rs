@@ -10,3 +10,4 @@ mod sessions;
 pub use self::clock::ManualClock;
 pub use self::memory::MemoryStore;
 pub use self::sessions::new_session;
+pub use crate::session::{TestClient, TestSessions, TestVisitor};

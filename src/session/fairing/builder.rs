@@ -35,6 +35,8 @@ impl<D: TypedData> Sessions<D> {
             hooks: Mutex::default(),
             tasks: Mutex::default(),
             background: Mutex::default(),
+            #[cfg(feature = "testing")]
+            link: None,
             marker: PhantomData,
         }
     }

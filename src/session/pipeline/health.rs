@@ -8,6 +8,8 @@ use uuid::Uuid;
 use super::start::{LONG_CALLS, Pipeline};
 use crate::session::error::SessionError;
 use crate::session::observe::metrics::signed;
+#[cfg(feature = "testing")]
+use crate::store::{SessionRecord, StoreError};
 
 /// Time between two checks while waiting for work in the background.
 const SETTLE_LOOK: Duration = Duration::from_millis(2);
@@ -21,20 +23,47 @@ impl Pipeline {
         self.load(Uuid::nil()).await.map(drop)
     }
 
-    /// Waits until touches are written, and until tokens that did not reach their visitors are
-    /// withdrawn.
+    /// Waits until queued writes and touches are written, and until tokens that did not reach their
+    /// visitors are withdrawn.
     ///
     /// # Errors
     /// Returns [`SessionError::Timeout`] if that takes longer than the timeout.
     pub(crate) async fn settle(&self) -> Result<(), SessionError> {
         let deadline = self.deadline();
-        while !self.shared.queue.is_settled() {
-            if Instant::now() >= deadline {
-                return Err(SessionError::Timeout);
-            }
+        while !self.is_settled(deadline)? {
             sleep(SETTLE_LOOK).await;
         }
         Ok(())
+    }
+
+    /// Waits like [`settle`](Self::settle), and blocks the thread.
+    #[cfg(feature = "testing")]
+    pub(crate) fn settle_blocking(&self) -> Result<(), SessionError> {
+        let deadline = self.deadline();
+        while !self.is_settled(deadline)? {
+            std::thread::sleep(SETTLE_LOOK);
+        }
+        Ok(())
+    }
+
+    fn is_settled(&self, deadline: Instant) -> Result<bool, SessionError> {
+        let is_settled = self.shared.queue.is_settled();
+        if !is_settled && Instant::now() >= deadline {
+            return Err(SessionError::Timeout);
+        }
+        Ok(is_settled)
+    }
+
+    /// Reads the row of a session at once, on the caller's thread, and applies the touches that
+    /// this process has yet to write.
+    #[cfg(feature = "testing")]
+    pub(crate) fn peek(&self, id: Uuid) -> Result<Option<SessionRecord>, StoreError> {
+        let seen = self.shared.queue.seen(&id);
+        let mut record = self.shared.store.load(&[id])?.pop();
+        if let (Some(record), Some(seen)) = (&mut record, seen) {
+            seen.apply(record);
+        }
+        Ok(record)
     }
 
     /// Checks that the database is not known to be down.

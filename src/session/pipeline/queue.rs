@@ -225,10 +225,15 @@ impl Queue {
         stuck
     }
 
-    /// Returns whether all touches are written and all undos are done.
+    /// Returns whether all writes and touches are written and all undos are done.
     pub(super) fn is_settled(&self) -> bool {
-        let state = self.lock();
-        state.touches.is_settled() && state.undos.is_empty()
+        self.lock().is_settled()
+    }
+
+    /// Returns the activity of a session that is not yet written.
+    #[cfg(feature = "testing")]
+    pub(super) fn seen(&self, session_id: &Uuid) -> Option<Seen> {
+        self.lock().touches.seen(session_id)
     }
 
     /// Returns whether all writers have been busy for longer than `limit`, so that a new write

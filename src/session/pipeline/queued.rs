@@ -29,12 +29,8 @@ impl Pipeline {
         });
         let queued = queued.await;
         let mut record = self.answer(queued, deadline, answer).await?;
-        if let (Some(record), Some(seen)) = (&mut record, seen)
-            && record.expires_at > seen.first
-        {
-            let deadline = seen.until.min(record.absolute_expires_at);
-            record.expires_at = record.expires_at.max(deadline);
-            record.last_seen_at = record.last_seen_at.max(seen.last);
+        if let (Some(record), Some(seen)) = (&mut record, seen) {
+            seen.apply(record);
         }
         Ok(record)
     }

@@ -12,6 +12,7 @@ mod rolling_deploy;
 mod sign_in;
 mod statistics;
 mod streams;
+mod testing;
 mod undo_races;
 mod user_races;
 mod users;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::session::pipeline::job::Moment;
-use crate::store::TouchSession;
+use crate::store::{SessionRecord, TouchSession};
 
 /// A touch that is to be written if its session is still live.
 struct Activity {
@@ -52,6 +52,17 @@ pub(in crate::session::pipeline) struct Seen {
     pub(in crate::session::pipeline) last: DateTime<Utc>,
     /// The resulting deadline.
     pub(in crate::session::pipeline) until: DateTime<Utc>,
+}
+
+impl Seen {
+    /// Adds the activity to a row that was read after it.
+    pub(in crate::session::pipeline) fn apply(self, record: &mut SessionRecord) {
+        if record.expires_at > self.first {
+            let deadline = self.until.min(record.absolute_expires_at);
+            record.expires_at = record.expires_at.max(deadline);
+            record.last_seen_at = record.last_seen_at.max(self.last);
+        }
+    }
 }
 
 /// The waiting touches, and those of running turns.

@@ -119,6 +119,14 @@ impl State {
         self.closed || now >= due
     }
 
+    /// Returns whether all writes and touches are written and all undos are done.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waiting_writes() == 0
+            && self.touches.is_settled()
+            && self.undos.is_empty()
+            && self.of_kind(true).next().is_none()
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.closed
             && self.loads.is_empty()

@@ -1,0 +1,395 @@
+//! [`Sessions::testing`] and its handle, for the tests of an application.
+
+mod client;
+mod sign_in;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rocket::{Build, Rocket};
+
+pub use self::client::{TestClient, TestVisitor};
+use self::sign_in::{Asked, route};
+use super::clock::Clock;
+use super::codec::{self, TypedData};
+use super::config::SessionConfig;
+use super::cookie::keys::SessionKeys;
+use super::error::SessionError;
+use super::expiry::is_expired;
+use super::fairing::Sessions;
+use super::shared::{Attached, Shared};
+use super::sign_in::Login;
+use crate::store::{SessionRecord, StoreError};
+use crate::testing::{ManualClock, MemoryStore};
+
+/// The number of the next handle, which makes the path of its route unique.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What a fairing and its handle share.
+#[derive(Clone)]
+pub(super) struct Link {
+    /// The path of the route that signs visitors in.
+    path: Arc<str>,
+    /// The state of the Rocket to which the fairing is attached, once that is ignited.
+    shared: Arc<OnceLock<Weak<Shared>>>,
+}
+
+impl Link {
+    fn new() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            path: format!("/.rocket_diesel_sessions/testing/{number}").into(),
+            shared: Arc::default(),
+        }
+    }
+
+    /// Connects the handle to a Rocket that ignites.
+    pub(super) fn connect<D: TypedData>(
+        &self,
+        rocket: Rocket<Build>,
+        attached: &Attached<D>,
+    ) -> Rocket<Build> {
+        // A fairing is attached to one Rocket.
+        let _ = self.shared.set(Arc::downgrade(&attached.shared));
+        rocket.mount("/", [route::<D>(&self.path)])
+    }
+}
+
+/// The handle of a test on the sessions of its application, from [`Sessions::testing`].
+///
+/// `login_as` and `data` take a client of Rocket's `local` module, asynchronous or blocking. A
+/// tracked client stands for one visitor. With an untracked client, the cookie that `login_as`
+/// returns stands for the visitor.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use rocket::local::blocking::Client;
+/// use rocket::{post, routes};
+/// use rocket_diesel_sessions::{SessionError, Sessions, SignedIn};
+///
+/// type Cart = Vec<String>;
+///
+/// #[post("/cart/<item>")]
+/// async fn add(session: SignedIn<Cart>, item: String) -> Result<(), SessionError> {
+///     session.update(move |cart| cart.push(item.clone())).await
+/// }
+///
+/// # fn main() -> Result<(), SessionError> {
+/// let (sessions, test) = Sessions::<Cart>::testing();
+/// let application = rocket::build().attach(sessions).mount("/", routes![add]);
+/// let client = Client::tracked(application).unwrap();
+///
+/// assert_eq!(client.post("/cart/pen").dispatch().status().code, 401);
+/// test.login_as(&client, "ada")?;
+/// assert_eq!(client.post("/cart/pen").dispatch().status().code, 200);
+/// assert_eq!(test.data::<Cart>(&client), Some(vec!["pen".to_owned()]));
+///
+/// // The idle timeout is a day.
+/// test.advance(Duration::from_secs(25 * 3600));
+/// assert_eq!(client.post("/cart/ink").dispatch().status().code, 401);
+/// assert_eq!(test.data::<Cart>(&client), None);
+/// # Ok(())
+/// # }
+/// ```
+pub struct TestSessions<D> {
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+    link: Link,
+    marker: PhantomData<fn() -> D>,
+}
+
+impl<D: TypedData> Sessions<D> {
+    /// Creates a fairing for a test, and the test's handle on it. Sessions are kept in memory, and
+    /// time stands still until the handle moves it. Any user can sign in.
+    ///
+    /// The secrets are random, and the settings have their defaults. Neither the section `sessions`
+    /// nor an environment variable is read. The methods of the fairing replace each of them:
+    /// `Sessions::testing().0.config(…)`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// let (sessions, test) = Sessions::<Vec<String>>::testing();
+    /// let rocket = rocket::build().attach(sessions);
+    /// ```
+    #[must_use]
+    pub fn testing() -> (Self, TestSessions<D>) {
+        let (store, clock) = (
+            Arc::new(MemoryStore::default()),
+            Arc::new(ManualClock::starting_now()),
+        );
+        let link = Link::new();
+        let mut sessions = Self::fairing()
+            .config(SessionConfig::default())
+            .store(store.clone())
+            .clock(clock.clone());
+        // Without random numbers there are no tokens either.
+        if let Ok(secret) = SessionKeys::generate_secret()
+            && let Ok(keys) = SessionKeys::parse(&secret)
+        {
+            sessions = sessions.keys(keys);
+        }
+        sessions.link = Some(link.clone());
+        let handle = TestSessions {
+            store,
+            clock,
+            link,
+            marker: PhantomData,
+        };
+        (sessions, handle)
+    }
+}
+
+impl<D: TypedData> TestSessions<D> {
+    /// Signs the client's visitor in, as a handler that calls
+    /// [`Session::login`](crate::Session::login) does, and returns the session's cookie. Returns a
+    /// future of the result for an asynchronous client, and the result for a blocking one.
+    ///
+    /// The fairings of the application see a `GET` request with a path of this handle's own.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::local::asynchronous::Client;
+    /// use rocket_diesel_sessions::{Login, SessionError, Sessions};
+    ///
+    /// # rocket::async_test(async {
+    /// let (sessions, test) = Sessions::<u64>::testing();
+    /// let client = Client::untracked(rocket::build().attach(sessions)).await.unwrap();
+    /// let ada = test.login_as(&client, "ada").await?;
+    /// let bob = test.login_as(&client, Login::new("bob").method("pwd")).await?;
+    /// let answer = client.get("/").cookie(ada.clone()).dispatch().await;
+    /// assert_eq!(test.record(&ada).unwrap().user_id, Some("ada".into()));
+    /// # Ok::<_, SessionError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Fails as `Session::login` does. Returns [`SessionError::NotAttached`] if the client's Rocket
+    /// does not have this handle's fairing, or if a fairing of the application has prevented the
+    /// request.
+    pub fn login_as<'c, C: TestClient>(
+        &self,
+        client: &'c C,
+        login: impl Into<Login>,
+    ) -> C::SignedIn<'c> {
+        let name = self.shared().map(|shared| shared.cookie.name().to_owned());
+        let asked = Asked::new(login.into());
+        client.sign_in(&self.link.path, asked, name.unwrap_or_default())
+    }
+
+    /// Returns the data of a client's or a cookie's session as it is stored, or `None` if there is
+    /// no live session. `T` is the type of the session's data, or another that its JSON can be read
+    /// as.
+    ///
+    /// An error of the store, and data that cannot be read as `T`, are logged, and the result is
+    /// `None`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::local::blocking::Client;
+    /// use rocket_diesel_sessions::{SessionError, Sessions};
+    ///
+    /// # fn main() -> Result<(), SessionError> {
+    /// let (sessions, test) = Sessions::<u64>::testing();
+    /// let client = Client::tracked(rocket::build().attach(sessions)).unwrap();
+    /// assert_eq!(test.data::<u64>(&client), None);
+    /// test.login_as(&client, "ada")?;
+    /// assert_eq!(test.data::<u64>(&client), Some(0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn data<T: TypedData>(&self, visitor: &impl TestVisitor) -> Option<T> {
+        let record = self.record(visitor)?;
+        let data = codec::decode(&record.data);
+        let name = std::any::type_name::<T>();
+        data.inspect_err(|error| {
+            tracing::error!("the data of session {} is no {name}: {error}", record.id);
+        })
+        .ok()
+    }
+
+    /// Returns the session of a client or a cookie as it is stored, or `None` if there is no live
+    /// one. An error of the store is logged, and the result is `None`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::local::blocking::Client;
+    /// use rocket_diesel_sessions::{SessionError, Sessions};
+    ///
+    /// # fn main() -> Result<(), SessionError> {
+    /// let (sessions, test) = Sessions::<u64>::testing();
+    /// let client = Client::tracked(rocket::build().attach(sessions)).unwrap();
+    /// test.login_as(&client, 42)?;
+    /// let record = test.record(&client).unwrap();
+    /// assert_eq!(record.user_id, Some("42".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn record(&self, visitor: &impl TestVisitor) -> Option<SessionRecord> {
+        let shared = self.shared()?;
+        let value = visitor.cookie(shared.cookie.name())?;
+        shared.stored(&value).unwrap_or_else(|error| {
+            tracing::error!("the session of a test cannot be read: {error}");
+            None
+        })
+    }
+
+    /// Moves the clock forward. Touches that are not yet written count with their own time, so a
+    /// session that is used in time is not lost.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// let (_sessions, test) = Sessions::<u64>::testing();
+    /// let before = test.now();
+    /// test.advance(Duration::from_secs(60));
+    /// assert_eq!((test.now() - before).num_seconds(), 60);
+    /// ```
+    pub fn advance(&self, by: Duration) {
+        self.clock
+            .advance(TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX));
+    }
+
+    /// Returns the time that the clock shows.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// let (_sessions, test) = Sessions::<u64>::testing();
+    /// assert_eq!(test.now(), test.now());
+    /// ```
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Returns the clock, for other parts of the application.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rocket_diesel_sessions::{Clock, Sessions};
+    ///
+    /// let (_sessions, test) = Sessions::<u64>::testing();
+    /// let clock: Arc<dyn Clock> = test.clock().clone();
+    /// assert_eq!(clock.now(), test.now());
+    /// ```
+    pub const fn clock(&self) -> &Arc<ManualClock> {
+        &self.clock
+    }
+
+    /// Returns the store in memory. It is empty if the fairing was given another.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// let (_sessions, test) = Sessions::<u64>::testing();
+    /// test.store().add_user("ada", "$argon2id$v=19$…");
+    /// ```
+    pub const fn store(&self) -> &Arc<MemoryStore> {
+        &self.store
+    }
+
+    /// Waits until everything that earlier requests have left behind is written: activity, changes
+    /// that no one waits for any more, and withdrawals of tokens that no response delivered.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::local::asynchronous::Client;
+    /// use rocket_diesel_sessions::store::{ListSessions, SessionStore};
+    /// use rocket_diesel_sessions::{SessionError, Sessions};
+    ///
+    /// # rocket::async_test(async {
+    /// let (sessions, test) = Sessions::<u64>::testing();
+    /// let client = Client::tracked(rocket::build().attach(sessions)).await.unwrap();
+    /// test.login_as(&client, "ada").await?;
+    /// test.settle().await?;
+    /// assert_eq!(test.store().list(&ListSessions::new(test.now(), 10)).unwrap().len(), 1);
+    /// # Ok::<_, SessionError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`SessionError::Timeout`] if that takes longer than the setting `timeout`.
+    pub async fn settle(&self) -> Result<(), SessionError> {
+        match self.shared() {
+            Some(shared) => shared.pipeline.settle().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits like [`settle`](Self::settle), in a test with a blocking client.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// let (_sessions, test) = Sessions::<u64>::testing();
+    /// assert!(test.settle_blocking().is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// Fails as `settle` does.
+    pub fn settle_blocking(&self) -> Result<(), SessionError> {
+        match self.shared() {
+            Some(shared) => shared.pipeline.settle_blocking(),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the state of the Rocket, if it is ignited and not yet dropped.
+    fn shared(&self) -> Option<Arc<Shared>> {
+        self.link.shared.get()?.upgrade()
+    }
+}
+
+impl Shared {
+    /// Returns the live session of a cookie's value, read from the store at once.
+    fn stored(&self, value: &str) -> Result<Option<SessionRecord>, StoreError> {
+        let Some(opened) = self.seal.open(value) else {
+            return Ok(None);
+        };
+        let record = self.pipeline.peek(opened.token.session_id())?;
+        let record = self.judge(&opened, record).ok();
+        Ok(record.filter(|record| !is_expired(record, self.clock.now())))
+    }
+}
+
+impl<D> Clone for TestSessions<D> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            link: self.link.clone(),
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<D> fmt::Debug for TestSessions<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestSessions")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
