@@ -32,10 +32,11 @@ pub mod external_users {}
 /// How to test an application that has sessions.
 ///
 /// [Custom stores]: custom_store
+/// [`TestSessions`]: crate::testing::TestSessions
+/// [`MemoryStore`]: crate::testing::MemoryStore
+/// [`MemoryStore::add_user`]: crate::testing::MemoryStore::add_user
 /// [`UserStore::add_user`]: crate::store::UserStore::add_user
-/// [`SessionStore::list`]: crate::store::SessionStore::list
 /// [`StoreOptions`]: crate::store::StoreOptions
-/// [`DieselStore`]: crate::DieselStore
 /// [`testing::conformance`]: crate::testing::conformance
 ///
 #[doc = include_str!("../docs/testing.md")]
@@ -52,6 +53,7 @@ pub mod custom_store {}
 /// The items of the API, the routes, the commands and the settings.
 ///
 /// [README]: crate
+/// [Testing]: testing
 /// [Operating]: operating#the-command-line
 /// [url]: operating#the-databases-url
 /// [.env.example]: files#envexample

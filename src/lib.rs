@@ -77,6 +77,7 @@
 //! | feature | default | effect |
 //! |---|---|---|
 //! | `sqlite`, `postgres` | yes | support the database; at least one is required |
+//! | `testing` | no | the module [`testing`]: sessions in memory for the tests of applications, conformance checks for stores |
 //! | `bundled` | no | build SQLite, libpq and OpenSSL from source instead of linking the system's |
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
