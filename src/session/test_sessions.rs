@@ -1,65 +1,31 @@
-//! [`Sessions::testing`] and its handle, for the tests of an application.
+//! [`Sessions::testing`](super::Sessions::testing) and its handle, for the tests of an application.
 
 mod client;
+mod link;
 mod sign_in;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rocket::{Build, Rocket};
 
 pub use self::client::{TestClient, TestVisitor};
-use self::sign_in::{Asked, route};
+pub(super) use self::link::Link;
+use self::sign_in::Asked;
 use super::clock::Clock;
 use super::codec::{self, TypedData};
-use super::config::SessionConfig;
 use super::cookie::keys::SessionKeys;
 use super::error::SessionError;
 use super::expiry::is_expired;
-use super::fairing::Sessions;
-use super::shared::{Attached, Shared};
+use super::shared::Shared;
 use super::sign_in::Login;
 use crate::store::{SessionRecord, StoreError};
 use crate::testing::{ManualClock, MemoryStore};
 
-/// The number of the next handle, which makes the path of its route unique.
-static NEXT: AtomicU64 = AtomicU64::new(0);
-
-/// What a fairing and its handle share.
-#[derive(Clone)]
-pub(super) struct Link {
-    /// The path of the route that signs visitors in.
-    path: Arc<str>,
-    /// The state of the Rocket to which the fairing is attached, once that is ignited.
-    shared: Arc<OnceLock<Weak<Shared>>>,
-}
-
-impl Link {
-    fn new() -> Self {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self {
-            path: format!("/.rocket_diesel_sessions/testing/{number}").into(),
-            shared: Arc::default(),
-        }
-    }
-
-    /// Connects the handle to a Rocket that ignites.
-    pub(super) fn connect<D: TypedData>(
-        &self,
-        rocket: Rocket<Build>,
-        attached: &Attached<D>,
-    ) -> Rocket<Build> {
-        // A fairing is attached to one Rocket.
-        let _ = self.shared.set(Arc::downgrade(&attached.shared));
-        rocket.mount("/", [route::<D>(&self.path)])
-    }
-}
-
-/// The handle of a test on the sessions of its application, from [`Sessions::testing`].
+/// The handle of a test on the sessions of its application, from
+/// [`Sessions::testing`](crate::Sessions::testing).
 ///
 /// `login_as` and `data` take a client of Rocket's `local` module, asynchronous or blocking. A
 /// tracked client stands for one visitor. With an untracked client, the cookie that `login_as`
@@ -100,52 +66,10 @@ impl Link {
 pub struct TestSessions<D> {
     store: Arc<MemoryStore>,
     clock: Arc<ManualClock>,
+    /// `None` if the system has no random numbers.
+    keys: Option<SessionKeys>,
     link: Link,
     marker: PhantomData<fn() -> D>,
-}
-
-impl<D: TypedData> Sessions<D> {
-    /// Creates a fairing for a test, and the test's handle on it. Sessions are kept in memory, and
-    /// time stands still until the handle moves it. Any user can sign in.
-    ///
-    /// The secrets are random, and the settings have their defaults. Neither the section `sessions`
-    /// nor an environment variable is read. The methods of the fairing replace each of them:
-    /// `Sessions::testing().0.config(…)`.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use rocket_diesel_sessions::Sessions;
-    ///
-    /// let (sessions, test) = Sessions::<Vec<String>>::testing();
-    /// let rocket = rocket::build().attach(sessions);
-    /// ```
-    #[must_use]
-    pub fn testing() -> (Self, TestSessions<D>) {
-        let (store, clock) = (
-            Arc::new(MemoryStore::default()),
-            Arc::new(ManualClock::starting_now()),
-        );
-        let link = Link::new();
-        let mut sessions = Self::fairing()
-            .config(SessionConfig::default())
-            .store(store.clone())
-            .clock(clock.clone());
-        // Without random numbers there are no tokens either.
-        if let Ok(secret) = SessionKeys::generate_secret()
-            && let Ok(keys) = SessionKeys::parse(&secret)
-        {
-            sessions = sessions.keys(keys);
-        }
-        sessions.link = Some(link.clone());
-        let handle = TestSessions {
-            store,
-            clock,
-            link,
-            marker: PhantomData,
-        };
-        (sessions, handle)
-    }
 }
 
 impl<D: TypedData> TestSessions<D> {
@@ -183,7 +107,7 @@ impl<D: TypedData> TestSessions<D> {
     ) -> C::SignedIn<'c> {
         let name = self.shared().map(|shared| shared.cookie.name().to_owned());
         let asked = Asked::new(login.into());
-        client.sign_in(&self.link.path, asked, name.unwrap_or_default())
+        client.sign_in(self.link.path(), asked, name.unwrap_or_default())
     }
 
     /// Returns the data of a client's or a cookie's session as it is stored, or `None` if there is
@@ -359,7 +283,7 @@ impl<D: TypedData> TestSessions<D> {
 
     /// Returns the state of the Rocket, if it is ignited and not yet dropped.
     fn shared(&self) -> Option<Arc<Shared>> {
-        self.link.shared.get()?.upgrade()
+        self.link.shared()
     }
 }
 
@@ -380,6 +304,7 @@ impl<D> Clone for TestSessions<D> {
         Self {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
+            keys: self.keys.clone(),
             link: self.link.clone(),
             marker: PhantomData,
         }

@@ -213,6 +213,28 @@ fn a_handle_reaches_only_the_rocket_of_its_fairing() {
 }
 
 #[test]
+fn two_kinds_are_tested_on_one_clock() {
+    let (shop, test) = Sessions::<Cart>::testing();
+    let (desks, test_desks) = test.kind::<u64>("staff");
+    let client = blocking::Client::tracked(application(shop).attach(desks)).unwrap();
+    test.login_as(&client, "ada").unwrap();
+    assert_eq!(
+        test_desks.record(&client),
+        None,
+        "another kind has cookies of its own"
+    );
+    test_desks.login_as(&client, "bob").unwrap();
+    assert_eq!(test.record(&client).unwrap().user_id, Some("ada".into()));
+    assert_eq!(
+        test_desks.record(&client).unwrap().user_id,
+        Some("bob".into())
+    );
+    test_desks.advance(25 * HOUR);
+    assert_eq!(test.data::<Cart>(&client), None);
+    assert_eq!(test_desks.data::<u64>(&client), None);
+}
+
+#[test]
 fn i3_a_request_alone_signs_no_one_in() {
     let (client, test) = blocking();
     let rocket = client.rocket();
