@@ -13,6 +13,8 @@ use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Build, Request, Rocket, Route};
 
+use crate::session::Transports;
+
 /// The unsafe methods (RFC 9110, section 9.2.1).
 const UNSAFE: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Delete];
 
@@ -40,6 +42,9 @@ const FIRST: isize = isize::MIN;
 ///   not send it over plain HTTP.
 /// - In older browsers, `Origin` must match the request's own host. Behind a proxy that changes the
 ///   `Host` header, allow the origin that browsers see.
+/// - If [`SessionConfig::transport`](crate::SessionConfig::transport) allows bearer tokens, a request
+///   passes that presents one, valid or not, since browsers never attach them by themselves and the
+///   session cookie then does not count.
 /// - A request with neither header does not come from a browser, or it comes from one that predates
 ///   both headers. In that case the cookie's `SameSite` attribute has to protect it.
 ///
@@ -91,6 +96,10 @@ impl CrossSiteProtection {
     }
 
     fn admits(&self, request: &Request<'_>) -> bool {
+        let transports = request.rocket().state::<Transports>();
+        if transports.is_some_and(|transports| transports.is_bearer(request)) {
+            return true;
+        }
         let headers = request.headers();
         let origins: Vec<Option<Origin>> = headers
             .get("Origin")

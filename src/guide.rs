@@ -29,6 +29,11 @@ pub mod rolling_deploys {}
 #[doc = include_str!("../docs/external-users.md")]
 pub mod external_users {}
 
+/// How apps and command lines use sessions, in the header `Authorization`.
+///
+#[doc = include_str!("../docs/bearer-clients.md")]
+pub mod bearer_clients {}
+
 /// How to test an application that has sessions.
 ///
 /// [Custom stores]: custom_store
@@ -57,6 +62,7 @@ pub mod custom_store {}
 /// [Operating]: operating#the-command-line
 /// [url]: operating#the-databases-url
 /// [.env.example]: files#envexample
+/// [Clients without cookies]: bearer_clients
 ///
 #[doc = include_str!("../docs/reference.md")]
 pub mod reference {}

@@ -35,7 +35,8 @@
 //!    is run and no cookie is set.
 //! 2. **The guard reads the cookie.** [`Session<D>`](Session) as a handler's argument verifies the
 //!    cookie's signature with the secrets of [`SessionKeys`] before it asks the database. A forged
-//!    cookie counts as none.
+//!    cookie counts as none. [Clients without cookies](guide::bearer_clients) send the token in
+//!    `Authorization`.
 //! 3. **The row is loaded** once per request, by the token's lookup half. The hash of the token's
 //!    secret half must match the stored one, and the session must not have passed its idle or
 //!    absolute deadline. The row's JSON is then decoded as `D`.
@@ -69,8 +70,8 @@
 //! databases; [`testing::conformance`] checks what it must do.
 //!
 //! The guides contain more: [testing](guide::testing) an application, [rolling
-//! deploys](guide::rolling_deploys), [operating](guide::operating) a server, [custom
-//! stores](guide::custom_store).
+//! deploys](guide::rolling_deploys), [operating](guide::operating) a server, [clients without
+//! cookies](guide::bearer_clients), [custom stores](guide::custom_store).
 //!
 //! # Features
 //!
@@ -98,15 +99,15 @@ pub mod testing;
 pub use cause::Cause;
 pub use cross_site::{CrossSiteProtection, Origin};
 pub use session::{
-    Attached, Fresh, Login, PassiveSession, Session, SessionError, SessionStatus, Sessions,
-    SignedIn, TypedData, UncommittedLogin, UserSession, UserSessionPage, UserSessions,
+    Attached, BearerToken, Fresh, Login, PassiveSession, Session, SessionError, SessionStatus,
+    Sessions, SignedIn, TypedData, UncommittedLogin, UserSession, UserSessionPage, UserSessions,
     is_forwarded, visitor_address,
 };
 
 // For setup and configuration.
 pub use session::{
     ConfigError, CookieConfig, OnUndecodable, SameSite, SessionConfig, SessionKeys, SetupError,
-    database_url_from_env, figment,
+    SiteData, Transport, database_url_from_env, figment,
 };
 #[doc(inline)]
 pub use store::{

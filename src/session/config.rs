@@ -5,6 +5,7 @@ mod kinds;
 pub(super) mod startup;
 #[cfg(test)]
 mod tests;
+pub(super) mod transport;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use rocket::figment::Figment;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::kinds::check_name;
+use self::transport::{SiteData, Transport};
 use super::cookie::policy::CookieConfig;
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
@@ -77,8 +79,12 @@ pub struct SessionConfig {
     /// Where the users are kept. Default `own`, the library's table `users`. With `external`, the
     /// application keeps them, and a user id is any text.
     pub users: UserSource,
+    /// How tokens travel. Default `cookie`.
+    pub transport: Transport,
     /// The cookie's attributes.
     pub cookie: CookieConfig,
+    /// What browsers forget when a session is logged out. Default nothing.
+    pub clear_site_data: Vec<SiteData>,
     /// A session ends after this time without activity. Default 24 h (OWASP ASVS 5.0, 7.3.1).
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
@@ -167,7 +173,9 @@ impl Default for SessionConfig {
             url: None,
             schema: None,
             users: UserSource::Own,
+            transport: Transport::Cookie,
             cookie: CookieConfig::default(),
+            clear_site_data: Vec::new(),
             idle_timeout: 24 * HOUR,
             anonymous_idle_timeout: None,
             absolute_timeout: 30 * 24 * HOUR,

@@ -25,14 +25,16 @@ use super::admin::SessionAdmin;
 use super::background::thread::Background;
 use super::clock::{Clock, SystemClock};
 use super::codec::{self, TypedData};
+use super::config::transport::SiteData;
 use super::config::{SessionConfig, check_name, is_debug};
 use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
 use super::error::{ConfigError, SetupError};
 use super::observe::events::Hook;
+use super::request::bearer::Transports;
 use super::request::slot::Slot;
-use super::response::{end_replaced, respond, retry_later, undo};
+use super::response::{challenge, end_replaced, respond, retry_later, undo, withhold};
 use super::shared::{Attached, AttachedTypes, Shared};
 #[cfg(feature = "testing")]
 use super::test_sessions::Link;
@@ -89,7 +91,9 @@ impl<D: TypedData> Sessions<D> {
         let config = self.settings(rocket)?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
         kinds.check_unique::<D>(&self.kind, cookie.name())?;
-        if let Some(warning) = cookie.warning() {
+        if config.transport.takes_cookies()
+            && let Some(warning) = cookie.warning()
+        {
             tracing::warn!("{warning}");
         }
         let keys = match self.keys.clone().or_else(|| kinds.keys()) {
@@ -99,6 +103,7 @@ impl<D: TypedData> Sessions<D> {
         let (engine, tasks) = self.engine(kinds, &config).await?;
         engine.policies.set(&self.kind, config.expiry());
         let seal = Seal::new(&keys, &self.kind, cookie.name(), engine.upgraded_at);
+        let bearer_seal = Seal::bearer(&keys, &self.kind, cookie.name());
         let kind = AttachedKind {
             name: self.kind.clone(),
             type_name: type_name::<D>(),
@@ -110,9 +115,12 @@ impl<D: TypedData> Sessions<D> {
         };
         let shared = Shared {
             pipeline: engine.pipeline,
+            transport: config.transport,
             seal,
+            bearer_seal,
             kind: self.kind.clone(),
             cookie,
+            clear_site_data: SiteData::header(&config.clear_site_data),
             expiry: config.expiry(),
             policies: engine.policies,
             clock: self.clock.clone().unwrap_or(engine.clock),
@@ -194,6 +202,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
             rocket = rocket
                 .manage(kinds.clone())
                 .manage(AttachedTypes::default())
+                .manage(Transports::default())
                 .attach(kinds.check_sections());
         }
         match self.set_up(&rocket, &kinds).await {
@@ -235,8 +244,10 @@ impl<D: TypedData> Fairing for Sessions<D> {
             // Nothing in this request asked for the session.
             None => {}
             Some(Ok(inner)) => {
+                withhold(inner, response);
                 end_replaced(inner, response).await;
                 let untold = respond(inner, response);
+                challenge(request, inner, response);
                 undo(inner, untold).await;
             }
             Some(Err(_)) => retry_later(response),
@@ -262,6 +273,10 @@ impl<D: TypedData> Fairing for Sessions<D> {
 fn manage<D: TypedData>(rocket: Rocket<Build>, attached: Attached<D>) -> Rocket<Build> {
     if let Some(types) = rocket.state::<AttachedTypes>() {
         types.0.lock().push(type_name::<D>());
+    }
+    if let Some(transports) = rocket.state::<Transports>() {
+        let shared = &attached.shared;
+        transports.add(shared.transport, shared.cookie.clone());
     }
     let (admin, users) = (attached.admin().clone(), attached.users().clone());
     let is_first = rocket.state::<SessionAdmin>().is_none();

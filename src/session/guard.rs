@@ -7,6 +7,7 @@ mod facts;
 pub(super) mod login;
 mod prepared_login;
 pub(super) mod state;
+pub(super) mod token;
 mod watch;
 pub(super) mod write;
 

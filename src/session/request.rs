@@ -1,6 +1,7 @@
-//! The way in: from a request's cookies to its live session.
+//! The way in: from a request's cookies, or its bearer token, to its live session.
 
 pub(super) mod address;
+pub(super) mod bearer;
 pub(super) mod failure;
 pub(super) mod slot;
 
@@ -10,6 +11,7 @@ use chrono::{DateTime, Utc};
 use rocket::futures::future::join_all;
 
 use self::address::visitor_address;
+use self::bearer::{Presented, presented};
 use super::cookie::seal::Opened;
 use super::error::SessionError;
 use super::expiry::is_expired;
@@ -23,14 +25,16 @@ const MAX_TOKENS: usize = 16;
 /// Maximum length of a stored user agent, in characters.
 const USER_AGENT_LEN: usize = 512;
 
-/// What a request contributes to its session: the time, the visitor and the cookies.
+/// What a request contributes to its session: the time, the visitor and the tokens.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     /// The time at which the session was looked up.
     pub(crate) now: DateTime<Utc>,
-    /// Whether the request had a cookie with the session cookie's name, valid or not.
+    /// Whether the request had a cookie with the session cookie's name, valid or not, that counts.
     pub(crate) has_cookie: bool,
-    /// The distinct tokens of the cookies that verify. Almost always one.
+    /// Whether the request presented a bearer token, valid or not. Its cookies do not count.
+    pub(crate) is_bearer: bool,
+    /// The distinct tokens that verify. Almost always one.
     pub(crate) tokens: Vec<Opened>,
     pub(crate) user_agent: Option<String>,
     pub(crate) ip: Option<String>,
@@ -58,7 +62,7 @@ pub(crate) struct Found {
 }
 
 impl Shared {
-    /// Finds the live sessions of a request by its cookies.
+    /// Finds the live sessions of a request by its tokens.
     pub(super) async fn open(
         &self,
         request: &rocket::Request<'_>,
@@ -68,8 +72,8 @@ impl Shared {
         Ok((context, found))
     }
 
-    /// Reads the request's cookies, user agent and address, without access to the database.
-    fn context(&self, request: &rocket::Request<'_>) -> RequestContext {
+    /// Returns the values of the request's session cookies.
+    fn cookies<'r>(&self, request: &'r rocket::Request<'_>) -> Vec<&'r str> {
         let headers = request.headers();
         let mut values: Vec<&str> = self.cookie.candidates(headers.get("Cookie")).collect();
         if !headers.contains("Cookie") {
@@ -77,8 +81,34 @@ impl Shared {
             let cookie = request.cookies().get(self.cookie.name());
             values.extend(cookie.map(rocket::http::Cookie::value));
         }
+        values
+    }
+
+    /// Reads the request's tokens, user agent and address, without access to the database.
+    ///
+    /// A bearer token is never combined with cookies, not even if it is invalid: a client that names
+    /// a session must not act in another one, and cookies need protection from other sites.
+    fn context(&self, request: &rocket::Request<'_>) -> RequestContext {
+        let headers = request.headers();
+        let presented = if self.transport.takes_bearer() {
+            presented(headers)
+        } else {
+            Presented::None
+        };
+        let is_bearer = presented != Presented::None;
+        let has_cookies = !is_bearer && self.transport.takes_cookies();
+        let values = match presented {
+            Presented::Token(token) => vec![token],
+            _ if has_cookies => self.cookies(request),
+            _ => Vec::new(),
+        };
+        let seal = if is_bearer {
+            &self.bearer_seal
+        } else {
+            &self.seal
+        };
         let mut tokens: Vec<Opened> = Vec::new();
-        for token in values.iter().filter_map(|value| self.seal.open(value)) {
+        for token in values.iter().filter_map(|value| seal.open(value)) {
             if !tokens.contains(&token) {
                 tokens.push(token);
             }
@@ -89,15 +119,18 @@ impl Shared {
             tokens.truncate(MAX_TOKENS);
         }
         if tokens.is_empty() {
-            self.monitor.metrics.missed(if values.is_empty() {
-                NoSession::None
-            } else {
-                NoSession::Forged
-            });
+            self.monitor
+                .metrics
+                .missed(if is_bearer || !values.is_empty() {
+                    NoSession::Forged
+                } else {
+                    NoSession::None
+                });
         }
         RequestContext {
             now: self.clock.now(),
-            has_cookie: !values.is_empty(),
+            has_cookie: has_cookies && !values.is_empty(),
+            is_bearer,
             tokens,
             user_agent: headers
                 .get_one("User-Agent")

@@ -1,18 +1,56 @@
-//! The way out: the session cookie in the response, and what happens to a new token if the response
-//! cannot carry a cookie.
+//! The way out: the session cookie in the response, and what happens to a new token that neither a
+//! cookie nor the handler delivers.
 
-use rocket::Response;
+use std::time::Instant;
+
 use rocket::http::{Header, Status};
 use rocket::tokio::time::timeout_at;
+use rocket::{Request, Response};
 
 use super::codec::TypedData;
+use super::error::SessionError;
 use super::guard::Inner;
-use super::guard::state::CookieChange;
+use super::guard::state::{Carrier, CookieChange, State};
+use super::observe::seldom::Seldom;
 use super::pipeline::Untold;
 use crate::store::EndReason;
 
 /// The value of `Retry-After`, in seconds, on responses with status 503.
 const RETRY_AFTER: &str = "1";
+
+/// Returns whether a new token leaves in a cookie. Otherwise the handler has to pass it on.
+fn is_sent_by_cookie<D>(inner: &Inner<D>, state: &State<D>) -> bool {
+    inner.shared().transport.takes_cookies()
+        && !inner.context.is_bearer
+        && state.carrier == Carrier::Request
+}
+
+/// Withholds a new token that no client can get, because it may not leave in a cookie and the
+/// handler has not taken it. A success that relies on it is replaced by an empty 500.
+pub(super) fn withhold<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
+    static WARNED: Seldom = Seldom::new();
+    let is_relied_on = {
+        let mut state = inner.state();
+        if is_sent_by_cookie(inner, &state) || response.status() == Status::ServiceUnavailable {
+            return;
+        }
+        match state.withhold() {
+            Some(is_relied_on) => is_relied_on,
+            None => return,
+        }
+    };
+    // A handler that has failed may have had no use for the token.
+    let class = response.status().class();
+    if (class.is_success() || class.is_redirection()) && WARNED.is_due(Instant::now()) {
+        tracing::warn!(
+            "a new session token is withdrawn: this request cannot be answered with a cookie, and \
+             its handler did not pass the token on (see Session::token_once)"
+        );
+    }
+    if is_relied_on {
+        refuse_success(response);
+    }
+}
 
 /// Adds the session's cookie and cache headers to the response. Returns the changes of the token
 /// that the response cannot carry, newest first.
@@ -27,7 +65,7 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
     let issued = match (&state.cookie, state.record()) {
         // An outage never touches the cookie (I6).
         _ if is_outage => None,
-        (CookieChange::Issue(token), Some(record)) => {
+        (CookieChange::Issue(token), Some(record)) if is_sent_by_cookie(inner, &state) => {
             let value = shared.seal.close(token, &record.id, context.now);
             Some(shared.cookie.issue(
                 value,
@@ -36,24 +74,65 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
                 record.lifetime.browser_session,
             ))
         }
-        (CookieChange::Remove, _) => Some(shared.cookie.removal()),
+        (CookieChange::Remove, _) if context.has_cookie => Some(shared.cookie.removal()),
         _ => None,
     };
-    // Responses that depend on the session must not be cached, neither by shared caches nor by the
-    // browser (OWASP ASVS 5.0, 14.3.2).
-    response.adjoin_header(Header::new("Vary", "Cookie"));
-    match issued {
-        // Rocket has emptied its cookie jar by now, and its catchers drop the jar's content.
-        Some(cookie) => {
-            response.adjoin_header(&cookie);
-            response.set_raw_header("Cache-Control", "no-store");
-        }
-        None if !response.headers().contains("Cache-Control") => {
-            response.set_raw_header("Cache-Control", "no-store");
-        }
-        None => {}
+    // Rocket has emptied its cookie jar by now, and its catchers drop the jar's content.
+    if let Some(cookie) = &issued {
+        response.adjoin_header(cookie);
     }
-    state.answered(!is_outage)
+    forbid_caching(
+        inner,
+        response,
+        issued.is_some() || state.carrier == Carrier::Handler,
+    );
+    if matches!(state.cookie, CookieChange::Remove)
+        && !is_outage
+        && let Some(data) = &shared.clear_site_data
+        && !response.headers().contains("Clear-Site-Data")
+    {
+        response.set_raw_header("Clear-Site-Data", data.clone());
+    }
+    let is_lost = match &state.cookie {
+        CookieChange::Issue(_) => !is_sent_by_cookie(inner, &state),
+        CookieChange::Withheld => true,
+        CookieChange::Keep | CookieChange::HandedOut | CookieChange::Remove => false,
+    };
+    state.answered(!is_outage && !is_lost)
+}
+
+/// Keeps a response that depends on the session out of caches, both shared ones and the browser's
+/// (OWASP ASVS 5.0, 14.3.2). The application may allow caching unless the response has a token.
+fn forbid_caching<D>(inner: &Inner<D>, response: &mut Response<'_>, has_token: bool) {
+    let transport = inner.shared().transport;
+    if transport.takes_cookies() {
+        response.adjoin_header(Header::new("Vary", "Cookie"));
+    }
+    if transport.takes_bearer() {
+        response.adjoin_header(Header::new("Vary", "Authorization"));
+    }
+    if has_token || !response.headers().contains("Cache-Control") {
+        response.set_raw_header("Cache-Control", "no-store");
+    }
+}
+
+/// Adds the challenge for bearer tokens to the 401 of the guard `SignedIn` (RFC 6750, section 3),
+/// unless the application's catcher has added one.
+pub(super) fn challenge<D>(request: &Request<'_>, inner: &Inner<D>, response: &mut Response<'_>) {
+    if !inner.shared().transport.takes_bearer()
+        || response.status() != Status::Unauthorized
+        || response.headers().contains("WWW-Authenticate")
+        || SessionError::of(request) != Some(SessionError::SignedOut)
+    {
+        return;
+    }
+    let is_invalid = inner.context.is_bearer && inner.state().record().is_none();
+    let challenge = if is_invalid {
+        "Bearer error=\"invalid_token\""
+    } else {
+        "Bearer"
+    };
+    response.set_raw_header("WWW-Authenticate", challenge);
 }
 
 /// Ends the sessions that a login has replaced, before the visitor receives the new token. If that
@@ -75,8 +154,8 @@ pub(super) async fn end_replaced<D: TypedData>(inner: &Inner<D>, response: &mut 
     }
 }
 
-/// Undoes changes of the token whose response is a 503, which carries no cookie. The old cookie is
-/// valid again afterwards.
+/// Undoes changes of the token that the response does not deliver, such as a 503. The old cookie or
+/// bearer token is valid again afterwards.
 pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
     if untold.is_empty() {
         return;
@@ -84,7 +163,7 @@ pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
     // At level debug, because undone changes are counted, and in an outage this line would repeat
     // for many requests.
     tracing::debug!(
-        "a new token is withdrawn, because its response became a 503 ({:?})",
+        "a new token is withdrawn, because its response does not deliver it ({:?})",
         untold
     );
     let deadline = inner.shared().pipeline.undo_deadline();

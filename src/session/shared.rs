@@ -11,6 +11,7 @@ use rocket::data::ByteUnit;
 use super::admin::SessionAdmin;
 use super::clock::Clock;
 use super::config::OnUndecodable;
+use super::config::transport::Transport;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
 use super::expiry::ExpiryPolicy;
@@ -22,10 +23,15 @@ use crate::store::SessionLimit;
 
 pub(crate) struct Shared {
     pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) transport: Transport,
+    /// Signs and verifies cookies.
     pub(crate) seal: Seal,
+    pub(crate) bearer_seal: Seal,
     /// The kind of session. Empty for the kind without a name.
     pub(crate) kind: String,
     pub(crate) cookie: CookiePolicy,
+    /// The value of `Clear-Site-Data` in the response to a logout.
+    pub(crate) clear_site_data: Option<String>,
     pub(crate) expiry: ExpiryPolicy,
     /// The timeouts of all kinds in the store.
     pub(crate) policies: Arc<Policies>,

@@ -16,3 +16,4 @@ mod model;
 mod operations;
 mod pages;
 mod store;
+mod transports;

@@ -15,9 +15,10 @@ use crate::session::error::{ConfigError, SetupError};
 const MAX_NAME: usize = 32;
 
 /// Settings that each kind has for itself. All others belong to the store, which kinds share.
-const OWN: [&str; 10] = [
+const OWN: [&str; 12] = [
     "absolute_timeout",
     "anonymous_idle_timeout",
+    "clear_site_data",
     "cookie",
     "fresh_for",
     "idle_timeout",
@@ -26,6 +27,7 @@ const OWN: [&str; 10] = [
     "on_session_limit",
     "on_undecodable",
     "touch_interval",
+    "transport",
 ];
 
 /// The names of all settings.

@@ -50,6 +50,14 @@ fn a_refusal_names_the_key_and_the_allowed_values() {
         ("schema = 'pg_x'", "sessions.schema", "letter"),
         ("schema = 'a\"b'", "sessions.schema", "letter"),
         ("cookie.domain = 'a.b'", "sessions.cookie.domain", "__Host"),
+        ("transport = 'header'", "sessions.transport", "bearer"),
+        ("clear_site_data = ['cash']", "clear_site_data", "cache"),
+        ("clear_site_data = 'cache'", "clear_site_data", "sequence"),
+        (
+            "cookie.partitioned = true",
+            "sessions.cookie.partitioned",
+            "same_site",
+        ),
     ] {
         let message = read(toml).unwrap_err();
         assert!(

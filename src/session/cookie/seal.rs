@@ -8,6 +8,11 @@
 //! A cookie of one kind is invalid under the name of another. Earlier versions of this library
 //! signed only the token. Their cookies stay valid, and while their instances may still run beside
 //! this one, it issues cookies that they can read.
+//!
+//! A bearer token is written in the same way and signed for another purpose. So a cookie's value is
+//! no bearer token, and the reverse: what is read out of one place is of no use in the other, and
+//! each session has one client, which gets its new tokens. The signature covers the cookie's name
+//! here too, because the name is what distinguishes applications that share a secret and a database.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,17 +27,21 @@ use crate::store::SessionHandle;
 /// Maximum length of a handle in a cookie, in bytes. A cuid2 has 24.
 const MAX_HANDLE: usize = 64;
 
+/// Maximum length of a token and a handle in base64url.
+const MAX_PAYLOAD: usize = (TOKEN_LEN + MAX_HANDLE) * 4 / 3 + 1;
+
 /// Length of a signature in base64url.
 const SIGNATURE_LEN: usize = 43;
 
-/// Distinguishes signatures of cookies from those of other texts.
-const PURPOSE: &[u8] = b"session cookie\0";
+/// Distinguish signatures of cookies and of bearer tokens from those of other texts.
+const COOKIE: &[u8] = b"session cookie\0";
+const BEARER: &[u8] = b"session bearer\0";
 
 /// How long a deploy may take. Until this time after the migration, instances of an earlier version
 /// are assumed to run.
 const DEPLOY: TimeDelta = TimeDelta::days(1);
 
-/// Signs and verifies the cookies of one kind of session.
+/// Signs and verifies the cookies, or the bearer tokens, of one kind of session.
 #[derive(Clone)]
 pub(crate) struct Seal {
     /// One key per secret, bound to the purpose, the kind and the name.
@@ -61,14 +70,23 @@ impl Seal {
         name: &str,
         upgraded_at: Option<DateTime<Utc>>,
     ) -> Self {
-        let context = [PURPOSE, kind.as_bytes(), b"\0", name.as_bytes(), b"\0"].concat();
         Self {
-            bound: keys.followed_by(&context),
+            bound: bound(keys, COOKIE, kind, name),
             plain: keys.followed_by(b""),
             // Earlier versions do not know kinds.
             earlier_until: upgraded_at
                 .filter(|_| kind.is_empty())
                 .map(|time| time + DEPLOY),
+        }
+    }
+
+    /// Creates the seal for the bearer tokens of the kind of session that has these cookies. No
+    /// earlier version issued any.
+    pub(crate) fn bearer(keys: &SessionKeys, kind: &str, name: &str) -> Self {
+        Self {
+            bound: bound(keys, BEARER, kind, name),
+            plain: Vec::new(),
+            earlier_until: None,
         }
     }
 
@@ -92,8 +110,7 @@ impl Seal {
     pub(crate) fn open(&self, value: &str) -> Option<Opened> {
         let (payload, signature) = value.split_once('.')?;
         // Checked before anything is decoded, because a header may be long.
-        if signature.len() != SIGNATURE_LEN || payload.len() > (TOKEN_LEN + MAX_HANDLE) * 4 / 3 + 1
-        {
+        if signature.len() != SIGNATURE_LEN || payload.len() > MAX_PAYLOAD {
             return None;
         }
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
@@ -127,6 +144,28 @@ impl Seal {
             .zip(issued)
             .is_some_and(|(until, issued)| issued <= until)
     }
+}
+
+/// Returns each secret as a key for this purpose, kind and name.
+fn bound(keys: &SessionKeys, purpose: &[u8], kind: &str, name: &str) -> Vec<Key> {
+    let context = [purpose, kind.as_bytes(), b"\0", name.as_bytes(), b"\0"].concat();
+    keys.followed_by(&context)
+}
+
+/// Returns whether a text has the form of a bearer token, whoever made it. Nothing is decoded, so
+/// this is also quick for a long header.
+pub(crate) fn has_form(text: &str) -> bool {
+    let is_base64url = |text: &str| {
+        let mut bytes = text.bytes();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    text.len() <= MAX_PAYLOAD + 1 + SIGNATURE_LEN
+        && text.split_once('.').is_some_and(|(payload, signature)| {
+            signature.len() == SIGNATURE_LEN
+                && payload.len() > TOKEN_LEN * 4 / 3
+                && is_base64url(payload)
+                && is_base64url(signature)
+        })
 }
 
 fn signed(key: Option<&Key>, bytes: &[u8]) -> String {
@@ -175,6 +214,30 @@ mod tests {
         for (kind, name) in [("staff", "session"), ("", "session-staff"), ("session", "")] {
             assert_eq!(Seal::new(&keys(A), kind, name, None).open(&value), None);
         }
+    }
+
+    #[test]
+    fn i7_a_bearer_token_is_no_cookie_and_no_cookie_is_one() {
+        let now = Utc::now();
+        let token = Token::generate(now).unwrap();
+        let bearer = |kind, name| Seal::bearer(&keys(A), kind, name);
+        let value = bearer("", "session").close(&token, &HANDLE.into(), now);
+        assert!(has_form(&value), "{value}");
+        let opened = bearer("", "session").open(&value).unwrap();
+        assert_eq!(
+            (opened.token, opened.handle),
+            (token.clone(), Some(HANDLE.into()))
+        );
+        for (kind, name) in [("staff", "session"), ("", "session-staff"), ("session", "")] {
+            assert_eq!(bearer(kind, name).open(&value), None, "{kind:?} {name:?}");
+        }
+        assert_eq!(seal(A).open(&value), None);
+        let cookie = seal(A).close(&token, &HANDLE.into(), now);
+        assert!(has_form(&cookie), "{cookie}");
+        assert_eq!(bearer("", "session").open(&cookie), None);
+        let earlier = Seal::new(&keys(A), "", "session", Some(now));
+        let earlier = earlier.close(&token, &HANDLE.into(), now);
+        assert_eq!(bearer("", "session").open(&earlier), None);
     }
 
     #[test]

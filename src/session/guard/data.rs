@@ -260,7 +260,7 @@ impl<D: TypedData> Session<D> {
         for id in ids.into_iter().flatten().chain(inner.others.clone()) {
             inner.shared.pipeline.delete(id, EndReason::Logout).await?;
         }
-        inner.state().ended(inner.context.has_cookie);
+        inner.state().ended();
         Ok(())
     }
 }

@@ -28,7 +28,21 @@ pub(crate) enum Phase {
 pub(crate) enum CookieChange {
     Keep,
     Issue(Token),
+    /// The handler has the new token and passes it on.
+    HandedOut,
+    /// No one has taken the new token, and no cookie may carry it.
+    Withheld,
+    /// This request ended the session. The cookie is removed if the browser has one.
     Remove,
+}
+
+/// What decides how new tokens leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// The way in which the request brought its token.
+    Request,
+    /// The handler, which has taken one. No cookie carries a later one.
+    Handler,
 }
 
 #[derive(Debug)]
@@ -42,6 +56,7 @@ pub(crate) struct State<D> {
     pub(crate) undecodable: Option<SessionHandle>,
     /// Handles of sessions to end before the visitor receives the new token.
     pub(crate) replaced: Vec<SessionHandle>,
+    pub(crate) carrier: Carrier,
     /// Changes of the token that no response has delivered yet, oldest first. Dropping them undoes
     /// them, newest first.
     untold: UntoldChanges,
@@ -69,6 +84,7 @@ impl<D> State<D> {
             is_new: true,
             undecodable: None,
             replaced: Vec::new(),
+            carrier: Carrier::Request,
             untold: UntoldChanges::default(),
             is_overtaken: false,
             is_answered: false,
@@ -83,6 +99,7 @@ impl<D> State<D> {
             is_new: false,
             undecodable: None,
             replaced: Vec::new(),
+            carrier: Carrier::Request,
             untold: UntoldChanges::default(),
             is_overtaken: false,
             is_answered: false,
@@ -196,14 +213,42 @@ impl<D> State<D> {
         Ok(())
     }
 
-    /// Records that this request ended the session. The cookie is removed if the browser has one.
-    pub(crate) fn ended(&mut self, has_cookie: bool) {
-        self.phase = Phase::Ended;
-        self.cookie = if has_cookie {
-            CookieChange::Remove
-        } else {
-            CookieChange::Keep
+    /// Returns the new token and its session's handle for the handler to pass on, once, unless the
+    /// response is already being sent.
+    pub(crate) fn hand_out(&mut self) -> Option<(Token, SessionHandle)> {
+        let id = self.record()?.id.clone();
+        if self.is_answered || !matches!(self.cookie, CookieChange::Issue(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.cookie, CookieChange::HandedOut) {
+            CookieChange::Issue(token) => {
+                self.carrier = Carrier::Handler;
+                Some((token, id))
+            }
+            _ => None,
+        }
+    }
+
+    /// Withholds a new token that no one has taken and that no cookie may carry. The sessions that
+    /// it replaces stay. Returns `None` if there is no such token, and otherwise whether a client
+    /// could have relied on the change: whether it is more than a new, anonymous session.
+    pub(crate) fn withhold(&mut self) -> Option<bool> {
+        if !matches!(self.cookie, CookieChange::Issue(_)) {
+            return None;
+        }
+        self.cookie = CookieChange::Withheld;
+        self.replaced.clear();
+        let is_anonymous = |record: &SessionRecord| {
+            record.user_id.is_none() && record.pending.is_none() && self.carrier == Carrier::Request
         };
+        let is_mere_session = self.is_new && self.record().is_none_or(is_anonymous);
+        Some(!is_mere_session)
+    }
+
+    /// Records that this request ended the session.
+    pub(crate) fn ended(&mut self) {
+        self.phase = Phase::Ended;
+        self.cookie = CookieChange::Remove;
     }
 
     /// Records that another request ended the session. That request's response removes the cookie,
@@ -255,6 +300,42 @@ mod tests {
     }
 
     #[test]
+    fn i3_each_token_is_handed_out_once() {
+        let (first, second) = (token(), token());
+        let mut state = State::absent(0);
+        assert_eq!(state.hand_out(), None);
+        let (record, untold) = (record(&first), Untold::settled());
+        let id = record.id.clone();
+        let created = state.created(record, Arc::new(0), first.clone(), untold);
+        created.unwrap();
+        assert_eq!(state.hand_out(), Some((first, id.clone())));
+        assert_eq!(state.hand_out(), None);
+        assert_eq!(state.withhold(), None);
+        state.rotated(second.clone(), Untold::settled()).unwrap();
+        assert_eq!(state.hand_out(), Some((second, id)));
+        state.rotated(token(), Untold::settled()).unwrap();
+        state.answered(true);
+        assert_eq!(state.hand_out(), None);
+    }
+
+    #[test]
+    fn i2_a_withheld_token_cannot_be_handed_out() {
+        let token = token();
+        let mut state = State::absent(0);
+        let created = state.created(record(&token), Arc::new(0), token, Untold::settled());
+        created.unwrap();
+        state.replaced.push("other".into());
+        assert_eq!(state.withhold(), Some(false), "a mere session");
+        assert_eq!(state.hand_out(), None);
+        assert!(state.replaced.is_empty());
+
+        let mut state = State::loaded(record(&self::token()), 0);
+        assert_eq!(state.withhold(), None);
+        state.rotated(self::token(), Untold::settled()).unwrap();
+        assert_eq!(state.withhold(), Some(true), "the client has a session");
+    }
+
+    #[test]
     fn i2_an_ended_session_issues_no_token() {
         let mut state = State::absent(0);
         let token = token();
@@ -268,7 +349,7 @@ mod tests {
         assert!(matches!(state.cookie, CookieChange::Keep) && state.record().is_none());
 
         let mut state = State::absent(0);
-        state.ended(true);
+        state.ended();
         assert!(matches!(state.cookie, CookieChange::Remove));
     }
 }

@@ -29,9 +29,9 @@ const SWEEP_SECONDS: [f64; 8] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0, 60.0, 300.0];
 /// The reason why a request that asked for a session got none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum NoSession {
-    /// The request had no session cookie.
+    /// The request had no session cookie and no bearer token.
     None,
-    /// The cookie was malformed, was not signed by us, or had a wrong secret half.
+    /// The token was malformed, was not signed by us, or had a wrong secret half.
     Forged,
     /// The session has expired.
     Expired,

@@ -1,8 +1,8 @@
 //! Changes of tokens that are committed but not yet delivered to their visitors.
 //!
-//! A token is useless until its visitor has the cookie. Until a response carries the cookie,
-//! anything that prevents it undoes the change: a deadline, a cancelled handler, a 503, a panic.
-//! The visitor's old cookie is then valid again.
+//! A token is useless until its visitor has it. Until a response carries it, in a cookie or in the
+//! body that a handler has made, anything that prevents this undoes the change: a deadline, a
+//! cancelled handler, a 503, a panic. The visitor's old token is then valid again.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Cookies that no server issued.
+//! Cookies and bearer tokens that no server issued.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +10,26 @@ use super::local::SECRET;
 
 /// Returns a cookie for a chosen token and handle, as anyone with the signing secret can make it.
 pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32], handle: &str) -> String {
+    let value = signed_for(
+        b"session cookie\0\0session\0",
+        session_id,
+        secret_half,
+        handle,
+    );
+    format!("session={value}")
+}
+
+/// Returns a bearer token for a chosen token and handle.
+pub(crate) fn bearer(session_id: Uuid, secret_half: [u8; 32], handle: &str) -> String {
+    signed_for(
+        b"session bearer\0\0session\0",
+        session_id,
+        secret_half,
+        handle,
+    )
+}
+
+fn signed_for(context: &[u8], session_id: Uuid, secret_half: [u8; 32], handle: &str) -> String {
     let token = [
         session_id.as_bytes(),
         secret_half.as_slice(),
@@ -17,7 +37,6 @@ pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32], handle: &str) -> S
     ]
     .concat();
     let key = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    let context = b"session cookie\0\0session\0";
     let signature = key
         .chain_update(context)
         .chain_update(&token)
@@ -27,5 +46,5 @@ pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32], handle: &str) -> S
         URL_SAFE_NO_PAD.encode(token),
         URL_SAFE_NO_PAD.encode(signature),
     );
-    format!("session={token}.{signature}")
+    format!("{token}.{signature}")
 }

@@ -178,6 +178,11 @@ impl Answer {
         named.map(|(_, value)| value.as_str())
     }
 
+    /// Returns the values of all headers with this name, to be compared.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        self.headers(name).collect()
+    }
+
     pub(crate) fn json(&self) -> Value {
         rocket::serde::json::from_str(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.body))
