@@ -10,7 +10,6 @@ use rocket::{Request, Response};
 use rocket_diesel_sessions::SessionError;
 use uuid::Uuid;
 
-use super::failure::{fail, wants_page};
 use super::request_id;
 use crate::accounts::error::AccountError;
 
@@ -318,15 +317,5 @@ impl From<AccountError> for ApiError {
             AccountError::TooMany { what, wait } => Self::too_many(what, wait),
             AccountError::Session(error) => error.into(),
         }
-    }
-}
-
-/// Answers programs with JSON, and leaves browsers to the catcher.
-impl<'r> Responder<'r, 'static> for ApiError {
-    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        if wants_page(request) {
-            return Err(fail(request, self));
-        }
-        self.as_json(request)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use rocket::http::{Accept, Status};
 use rocket::outcome::Outcome;
 use rocket::request::Request;
+use rocket::response::{self, Responder};
 
 use super::error::ApiError;
 
@@ -47,4 +48,14 @@ pub(crate) fn wants_page(request: &Request<'_>) -> bool {
     let is_for_programs = path.starts_with("/api/") || FOR_PROGRAMS.contains(&path.as_str());
     let accepts_html = |accept: &Accept| accept.iter().any(|media| media.media_type().is_html());
     !is_for_programs && request.accept().is_some_and(accepts_html)
+}
+
+/// Answers programs with JSON, and leaves browsers to the catcher.
+impl<'r> Responder<'r, 'static> for ApiError {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        if wants_page(request) {
+            return Err(fail(request, self));
+        }
+        self.as_json(request)
+    }
 }

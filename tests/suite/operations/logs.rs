@@ -24,7 +24,8 @@ on_each_database! {
         let address = server.url().to_owned();
         let started = &json_lines(server.start_message())[0];
         assert_eq!(started["message"], "started");
-        assert_eq!((&started["profile"], &started["address"]), (&"release".into(), &address.into()));
+        assert_eq!(started["profile"], "release");
+        assert_eq!(started["address"], address);
         let url = server.url().to_owned();
         for path in ["/", "/nothing?token=hunter2", "/api/session/sessions", "/healthz"] {
             server.client().get(path);
@@ -207,15 +208,11 @@ fn panics_and_records_of_libraries_are_json_lines() {
     let [record, panic] = &lines[..] else {
         unreachable!()
     };
-    assert_eq!(
-        (&record["target"], &record["message"]),
-        (&"a::library".into(), &"its words".into())
-    );
+    assert_eq!(record["target"], "a::library");
+    assert_eq!(record["message"], "its words");
     assert_eq!(panic["message"], "panicked: two\nlines");
-    assert_eq!(
-        (&panic["level"], &panic["thread"]),
-        (&"ERROR".into(), &"doomed".into())
-    );
+    assert_eq!(panic["level"], "ERROR");
+    assert_eq!(panic["thread"], "doomed");
     assert!(
         panic["location"].as_str().unwrap().contains("logs.rs:"),
         "{panic}"

@@ -1,6 +1,7 @@
 //! The program in operation: start, outages, logs and metrics, deployment, shutdown.
 
 mod adversity;
+mod alerts;
 mod audit_log;
 mod deploy;
 mod failover;

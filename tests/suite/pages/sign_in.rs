@@ -221,7 +221,8 @@ on_each_database! {
         assert_eq!(visitor.post_form("/settings", &form("", "dark")).status, Status::SeeOther);
         assert_eq!(visitor.post_form("/settings", &form("Ada", "system")).status, Status::SeeOther);
         let data = visitor.session()["data"].clone();
-        assert_eq!((&data["theme"], &data["displayName"]), (&"dark".into(), &"Ada".into()));
+        assert_eq!(data["theme"], "dark");
+        assert_eq!(data["displayName"], "Ada");
         let page = visitor.get("/").body;
         for field in [
             "name=\"shown_display_name\" value=\"Ada\"",

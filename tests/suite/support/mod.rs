@@ -12,7 +12,7 @@ mod stores;
 mod wait;
 
 pub(crate) use altered::altered;
-pub(crate) use applications::{Visitor, accounts, cookie, embedded, local, typed, users};
+pub(crate) use applications::{Visitor, accounts, cookie, embedded, exported, local, typed, users};
 pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{
     AppPool, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
