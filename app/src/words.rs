@@ -48,6 +48,18 @@ pub fn until(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
+/// A duration in days, or in hours below one day, as in "30 days".
+pub fn lasting(duration: Duration) -> String {
+    let hours = duration.as_secs() / 3600;
+    let (number, unit) = if hours < 24 {
+        (hours, "hour")
+    } else {
+        (hours / 24, "day")
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{plural}")
+}
+
 /// The data of a session as JSON on several lines. Data that is not JSON stays as it is.
 pub fn data(data: &str) -> String {
     let json = from_str::<Value>(data).and_then(|value| to_pretty_string(&value));
@@ -103,6 +115,8 @@ mod tests {
         assert_eq!(until(now + TimeDelta::hours(25), now), "in 1 day");
         assert_eq!(until(now, now), "just now");
         assert_eq!(until(now - TimeDelta::hours(2), now), "2 hours ago");
+        assert_eq!(lasting(Duration::from_hours(1)), "1 hour");
+        assert_eq!(lasting(Duration::from_hours(720)), "30 days");
     }
 
     #[test]

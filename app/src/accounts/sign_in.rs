@@ -1,11 +1,24 @@
 //! Signing in and out, with a line in the audit log.
 
+use std::time::Duration;
+
 use rocket_diesel_sessions::store::UserRecord;
 use rocket_diesel_sessions::{Login, Session, SessionError};
 
 use super::error::AccountError;
 use crate::monitoring::audit::{Event, Trail};
 use crate::session_data::SessionData;
+
+/// How long a session lasts after signing in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lasting {
+    /// As the settings say, or as long as the session that the user confirms.
+    AsConfigured,
+    /// Until the browser is closed, and no longer than the settings say.
+    WhileOpen,
+    /// This long, however little it is used.
+    Kept(Duration),
+}
 
 /// Signs in a user whose password was just verified or chosen.
 ///
@@ -14,9 +27,15 @@ use crate::session_data::SessionData;
 pub(crate) async fn sign_in(
     session: &Session<SessionData>,
     user: &UserRecord,
+    lasting: Lasting,
     trail: Trail,
 ) -> Result<(), AccountError> {
     let login = Login::new(&user.id).verified_against(&user.password_hash);
+    let login = match lasting {
+        Lasting::AsConfigured => login,
+        Lasting::WhileOpen => login.browser_session(),
+        Lasting::Kept(time) => login.idle_timeout(time).absolute_timeout(time),
+    };
     session.login(login).await?;
     let entry = trail.event(Event::Login).user(&user.id).by(&user.id);
     entry.session(session.handle().as_ref()).write();

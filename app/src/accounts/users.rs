@@ -33,6 +33,7 @@ pub(crate) struct Users {
     guesses: Guesses,
     clock: Arc<dyn Clock>,
     reauthenticate_after: Duration,
+    keep_signed_in: Duration,
     has_registration: bool,
     counters: Arc<Counters>,
     /// Runs the calls of the store.
@@ -58,6 +59,7 @@ impl Users {
             guesses: Guesses::new(config, &clock),
             clock,
             reauthenticate_after: config.reauthenticate_after,
+            keep_signed_in: config.keep_signed_in,
             has_registration: config.registration,
             counters,
             sessions,
@@ -85,6 +87,11 @@ impl Users {
 
     pub(crate) fn reauthenticate_after(&self) -> Duration {
         self.reauthenticate_after
+    }
+
+    /// Returns how long users stay signed in who ask for it.
+    pub(crate) fn keep_signed_in(&self) -> Duration {
+        self.keep_signed_in
     }
 
     /// Returns whether visitors may register.

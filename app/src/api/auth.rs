@@ -9,7 +9,7 @@ use rocket_diesel_sessions::store::UserRecord;
 use rocket_diesel_sessions::{Session, UserId};
 
 use super::session::Answer;
-use crate::accounts::sign_in::{sign_in, sign_out};
+use crate::accounts::sign_in::{Lasting, sign_in, sign_out};
 use crate::accounts::users::Users;
 use crate::guards::registration::OpenRegistration;
 use crate::guards::signed_in::SignedIn;
@@ -63,7 +63,7 @@ async fn register(
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
     let Body(Credentials { username, password }) = body;
     let user = users.register(&username, &password, trail).await?;
-    sign_in(&session, &user, trail).await?;
+    sign_in(&session, &user, Lasting::AsConfigured, trail).await?;
     Ok(Custom(Status::Created, Json(user.into())))
 }
 
@@ -77,7 +77,10 @@ async fn login(
 ) -> Answer<UserAnswer> {
     let Body(Credentials { username, password }) = body;
     let user = users.recognise(&username, &password, trail).await?;
-    users.counted(Action::Login, sign_in(&session, &user, trail).await)?;
+    users.counted(
+        Action::Login,
+        sign_in(&session, &user, Lasting::AsConfigured, trail).await,
+    )?;
     Ok(Json(user.into()))
 }
 

@@ -9,7 +9,7 @@ use super::filters;
 use super::frame::Frame;
 use super::page::{Page, PageResult};
 use crate::accounts::error::AccountError;
-use crate::accounts::sign_in::sign_in;
+use crate::accounts::sign_in::{Lasting, sign_in};
 use crate::accounts::users::Users;
 use crate::guards::signed_in::SignedIn;
 use crate::http::error::ApiError;
@@ -58,7 +58,7 @@ impl Confirmed {
         trail: Trail,
     ) -> Result<(), AccountError> {
         match self {
-            Self::Now(user) => sign_in(session, &user, trail).await,
+            Self::Now(user) => sign_in(session, &user, Lasting::AsConfigured, trail).await,
             Self::Recently | Self::NotYet(_) => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use askama::Template;
 use chrono::TimeDelta;
@@ -19,7 +20,7 @@ use super::notice::Notice;
 use super::page::{Page, PageResult};
 use crate::accounts::error::AccountError;
 use crate::accounts::revoke;
-use crate::accounts::sign_in::{sign_in, sign_out};
+use crate::accounts::sign_in::{Lasting, sign_in, sign_out};
 use crate::accounts::users::Users;
 use crate::guards::registration::OpenRegistration;
 use crate::http::body::Form;
@@ -28,6 +29,7 @@ use crate::http::next::Next;
 use crate::monitoring::audit::Trail;
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
+use crate::words;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -35,6 +37,7 @@ struct LoginPage<'a> {
     frame: Frame,
     username: &'a str,
     next: &'a Next,
+    keep: Keep,
     /// Why the visitor was led here.
     reason: Option<&'static str>,
     problem: Option<&'a str>,
@@ -46,6 +49,7 @@ struct RegisterPage<'a> {
     frame: Frame,
     username: &'a str,
     next: &'a Next,
+    keep: Keep,
     problem: Option<&'a str>,
     /// Whether the problem is the password, and not the username.
     is_password_wrong: bool,
@@ -58,6 +62,7 @@ struct TooMany<'a> {
     frame: Frame,
     username: &'a str,
     next: &'a Next,
+    keep: Keep,
     devices: Vec<Device>,
 }
 
@@ -79,6 +84,36 @@ const COOKIE_LOST: &str = "You are not signed in. If you have just entered the r
 
 /// Whether browsers keep the session cookie only over TLS.
 pub(crate) struct CookieNeedsTls(pub(crate) bool);
+
+/// The box "Keep me signed in".
+#[derive(Clone, Copy)]
+struct Keep {
+    is_checked: bool,
+    time: Duration,
+}
+
+impl Keep {
+    /// Returns the box, checked if the form has a value for it.
+    fn new(users: &Users, value: Option<&str>) -> Self {
+        Self {
+            is_checked: value.is_some(),
+            time: users.keep_signed_in(),
+        }
+    }
+
+    /// Returns the time in words.
+    fn in_words(&self) -> String {
+        words::lasting(self.time)
+    }
+
+    fn lasting(self) -> Lasting {
+        if self.is_checked {
+            Lasting::Kept(self.time)
+        } else {
+            Lasting::WhileOpen
+        }
+    }
+}
 
 /// How a form was sent.
 struct Arrival {
@@ -135,6 +170,7 @@ async fn login_page(
         frame: Frame::of(&session, users).await?,
         username: "",
         next: &next,
+        keep: Keep::new(users, None),
         reason,
         problem: None,
     })
@@ -147,6 +183,8 @@ struct LoginForm {
     username: String,
     password: String,
     next: Option<String>,
+    /// Sent if the box "Keep me signed in" is checked.
+    keep: Option<String>,
     /// The handle of a device to sign out first, if there are too many.
     end: Option<SessionHandle>,
 }
@@ -162,16 +200,17 @@ async fn login(
 ) -> PageResult {
     let Form(form) = form;
     let next = Next::new(form.next.as_deref());
+    let keep = Keep::new(users, form.keep.as_deref());
     let error = match users.recognise(&form.username, &form.password, trail).await {
         Ok(user) => {
             if let Some(device) = &form.end {
                 revoke::own_session(sessions, &user.id, device, trail).await?;
             }
-            let signed_in = sign_in(&session, &user, trail).await;
+            let signed_in = sign_in(&session, &user, keep.lasting(), trail).await;
             match users.counted(Action::Login, signed_in) {
                 Ok(()) => return Ok(arrival.go_on(&next)),
                 Err(AccountError::Session(SessionError::TooManySessions)) => {
-                    return too_many(&session, users, sessions, &user, &next).await;
+                    return too_many(&session, users, sessions, &user, &next, keep).await;
                 }
                 Err(error) => error,
             }
@@ -188,6 +227,7 @@ async fn login(
             frame: Frame::of(&session, users).await?,
             username: &form.username,
             next: &next,
+            keep,
             reason: None,
             problem: Some(error.in_words()),
         },
@@ -201,6 +241,7 @@ async fn too_many(
     sessions: &UserSessions,
     user: &UserRecord,
     next: &Next,
+    keep: Keep,
 ) -> PageResult {
     let page = sessions.page(&user.id, DEVICES, None).await?;
     let now = users.now();
@@ -213,6 +254,7 @@ async fn too_many(
             frame: Frame::of(session, users).await?,
             username: &user.username,
             next,
+            keep,
             devices,
         },
     )
@@ -233,6 +275,7 @@ async fn register_page(
         frame: Frame::of(&session, users).await?,
         username: "",
         next: &next,
+        keep: Keep::new(users, None),
         problem: None,
         is_password_wrong: false,
     })
@@ -245,6 +288,8 @@ struct RegisterForm {
     username: String,
     password: String,
     next: Option<String>,
+    /// Sent if the box "Keep me signed in" is checked.
+    keep: Option<String>,
 }
 
 #[post("/register", data = "<form>")]
@@ -259,6 +304,7 @@ async fn register(
     let Form(form) = form;
     let (username, password) = (form.username.as_str(), form.password.as_str());
     let next = Next::new(form.next.as_deref());
+    let keep = Keep::new(users, form.keep.as_deref());
     let mut registered = users.register(username, password, trail).await;
     if let Err(AccountError::Taken(_)) = registered
         && let Some(user) = just_registered(users, username, password, trail).await
@@ -267,7 +313,7 @@ async fn register(
     }
     match registered.map_err(ApiError::from) {
         Ok(user) => {
-            sign_in(&session, &user, trail).await?;
+            sign_in(&session, &user, keep.lasting(), trail).await?;
             // The account exists, even if the greeting cannot be stored.
             let _ = session.update(|data| Notice::Welcome.leave(data)).await;
             Ok(arrival.go_on(&next))
@@ -278,6 +324,7 @@ async fn register(
                 frame: Frame::of(&session, users).await?,
                 username,
                 next: &next,
+                keep,
                 problem: Some(error.in_words()),
                 is_password_wrong: error.is_about("password"),
             },

@@ -14,6 +14,10 @@ const SECTION: &str = "app";
 /// The highest limit. A higher one would limit nothing, and its times would not fit the counter.
 const MAX_GUESSES: u32 = 10_000;
 
+/// The limits of `keep_signed_in`.
+const KEPT_LEAST: Duration = Duration::from_hours(1);
+const KEPT_MOST: Duration = Duration::from_hours(365 * 24);
+
 /// Settings of the application. Durations are written as in `"30s"` or `"10m"`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(crate = "rocket::serde", deny_unknown_fields, default)]
@@ -24,6 +28,10 @@ pub struct AppConfig {
     /// (OWASP ASVS 5.0, 7.5.2). With `0s`, pages ask for it each time, and the API always refuses.
     #[serde(with = "humantime_serde")]
     pub reauthenticate_after: Duration,
+    /// How long the page keeps a user signed in who asks for it. Without that, the session cookie is
+    /// gone when the browser is closed. Default 30 d.
+    #[serde(with = "humantime_serde")]
+    pub keep_signed_in: Duration,
     /// How many passwords are hashed at a time. Each takes 19 MiB. Default: half the cores, which
     /// leaves the others to requests.
     pub hashes_at_once: NonZeroU32,
@@ -70,6 +78,7 @@ impl Default for AppConfig {
         Self {
             origins: Vec::new(),
             reauthenticate_after: Duration::from_mins(10),
+            keep_signed_in: Duration::from_hours(30 * 24),
             hashes_at_once: number(u32::try_from(cores.div_ceil(2)).unwrap_or(u32::MAX)),
             guesses_per_user: number(10),
             user_guess_interval: Duration::from_secs(30),
@@ -99,6 +108,12 @@ impl AppConfig {
                 let problem = format!("{SECTION}.{key} = \"{value}\": must be from 1ns to 1day");
                 return Err(SetupError::Figment(problem));
             }
+        }
+        if !(KEPT_LEAST..=KEPT_MOST).contains(&config.keep_signed_in) {
+            let value = humantime::format_duration(config.keep_signed_in);
+            let problem =
+                format!("{SECTION}.keep_signed_in = \"{value}\": must be from 1h to 365d");
+            return Err(SetupError::Figment(problem));
         }
         for (key, value) in [
             ("guesses_per_user", config.guesses_per_user),
@@ -208,6 +223,8 @@ mod tests {
                 "app.reauthenticate_after",
                 "24h",
             ),
+            ("keep_signed_in = '366d'", "app.keep_signed_in", "365d"),
+            ("keep_signed_in = '59m'", "app.keep_signed_in", "1h"),
             ("guesses_per_user = 10001", "app.guesses_per_user", "10000"),
             ("metrics = 'all'", "app.metrics", "token, loopback, off"),
             ("metrics = true", "app.metrics", "token, loopback or off"),

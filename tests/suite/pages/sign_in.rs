@@ -1,5 +1,6 @@
 //! The way to a page that needs a sign-in, and its obstacles.
 
+use chrono::TimeDelta;
 use rocket::http::{Accept, Header, Method, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
@@ -302,4 +303,43 @@ fn an_error_is_shown_at_its_field_and_in_the_title() {
     let page = ada.get("/account").body;
     let named = "<button>Sign out<span class=\"unseen\"> Unknown device";
     assert!(page.contains(named), "{page}");
+}
+
+on_each_database! {
+    fn i4_a_user_is_kept_signed_in_only_if_asked_for(database: &Database) {
+        let (client, clock) = application(database, "max_sessions_per_user = 2\non_session_limit = 'refuse'");
+        registered(&client, "ada");
+        let page = Visitor::new(&client).get("/login").body;
+        assert!(page.contains("For 30 days on this device"), "{page}");
+        let set_cookie = |answer: &Answer| answer.header("set-cookie").unwrap().to_owned();
+
+        let mut kept = Visitor::new(&client);
+        let answer = kept.post_form("/login", &format!("{GOOD}&keep=on"));
+        assert!(set_cookie(&answer).contains("Max-Age=2592000"));
+        let wrong = format!("{}&keep=on", GOOD.replace("correct", "wrong"));
+        let page = Visitor::new(&client).post_form("/login", &wrong).body;
+        assert!(page.contains("name=\"keep\" checked"), "kept after a mistake: {page}");
+        let too_many = Visitor::new(&client).post_form("/login", &format!("{GOOD}&keep=on"));
+        assert_eq!(too_many.status, Status::Conflict);
+        let field = "<input name=\"keep\" value=\"on\" hidden>";
+        assert!(too_many.body.contains(field), "{}", too_many.body);
+
+        clock.advance(TimeDelta::days(29));
+        assert_eq!(kept.get("/account").status, Status::Ok);
+        // To give the password again does not shorten the time.
+        let form = "password=correct+horse+battery";
+        kept.post_form("/account/sessions/end-others", form);
+        clock.advance(TimeDelta::hours(23));
+        assert_eq!(kept.get("/account").status, Status::Ok);
+
+        let mut until_closed = Visitor::new(&client);
+        let answer = until_closed.post_form("/login", GOOD);
+        assert!(!set_cookie(&answer).contains("Max-Age"), "{}", set_cookie(&answer));
+        clock.advance(TimeDelta::hours(25));
+        assert_ne!(until_closed.get("/account").status, Status::Ok);
+        let mut new = Visitor::new(&client);
+        let form = GOOD.replace("ada", "bob");
+        let answer = new.post_form("/register", &format!("{form}&keep=on"));
+        assert!(set_cookie(&answer).contains("Max-Age=2592000"));
+    }
 }
