@@ -77,12 +77,12 @@
 //!
 //! | feature | default | effect |
 //! |---|---|---|
-//! | `sqlite`, `postgres` | yes | support the database; at least one is required |
+//! | `sqlite`, `postgres` | yes | support the database; without both, [`Sessions::store`] must be given a store |
 //! | `testing` | no | the module [`testing`]: sessions in memory for the tests of applications, conformance checks for stores |
 //! | `bundled` | no | build SQLite, libpq and OpenSSL from source instead of linking the system's |
 
-#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
-compile_error!("enable the feature `sqlite` or `postgres`, or both");
+#[cfg(all(feature = "diesel", not(any(feature = "sqlite", feature = "postgres"))))]
+compile_error!("enable the feature `sqlite` or `postgres` instead of `diesel`");
 
 #[cfg(feature = "bench")]
 #[doc(hidden)]
@@ -98,10 +98,12 @@ pub mod testing;
 // For handlers.
 pub use cause::Cause;
 pub use cross_site::{CrossSiteProtection, Origin};
+#[cfg(feature = "diesel")]
+pub use session::UncommittedLogin;
 pub use session::{
     Attached, BearerToken, Fresh, Login, PassiveSession, Session, SessionError, SessionStatus,
-    Sessions, SignedIn, TypedData, UncommittedLogin, UserSession, UserSessionPage, UserSessions,
-    is_forwarded, visitor_address,
+    Sessions, SignedIn, TypedData, UserSession, UserSessionPage, UserSessions, is_forwarded,
+    visitor_address,
 };
 
 // For setup and configuration.
@@ -109,11 +111,11 @@ pub use session::{
     ConfigError, CookieConfig, OnUndecodable, SameSite, SessionConfig, SessionKeys, SetupError,
     SiteData, Transport, database_url_from_env, figment,
 };
+#[cfg(feature = "diesel")]
 #[doc(inline)]
-pub use store::{
-    ApplicationPool, DatabaseUrl, DieselStore, OnSessionLimit, SchemaName, SqliteSynchronous,
-    UserSource,
-};
+pub use store::{ApplicationPool, DieselStore};
+#[doc(inline)]
+pub use store::{DatabaseUrl, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource};
 
 // For observation.
 pub use session::{Clock, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};

@@ -2,10 +2,12 @@
 
 pub mod figment;
 mod kinds;
+#[cfg(feature = "diesel")]
 pub(super) mod startup;
 #[cfg(test)]
 mod tests;
 pub(super) mod transport;
+pub(super) mod url;
 
 use std::time::Duration;
 
@@ -19,9 +21,10 @@ use super::cookie::policy::CookieConfig;
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
+#[cfg(feature = "diesel")]
+use crate::store::ApplicationPool;
 use crate::store::{
-    ApplicationPool, DatabaseUrl, OnSessionLimit, SchemaName, SessionLimit, SqliteSynchronous,
-    UserSource,
+    DatabaseUrl, OnSessionLimit, SchemaName, SessionLimit, SqliteSynchronous, UserSource,
 };
 
 /// Name of the section in Rocket's configuration.
@@ -330,6 +333,7 @@ impl SessionConfig {
 
     /// Returns the settings for the application's pool, which may have fewer than `pool_size`
     /// connections.
+    #[cfg(feature = "diesel")]
     pub(crate) fn within(&self, pool: &ApplicationPool) -> Result<Self, ConfigError> {
         let (size, least) = (pool.max_size(), self.workers + OTHER_CONNECTIONS);
         if size < least {

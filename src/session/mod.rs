@@ -26,8 +26,8 @@ pub use admin::SessionAdmin;
 pub use clock::{Clock, SystemClock};
 pub use codec::TypedData;
 pub use config::figment;
-pub use config::startup::database_url_from_env;
 pub use config::transport::{SiteData, Transport};
+pub use config::url::database_url_from_env;
 pub use config::{OnUndecodable, SessionConfig};
 pub use cookie::keys::SessionKeys;
 pub use cookie::policy::{CookieConfig, SameSite};
@@ -39,6 +39,7 @@ pub use guard::activity::SessionStatus;
 pub use guard::token::BearerToken;
 pub use observe::events::{SessionEvent, SessionEventKind};
 pub use observe::monitor::AUDIT_LOG;
+#[cfg(feature = "diesel")]
 pub use pipeline::UncommittedLogin;
 pub use request::address::{is_forwarded, visitor_address};
 pub(crate) use request::bearer::Transports;

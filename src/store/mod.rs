@@ -13,6 +13,7 @@ mod record;
 mod request;
 mod sessions;
 mod sign_in;
+#[cfg(feature = "diesel")]
 mod sql;
 mod stats;
 mod url;
@@ -35,11 +36,17 @@ pub use request::{
 };
 pub use sessions::SessionStore;
 pub use sign_in::{Lifetime, PendingSignIn, SignIn};
+#[cfg(feature = "diesel")]
 pub use sql::connect::application::ApplicationPool;
+#[cfg(feature = "diesel")]
 pub(crate) use sql::connect::bounded;
+#[cfg(feature = "diesel")]
 pub use sql::listing::SessionFilter;
+#[cfg(feature = "diesel")]
 pub use sql::login::lent::LoginConnection;
+#[cfg(feature = "diesel")]
 pub(crate) use sql::login::lent::LoginSite;
+#[cfg(feature = "diesel")]
 pub use sql::store::DieselStore;
 pub use stats::{Census, EndCounts, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;

@@ -40,6 +40,7 @@ pub struct StoreOptions {
     pub statistics: bool,
 }
 
+#[cfg(feature = "diesel")]
 impl StoreOptions {
     /// Returns the time after which a call counts as stuck in the client library. No statement
     /// takes longer than the timeout, and few calls need two statements that take as long.
@@ -96,6 +97,7 @@ pub enum UserSource {
 
 impl UserSource {
     /// Returns the name in the settings.
+    #[cfg(feature = "diesel")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Own => "own",

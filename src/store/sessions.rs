@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+#[cfg(feature = "diesel")]
 use super::DieselStore;
 use super::error::StoreError;
 use super::ids::SessionHandle;
@@ -195,6 +196,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Returns the `DieselStore` that keeps the sessions, if there is one. A store that wraps another
     /// passes the call on. [`Session::login_with`](crate::Session::login_with) requires one.
+    #[cfg(feature = "diesel")]
     fn diesel(&self) -> Option<&DieselStore> {
         None
     }

@@ -60,6 +60,7 @@ impl DatabaseUrl {
     }
 
     /// Returns whether the URL names an SQLite file that does not exist and may be created.
+    #[cfg(feature = "diesel")]
     pub(crate) fn is_missing_file(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]
@@ -105,6 +106,7 @@ fn not_built_in(name: &str, feature: &str) -> String {
 
 /// Decodes `%xx`. `part` is the name of the decoded part, used in the error, which shows nothing of
 /// the value.
+#[cfg(feature = "diesel")]
 pub(super) fn decode(part: &str, text: &str) -> Result<Vec<u8>, String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();

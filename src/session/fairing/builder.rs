@@ -12,7 +12,9 @@ use crate::session::codec::TypedData;
 use crate::session::config::SessionConfig;
 use crate::session::cookie::keys::SessionKeys;
 use crate::session::observe::events::SessionEvent;
-use crate::store::{ApplicationPool, SessionStore, StatsStore};
+#[cfg(feature = "diesel")]
+use crate::store::ApplicationPool;
+use crate::store::{SessionStore, StatsStore};
 
 impl<D: TypedData> Sessions<D> {
     /// Creates a fairing that takes everything from the environment.
@@ -164,6 +166,7 @@ impl<D: TypedData> Sessions<D> {
     /// # }
     /// ```
     #[must_use]
+    #[cfg(feature = "diesel")]
     pub fn pool(mut self, pool: impl Into<ApplicationPool>) -> Self {
         self.source = Source::Pool(pool.into());
         self

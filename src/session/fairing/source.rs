@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "diesel")]
 use rocket::tokio::task::spawn_blocking;
 
 use crate::session::config::SessionConfig;
 use crate::session::error::{ConfigError, SetupError};
-use crate::store::{
-    ApplicationPool, DatabaseUrl, DieselStore, SchemaName, SessionStore, StatsStore, StoreError,
-};
+#[cfg(feature = "diesel")]
+use crate::store::{ApplicationPool, DieselStore};
+use crate::store::{DatabaseUrl, SchemaName, SessionStore, StatsStore, StoreError};
 
 /// The source of the store of sessions.
 pub(super) enum Source {
@@ -17,6 +18,7 @@ pub(super) enum Source {
     /// A store of the application.
     Store(Arc<dyn SessionStore>),
     /// The database of the application's pool.
+    #[cfg(feature = "diesel")]
     Pool(ApplicationPool),
 }
 
@@ -28,6 +30,7 @@ pub(super) enum Origin {
     /// A store of the application.
     Store(Arc<dyn SessionStore>),
     /// The application's pool. Pools cannot be compared.
+    #[cfg(feature = "diesel")]
     Pool,
 }
 
@@ -39,8 +42,13 @@ impl Source {
     ///
     /// # Errors
     /// Fails if a pool is too small.
+    #[cfg_attr(
+        not(feature = "diesel"),
+        expect(clippy::unnecessary_wraps, reason = "only a pool can be too small")
+    )]
     pub(super) fn adapt(&self, config: SessionConfig) -> Result<SessionConfig, ConfigError> {
         match self {
+            #[cfg(feature = "diesel")]
             Self::Pool(pool) => config.within(pool),
             Self::Settings | Self::Store(_) => Ok(config),
         }
@@ -50,6 +58,7 @@ impl Source {
     pub(super) fn origin(&self, config: &SessionConfig) -> Result<Origin, StoreError> {
         Ok(match self {
             Self::Store(store) => Origin::Store(Arc::clone(store)),
+            #[cfg(feature = "diesel")]
             Self::Pool(_) => Origin::Pool,
             Self::Settings => Origin::Database(config.database_url()?, config.schema.clone()),
         })
@@ -66,9 +75,9 @@ impl Source {
             (Self::Settings, Origin::Database(url, schema)) => {
                 config.database_url()? == *url && config.schema == *schema
             }
-            (Self::Settings, Origin::Store(_) | Origin::Pool) => config.url.is_none(),
+            (Self::Settings, _) => config.url.is_none(),
             (Self::Store(own), Origin::Store(other)) => Arc::ptr_eq(own, other),
-            (Self::Store(_) | Self::Pool(_), _) => false,
+            _ => false,
         })
     }
 
@@ -77,32 +86,51 @@ impl Source {
     ///
     /// # Errors
     /// Fails if the database cannot be used.
+    #[cfg_attr(
+        not(feature = "diesel"),
+        expect(
+            unused_variables,
+            clippy::unused_async,
+            reason = "without a database there is nothing to open"
+        )
+    )]
     pub(super) async fn open(
         &self,
         config: SessionConfig,
         stats: Option<Arc<dyn StatsStore>>,
     ) -> Result<Stores, SetupError> {
-        let store = match self {
-            Self::Store(store) => return Ok((Arc::clone(store), stats)),
+        match self {
+            Self::Store(store) => Ok((Arc::clone(store), stats)),
+            #[cfg(feature = "diesel")]
             Self::Pool(pool) => {
                 let pool = pool.clone();
-                blocking(move || config.open_pool(pool)).await?
+                opened(move || config.open_pool(pool), stats).await
             }
+            #[cfg(feature = "diesel")]
             Self::Settings => {
                 let url = config.database_url()?;
-                blocking(move || config.open_store(&url)).await?
+                opened(move || config.open_store(&url), stats).await
             }
-        };
-        let stats = stats.unwrap_or_else(|| store.clone());
-        Ok((store, Some(stats)))
+            #[cfg(not(feature = "diesel"))]
+            Self::Settings => Err(SetupError::Store(StoreError::Url(
+                "this build supports no database; build it with the feature \"sqlite\" or \
+                 \"postgres\", or give a store to Sessions::store"
+                    .to_owned(),
+            ))),
+        }
     }
 }
 
-async fn blocking(
+/// Opens a database on a thread of its own.
+#[cfg(feature = "diesel")]
+async fn opened(
     open: impl FnOnce() -> Result<DieselStore, SetupError> + Send + 'static,
-) -> Result<Arc<DieselStore>, SetupError> {
-    match spawn_blocking(open).await {
-        Ok(store) => Ok(Arc::new(store?)),
+    stats: Option<Arc<dyn StatsStore>>,
+) -> Result<Stores, SetupError> {
+    let store = match spawn_blocking(open).await {
+        Ok(store) => Arc::new(store?),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    };
+    let stats = stats.unwrap_or_else(|| store.clone());
+    Ok((store, Some(stats)))
 }

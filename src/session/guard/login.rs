@@ -8,6 +8,7 @@ use super::{Inner, Session};
 use crate::session::codec::TypedData;
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
+#[cfg(feature = "diesel")]
 use crate::session::pipeline::UncommittedLogin;
 use crate::session::sign_in::Login;
 use crate::store::{PendingSignIn, RotateSession, SessionRecord, SignIn};
@@ -134,6 +135,7 @@ impl<D: TypedData> Session<D> {
     /// - [`SessionError::NotDiesel`] if no [`DieselStore`](crate::DieselStore) keeps the sessions;
     /// - [`SessionError::Rotating`] if `commit` uses this session;
     /// - [`SessionError::Ended`] if this request has already ended its session.
+    #[cfg(feature = "diesel")]
     pub async fn login_with<T, F, E>(
         &self,
         login: impl Into<Login>,

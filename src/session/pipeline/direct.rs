@@ -2,6 +2,7 @@
 //! reports its result to the monitor, even if its caller has stopped waiting.
 
 mod login;
+#[cfg(feature = "diesel")]
 pub(super) mod uncommitted;
 
 use std::collections::HashSet;

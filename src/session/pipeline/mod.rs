@@ -31,6 +31,7 @@ mod worker;
 #[cfg(feature = "sqlite")]
 mod tests;
 
+#[cfg(feature = "diesel")]
 pub use self::direct::uncommitted::UncommittedLogin;
 pub(crate) use self::job::{Apply, Change};
 pub(crate) use self::start::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, Pipeline, PipelineOptions};

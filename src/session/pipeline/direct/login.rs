@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::uncommitted::{UncommittedLogin, Waiting};
 use crate::session::error::SessionError;
 use crate::session::observe::monitor::Monitor;
 use crate::session::pipeline::start::Pipeline;
@@ -82,39 +81,8 @@ impl Pipeline {
     }
 }
 
-impl Pipeline {
-    /// Signs a user in within the application's own transaction. `commit` receives the login and the
-    /// latest time at which it may commit. The token is withdrawn unless a response delivers it.
-    ///
-    /// # Errors
-    /// Returns the error of `commit`, and fails if that returns `Ok` without applying the login.
-    pub(crate) async fn login_with<T, F, E>(
-        &self,
-        mut login: LoginSession,
-        commit: impl FnOnce(UncommittedLogin, Instant) -> F,
-    ) -> Result<(T, LoginOutcome, Untold), E>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: From<SessionError>,
-    {
-        if !login.user_id.is_possible() {
-            return Err(SessionError::UserRefused.into());
-        }
-        let store = self.shared.store.diesel();
-        let site = store.ok_or(SessionError::NotDiesel)?.login_site();
-        let deadline = self.commit_deadline(self.deadline());
-        login.deadline = Some(deadline);
-        let uncommitted = UncommittedLogin::new(login.clone(), site, Arc::clone(&self.shared));
-        let waiting = Waiting::new(uncommitted.applied());
-        let done = commit(uncommitted, deadline).await?;
-        let (outcome, untold) = waiting.take().ok_or(SessionError::NotApplied)?;
-        report(&self.shared.monitor, &login, &outcome);
-        Ok((done, outcome, untold.committed()))
-    }
-}
-
 /// Reports a login to the monitor.
-fn report(monitor: &Monitor, login: &LoginSession, outcome: &LoginOutcome) {
+pub(super) fn report(monitor: &Monitor, login: &LoginSession, outcome: &LoginOutcome) {
     let ended = match outcome {
         LoginOutcome::Bound(ended) => {
             if let Some(kept) = &login.session {

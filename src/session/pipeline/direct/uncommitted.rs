@@ -3,14 +3,47 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::login::withdrawal;
+use super::login::{report, withdrawal};
 use crate::session::error::SessionError;
 use crate::session::pipeline::shared::Shared;
+use crate::session::pipeline::start::Pipeline;
 use crate::session::pipeline::untold::Untold;
 use crate::store::{LoginConnection, LoginOutcome, LoginSession, LoginSite};
+
+impl Pipeline {
+    /// Signs a user in within the application's own transaction. `commit` receives the login and the
+    /// latest time at which it may commit. The token is withdrawn unless a response delivers it.
+    ///
+    /// # Errors
+    /// Returns the error of `commit`, and fails if that returns `Ok` without applying the login.
+    pub(crate) async fn login_with<T, F, E>(
+        &self,
+        mut login: LoginSession,
+        commit: impl FnOnce(UncommittedLogin, Instant) -> F,
+    ) -> Result<(T, LoginOutcome, Untold), E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<SessionError>,
+    {
+        if !login.user_id.is_possible() {
+            return Err(SessionError::UserRefused.into());
+        }
+        let store = self.shared.store.diesel();
+        let site = store.ok_or(SessionError::NotDiesel)?.login_site();
+        let deadline = self.commit_deadline(self.deadline());
+        login.deadline = Some(deadline);
+        let uncommitted = UncommittedLogin::new(login.clone(), site, Arc::clone(&self.shared));
+        let waiting = Waiting::new(uncommitted.applied());
+        let done = commit(uncommitted, deadline).await?;
+        let (outcome, untold) = waiting.take().ok_or(SessionError::NotApplied)?;
+        report(&self.shared.monitor, &login, &outcome);
+        Ok((done, outcome, untold.committed()))
+    }
+}
 
 /// A login that the application commits in its own transaction. See
 /// [`Session::login_with`](crate::Session::login_with).
