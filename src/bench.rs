@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::SessionError;
 use crate::session::{
-    Change, Clock, Monitor, Pipeline, PipelineOptions, Seal, SessionKeys, SystemClock, Token,
-    TypedData, decode, recode, to_json,
+    Change, Clock, Codec, Monitor, Pipeline, PipelineOptions, Seal, SessionKeys, SystemClock,
+    Token, TypedData, to_json,
 };
 use crate::store::{NewSession, SessionRecord, SessionStore, TokenHash};
 use crate::testing::new_session;
@@ -41,10 +41,13 @@ fn seal(keys: &SessionKeys) -> Seal {
 
 /// Does the work of changing typed data, without the database.
 pub fn change<D: TypedData>(raw: &str, change: impl FnOnce(&mut D)) -> Option<String> {
-    let mut data: D = decode(raw).ok()?;
-    let before = to_json(&data).ok()?;
-    change(&mut data);
-    recode(raw, &before, &data, 64.kibibytes()).ok()?
+    let codec = Codec::unversioned();
+    let mut read = codec.read(raw).ok()?;
+    let before = to_json(&read.data).ok()?;
+    change(&mut read.data);
+    codec
+        .write(&read.origin, &before, &read.data, 64.kibibytes())
+        .ok()?
 }
 
 /// A pipeline to a store, with default settings except for a longer timeout.

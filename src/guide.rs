@@ -21,8 +21,18 @@ pub mod operating {}
 
 /// How to change the data's type, the secrets and the schema while sessions are being served.
 ///
+/// [Evolving data]: evolving_data
+///
 #[doc = include_str!("../docs/rolling-deploys.md")]
 pub mod rolling_deploys {}
+
+/// How to change the data's type while sessions live on: fields, versions, and data that cannot be
+/// decoded.
+///
+/// [Rolling deploys]: rolling_deploys
+///
+#[doc = include_str!("../docs/evolving-data.md")]
+pub mod evolving_data {}
 
 /// How to keep sessions beside an application's own users, tables and migrations.
 ///
@@ -63,6 +73,7 @@ pub mod custom_store {}
 /// [url]: operating#the-databases-url
 /// [.env.example]: files#envexample
 /// [Clients without cookies]: bearer_clients
+/// [Evolving data]: evolving_data
 ///
 #[doc = include_str!("../docs/reference.md")]
 pub mod reference {}

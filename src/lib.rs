@@ -69,9 +69,10 @@
 //! given in code instead. One Rocket can have several kinds of session: [`Sessions::named`]. Another [`SessionStore`](store::SessionStore) can support other
 //! databases; [`testing::conformance`] checks what it must do.
 //!
-//! The guides contain more: [testing](guide::testing) an application, [rolling
-//! deploys](guide::rolling_deploys), [operating](guide::operating) a server, [clients without
-//! cookies](guide::bearer_clients), [custom stores](guide::custom_store).
+//! The guides contain more: [testing](guide::testing) an application, [evolving
+//! data](guide::evolving_data), [rolling deploys](guide::rolling_deploys),
+//! [operating](guide::operating) a server, [clients without cookies](guide::bearer_clients), [custom
+//! stores](guide::custom_store).
 //!
 //! # Features
 //!
@@ -101,9 +102,9 @@ pub use cross_site::{CrossSiteProtection, Origin};
 #[cfg(feature = "diesel")]
 pub use session::UncommittedLogin;
 pub use session::{
-    Attached, BearerToken, Fresh, Login, PassiveSession, Session, SessionError, SessionStatus,
-    Sessions, SignedIn, TypedData, UserSession, UserSessionPage, UserSessions, is_forwarded,
-    visitor_address,
+    Attached, BearerToken, Fresh, Login, PassiveSession, Session, SessionData, SessionError,
+    SessionStatus, Sessions, SignedIn, TypedData, UserSession, UserSessionPage, UserSessions,
+    is_forwarded, visitor_address,
 };
 
 // For setup and configuration.
@@ -128,7 +129,7 @@ pub use store::{SessionHandle, UserId};
 
 /// Items for administration: lists, statistics, sweeps and the audit log.
 pub mod admin {
-    pub use crate::session::AUDIT_LOG;
+    pub use crate::session::{AUDIT_LOG, typed_data};
     pub use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
 }
 

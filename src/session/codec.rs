@@ -3,7 +3,10 @@
 //! During a rolling deploy, instances with an older type meet rows that a newer one wrote. Fields
 //! that the older type does not know are kept unchanged.
 
+mod envelope;
 mod evolution;
+mod fault;
+mod versions;
 
 use rocket::data::ByteUnit;
 use rocket::figment::value as figment;
@@ -13,6 +16,11 @@ use serde_json::Value;
 
 use super::error::SessionError;
 use crate::Cause;
+
+pub use self::envelope::typed_data;
+pub(crate) use self::fault::Fault;
+pub use self::versions::SessionData;
+pub(crate) use self::versions::{Codec, Reading};
 
 /// The data of a session. It is written and read as JSON and has a default value.
 ///
@@ -29,50 +37,32 @@ use crate::Cause;
 ///
 /// During a rolling deploy, instances of two versions read and write the same sessions. Fields that
 /// a version does not know are kept. Give new fields a default (`#[serde(default)]`) and do not
-/// refuse unknown ones (`deny_unknown_fields`). Fields can be renamed and retired; the guide on
-/// [rolling deploys](crate::guide::rolling_deploys) says how.
+/// refuse unknown ones (`deny_unknown_fields`). Fields can be renamed and retired, and a type can
+/// have versions ([`SessionData`]); the guide on [evolving data](crate::guide::evolving_data) says
+/// how.
 pub trait TypedData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> TypedData for D {}
 
-/// Encodes the data of a new session as JSON.
-pub(crate) fn encode<D: TypedData>(data: &D, limit: ByteUnit) -> Result<String, SessionError> {
-    readable::<D>(within(limit, written(data)?)?)
+/// Decodes the data of a row, regardless of its version.
+fn decode<D: TypedData>(body: &str) -> Result<D, serde_json::Error> {
+    serde_json::from_str(body).or_else(|error| evolution::decode_present_names(body).ok_or(error))
 }
 
-/// Decodes the data of a row.
-pub(crate) fn decode<D: TypedData>(raw: &str) -> Result<D, serde_json::Error> {
-    serde_json::from_str(raw).or_else(|error| evolution::decode_present_names(raw).ok_or(error))
-}
-
-/// Returns the row's new JSON after the data changed from `before` (as JSON) to `after`, or `None`
-/// if nothing changed.
-pub(crate) fn recode<D: TypedData>(
-    raw: &str,
-    before: &str,
-    after: &D,
-    limit: ByteUnit,
-) -> Result<Option<String>, SessionError> {
-    let after = written(after)?;
-    if before == after {
-        return Ok(None);
-    }
-    let after = readable::<D>(within(limit, after)?)?;
+/// Returns the data `body` after it changed from `before` to `after`, with the fields that the type
+/// does not know. All are JSON.
+fn merged<D: TypedData>(body: &str, before: &str, after: String) -> Result<String, SessionError> {
     // The usual case: the type knows all that the row holds.
-    if raw == before {
-        return Ok(Some(after));
+    if body == before {
+        return Ok(after);
     }
-    let merged = evolution::keep_unknown::<D>(raw, before, &after).map_err(encode_error)?;
+    let merged = evolution::keep_unknown::<D>(body, before, &after).map_err(encode_error)?;
     // Unknown fields must not change how the type reads the known ones.
-    let merged = if means::<D>(&merged, &after) {
+    Ok(if means::<D>(&merged, &after) {
         merged
     } else {
         after
-    };
-    if merged == raw {
-        return Ok(None);
-    }
-    within(limit, merged).map(Some)
+    })
 }
 
 /// Refuses JSON that the type cannot read or reads as different data.
@@ -185,10 +175,13 @@ mod tests {
     }
 
     fn change(raw: &str, change: impl FnOnce(&mut Old)) -> Option<Value> {
-        let mut data: Old = decode(raw).unwrap();
+        let codec = Codec::unversioned();
+        let Reading { mut data, origin } = codec.read(raw).unwrap();
         let before = to_json(&data).unwrap();
         change(&mut data);
-        let json = recode(raw, &before, &data, 1.kibibytes()).unwrap()?;
+        let json = codec
+            .write(&origin, &before, &data, 1.kibibytes())
+            .unwrap()?;
         Some(serde_json::from_str(&json).unwrap())
     }
 
@@ -231,7 +224,9 @@ mod tests {
 
     #[test]
     fn data_over_the_size_limit_is_refused() {
-        let error = encode(&"x".repeat(100), 64.bytes()).unwrap_err();
+        let error = Codec::unversioned()
+            .encode(&"x".repeat(100), 64.bytes())
+            .unwrap_err();
         assert!(matches!(
             error,
             SessionError::TooLarge {

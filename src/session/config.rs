@@ -133,7 +133,7 @@ pub struct SessionConfig {
     /// How long statistics are kept. Default 90 d.
     #[serde(with = "humantime_serde")]
     pub stats_retention: Duration,
-    /// What a visitor gets whose stored data cannot be decoded. Default `fresh`.
+    /// What a visitor gets whose stored data cannot be decoded. Default `keep`.
     pub on_undecodable: OnUndecodable,
     /// Whether the start runs pending migrations. Default `true`.
     pub auto_migrate: bool,
@@ -155,17 +155,22 @@ pub struct SessionConfig {
     pub sqlite_synchronous: SqliteSynchronous,
 }
 
-/// What a visitor gets whose stored data cannot be decoded as the type of this build. The row stays
-/// unchanged until it expires.
+/// What a visitor gets whose stored data cannot be decoded as the type of this build. The data is not
+/// lost in any case. Signing in and out works in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum OnUndecodable {
-    /// A new session, as if none were stored.
+    /// The session and its user, with `D::default()`. The first change of the data puts the stored
+    /// data aside, in the same row. It stays there until the session ends. A version of the
+    /// application that can decode it continues with it.
     #[default]
+    Keep,
+    /// A new session, as if none were stored. The row stays unchanged until it expires. The visitor
+    /// is not signed in.
     Fresh,
-    /// [`SessionError::Undecodable`](crate::SessionError::Undecodable) (500) when the data is read
-    /// or changed. Signing in and out still works.
+    /// The session and its user, and [`SessionError::Undecodable`](crate::SessionError::Undecodable)
+    /// (500) when the data is read or changed. The row stays unchanged.
     Error,
 }
 
@@ -193,7 +198,7 @@ impl Default for SessionConfig {
             fresh_for: Duration::from_mins(10),
             stats_interval: Duration::from_mins(1),
             stats_retention: 90 * 24 * HOUR,
-            on_undecodable: OnUndecodable::Fresh,
+            on_undecodable: OnUndecodable::Keep,
             auto_migrate: true,
             pool_size: 12,
             workers: 4,

@@ -8,7 +8,6 @@ mod source;
 
 use std::any::type_name;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use self::source::Source;
 use super::admin::SessionAdmin;
 use super::background::thread::Background;
 use super::clock::{Clock, SystemClock};
-use super::codec::{self, TypedData};
+use super::codec::{Codec, TypedData};
 use super::config::transport::SiteData;
 use super::config::{SessionConfig, check_name, is_debug};
 use super::cookie::keys::SessionKeys;
@@ -74,7 +73,7 @@ pub struct Sessions<D> {
     /// The link to the handle of a test.
     #[cfg(feature = "testing")]
     pub(in crate::session) link: Option<Link>,
-    marker: PhantomData<fn() -> D>,
+    codec: Arc<Codec<D>>,
 }
 
 /// What a fairing has set up.
@@ -175,11 +174,10 @@ impl<D: TypedData> Sessions<D> {
             config.cookie = config.cookie.of_kind(kind, is_debug(figment));
         }
         config.check()?;
-        codec::encode(&D::default(), config.max_data_size).map_err(|error| {
-            SetupError::DefaultData {
-                type_name: type_name::<D>(),
-                reason: error.to_string(),
-            }
+        let encoded = self.codec.encode(&D::default(), config.max_data_size);
+        encoded.map_err(|error| SetupError::DefaultData {
+            type_name: type_name::<D>(),
+            reason: error.to_string(),
         })?;
         Ok(config)
     }
@@ -209,7 +207,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
             Ok(set_up) => {
                 kinds.add(set_up.kind);
                 *self.tasks.lock() = set_up.tasks;
-                let attached = Attached::<D>::new(set_up.shared);
+                let attached = Attached::<D>::new(set_up.shared, Arc::clone(&self.codec));
                 #[cfg(feature = "testing")]
                 let rocket = match &self.link {
                     Some(link) => link.connect(rocket, &attached),

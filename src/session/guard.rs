@@ -21,7 +21,7 @@ use rocket::tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use rocket::tokio::time::timeout_at;
 
 use self::state::{Phase, State};
-use super::codec::TypedData;
+use super::codec::{Codec, TypedData};
 use super::cookie::token::Token;
 use super::error::SessionError;
 use super::request::RequestContext;
@@ -98,12 +98,11 @@ rocket::tokio::task_local! {
 /// A request's session, shared by all of the request's guards and the fairing.
 pub(crate) struct Inner<D> {
     pub(super) shared: Arc<Shared>,
+    pub(super) codec: Arc<Codec<D>>,
     pub(super) context: RequestContext,
     /// Handles of other sessions, live or expired, whose tokens the request brought.
     pub(super) others: Vec<SessionHandle>,
-    /// The error of decoding the visitor's data, if `on_undecodable` makes it one.
-    pub(super) undecodable: Option<SessionError>,
-    /// Whether the handler got `D::default()` instead of such data.
+    /// Whether the handler got `D::default()` instead of data whose decoding is an error.
     pub(super) is_data_missed: AtomicBool,
     /// Serializes the operations of one request.
     pub(super) turn: AsyncMutex<()>,
@@ -176,11 +175,10 @@ impl<D> Inner<D> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Returns the error of decoding the data, if `on_undecodable` makes it one and no other
-    /// session has replaced this one since.
+    /// Returns the error of decoding the data, if `on_undecodable` makes it one and this request
+    /// has neither ended the session nor replaced it by a login.
     pub(super) fn undecodable(&self) -> Option<SessionError> {
-        let error = self.undecodable.as_ref()?;
-        matches!(self.state().phase, Phase::Absent).then(|| error.clone())
+        self.state().undecodable().cloned()
     }
 
     /// Returns whether the handler got `D::default()` instead of data that could not be decoded.

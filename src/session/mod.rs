@@ -24,7 +24,7 @@ mod user_sessions;
 
 pub use admin::SessionAdmin;
 pub use clock::{Clock, SystemClock};
-pub use codec::TypedData;
+pub use codec::{SessionData, TypedData, typed_data};
 pub use config::figment;
 pub use config::transport::{SiteData, Transport};
 pub use config::url::database_url_from_env;
@@ -50,7 +50,7 @@ pub use test_sessions::{TestClient, TestSessions, TestVisitor};
 pub use user_sessions::{UserSession, UserSessionPage, UserSessions};
 
 #[cfg(feature = "bench")]
-pub(crate) use codec::{decode, recode, to_json};
+pub(crate) use codec::{Codec, to_json};
 #[cfg(feature = "bench")]
 pub(crate) use cookie::seal::Seal;
 #[cfg(feature = "bench")]

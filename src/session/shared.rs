@@ -1,7 +1,6 @@
 //! The state that the fairing sets up once and all requests share.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use rocket::data::ByteUnit;
 
 use super::admin::SessionAdmin;
 use super::clock::Clock;
+use super::codec::Codec;
 use super::config::OnUndecodable;
 use super::config::transport::Transport;
 use super::cookie::policy::CookiePolicy;
@@ -76,17 +76,17 @@ pub struct Attached<D> {
     pub(crate) shared: Arc<Shared>,
     admin: SessionAdmin,
     users: UserSessions,
-    marker: PhantomData<fn() -> D>,
+    pub(crate) codec: Arc<Codec<D>>,
 }
 
 impl<D> Attached<D> {
-    pub(crate) fn new(shared: Shared) -> Self {
+    pub(crate) fn new(shared: Shared, codec: Arc<Codec<D>>) -> Self {
         let (pipeline, clock) = (Arc::clone(&shared.pipeline), Arc::clone(&shared.clock));
         Self {
             admin: SessionAdmin::new(pipeline, clock, Arc::clone(&shared.policies)),
             users: UserSessions::of(&shared),
             shared: Arc::new(shared),
-            marker: PhantomData,
+            codec,
         }
     }
 

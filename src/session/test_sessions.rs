@@ -15,7 +15,7 @@ pub use self::client::{TestClient, TestVisitor};
 pub(super) use self::link::Link;
 use self::sign_in::Asked;
 use super::clock::Clock;
-use super::codec::{self, TypedData};
+use super::codec::{Codec, TypedData};
 use super::cookie::keys::SessionKeys;
 use super::error::SessionError;
 use super::expiry::is_expired;
@@ -134,12 +134,15 @@ impl<D: TypedData> TestSessions<D> {
     /// ```
     pub fn data<T: TypedData>(&self, visitor: &impl TestVisitor) -> Option<T> {
         let record = self.record(visitor)?;
-        let data = codec::decode(&record.data);
-        let name = std::any::type_name::<T>();
-        data.inspect_err(|error| {
-            tracing::error!("the data of session {} is no {name}: {error}", record.id);
-        })
-        .ok()
+        match Codec::<T>::unversioned().read(&record.data) {
+            Ok(read) => Some(read.data),
+            Err(fault) => {
+                let name = std::any::type_name::<T>();
+                let reason = fault.reason;
+                tracing::error!("the data of session {} is no {name}: {reason}", record.id);
+                None
+            }
+        }
     }
 
     /// Returns the session of a client or a cookie as it is stored, or `None` if there is no live

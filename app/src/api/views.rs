@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use rocket::serde::{Serialize, json::Value};
+use rocket::serde::Serialize;
+use rocket::serde::json::{Value, from_str};
 use rocket_diesel_sessions::SessionStatus;
-use rocket_diesel_sessions::admin::{SessionPage, SessionStats};
+use rocket_diesel_sessions::admin::{SessionPage, SessionStats, typed_data};
 use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
 use rocket_diesel_sessions::{SessionHandle, UserId};
 use uuid::Uuid;
@@ -25,12 +26,14 @@ pub(crate) struct SessionView {
 
 impl From<SessionRecord> for SessionView {
     fn from(record: SessionRecord) -> Self {
+        let json = typed_data(&record);
+        // Data that is not JSON is shown as a string.
+        let data = from_str(&json).unwrap_or_else(|_| Value::String(json.into_owned()));
         Self {
             id: record.id,
             session_id: record.session_id,
             user_id: record.user_id,
-            // Data that is not JSON is shown as a string.
-            data: rocket::serde::json::from_str(&record.data).unwrap_or(Value::String(record.data)),
+            data,
             created_at: record.created_at,
             updated_at: record.updated_at,
             expires_at: record.expires_at,

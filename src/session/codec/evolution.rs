@@ -5,7 +5,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Error, Map, Value};
 
-use super::TypedData;
+use super::{TypedData, means};
 
 /// Maximum number of times that one row is decoded to find out which fields its type knows. Fields
 /// not tried by then count as unknown.
@@ -18,6 +18,78 @@ const DUPLICATE: &str = "duplicate field `";
 /// counts. Returns `None` if the row has a different fault.
 pub(in crate::session) fn decode_present_names<D: TypedData>(raw: &str) -> Option<D> {
     present_names(raw).map(|(data, _)| data)
+}
+
+/// Returns the row's JSON. Of a field under both its present and its former name, the present one is
+/// left if the type can decode the rest.
+///
+/// # Errors
+/// Fails if the row is not JSON.
+pub(super) fn present<D: TypedData>(raw: &str) -> Result<Value, Error> {
+    match present_names::<D>(raw) {
+        Some((_, value)) => Ok(value),
+        None => serde_json::from_str(raw),
+    }
+}
+
+/// Adds to `upgraded`, the JSON of data made from an older row, those fields of the row that the type
+/// does not know.
+pub(super) fn with_unknown<D: TypedData>(raw: &str, upgraded: &str) -> String {
+    let (Ok(raw), Ok(mut root)) = (serde_json::from_str(raw), serde_json::from_str(upgraded))
+    else {
+        return upgraded.to_owned();
+    };
+    add_unknown::<D>(&mut root, &mut Vec::new(), &raw, &mut { MAX_TRIES });
+    let lifted = root.to_string();
+    if means::<D>(&lifted, upgraded) {
+        lifted
+    } else {
+        upgraded.to_owned()
+    }
+}
+
+/// Adds fields of `raw` to the object of `root` at `path`.
+fn add_unknown<D: TypedData>(
+    root: &mut Value,
+    path: &mut Vec<String>,
+    raw: &Value,
+    tries: &mut usize,
+) {
+    for (key, value) in raw.as_object().into_iter().flatten() {
+        let Some(Value::Object(object)) = at(root, path) else {
+            return;
+        };
+        let is_present = object.contains_key(key);
+        if !is_present {
+            object.insert(key.clone(), value.clone());
+        }
+        path.push(key.clone());
+        if is_present {
+            add_unknown::<D>(root, path, value, tries);
+        } else if !is_unknown::<D>(root, path, tries) {
+            path.pop();
+            if let Some(Value::Object(object)) = at(root, path) {
+                object.remove(key);
+            }
+            continue;
+        }
+        path.pop();
+    }
+}
+
+/// Returns whether the type does not read the field at `path`. Written twice, a field that it reads
+/// is an error.
+fn is_unknown<D: TypedData>(root: &Value, path: &[String], tries: &mut usize) -> bool {
+    let Some(rest) = tries.checked_sub(1) else {
+        return false;
+    };
+    *tries = rest;
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let twice = Twice {
+        value: root,
+        path: &path,
+    };
+    serde_json::to_string(&twice).is_ok_and(|json| serde_json::from_str::<D>(&json).is_ok())
 }
 
 /// Returns the data, and the row without the former names.

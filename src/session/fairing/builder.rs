@@ -1,14 +1,14 @@
 //! What a fairing is given in code, instead of taking it from the environment.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rocket::serde::json::Value;
 
 use super::Sessions;
 use super::source::Source;
 use crate::session::clock::Clock;
-use crate::session::codec::TypedData;
+use crate::session::codec::{Codec, SessionData, TypedData};
 use crate::session::config::SessionConfig;
 use crate::session::cookie::keys::SessionKeys;
 use crate::session::observe::events::SessionEvent;
@@ -39,7 +39,7 @@ impl<D: TypedData> Sessions<D> {
             background: Mutex::default(),
             #[cfg(feature = "testing")]
             link: None,
-            marker: PhantomData,
+            codec: Arc::new(Codec::unversioned()),
         }
     }
 
@@ -211,6 +211,59 @@ impl<D: TypedData> Sessions<D> {
     pub fn on_event(self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
         self.hooks.lock().push(Box::new(hook));
         self
+    }
+
+    /// Gives the data a version. Rows of older versions are made into data by `upgrade`, which gets
+    /// their JSON and version and returns `None` if that is impossible. Rows without a version are of
+    /// version 0. [`SessionData::upgrade`] says when it is called; a type that implements that trait is
+    /// attached with [`versioned`](Self::versioned) instead.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// // Version 0 was a single number.
+    /// let sessions = Sessions::<Vec<u64>>::fairing().upgrade(1, |old, _version| {
+    ///     old.as_u64().map(|number| vec![number])
+    /// });
+    /// ```
+    #[must_use]
+    pub fn upgrade(
+        mut self,
+        version: u32,
+        upgrade: impl Fn(Value, u32) -> Option<D> + Send + Sync + 'static,
+    ) -> Self {
+        self.codec = Arc::new(Codec::versioned(version, upgrade));
+        self
+    }
+
+    /// Uses the version and the upgrade of the data's type, see [`SessionData`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::serde::{Deserialize, Serialize};
+    /// use rocket_diesel_sessions::{SessionData, Sessions};
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// #[serde(crate = "rocket::serde", default)]
+    /// struct Visits {
+    ///     count: u64,
+    /// }
+    ///
+    /// impl SessionData for Visits {
+    ///     const VERSION: u32 = 1;
+    /// }
+    ///
+    /// let sessions = Sessions::<Visits>::fairing().versioned();
+    /// ```
+    #[must_use]
+    pub fn versioned(self) -> Self
+    where
+        D: SessionData,
+    {
+        self.upgrade(D::VERSION, D::upgrade)
     }
 
     /// Uses this clock instead of the system's.

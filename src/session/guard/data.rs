@@ -255,7 +255,7 @@ impl<D: TypedData> Session<D> {
         let ids = {
             let state = inner.state();
             let own = state.record().map(|record| record.id.clone());
-            [own, state.undecodable.clone()]
+            [own, state.hidden.clone()]
         };
         for id in ids.into_iter().flatten().chain(inner.others.clone()) {
             inner.shared.pipeline.delete(id, EndReason::Logout).await?;

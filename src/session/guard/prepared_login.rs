@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Inner;
-use crate::session::codec::{self, TypedData};
+use crate::session::codec::TypedData;
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::pipeline::Untold;
@@ -81,13 +81,15 @@ impl<D: TypedData> Inner<D> {
     /// Fails if this request has ended its session, or if its response has been sent.
     pub(super) fn prepare_login(&self, login: Login) -> Result<PreparedLogin<D>, SessionError> {
         let (record, mut replaced) = match self.record()? {
-            Some(record) if is_of_another(&record, &login) => (None, vec![record.id]),
+            Some(record) if is_of_another(&record, &login) || self.undecodable().is_some() => {
+                (None, vec![record.id])
+            }
             record => (record, Vec::new()),
         };
         {
             let state = self.state();
             state.check_open()?;
-            replaced.extend(state.undecodable.clone());
+            replaced.extend(state.hidden.clone());
         }
         let shared = self.shared();
         // Read again, so that a session that has expired since the request arrived is not signed
@@ -95,7 +97,7 @@ impl<D: TypedData> Inner<D> {
         let now = shared.clock.now();
         let token = Token::generate(now)?;
         let data = D::default();
-        let json = codec::encode(&data, shared.max_data_size)?;
+        let json = self.codec.encode(&data, shared.max_data_size)?;
         let fresh = self.new_session(&token, None, json, now);
         let request = self.login_session(login, record.as_ref(), fresh);
         Ok(PreparedLogin {
@@ -131,7 +133,6 @@ impl<D: TypedData> Inner<D> {
             // Unreachable: a committed login has a token to deliver.
             (.., None) => return Err(SessionError::Aborted),
         }
-        state.undecodable = None;
         state.replaced.extend(login.replaced);
         Ok(())
     }

@@ -51,9 +51,11 @@ pub(crate) struct State<D> {
     pub(crate) data: Arc<D>,
     pub(crate) cookie: CookieChange,
     pub(crate) is_new: bool,
-    /// Handle of the visitor's stored session if its data could not be decoded. The session is left
-    /// unchanged unless the visitor ends it or signs in.
-    pub(crate) undecodable: Option<SessionHandle>,
+    /// Handle of the visitor's stored session if it is treated as absent, because its data could not
+    /// be decoded. The session is left unchanged unless the visitor ends it or signs in.
+    pub(crate) hidden: Option<SessionHandle>,
+    /// The error of decoding the data of the session, if `on_undecodable` makes it one.
+    undecodable: Option<SessionError>,
     /// Handles of sessions to end before the visitor receives the new token.
     pub(crate) replaced: Vec<SessionHandle>,
     pub(crate) carrier: Carrier,
@@ -82,6 +84,7 @@ impl<D> State<D> {
             data: Arc::new(data),
             cookie: CookieChange::Keep,
             is_new: true,
+            hidden: None,
             undecodable: None,
             replaced: Vec::new(),
             carrier: Carrier::Request,
@@ -97,6 +100,7 @@ impl<D> State<D> {
             data: Arc::new(data),
             cookie: CookieChange::Keep,
             is_new: false,
+            hidden: None,
             undecodable: None,
             replaced: Vec::new(),
             carrier: Carrier::Request,
@@ -104,6 +108,28 @@ impl<D> State<D> {
             is_overtaken: false,
             is_answered: false,
         }
+    }
+
+    /// Returns the state of a visitor whose stored session is treated as absent.
+    pub(crate) fn hiding(session: SessionHandle, data: D) -> Self {
+        Self {
+            hidden: Some(session),
+            ..Self::absent(data)
+        }
+    }
+
+    /// Returns the state of a session whose data is an error instead of `D`.
+    pub(crate) fn unreadable(record: SessionRecord, data: D, error: SessionError) -> Self {
+        Self {
+            undecodable: Some(error),
+            ..Self::loaded(record, data)
+        }
+    }
+
+    /// Returns the error of decoding the data, if it is one.
+    pub(crate) fn undecodable(&self) -> Option<&SessionError> {
+        let is_live = matches!(self.phase, Phase::Live(_));
+        self.undecodable.as_ref().filter(|_| is_live)
     }
 
     pub(crate) fn record(&self) -> Option<&SessionRecord> {
@@ -171,6 +197,7 @@ impl<D> State<D> {
         self.phase = Phase::Live(Box::new(record));
         self.data = data;
         self.is_overtaken = false;
+        (self.hidden, self.undecodable) = (None, None);
         self.cookie = CookieChange::Issue(token);
         Ok(())
     }

@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 use super::Inner;
-use crate::session::codec::{self, TypedData};
+use crate::session::codec::{self, Codec, Reading, TypedData};
+use crate::session::config::OnUndecodable;
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
@@ -88,13 +89,16 @@ impl<D: TypedData> Inner<D> {
     /// was loaded is not written to, because other requests may have been refused it.
     fn writable(&self, now: DateTime<Utc>) -> Result<Option<SessionRecord>, SessionError> {
         let record = self.record()?;
-        match (&record, self.undecodable()) {
-            (Some(record), _) if is_expired(record, now) => {
-                self.state().found_ended();
-                Err(SessionError::Ended)
-            }
-            (None, Some(error)) => Err(error),
-            _ => Ok(record),
+        if record
+            .as_ref()
+            .is_some_and(|record| is_expired(record, now))
+        {
+            self.state().found_ended();
+            return Err(SessionError::Ended);
+        }
+        match self.undecodable() {
+            Some(error) => Err(error),
+            None => Ok(record),
         }
     }
 
@@ -111,7 +115,7 @@ impl<D: TypedData> Inner<D> {
         let Some(data) = data else {
             return Ok(result);
         };
-        let json = codec::encode(&*data, shared.max_data_size)?;
+        let json = self.codec.encode(&*data, shared.max_data_size)?;
         if make == Make::WhenChanged && json == before {
             self.state().data = data;
             return Ok(result);
@@ -133,23 +137,25 @@ impl<D: TypedData> Inner<D> {
         mut change: impl FnMut(D) -> (Option<Arc<D>>, R) + Send + 'static,
     ) -> Result<R, SessionError> {
         let shared = self.shared();
-        let limit = shared.max_data_size;
+        let (codec, limit) = (Arc::clone(&self.codec), shared.max_data_size);
+        let is_kept = shared.on_undecodable == OnUndecodable::Keep;
         // The result of the closure's last run, which is the one that was committed.
         let made = Arc::new(Mutex::new(None));
         let apply: Apply = {
             let made = Arc::clone(&made);
             Box::new(move |current| {
                 requires.check(current)?;
-                let data: D = decoded(current)?;
+                let read = || read(&codec, current, is_kept);
+                let Reading { data, origin } = read()?;
                 let before = codec::to_json(&data)?;
                 let (data, result) = timed(&mut change, data);
                 let (data, json) = match data {
                     Some(data) => {
-                        let json = codec::recode(&current.data, &before, &*data, limit)?;
+                        let json = codec.write(&origin, &before, &*data, limit)?;
                         (data, json)
                     }
                     // The closure's changes are dropped.
-                    None => (Arc::new(decoded(current)?), None),
+                    None => (Arc::new(read()?.data), None),
                 };
                 *made.lock() = Some((data, result));
                 Ok(json.map_or(Change::Unchanged, Change::Data))
@@ -169,8 +175,16 @@ impl<D: TypedData> Inner<D> {
     }
 }
 
-fn decoded<D: TypedData>(record: &SessionRecord) -> Result<D, SessionError> {
-    codec::decode(&record.data).map_err(|error| undecodable(record, &error))
+/// Reads a row. With `is_kept`, data that cannot be decoded is put aside.
+fn read<'r, D: TypedData>(
+    codec: &Codec<D>,
+    record: &'r SessionRecord,
+    is_kept: bool,
+) -> Result<Reading<'r, D>, SessionError> {
+    match codec.read(&record.data) {
+        Err(_) if is_kept => Ok(Reading::in_place_of(&record.data)),
+        read => read.map_err(|fault| undecodable(record, fault)),
+    }
 }
 
 /// Duration from which a closure counts as slow: other jobs of its worker wait for it.

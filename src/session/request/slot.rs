@@ -11,10 +11,10 @@ use rocket::tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use rocket::{Ignite, Rocket, Sentinel};
 
 use super::RequestContext;
-use crate::session::codec::{self, TypedData};
+use crate::session::codec::{Codec, Fault, TypedData};
 use crate::session::config::OnUndecodable;
 use crate::session::error::SessionError;
-use crate::session::guard::state::State;
+use crate::session::guard::state::{Phase, State};
 use crate::session::guard::{Inner, Session};
 use crate::session::observe::metrics::NoSession;
 use crate::session::request::failure::outcome;
@@ -52,42 +52,27 @@ impl<D> Slot<D> {
 
 impl<D: TypedData> Inner<D> {
     async fn load(
-        shared: Arc<Shared>,
+        attached: &Attached<D>,
         request: &Request<'_>,
         is_passive: bool,
     ) -> Result<Arc<Self>, SessionError> {
+        let (shared, codec) = (Arc::clone(&attached.shared), Arc::clone(&attached.codec));
         let (context, found) = shared.open(request).await?;
         let mut live = found.live.into_iter();
-        let record = live.next();
-        let mut undecodable_error = None;
-        let state = match record {
-            Some(mut record) => match codec::decode(&record.data) {
-                Ok(data) => {
-                    shared.monitor.metrics.loaded.inc();
-                    if !is_passive {
-                        shared.served(&context, &mut record);
-                    }
-                    State::loaded(record, data)
-                }
-                Err(error) => {
-                    shared.monitor.metrics.missed(NoSession::Undecodable);
-                    let error = undecodable(&record, &error);
-                    tracing::warn!("{error}");
-                    if shared.on_undecodable == OnUndecodable::Error {
-                        undecodable_error = Some(error);
-                    }
-                    let mut state = State::absent(D::default());
-                    state.undecodable = Some(record.id);
-                    state
-                }
-            },
+        let mut state = match live.next() {
+            Some(record) => shared.read(&codec, record),
             None => State::absent(D::default()),
         };
+        if let Phase::Live(record) = &mut state.phase
+            && !is_passive
+        {
+            shared.served(&context, record);
+        }
         Ok(Arc::new(Self {
             shared,
+            codec,
             context,
             others: live.map(|record| record.id).chain(found.expired).collect(),
-            undecodable: undecodable_error,
             is_data_missed: AtomicBool::new(false),
             turn: AsyncMutex::new(()),
             state: Mutex::new(state),
@@ -96,6 +81,27 @@ impl<D: TypedData> Inner<D> {
 }
 
 impl Shared {
+    /// Reads the data of a live session.
+    fn read<D: TypedData>(&self, codec: &Codec<D>, record: SessionRecord) -> State<D> {
+        let metrics = &self.monitor.metrics;
+        let fault = match codec.read(&record.data).map(|read| read.data) {
+            Ok(data) => {
+                metrics.loaded.inc();
+                return State::loaded(record, data);
+            }
+            Err(fault) => fault,
+        };
+        metrics.missed(NoSession::Undecodable);
+        let error = undecodable(&record, fault);
+        tracing::warn!("{error}");
+        let data = D::default();
+        match self.on_undecodable {
+            OnUndecodable::Keep => State::loaded(record, data),
+            OnUndecodable::Error => State::unreadable(record, data, error),
+            OnUndecodable::Fresh => State::hiding(record.id, data),
+        }
+    }
+
     /// Counts the user of a served session and touches the session if that is due. The touch is
     /// sent now rather than with the response, because another request may have been refused by
     /// then. The request continues with the new deadline.
@@ -162,14 +168,10 @@ impl<D: TypedData> Session<D> {
     }
 }
 
-pub(in crate::session) fn undecodable(
-    record: &SessionRecord,
-    error: &serde_json::Error,
-) -> SessionError {
+pub(in crate::session) fn undecodable(record: &SessionRecord, fault: Fault) -> SessionError {
     SessionError::Undecodable {
         id: record.id.clone(),
-        // Serde's own message is not used, because it quotes the data.
-        reason: format!("line {}, column {}", error.line(), error.column()),
+        reason: fault.reason,
     }
 }
 
@@ -197,8 +199,7 @@ impl<D: TypedData> Session<D> {
         let slot = request.local_cache(Slot::<D>::empty);
         let load = || async {
             let is_passive = slot.is_passive.load(Ordering::Acquire);
-            let shared = Arc::clone(&attached.shared);
-            let inner = Inner::load(shared, request, is_passive).await?;
+            let inner = Inner::load(attached, request, is_passive).await?;
             if slot.is_answered.load(Ordering::Acquire) {
                 inner.state().answered(true);
             }

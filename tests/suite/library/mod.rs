@@ -3,6 +3,7 @@
 mod access;
 mod after_the_answer;
 mod events;
+mod evolution;
 mod guard;
 mod ids;
 mod kinds;
@@ -13,6 +14,7 @@ mod sign_in;
 mod statistics;
 mod streams;
 mod testing;
+mod undecodable;
 mod undo_races;
 mod user_races;
 mod users;

@@ -18,10 +18,20 @@ pub(crate) fn client<D: TypedData>(
     on_undecodable: OnUndecodable,
     routes: Vec<Route>,
 ) -> Client {
+    client_of(database, on_undecodable, Sessions::<D>::fairing(), routes)
+}
+
+/// Returns a client of `routes` with these sessions.
+pub(crate) fn client_of<D: TypedData>(
+    database: &Database,
+    on_undecodable: OnUndecodable,
+    sessions: Sessions<D>,
+    routes: Vec<Route>,
+) -> Client {
     let config = altered(SessionConfig::default(), |config| {
         config.on_undecodable = on_undecodable;
     });
-    let sessions = Sessions::<D>::fairing()
+    let sessions = sessions
         .config(config)
         .keys(SessionKeys::parse(SECRET).unwrap())
         .store(database.store());
