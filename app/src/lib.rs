@@ -31,7 +31,9 @@ use pages::notice::Marks;
 use settings::logging::{self, LogFormat};
 
 use rocket_diesel_sessions::store::{SessionStore, StatsStore, UserStore};
-use rocket_diesel_sessions::{Clock, CrossSiteProtection, DieselStore, SessionAdmin, Sessions};
+use rocket_diesel_sessions::{
+    Clock, CrossSiteProtection, DieselStore, SessionAdmin, Sessions, Transport,
+};
 
 /// The stores of the application.
 #[derive(Clone)]
@@ -67,6 +69,7 @@ pub fn rocket(
     let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
     let metrics_access = settings.app.metrics_access(is_debug);
     let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
+    let transport = settings.sessions.transport;
     let marks = Marks::new(settings.keys.clone(), Arc::clone(&clock));
     let users = users(
         stores.users,
@@ -95,6 +98,12 @@ pub fn rocket(
             Box::pin(async move {
                 if needs_tls {
                     warn_of_plain_http(rocket.config());
+                }
+                if transport == Transport::Bearer {
+                    tracing::warn!(
+                        "sessions.transport is \"bearer\", and this application hands out no \
+                         tokens, so no one can sign in; browsers need \"cookie\" or \"both\""
+                    );
                 }
                 // Printed last, so a program that waits for it finds all other lines before it.
                 print_start(rocket, &database);

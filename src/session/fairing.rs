@@ -33,7 +33,9 @@ use super::error::{ConfigError, SetupError};
 use super::observe::events::Hook;
 use super::request::bearer::Transports;
 use super::request::slot::Slot;
-use super::response::{challenge, end_replaced, respond, retry_later, undo, withhold};
+use super::response::{
+    challenge, end_replaced, refuse_missed, respond, retry_later, undo, withhold,
+};
 use super::shared::{Attached, AttachedTypes, Shared};
 #[cfg(feature = "testing")]
 use super::test_sessions::Link;
@@ -242,6 +244,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
             // Nothing in this request asked for the session.
             None => {}
             Some(Ok(inner)) => {
+                refuse_missed(inner, response);
                 withhold(inner, response);
                 end_replaced(inner, response).await;
                 let untold = respond(inner, response);

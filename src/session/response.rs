@@ -25,22 +25,32 @@ fn is_sent_by_cookie<D>(inner: &Inner<D>, state: &State<D>) -> bool {
         && state.carrier == Carrier::Request
 }
 
-/// Withholds a new token that no client can get, because it may not leave in a cookie and the
-/// handler has not taken it. A success that relies on it is replaced by an empty 500.
+/// Replaces a success or redirect by an empty 500 if the handler got `D::default()` instead of the
+/// visitor's data.
+pub(super) fn refuse_missed<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
+    if inner.is_data_missed() {
+        refuse_success(response);
+    }
+}
+
+/// Withholds a new token that no client gets, because it may not leave in a cookie and the handler
+/// has not taken it, or has taken it and failed. A success that relies on it is replaced by an empty
+/// 500.
 pub(super) fn withhold<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) {
     static WARNED: Seldom = Seldom::new();
+    let class = response.status().class();
     let is_relied_on = {
         let mut state = inner.state();
         if is_sent_by_cookie(inner, &state) || response.status() == Status::ServiceUnavailable {
             return;
         }
-        match state.withhold() {
+        // The body of a 5xx is hardly the handler's, but that of a catcher.
+        match state.withhold(class.is_server_error()) {
             Some(is_relied_on) => is_relied_on,
             None => return,
         }
     };
-    // A handler that has failed may have had no use for the token.
-    let class = response.status().class();
+    // A handler that has refused the request may have had no use for the token.
     if (class.is_success() || class.is_redirection()) && WARNED.is_due(Instant::now()) {
         tracing::warn!(
             "a new session token is withdrawn: this request cannot be answered with a cookie, and \
@@ -56,9 +66,6 @@ pub(super) fn withhold<D: TypedData>(inner: &Inner<D>, response: &mut Response<'
 /// that the response cannot carry, newest first.
 pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_>) -> Vec<Untold> {
     let (shared, context) = (inner.shared(), &inner.context);
-    if inner.is_data_missed() {
-        refuse_success(response);
-    }
     retry_later(response);
     let mut state = inner.state();
     let is_outage = response.status() == Status::ServiceUnavailable;
@@ -173,7 +180,7 @@ pub(super) async fn undo<D: TypedData>(inner: &Inner<D>, untold: Vec<Untold>) {
     }
 }
 
-/// Replaces a success or redirect by an empty 500, because the data that it relies on was missing.
+/// Replaces a success or redirect by an empty 500, because what it relies on is not the case.
 fn refuse_success(response: &mut Response<'_>) {
     let class = response.status().class();
     if class.is_success() || class.is_redirection() {

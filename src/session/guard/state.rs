@@ -256,12 +256,15 @@ impl<D> State<D> {
         }
     }
 
-    /// Withholds a new token that no one has taken and that no cookie may carry. The sessions that
-    /// it replaces stay. Returns `None` if there is no such token, and otherwise whether a client
-    /// could have relied on the change: whether it is more than a new, anonymous session.
-    pub(crate) fn withhold(&mut self) -> Option<bool> {
-        if !matches!(self.cookie, CookieChange::Issue(_)) {
-            return None;
+    /// Withholds a new token that no cookie may carry: one that no one has taken, and if the handler
+    /// has failed, any. The sessions that it replaces stay. Returns `None` if there is no such token,
+    /// and otherwise whether a client could have relied on the change: whether it is more than a new,
+    /// anonymous session.
+    pub(crate) fn withhold(&mut self, has_failed: bool) -> Option<bool> {
+        match self.cookie {
+            CookieChange::Issue(_) => {}
+            CookieChange::HandedOut if has_failed => {}
+            _ => return None,
         }
         self.cookie = CookieChange::Withheld;
         self.replaced.clear();
@@ -337,9 +340,10 @@ mod tests {
         created.unwrap();
         assert_eq!(state.hand_out(), Some((first, id.clone())));
         assert_eq!(state.hand_out(), None);
-        assert_eq!(state.withhold(), None);
+        assert_eq!(state.withhold(false), None);
         state.rotated(second.clone(), Untold::settled()).unwrap();
         assert_eq!(state.hand_out(), Some((second, id)));
+        assert_eq!(state.withhold(true), Some(true), "the handler has failed");
         state.rotated(token(), Untold::settled()).unwrap();
         state.answered(true);
         assert_eq!(state.hand_out(), None);
@@ -352,14 +356,18 @@ mod tests {
         let created = state.created(record(&token), Arc::new(0), token, Untold::settled());
         created.unwrap();
         state.replaced.push("other".into());
-        assert_eq!(state.withhold(), Some(false), "a mere session");
+        assert_eq!(state.withhold(false), Some(false), "a mere session");
         assert_eq!(state.hand_out(), None);
         assert!(state.replaced.is_empty());
 
         let mut state = State::loaded(record(&self::token()), 0);
-        assert_eq!(state.withhold(), None);
+        assert_eq!(state.withhold(false), None);
         state.rotated(self::token(), Untold::settled()).unwrap();
-        assert_eq!(state.withhold(), Some(true), "the client has a session");
+        assert_eq!(
+            state.withhold(false),
+            Some(true),
+            "the client has a session"
+        );
     }
 
     #[test]

@@ -55,9 +55,10 @@ impl<D: TypedData> Session<D> {
     /// withdrawn: a new session is deleted, and a login or a rotation is undone. A successful
     /// response to such a login or rotation is replaced by an empty 500, and the log has a warning.
     ///
-    /// A token that was taken counts as delivered with the response. If the response becomes a 503
-    /// or is never sent, it is withdrawn like one in a cookie, and the client's old token is valid
-    /// again. The response gets `Cache-Control: no-store`.
+    /// A token that was taken counts as delivered with the response. If the response becomes a 5xx
+    /// or is never sent, it is withdrawn, and the client's old token is valid again: a handler that
+    /// fails after it has taken a token passes nothing on. The response gets
+    /// `Cache-Control: no-store`.
     ///
     /// # Example
     ///

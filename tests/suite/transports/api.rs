@@ -61,6 +61,15 @@ async fn login_status(
     Ok((Status::new(code), taken(&session)))
 }
 
+/// Panics with the token in its hands.
+#[get("/token/panic/<user>")]
+async fn panicking(session: Session<Cart>, user: &str) -> Answered {
+    session.login(user).await?;
+    let token = taken(&session);
+    assert!(token.is_empty(), "a handler that panics");
+    Ok(token)
+}
+
 #[get("/token/status/<code>/rotate")]
 async fn rotate_status(
     session: Session<Cart>,
@@ -120,6 +129,7 @@ pub(super) fn application(
         rotate,
         slow_rotate,
         login_status,
+        panicking,
         rotate_status,
         second_not_taken,
         in_and_out,

@@ -13,29 +13,38 @@ use crate::support::hooked::HookedStore;
 use crate::support::{Database, wait_for};
 
 on_each_database! {
-    fn i6_a_503_after_a_login_leaves_the_old_bearer_token(database: &Database) {
+    fn i6_a_5xx_after_a_login_leaves_the_old_bearer_token(database: &Database) {
         let store = database.store();
         database.add_users(&["ada", "bob"]);
         run(async {
             for transport in [Transport::Bearer, Transport::Both] {
                 let client = &client(store.clone(), transport).await;
                 let token = &new_token(client).await;
-                for path in ["/token/status/503/login/ada", "/token/status/503/rotate"] {
+                for path in [
+                    "/token/status/503/login/ada",
+                    "/token/status/503/rotate",
+                    "/token/status/500/login/ada",
+                    "/token/status/500/rotate",
+                ] {
                     let answer = with(client, path, token).await;
-                    assert_eq!(answer.status, Status::ServiceUnavailable, "{path}");
+                    assert!(answer.status.class().is_server_error(), "{path}");
                     let lost = answer.body;
                     assert!(lost.contains('.'), "{path}: the handler has a token");
                     assert_eq!(with(client, "/read", &lost).await.body, "0", "{path}");
                     assert_eq!(with(client, "/read", token).await.body, "1", "{path}");
                     assert_eq!(with(client, "/user", token).await.body, "-", "{path}");
                 }
-                // Any other status delivers the token.
-                let answer = with(client, "/token/status/500/login/ada", token).await;
+                // Any other status delivers the token, such as a 403 that asks for a second factor.
+                let answer = with(client, "/token/status/403/login/ada", token).await;
                 assert_eq!(with(client, "/user", &answer.body).await.body, "ada");
                 assert_eq!(with(client, "/read", token).await.body, "0");
                 // A session that another user's login would replace.
-                with(client, "/token/status/503/login/bob", &answer.body).await;
-                assert_eq!(with(client, "/user", &answer.body).await.body, "ada");
+                for status in [500, 503] {
+                    let path = format!("/token/status/{status}/login/bob");
+                    with(client, &path, &answer.body).await;
+                    assert_eq!(with(client, "/user", &answer.body).await.body, "ada", "{path}");
+                    assert_eq!(database.sessions(), 1, "{path}");
+                }
                 with(client, "/logout", &answer.body).await;
                 assert_eq!(database.sessions(), 0);
                 // A first login.
@@ -44,6 +53,19 @@ on_each_database! {
                 assert_eq!(with(client, "/user", &answer.body).await.body, "-");
                 assert_eq!(database.sessions(), 0);
             }
+        });
+    }
+
+    fn i6_a_handler_that_panics_with_the_token_leaves_the_old_one(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada"]);
+        run(async {
+            let client = &client(store, Transport::Bearer).await;
+            let token = &new_token(client).await;
+            let answer = with(client, "/token/panic/ada", token).await;
+            assert_eq!(answer.status, Status::InternalServerError);
+            assert_eq!(with(client, "/user", token).await.body, "-");
+            assert_eq!(with(client, "/read", token).await.body, "1");
         });
     }
 
