@@ -13,7 +13,8 @@ use crate::session::error::SessionError;
 use crate::session::request::failure::outcome;
 use crate::store::UserId;
 
-/// The session of a signed-in user. Other visitors get 401.
+/// The session of a signed-in user. Other visitors get 401, with `WWW-Authenticate: Bearer` if
+/// [`transport`](crate::SessionConfig::transport) allows bearer tokens.
 ///
 /// # Example
 ///

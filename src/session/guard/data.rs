@@ -235,6 +235,9 @@ impl<D: TypedData> Session<D> {
     /// request brought tokens of several live sessions, all of them end, because the next request
     /// would otherwise be served another one.
     ///
+    /// With [`clear_site_data`](crate::SessionConfig::clear_site_data), the browser is also told to
+    /// forget what the site has stored.
+    ///
     /// # Example
     ///
     /// ```

@@ -47,6 +47,9 @@ impl<D: TypedData> Session<D> {
     /// again, and an anonymous session becomes anonymous again. Sessions that ended because of the
     /// limit stay ended. A session replaced by the new one ends when the response is sent.
     ///
+    /// A client without cookies gets the new token from the handler, which takes it with
+    /// [`token_once`](Self::token_once).
+    ///
     /// # Example
     ///
     /// ```
@@ -160,7 +163,8 @@ impl<D: TypedData> Session<D> {
     /// without a session.
     ///
     /// If the response becomes a 503 or is never sent, the rotation is undone, because the visitor
-    /// has only the old cookie.
+    /// has only the old cookie. A client without cookies gets the new token from the handler; see
+    /// [`token_once`](Self::token_once).
     ///
     /// # Example
     ///
