@@ -97,7 +97,7 @@ pub enum SessionError {
     Undecodable {
         /// The session's handle.
         id: SessionHandle,
-        /// The place of the fault in the data.
+        /// The kind of the fault and its place in the data, but nothing of its content.
         reason: String,
     },
     /// The data cannot be written as JSON or would be read back differently: it contains `NaN` or

@@ -115,7 +115,7 @@ impl<D: TypedData> TestSessions<D> {
     /// as.
     ///
     /// An error of the store, and data that cannot be read as `T`, are logged, and the result is
-    /// `None`.
+    /// `None`. Data of an older version of the type is not upgraded.
     ///
     /// # Example
     ///

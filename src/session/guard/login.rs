@@ -38,7 +38,7 @@ impl<D: TypedData> Session<D> {
     ///
     /// If the session belongs to another user, it ends, and the user gets a new one with
     /// `D::default()`. The same happens if the anonymous session was ended in the meantime, or if
-    /// its data could not be decoded. Signing in again as the same user is a rotation, even if the
+    /// its data could not be decoded and `on_undecodable` is not `"keep"`. Signing in again as the same user is a rotation, even if the
     /// form was sent twice at once. If `max_sessions_per_user` is set, the user's oldest other
     /// sessions end in the same transaction, or the login is refused, depending on
     /// `on_session_limit`.

@@ -203,7 +203,7 @@ impl Metrics {
             loaded: make.counter("loaded_total", "Requests that loaded a session")?,
             missed: make.counters(
                 "missed_total",
-                "Requests that asked for a session and got none, by reason",
+                "Requests that asked for a session and got none, or not its data, by reason",
                 "reason",
                 MISSED,
             )?,
