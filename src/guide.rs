@@ -71,6 +71,7 @@ pub mod custom_store {}
 /// [Testing]: testing
 /// [Operating]: operating#the-command-line
 /// [url]: operating#the-databases-url
+/// [events]: operating#the-record-of-events
 /// [.env.example]: files#envexample
 /// [Clients without cookies]: bearer_clients
 /// [Evolving data]: evolving_data

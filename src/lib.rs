@@ -119,7 +119,7 @@ pub use store::{ApplicationPool, DieselStore};
 pub use store::{DatabaseUrl, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource};
 
 // For observation.
-pub use session::{Clock, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};
+pub use session::{Clock, EventContext, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};
 #[doc(inline)]
 pub use store::EndReason;
 

@@ -30,7 +30,7 @@ use monitoring::counters::Counters;
 use pages::notice::Marks;
 use settings::logging::{self, LogFormat};
 
-use rocket_diesel_sessions::store::{SessionStore, StatsStore, UserStore};
+use rocket_diesel_sessions::store::{EventStore, SessionStore, StatsStore, UserStore};
 use rocket_diesel_sessions::{
     Clock, CrossSiteProtection, DieselStore, SessionAdmin, Sessions, Transport,
 };
@@ -45,15 +45,18 @@ pub struct Stores {
     pub users: Arc<dyn UserStore>,
     /// The usage over time.
     pub stats: Arc<dyn StatsStore>,
+    /// The record of events.
+    pub events: Arc<dyn EventStore>,
 }
 
-/// Uses one database for all three.
+/// Uses one database for all.
 impl From<Arc<DieselStore>> for Stores {
     fn from(store: Arc<DieselStore>) -> Self {
         Self {
             sessions: store.clone(),
             users: store.clone(),
-            stats: store,
+            stats: store.clone(),
+            events: store,
         }
     }
 }
@@ -82,6 +85,8 @@ pub fn rocket(
         .keys(settings.keys)
         .store(stores.sessions)
         .statistics(stores.stats)
+        .events(stores.events)
+        .request_id(|request| Some(http::request_id::of(request).to_string()))
         .clock(clock);
     rocket::custom(settings.figment)
         .attach(RequestLog)
@@ -121,6 +126,7 @@ pub fn rocket(
         .mount("/api/session", traced(api::session::routes()))
         .mount("/api/auth", traced(api::auth::routes()))
         .mount("/api/account", traced(api::account::routes()))
+        .mount("/api/account", traced(api::activity::routes()))
         .mount("/", traced(pages::routes()))
         .mount("/", traced(monitoring::health::routes()))
         .mount("/", traced(api::well_known::routes()))

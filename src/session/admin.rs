@@ -1,5 +1,7 @@
 //! [`SessionAdmin`]: all sessions, for the application's operators.
 
+mod events;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use uuid::Uuid;
 use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::policies::Policies;
+use super::observe::archive::Archive;
+use super::observe::context::EventContext;
 use super::pipeline::Pipeline;
 use crate::store::admin::{SessionPage, SessionStats, SweepReport};
 use crate::store::{
@@ -26,6 +30,10 @@ pub struct SessionAdmin {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
     policies: Arc<Policies>,
+    /// The context of the events that it causes.
+    context: EventContext,
+    /// The record of events, if there is one.
+    archive: Option<Arc<Archive>>,
 }
 
 impl SessionAdmin {
@@ -33,11 +41,35 @@ impl SessionAdmin {
         pipeline: Arc<Pipeline>,
         clock: Arc<dyn Clock>,
         policies: Arc<Policies>,
+        archive: Option<Arc<Archive>>,
     ) -> Self {
         Self {
             pipeline,
             clock,
             policies,
+            context: EventContext::default(),
+            archive,
+        }
+    }
+
+    /// Returns this with the context of the events that it causes: the request, who sent it, and
+    /// why.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{EventContext, SessionAdmin, SessionError};
+    ///
+    /// async fn end(admin: &SessionAdmin, id: &str) -> Result<bool, SessionError> {
+    ///     let context = EventContext::default().actor("command_line");
+    ///     admin.with_context(context).revoke(id).await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_context(&self, context: EventContext) -> Self {
+        Self {
+            context,
+            ..self.clone()
         }
     }
 
@@ -121,8 +153,10 @@ impl SessionAdmin {
     /// # Errors
     /// Fails if the store fails.
     pub async fn revoke(&self, handle: impl Into<SessionHandle>) -> Result<bool, SessionError> {
+        let (handle, context) = (handle.into(), self.context.clone());
+        let facts = self.pipeline.facts_of(&handle, context).await;
         self.pipeline
-            .delete(handle.into(), EndReason::Revoked)
+            .delete(handle, EndReason::Revoked, facts)
             .await
     }
 
@@ -144,7 +178,8 @@ impl SessionAdmin {
     /// # Errors
     /// Fails if the store fails, and with [`SessionError::Timeout`] after a minute.
     pub async fn clear(&self) -> Result<usize, SessionError> {
-        self.pipeline.clear(self.clock.now()).await
+        let context = self.context.clone();
+        self.pipeline.clear(self.clock.now(), context).await
     }
 
     /// Deletes the sessions that have expired by now, like the hourly sweep.

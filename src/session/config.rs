@@ -133,6 +133,11 @@ pub struct SessionConfig {
     /// How long statistics are kept. Default 90 d.
     #[serde(with = "humantime_serde")]
     pub stats_retention: Duration,
+    /// How long events of users' sessions are kept: sign-ins, sign-outs, ends of sessions and events
+    /// of the application, with the address and the user agent. `0s` keeps none; otherwise from 1 h
+    /// on. Default 90 d.
+    #[serde(with = "humantime_serde")]
+    pub events_retention: Duration,
     /// What a visitor gets whose stored data cannot be decoded. Default `keep`.
     pub on_undecodable: OnUndecodable,
     /// Whether the start runs pending migrations. Default `true`.
@@ -198,6 +203,7 @@ impl Default for SessionConfig {
             fresh_for: Duration::from_mins(10),
             stats_interval: Duration::from_mins(1),
             stats_retention: 90 * 24 * HOUR,
+            events_retention: 90 * 24 * HOUR,
             on_undecodable: OnUndecodable::Keep,
             auto_migrate: true,
             pool_size: 12,
@@ -298,6 +304,10 @@ impl SessionConfig {
         within("cleanup_interval", self.cleanup_interval, SECOND, LONGEST)?;
         within("stats_interval", self.stats_interval, SECOND, LONGEST)?;
         within("stats_retention", self.stats_retention, SECOND, LONGEST)?;
+        if !self.events_retention.is_zero() {
+            let (least, most) = (3600 * SECOND, LONGEST);
+            within("events_retention", self.events_retention, least, most)?;
+        }
         within("timeout", self.timeout, 10 * MILLISECOND, 60 * SECOND)?;
         within(
             "startup_timeout",

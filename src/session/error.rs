@@ -63,6 +63,10 @@ pub enum SessionError {
     /// Statistics are not kept, because `Sessions` was given a store without statistics. 500.
     #[error("statistics are not kept; give Sessions a StatsStore")]
     NoStatistics,
+    /// Events are not recorded, because `events_retention` is zero or `Sessions` was given a store
+    /// without them. 500.
+    #[error("events are not recorded; see sessions.events_retention and Sessions::events")]
+    NoEvents,
     /// The response's headers are out, and the operation would need a new cookie. This happens in a
     /// stream, in a spawned task, or in a response fairing that is attached after `Sessions`.
     /// Nothing was stored. 500.
@@ -206,14 +210,15 @@ impl SessionError {
             | Self::NotApplied
             | Self::NotDiesel
             | Self::NotAttached
-            | Self::NoStatistics => Status::InternalServerError,
+            | Self::NoStatistics
+            | Self::NoEvents => Status::InternalServerError,
         }
     }
 }
 
 impl SessionError {
     /// All names that [`kind`](Self::kind) returns.
-    pub(crate) const KINDS: [&'static str; 22] = [
+    pub(crate) const KINDS: [&'static str; 23] = [
         "outage",
         "unavailable",
         "refused",
@@ -236,6 +241,7 @@ impl SessionError {
         "not_diesel",
         "not_attached",
         "no_statistics",
+        "no_events",
     ];
 
     /// Returns the error's name in metrics.
@@ -263,6 +269,7 @@ impl SessionError {
             Self::NotDiesel => "not_diesel",
             Self::NotAttached => "not_attached",
             Self::NoStatistics => "no_statistics",
+            Self::NoEvents => "no_events",
         }
     }
 

@@ -30,6 +30,7 @@ use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
 use super::error::{ConfigError, SetupError};
+use super::observe::context::{RequestId, RequestIds};
 use super::observe::events::Hook;
 use super::request::bearer::Transports;
 use super::request::slot::Slot;
@@ -39,7 +40,7 @@ use super::response::{
 use super::shared::{Attached, AttachedTypes, Shared};
 #[cfg(feature = "testing")]
 use super::test_sessions::Link;
-use crate::store::StatsStore;
+use crate::store::{EventStore, StatsStore};
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
@@ -66,9 +67,12 @@ pub struct Sessions<D> {
     keys: Option<SessionKeys>,
     source: Source,
     stats: Option<Arc<dyn StatsStore>>,
+    events: Option<Arc<dyn EventStore>>,
     clock: Option<Arc<dyn Clock>>,
     /// The registered hooks, until Rocket ignites.
     hooks: Mutex<Vec<Hook>>,
+    /// Finds the id of a request.
+    request_id: Option<RequestId>,
     /// The background work, until liftoff.
     tasks: Mutex<Option<BackgroundTasks>>,
     background: Mutex<Vec<Background>>,
@@ -131,6 +135,7 @@ impl<D: TypedData> Sessions<D> {
             session_limit: config.session_limit(),
             fresh_for: config.fresh_for,
             watch_interval: config.watch_interval,
+            archive: engine.archive,
         };
         Ok(SetUp {
             shared,
@@ -147,19 +152,23 @@ impl<D: TypedData> Sessions<D> {
     ) -> Result<(Engine, Option<BackgroundTasks>), SetupError> {
         let hooks = std::mem::take(&mut *self.hooks.lock());
         if let Some(engine) = kinds.shared(&self.kind, &self.source, config)? {
-            if self.stats.is_some() {
+            let given = [
+                ("Sessions::statistics", self.stats.is_some()),
+                ("Sessions::events", self.events.is_some()),
+            ];
+            if let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
                 let problem = "must be given to the kind of session attached first, whose store \
                                the later ones share";
-                return Err(ConfigError::unfit("Sessions::statistics", problem).into());
+                return Err(ConfigError::unfit(name, problem).into());
             }
             engine.monitor.add_hooks(hooks);
             return Ok((engine, None));
         }
         let config = self.source.adapt(config.clone())?;
-        let stats = self.stats.clone();
-        let (store, stats) = self.source.open(config.clone(), stats).await?;
+        let (stats, events) = (self.stats.clone(), self.events.clone());
+        let stores = self.source.open(config.clone(), stats, events).await?;
         let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
-        let (engine, tasks) = Engine::start(store, stats, hooks, clock, &config).await?;
+        let (engine, tasks) = Engine::start(stores, hooks, clock, &config).await?;
         Ok((engine, Some(tasks)))
     }
 
@@ -209,6 +218,11 @@ impl<D: TypedData> Fairing for Sessions<D> {
             Ok(set_up) => {
                 kinds.add(set_up.kind);
                 *self.tasks.lock() = set_up.tasks;
+                if let Some(id) = &self.request_id
+                    && rocket.state::<RequestIds>().is_none()
+                {
+                    rocket = rocket.manage(RequestIds(Arc::clone(id)));
+                }
                 let attached = Attached::<D>::new(set_up.shared, Arc::clone(&self.codec));
                 #[cfg(feature = "testing")]
                 let rocket = match &self.link {

@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod activity;
 mod data;
+mod events;
 mod facts;
 pub(super) mod login;
 mod prepared_login;

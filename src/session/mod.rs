@@ -37,6 +37,7 @@ pub use guard::Session;
 pub use guard::access::{Fresh, PassiveSession, SignedIn};
 pub use guard::activity::SessionStatus;
 pub use guard::token::BearerToken;
+pub use observe::context::EventContext;
 pub use observe::events::{SessionEvent, SessionEventKind};
 pub use observe::monitor::AUDIT_LOG;
 #[cfg(feature = "diesel")]

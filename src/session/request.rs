@@ -15,6 +15,7 @@ use self::bearer::{Presented, presented};
 use super::cookie::seal::Opened;
 use super::error::SessionError;
 use super::expiry::is_expired;
+use super::observe::context::{EventContext, request_id};
 use super::observe::metrics::NoSession;
 use super::shared::Shared;
 use crate::store::{SessionHandle, SessionRecord};
@@ -38,6 +39,26 @@ pub(crate) struct RequestContext {
     pub(crate) tokens: Vec<Opened>,
     pub(crate) user_agent: Option<String>,
     pub(crate) ip: Option<String>,
+    /// The request's id, if the application gives it one.
+    pub(crate) request_id: Option<String>,
+}
+
+impl RequestContext {
+    /// Returns the context of the request's events.
+    pub(crate) fn of_event(&self) -> EventContext {
+        EventContext {
+            ip: self.ip.clone(),
+            user_agent: self.user_agent.clone(),
+            request_id: self.request_id.clone(),
+            ..EventContext::default()
+        }
+    }
+}
+
+/// Returns the request's user agent, as it is stored.
+pub(super) fn user_agent(request: &rocket::Request<'_>) -> Option<String> {
+    let agent = request.headers().get_one("User-Agent")?;
+    Some(cut(agent, USER_AGENT_LEN).to_owned())
 }
 
 /// Returns the first `characters` characters of a text.
@@ -132,10 +153,9 @@ impl Shared {
             has_cookie: has_cookies && !values.is_empty(),
             is_bearer,
             tokens,
-            user_agent: headers
-                .get_one("User-Agent")
-                .map(|agent| cut(agent, USER_AGENT_LEN).to_owned()),
+            user_agent: user_agent(request),
             ip: visitor_address(request).map(|ip| ip.to_string()),
+            request_id: request_id(request),
         }
     }
 

@@ -151,7 +151,10 @@ pub(super) async fn end_replaced<D: TypedData>(inner: &Inner<D>, response: &mut 
     let replaced = std::mem::take(&mut inner.state().replaced);
     for id in replaced {
         let pipeline = &inner.shared().pipeline;
-        if let Err(error) = pipeline.delete(id, EndReason::Replaced).await {
+        if let Err(error) = pipeline
+            .delete(id, EndReason::Replaced, inner.facts())
+            .await
+        {
             // At level debug, because errors are counted, and in an outage this line would repeat
             // for many requests. The request's own log line has the status.
             tracing::debug!("a session replaced by a login could not be ended: {error}");

@@ -16,6 +16,7 @@ use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
 use super::expiry::ExpiryPolicy;
 use super::expiry::policies::Policies;
+use super::observe::archive::Archive;
 use super::observe::monitor::Monitor;
 use super::pipeline::Pipeline;
 use super::user_sessions::UserSessions;
@@ -44,6 +45,9 @@ pub(crate) struct Shared {
     pub(crate) fresh_for: Duration,
     /// How often the store is asked whether watched sessions are still live.
     pub(crate) watch_interval: Duration,
+    /// The record of events, if there is one. After `pipeline`, whose workers still cause events
+    /// while it is dropped.
+    pub(crate) archive: Option<Arc<Archive>>,
 }
 
 /// The data types of the attached sessions, for error messages.
@@ -83,7 +87,12 @@ impl<D> Attached<D> {
     pub(crate) fn new(shared: Shared, codec: Arc<Codec<D>>) -> Self {
         let (pipeline, clock) = (Arc::clone(&shared.pipeline), Arc::clone(&shared.clock));
         Self {
-            admin: SessionAdmin::new(pipeline, clock, Arc::clone(&shared.policies)),
+            admin: SessionAdmin::new(
+                pipeline,
+                clock,
+                Arc::clone(&shared.policies),
+                shared.archive.clone(),
+            ),
             users: UserSessions::of(&shared),
             shared: Arc::new(shared),
             codec,

@@ -1,5 +1,7 @@
 //! [`UserSessions`]: the sessions of one user, for example for a page of that user's devices.
 
+mod activity;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +12,9 @@ use uuid::Uuid;
 use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::policies::Policies;
+use super::observe::archive::Archive;
+use super::observe::context::EventContext;
+use super::observe::events::Facts;
 use super::pipeline::Pipeline;
 use super::shared::Shared;
 use crate::store::{
@@ -51,6 +56,10 @@ pub struct UserSessions {
     kind: Option<String>,
     /// The acting session, by its lookup half.
     by: Option<Uuid>,
+    /// The context of the events that it causes.
+    context: EventContext,
+    /// The record of events, if there is one.
+    archive: Option<Arc<Archive>>,
 }
 
 /// A session as its user may see it, without its token and data.
@@ -119,6 +128,8 @@ impl UserSessions {
             policies: Arc::clone(&shared.policies),
             kind: Some(shared.kind.clone()),
             by: None,
+            context: EventContext::default(),
+            archive: shared.archive.clone(),
         }
     }
 
@@ -316,7 +327,34 @@ impl UserSessions {
     /// }
     /// ```
     pub fn note_ended(&self, handles: &[SessionHandle]) {
-        self.pipeline.note_ended(handles);
+        self.note(None, handles);
+    }
+
+    /// Reports sessions of a user like [`note_ended`](Self::note_ended). The events name the user, so
+    /// that they are in the user's recent activity.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{EventContext, SessionHandle, UserSessions};
+    ///
+    /// /// After the commit of a new password, which has deleted rows of `sessions`.
+    /// fn committed(sessions: &UserSessions, context: EventContext, deleted: &[SessionHandle]) {
+    ///     let sessions = sessions.with_context(context.reason("password_changed"));
+    ///     sessions.note_ended_of("ada", deleted);
+    /// }
+    /// ```
+    pub fn note_ended_of(&self, user_id: impl Into<UserId>, handles: &[SessionHandle]) {
+        self.note(Some(user_id.into()), handles);
+    }
+
+    fn note(&self, user: Option<UserId>, handles: &[SessionHandle]) {
+        let facts = Facts {
+            user,
+            session_kind: self.kind.clone().unwrap_or_default(),
+            context: self.context.clone(),
+        };
+        self.pipeline.note_ended(handles, &facts);
     }
 
     async fn end(&self, user_id: UserId, scope: RevokeScope) -> Result<usize, SessionError> {
@@ -327,7 +365,7 @@ impl UserSessions {
             kind: self.kind.clone(),
             by: self.by.map(|session_id| ActingSession { session_id, now }),
         };
-        self.pipeline.revoke(revocation).await
+        self.pipeline.revoke(revocation, self.context.clone()).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 mod error;
+mod events;
 mod ids;
 mod login;
 mod options;
@@ -20,6 +21,7 @@ mod url;
 mod users;
 
 pub use error::StoreError;
+pub use events::{EventPage, EventRecord, EventStore, ListEvents};
 pub use ids::{SessionHandle, UserId};
 pub use login::{
     ActingSession, BindSession, LoginChanges, LoginOutcome, LoginSession, OnSessionLimit,

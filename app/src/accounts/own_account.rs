@@ -10,6 +10,9 @@ use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
 
+/// The name in the record of events of a change of the password, and the reason for its effects.
+const PASSWORD_CHANGED: &str = Event::PasswordChanged.name();
+
 /// A user's own account, as a session of the user changes it.
 pub(crate) struct OwnAccount<'a> {
     pub(crate) user_id: &'a UserId,
@@ -63,10 +66,13 @@ impl OwnAccount<'_> {
                 deadline: Some(deadline),
             };
             let ended = users.change_password(change).await?;
-            sessions.note_ended(&ended);
+            let context = self.session.event_context().reason(PASSWORD_CHANGED);
+            let sessions = sessions.with_context(context);
+            sessions.note_ended_of(self.user_id, &ended);
             Ok::<_, AccountError>(())
         };
         self.session.rotate_with(change).await?;
+        self.session.note_event(PASSWORD_CHANGED);
         self.record(Event::PasswordChanged);
         Ok(())
     }
@@ -86,7 +92,9 @@ impl OwnAccount<'_> {
         };
         let ended = users.delete(self.user_id, by).await?;
         self.record(Event::AccountDeleted);
-        sessions.note_ended(&ended);
+        let context = self.session.event_context().reason("account_deleted");
+        let sessions = sessions.with_context(context);
+        sessions.note_ended_of(self.user_id, &ended);
         self.session.logout().await?;
         Ok(())
     }

@@ -110,7 +110,7 @@ async fn revoke_one(
         return Ok(Status::NoContent);
     }
     signed_in.require_password(users)?;
-    let sessions = sessions.by(signed_in.session_id);
+    let sessions = signed_in.sessions(sessions);
     if revoke::own_session(&sessions, user_id, &id.into(), trail).await? {
         Ok(Status::NoContent)
     } else {
@@ -129,7 +129,7 @@ async fn revoke_others(
     trail: Trail,
 ) -> Answer<Deleted> {
     signed_in.require_password(users)?;
-    let sessions = sessions.by(signed_in.session_id);
+    let sessions = signed_in.sessions(sessions);
     let SignedIn {
         user_id, handle, ..
     } = &signed_in;

@@ -1,6 +1,7 @@
 //! The routes for programs, in JSON.
 
 pub(super) mod account;
+pub(super) mod activity;
 pub(super) mod auth;
 pub mod cursor;
 pub(super) mod query;

@@ -5,7 +5,9 @@ use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
-use rocket_diesel_sessions::{PassiveSession, Session, SessionAdmin, UserId, UserSessions};
+use rocket_diesel_sessions::{
+    EventContext, PassiveSession, Session, SessionAdmin, UserId, UserSessions,
+};
 use uuid::Uuid;
 
 use super::query::{self, NoQuery, Scope};
@@ -113,11 +115,19 @@ async fn clear(
     sessions: &State<SessionAdmin>,
     user_sessions: &State<UserSessions>,
     trail: Trail,
+    context: EventContext,
 ) -> Answer<Deleted> {
     let by = admin.0.name();
+    let context = context.actor(by);
     let deleted = match scope {
-        Scope::Everyone => revoke::all_sessions(sessions, by, trail).await?,
-        Scope::User(id) => revoke::sessions_of_user(user_sessions, &id, by, trail).await?,
+        Scope::Everyone => {
+            let sessions = sessions.with_context(context);
+            revoke::all_sessions(&sessions, by, trail).await?
+        }
+        Scope::User(id) => {
+            let sessions = user_sessions.with_context(context);
+            revoke::sessions_of_user(&sessions, &id, by, trail).await?
+        }
     };
     Ok(Json(Deleted { deleted }))
 }
@@ -129,9 +139,12 @@ async fn revoke_one(
     _query: NoQuery,
     sessions: &State<SessionAdmin>,
     trail: Trail,
+    context: EventContext,
     id: &str,
 ) -> Result<Status, ApiError> {
-    if revoke::any_session(sessions, &id.into(), admin.0.name(), trail).await? {
+    let by = admin.0.name();
+    let sessions = sessions.with_context(context.actor(by));
+    if revoke::any_session(&sessions, &id.into(), by, trail).await? {
         Ok(Status::NoContent)
     } else {
         let message = "there is no session with this id";

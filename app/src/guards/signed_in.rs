@@ -4,7 +4,7 @@ use rocket::http::Status;
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket_diesel_sessions::store::{SessionRecord, UserRecord};
-use rocket_diesel_sessions::{Session, SessionHandle, UserId};
+use rocket_diesel_sessions::{Session, SessionHandle, UserId, UserSessions};
 use uuid::Uuid;
 
 use crate::accounts::own_account::OwnAccount;
@@ -89,6 +89,12 @@ impl SignedIn {
             "the password was given too long ago: sign in again, with POST /api/auth/login, and \
              repeat this request",
         ))
+    }
+
+    /// Returns the user's sessions, for this session to end others while it is live.
+    pub(crate) fn sessions(&self, sessions: &UserSessions) -> UserSessions {
+        let context = self.session.event_context();
+        sessions.by(self.session_id).with_context(context)
     }
 
     /// Returns the user's own account, for this session to change it.

@@ -9,6 +9,7 @@ use rocket_diesel_sessions::store::UserRecord;
 use rocket_diesel_sessions::{Session, SessionHandle, UserSession, UserSessions};
 use uuid::Uuid;
 
+use super::activity::ActivityLine;
 use super::confirm::{Confirmed, Question};
 use super::filters;
 use super::frame::Frame;
@@ -18,6 +19,7 @@ use crate::accounts::revoke;
 use crate::accounts::sign_in::sign_out;
 use crate::accounts::users::Users;
 use crate::api::account::devices;
+use crate::api::activity::recent;
 use crate::api::query;
 use crate::guards::signed_in::SignedIn;
 use crate::http::body::Form;
@@ -36,6 +38,8 @@ struct AccountPage<'a> {
     is_first: bool,
     /// The cursor of the next page, with the devices that signed in before.
     next: Option<Uuid>,
+    /// What has happened lately, on the first page and if events are recorded.
+    activity: Option<Vec<ActivityLine>>,
     problem: Option<&'a str>,
     /// Whether the problem is the current password, and not the new one.
     is_current_wrong: bool,
@@ -82,6 +86,9 @@ const PATH: &str = "/account";
 /// The most devices on a page.
 const DEVICES: u32 = 100;
 
+/// The most events in the list of recent activity.
+const ACTIVITIES: u32 = 10;
+
 async fn show(
     signed_in: &SignedIn,
     users: &Users,
@@ -95,12 +102,19 @@ async fn show(
     let list = devices(signed_in, sessions, DEVICES, after).await?;
     let mut devices: Vec<Device> = list.sessions.into_iter().map(device).collect();
     devices.sort_by_key(|device| (!device.is_current, std::cmp::Reverse(device.last_seen_at)));
+    let activity = match after {
+        None => recent(signed_in, sessions, ACTIVITIES).await?,
+        Some(_) => None,
+    };
+    let line = |activity| ActivityLine::of(activity, now);
+    let activity = activity.map(|list| list.into_iter().map(line).collect());
     let page = AccountPage {
         frame: Frame::of_user(&signed_in.session, Some(&user)).await?,
         user: &user,
         devices,
         is_first: after.is_none(),
         next: list.next,
+        activity,
         problem: refused.map(ApiError::in_words),
         is_current_wrong: refused
             .is_some_and(|error| error.status() != Status::UnprocessableEntity),
@@ -158,7 +172,7 @@ async fn end_one(
         Confirmed::NotYet(page) => return Ok(page),
         confirmed => confirmed,
     };
-    let sessions = sessions.by(signed_in.session_id);
+    let sessions = signed_in.sessions(sessions);
     // If the form was sent twice, the second request finds nothing.
     let notice = if revoke::own_session(&sessions, &signed_in.user_id, &id.into(), trail).await? {
         Notice::DeviceSignedOut
@@ -189,7 +203,7 @@ async fn end_others(
         confirmed => confirmed,
     };
     let (user_id, keep) = (&signed_in.user_id, &signed_in.handle);
-    let sessions = sessions.by(signed_in.session_id);
+    let sessions = signed_in.sessions(sessions);
     revoke::other_sessions(&sessions, user_id, keep, trail).await?;
     confirmed.renew(&signed_in.session, trail).await?;
     done(&signed_in.session, Notice::OthersSignedOut).await

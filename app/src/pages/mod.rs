@@ -2,6 +2,7 @@
 //! redirect.
 
 mod account;
+mod activity;
 mod admin;
 mod assets;
 mod confirm;

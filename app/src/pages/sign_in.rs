@@ -204,7 +204,8 @@ async fn login(
     let error = match users.recognise(&form.username, &form.password, trail).await {
         Ok(user) => {
             if let Some(device) = &form.end {
-                revoke::own_session(sessions, &user.id, device, trail).await?;
+                let sessions = sessions.with_context(session.event_context());
+                revoke::own_session(&sessions, &user.id, device, trail).await?;
             }
             let signed_in = sign_in(&session, &user, keep.lasting(), trail).await;
             match users.counted(Action::Login, signed_in) {

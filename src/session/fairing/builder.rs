@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rocket::Request;
 use rocket::serde::json::Value;
 
 use super::Sessions;
@@ -14,7 +15,7 @@ use crate::session::cookie::keys::SessionKeys;
 use crate::session::observe::events::SessionEvent;
 #[cfg(feature = "diesel")]
 use crate::store::ApplicationPool;
-use crate::store::{SessionStore, StatsStore};
+use crate::store::{EventStore, SessionStore, StatsStore};
 
 impl<D: TypedData> Sessions<D> {
     /// Creates a fairing that takes everything from the environment.
@@ -33,8 +34,10 @@ impl<D: TypedData> Sessions<D> {
             keys: None,
             source: Source::Settings,
             stats: None,
+            events: None,
             clock: None,
             hooks: Mutex::default(),
+            request_id: None,
             tasks: Mutex::default(),
             background: Mutex::default(),
             #[cfg(feature = "testing")]
@@ -192,9 +195,34 @@ impl<D: TypedData> Sessions<D> {
         self
     }
 
-    /// Calls `hook` after each session that was created, rotated or ended by a request or sweep of
-    /// this instance. The hook runs on the thread that made the change, which waits for it, so it
-    /// should be quick.
+    /// Keeps the record of events in this store, for `events_retention`. Without it, the database in
+    /// `DATABASE_URL` keeps it. With a [`store`](Self::store) of your own and without this, no events
+    /// are recorded.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use rocket_diesel_sessions::Sessions;
+    /// use rocket_diesel_sessions::store::{EventStore, SessionStore};
+    ///
+    /// fn sessions(store: Arc<dyn SessionStore>, events: Arc<dyn EventStore>) -> Sessions<u64> {
+    ///     Sessions::fairing().store(store).events(events)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn events(mut self, events: Arc<dyn EventStore>) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Calls `hook` after each event: when a request or sweep of this instance has created, rotated
+    /// or ended a session, or has signed a user in. The hook runs on the thread that made the change,
+    /// which waits for it, so it should be quick.
+    ///
+    /// The event carries the user, the actor, the address, the user agent, the reason and the id of
+    /// the request. What is not known is `None`: a sweep has no request, and ends on other instances
+    /// or by SQL are not reported here.
     ///
     /// # Example
     ///
@@ -205,11 +233,37 @@ impl<D: TypedData> Sessions<D> {
     ///     if let SessionEventKind::Ended(reason) = event.kind {
     ///         println!("session {} ended: {}", event.id, reason.name());
     ///     }
+    ///     if event.kind == SessionEventKind::Login {
+    ///         println!("{:?} signed in from {:?}", event.user, event.ip);
+    ///     }
     /// });
     /// ```
     #[must_use]
     pub fn on_event(self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
         self.hooks.lock().push(Box::new(hook));
+        self
+    }
+
+    /// Calls `id` for the id of a request, which the request's events carry. It is `None` by default:
+    /// a header of the request may be whatever a visitor sends, so the application decides what is
+    /// an id.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// // Behind a proxy that sets the header on every request.
+    /// let sessions = Sessions::<u64>::fairing().request_id(|request| {
+    ///     request.headers().get_one("X-Request-Id").map(str::to_owned)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn request_id(
+        mut self,
+        id: impl Fn(&Request<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.request_id = Some(Arc::new(id));
         self
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rocket::tokio::task::spawn_blocking;
 
+use super::source::Stores;
+use crate::session::background::archivist::Archivist;
 use crate::session::background::recorder::Recorder;
 use crate::session::background::sweeper::Sweeper;
 use crate::session::background::thread::Background;
@@ -14,11 +16,12 @@ use crate::session::clock::Clock;
 use crate::session::config::SessionConfig;
 use crate::session::error::SetupError;
 use crate::session::expiry::policies::Policies;
+use crate::session::observe::archive::Archive;
 use crate::session::observe::events::Hook;
 use crate::session::observe::monitor::Monitor;
 use crate::session::observe::statistics::Statistics;
 use crate::session::pipeline::Pipeline;
-use crate::store::{SessionStore, StatsStore};
+use crate::store::SessionStore;
 
 /// What the kinds of session in one store share.
 #[derive(Clone)]
@@ -29,6 +32,9 @@ pub(crate) struct Engine {
     pub(crate) policies: Arc<Policies>,
     /// When this version took over the database, if an earlier one created it.
     pub(crate) upgraded_at: Option<DateTime<Utc>>,
+    /// The record of events, if there is one. After `pipeline`, whose workers still cause events
+    /// while it is dropped.
+    pub(crate) archive: Option<Arc<Archive>>,
 }
 
 /// The background work of an engine, between ignition and liftoff.
@@ -37,6 +43,7 @@ pub(crate) struct BackgroundTasks {
     cleanup_interval: Duration,
     recorder: Option<Arc<Recorder>>,
     stats_interval: Duration,
+    archivist: Option<Arc<Archivist>>,
 }
 
 impl Engine {
@@ -45,19 +52,29 @@ impl Engine {
     /// # Errors
     /// Fails if the store fails, the metrics cannot be registered, or a thread cannot be started.
     pub(crate) async fn start(
-        store: Arc<dyn SessionStore>,
-        stats: Option<Arc<dyn StatsStore>>,
+        stores: Stores,
         hooks: Vec<Hook>,
         clock: Arc<dyn Clock>,
         config: &SessionConfig,
     ) -> Result<(Self, BackgroundTasks), SetupError> {
+        let Stores {
+            sessions: store,
+            stats,
+            events,
+        } = stores;
+        let events = events.filter(|_| !config.events_retention.is_zero());
         let upgraded_at = upgraded_at(&store).await?;
-        let monitor = Monitor::new(hooks, Arc::clone(&clock))
+        let monitor = Monitor::new(hooks, events.is_some(), Arc::clone(&clock))
             .map_err(|error| SetupError::Metrics(error.to_string()))?;
         let monitor = Arc::new(monitor);
         let is_one_store = stats
             .as_ref()
             .is_some_and(|stats| std::ptr::addr_eq(Arc::as_ptr(&store), Arc::as_ptr(stats)));
+        let archive = events.and_then(|events| {
+            let is_one = std::ptr::addr_eq(Arc::as_ptr(&store), Arc::as_ptr(&events));
+            let monitor = Arc::clone(&monitor);
+            Archive::new(events, monitor, config.events_retention, is_one).map(Arc::new)
+        });
         let statistics = stats.map(|stats| Arc::new(Statistics::new(stats, Arc::clone(&monitor))));
         let pipeline = Pipeline::start(
             store,
@@ -76,6 +93,7 @@ impl Engine {
             cleanup_interval: config.cleanup_interval,
             recorder: recorder.map(Arc::new),
             stats_interval: config.stats_interval,
+            archivist: archive.clone().map(Archivist::new).map(Arc::new),
         };
         let engine = Self {
             pipeline: Arc::new(pipeline),
@@ -83,6 +101,7 @@ impl Engine {
             clock,
             policies: Arc::default(),
             upgraded_at,
+            archive,
         };
         Ok((engine, tasks))
     }
@@ -93,6 +112,9 @@ impl BackgroundTasks {
         let mut threads = vec![Arc::clone(&self.sweeper).start(self.cleanup_interval)?];
         if let Some(recorder) = &self.recorder {
             threads.push(Arc::clone(recorder).start(self.stats_interval)?);
+        }
+        if let Some(archivist) = &self.archivist {
+            threads.push(Arc::clone(archivist).start()?);
         }
         Ok(threads)
     }

@@ -9,7 +9,7 @@ use crate::session::config::SessionConfig;
 use crate::session::error::{ConfigError, SetupError};
 #[cfg(feature = "diesel")]
 use crate::store::{ApplicationPool, DieselStore};
-use crate::store::{DatabaseUrl, SchemaName, SessionStore, StatsStore, StoreError};
+use crate::store::{DatabaseUrl, EventStore, SchemaName, SessionStore, StatsStore, StoreError};
 
 /// The source of the store of sessions.
 pub(super) enum Source {
@@ -34,8 +34,12 @@ pub(super) enum Origin {
     Pool,
 }
 
-/// A store of sessions, and a store of statistics.
-type Stores = (Arc<dyn SessionStore>, Option<Arc<dyn StatsStore>>);
+/// What keeps the sessions, the statistics and the events.
+pub(super) struct Stores {
+    pub(super) sessions: Arc<dyn SessionStore>,
+    pub(super) stats: Option<Arc<dyn StatsStore>>,
+    pub(super) events: Option<Arc<dyn EventStore>>,
+}
 
 impl Source {
     /// Returns the effective settings for this source.
@@ -81,8 +85,8 @@ impl Source {
         })
     }
 
-    /// Opens the store. It also keeps the statistics, unless `stats` does. A store of the
-    /// application keeps none.
+    /// Opens the store. It also keeps the statistics and the events, unless other stores do. A store
+    /// of the application keeps neither.
     ///
     /// # Errors
     /// Fails if the database cannot be used.
@@ -98,18 +102,23 @@ impl Source {
         &self,
         config: SessionConfig,
         stats: Option<Arc<dyn StatsStore>>,
+        events: Option<Arc<dyn EventStore>>,
     ) -> Result<Stores, SetupError> {
         match self {
-            Self::Store(store) => Ok((Arc::clone(store), stats)),
+            Self::Store(store) => Ok(Stores {
+                sessions: Arc::clone(store),
+                stats,
+                events,
+            }),
             #[cfg(feature = "diesel")]
             Self::Pool(pool) => {
                 let pool = pool.clone();
-                opened(move || config.open_pool(pool), stats).await
+                opened(move || config.open_pool(pool), stats, events).await
             }
             #[cfg(feature = "diesel")]
             Self::Settings => {
                 let url = config.database_url()?;
-                opened(move || config.open_store(&url), stats).await
+                opened(move || config.open_store(&url), stats, events).await
             }
             #[cfg(not(feature = "diesel"))]
             Self::Settings => Err(SetupError::Store(StoreError::Url(
@@ -126,11 +135,15 @@ impl Source {
 async fn opened(
     open: impl FnOnce() -> Result<DieselStore, SetupError> + Send + 'static,
     stats: Option<Arc<dyn StatsStore>>,
+    events: Option<Arc<dyn EventStore>>,
 ) -> Result<Stores, SetupError> {
     let store = match spawn_blocking(open).await {
         Ok(store) => Arc::new(store?),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
-    let stats = stats.unwrap_or_else(|| store.clone());
-    Ok((store, Some(stats)))
+    Ok(Stores {
+        stats: Some(stats.unwrap_or_else(|| store.clone())),
+        events: Some(events.unwrap_or_else(|| store.clone())),
+        sessions: store,
+    })
 }

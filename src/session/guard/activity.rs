@@ -103,7 +103,9 @@ impl<D: TypedData> Session<D> {
         let Some(user_id) = &record.user_id else {
             return Ok(0);
         };
-        let sessions = UserSessions::of(inner.shared()).by(record.session_id);
+        let sessions = UserSessions::of(inner.shared())
+            .by(record.session_id)
+            .with_context(inner.event_of(&record));
         sessions.revoke_others(user_id, &record.id).await
     }
 }

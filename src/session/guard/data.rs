@@ -255,13 +255,18 @@ impl<D: TypedData> Session<D> {
     pub async fn destroy(&self) -> Result<(), SessionError> {
         let inner = &self.inner;
         let _turn = inner.turn().await?;
-        let ids = {
+        let (own, hidden) = {
             let state = inner.state();
-            let own = state.record().map(|record| record.id.clone());
-            [own, state.hidden.clone()]
+            (state.record().cloned(), state.hidden.clone())
         };
-        for id in ids.into_iter().flatten().chain(inner.others.clone()) {
-            inner.shared.pipeline.delete(id, EndReason::Logout).await?;
+        let pipeline = &inner.shared.pipeline;
+        if let Some(record) = own {
+            let facts = inner.facts_of(&record);
+            pipeline.delete(record.id, EndReason::Logout, facts).await?;
+        }
+        for id in hidden.into_iter().chain(inner.others.clone()) {
+            let facts = inner.facts();
+            pipeline.delete(id, EndReason::Logout, facts).await?;
         }
         inner.state().ended();
         Ok(())

@@ -78,7 +78,11 @@ impl<D: TypedData> Session<D> {
         let _turn = inner.turn().await?;
         let prepared = inner.prepare_login(login.into())?;
         let request = prepared.request.clone();
-        let (outcome, untold) = inner.shared().pipeline.login(request).await?;
+        let (outcome, untold) = inner
+            .shared()
+            .pipeline
+            .login(request, prepared.context.clone())
+            .await?;
         inner.signed_in(prepared, &outcome, untold)
     }
 
@@ -152,7 +156,8 @@ impl<D: TypedData> Session<D> {
         let _turn = inner.turn().await?;
         let prepared = inner.prepare_login(login.into())?;
         let request = prepared.request.clone();
-        let sign_in = inner.shared().pipeline.login_with(request, commit);
+        let pipeline = &inner.shared().pipeline;
+        let sign_in = pipeline.login_with(request, &prepared.context, commit);
         let (done, outcome, untold) = inner.rotating(sign_in).await?;
         inner.signed_in(prepared, &outcome, Some(untold))?;
         Ok(done)
@@ -187,7 +192,8 @@ impl<D: TypedData> Session<D> {
         };
         inner.state().check_open()?;
         let (token, rotation) = inner.rotation(&record)?;
-        let rotated = inner.shared().pipeline.rotate(record, rotation).await?;
+        let (pipeline, context) = (&inner.shared().pipeline, inner.event_of(&record));
+        let rotated = pipeline.rotate(record, rotation, context).await?;
         let mut state = inner.state();
         let Some(untold) = rotated else {
             state.found_ended();
@@ -242,7 +248,8 @@ impl<D: TypedData> Session<D> {
         inner.state().check_open()?;
         let (token, rotation) = inner.rotation(&record)?;
         let pipeline = &inner.shared().pipeline;
-        let rotate = pipeline.rotate_with(record, rotation, commit);
+        let context = inner.event_of(&record);
+        let rotate = pipeline.rotate_with(record, rotation, &context, commit);
         let untold = inner.rotating(rotate).await?;
         inner.state().rotated(token, untold)?;
         Ok(())

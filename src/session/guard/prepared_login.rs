@@ -6,6 +6,7 @@ use super::Inner;
 use crate::session::codec::TypedData;
 use crate::session::cookie::token::Token;
 use crate::session::error::SessionError;
+use crate::session::observe::context::EventContext;
 use crate::session::pipeline::Untold;
 use crate::session::sign_in::Login;
 use crate::store::{
@@ -15,6 +16,8 @@ use crate::store::{
 /// A login that the store has yet to commit.
 pub(super) struct PreparedLogin<D> {
     pub(super) request: LoginSession,
+    /// The context of the login as an event.
+    pub(super) context: EventContext,
     token: Token,
     /// The visitor's session, if it is to be kept.
     record: Option<SessionRecord>,
@@ -99,9 +102,20 @@ impl<D: TypedData> Inner<D> {
         let data = D::default();
         let json = self.codec.encode(&data, shared.max_data_size)?;
         let fresh = self.new_session(&token, None, json, now);
+        let mut context = self.context.of_event();
+        let former = record.as_ref().and_then(|record| record.user_id.as_ref());
+        if former == Some(&login.user_id) {
+            context = context.reason("reauthentication");
+        }
         let request = self.login_session(login, record.as_ref(), fresh);
+        context.actor = request
+            .fresh
+            .sign_in
+            .as_ref()
+            .and_then(|sign_in| sign_in.actor.clone());
         Ok(PreparedLogin {
             request,
+            context,
             token,
             record,
             data,

@@ -123,7 +123,10 @@ impl<D: TypedData> Inner<D> {
         self.state().check_open()?;
         let token = Token::generate(now)?;
         let new = self.new_session(&token, None, json, now);
-        let untold = shared.pipeline.create(new.clone()).await?;
+        let untold = shared
+            .pipeline
+            .create(new.clone(), self.context.of_event())
+            .await?;
         let record = new.into_record();
         self.state().created(record, data, token, untold)?;
         Ok(result)

@@ -90,6 +90,8 @@ pub(crate) struct Metrics {
     errors: IntCounterVec,
     abandoned: IntCounterVec,
     pub(crate) withdrawn: IntCounter,
+    events_recorded: IntCounter,
+    pub(crate) events_dropped: IntCounter,
     pub(crate) watchers: IntGauge,
     pub(crate) waiting_loads: IntGauge,
     pub(crate) waiting_writes: IntGauge,
@@ -236,6 +238,14 @@ impl Metrics {
                 "withdrawn_total",
                 "New tokens withdrawn because they did not reach their visitor",
             )?,
+            events_recorded: make.counter(
+                "events_recorded_total",
+                "Events of sessions written to the record",
+            )?,
+            events_dropped: make.counter(
+                "events_dropped_total",
+                "Events of sessions that were not recorded, because too many waited",
+            )?,
             watchers: make.gauge("watchers", "Futures waiting for the end of a session")?,
             waiting_loads,
             waiting_writes,
@@ -254,6 +264,10 @@ impl Metrics {
 
     pub(crate) fn ended(&self, reason: EndReason, number: usize) {
         self.ended[reason.index()].inc_by(whole(number));
+    }
+
+    pub(crate) fn events_recorded(&self, number: usize) {
+        self.events_recorded.inc_by(whole(number));
     }
 
     /// Records a call of the store that answered `size` operations.
@@ -369,6 +383,7 @@ mod tests {
             SessionError::Rotating,
             SessionError::NotAttached,
             SessionError::NoStatistics,
+            SessionError::NoEvents,
         ] {
             assert!(SessionError::KINDS.contains(&error.kind()), "{error}");
         }

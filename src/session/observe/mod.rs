@@ -1,5 +1,8 @@
 //! Observation of sessions: metrics, usage statistics, hooks and rate-limited log lines.
 
+pub(super) mod archive;
+pub(super) mod context;
+mod event_log;
 pub(super) mod events;
 pub(super) mod metrics;
 pub(super) mod monitor;

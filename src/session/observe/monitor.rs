@@ -9,13 +9,17 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
 
-use super::events::{Hook, SessionEvent, SessionEventKind};
-use super::metrics::{Metrics, whole};
+use super::context::EventContext;
+use super::event_log::EventLog;
+use super::events::{Facts, Hook, SessionEvent, SessionEventKind};
+use super::metrics::Metrics;
 use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
 use super::watchers::Watchers;
 use crate::session::clock::Clock;
-use crate::store::{EndReason, SessionHandle, StoreError, SweepOutcome};
+use crate::store::{
+    EndReason, LoginSession, NewSession, SessionHandle, SessionRecord, StoreError, SweepOutcome,
+};
 
 /// Target of the security-relevant log lines.
 pub const AUDIT_LOG: &str = "rocket_diesel_sessions::audit";
@@ -32,17 +36,25 @@ pub(crate) struct Monitor {
     pub(crate) outage: Arc<AtomicBool>,
     breaker: OnceLock<Learn>,
     hooks: RwLock<Vec<Hook>>,
+    /// Events that have yet to be recorded, if they are.
+    pub(super) log: Option<Arc<EventLog>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Monitor {
-    /// Creates a monitor with its metrics.
+    /// Creates a monitor with its metrics. If it keeps events, an
+    /// [`Archive`](super::archive::Archive) has to write them.
     ///
     /// # Errors
     /// Fails as [`Metrics::new`] does.
-    pub(crate) fn new(hooks: Vec<Hook>, clock: Arc<dyn Clock>) -> prometheus::Result<Self> {
+    pub(crate) fn new(
+        hooks: Vec<Hook>,
+        keeps_events: bool,
+        clock: Arc<dyn Clock>,
+    ) -> prometheus::Result<Self> {
         let metrics = Metrics::new()?;
         Ok(Self {
+            log: keeps_events.then(|| Arc::new(EventLog::new(metrics.events_dropped.clone()))),
             watchers: Arc::new(Watchers::new(metrics.watchers.clone())),
             metrics,
             usage: Usage::new(),
@@ -89,23 +101,69 @@ impl Monitor {
         }
     }
 
-    pub(crate) fn created<'a>(&self, ids: impl ExactSizeIterator<Item = &'a SessionHandle>) {
-        let number = ids.len();
-        if number == 0 {
-            return;
-        }
-        self.metrics.created.inc_by(whole(number));
-        self.usage.created(number, self.clock.now());
-        self.tell(ids, SessionEventKind::Created);
+    pub(crate) fn created(&self, new: &NewSession, context: &EventContext) {
+        self.metrics.created.inc();
+        self.usage.created(1, self.clock.now());
+        let facts = Facts {
+            user: new.user_id.clone(),
+            session_kind: new.kind.clone(),
+            context: context.clone(),
+        };
+        self.tell([&new.id], SessionEventKind::Created, &facts);
     }
 
-    pub(crate) fn rotated(&self, id: &SessionHandle) {
+    pub(crate) fn rotated(&self, session: &SessionRecord, context: &EventContext) {
         self.metrics.rotated.inc();
-        self.tell([id].into_iter(), SessionEventKind::Rotated);
+        let facts = Facts {
+            user: session.user_id.clone(),
+            session_kind: session.kind.clone(),
+            context: context.clone(),
+        };
+        self.tell([&session.id], SessionEventKind::Rotated, &facts);
     }
 
-    pub(crate) fn ended(&self, ids: &[SessionHandle], reason: EndReason) {
-        self.count_ended(ids.len(), ids, reason);
+    /// Reports a committed login into the session `kept`, or into a new one.
+    pub(crate) fn signed_in(
+        &self,
+        login: &LoginSession,
+        kept: Option<&SessionHandle>,
+        context: &EventContext,
+    ) {
+        let user = login.signed_in_user().cloned();
+        let is_signed_in = user.is_some();
+        let mut facts = Facts {
+            user,
+            session_kind: login.fresh.kind.clone(),
+            context: context.clone(),
+        };
+        let id = if let Some(id) = kept {
+            self.metrics.rotated.inc();
+            self.tell([id], SessionEventKind::Rotated, &facts);
+            id
+        } else {
+            self.metrics.created.inc();
+            self.usage.created(1, self.clock.now());
+            self.tell([&login.fresh.id], SessionEventKind::Created, &facts);
+            &login.fresh.id
+        };
+        if is_signed_in {
+            self.metrics.logins.inc();
+            self.usage.seen(&login.user_id, login.fresh.now);
+            self.tell([id], SessionEventKind::Login, &facts);
+        } else {
+            facts.user = Some(login.user_id.clone());
+            self.tell([id], SessionEventKind::LoginPending, &facts);
+        }
+    }
+
+    /// Reports an event of the application.
+    pub(crate) fn noted(&self, id: &SessionHandle, name: &'static str, facts: &Facts) {
+        self.tell([id], SessionEventKind::Noted(name), facts);
+    }
+
+    /// Returns whether someone wants to know the user of a session that ends.
+    pub(crate) fn needs_facts(&self) -> bool {
+        !self.hooks.read().is_empty() || self.log.is_some()
     }
 
     /// Returns whether a hook or a watcher needs the handles of ended sessions.
@@ -113,28 +171,41 @@ impl Monitor {
         !self.hooks.read().is_empty() || !self.watchers.is_empty()
     }
 
-    pub(crate) fn swept(&self, batch: &SweepOutcome) {
-        self.count_ended(batch.deleted, &batch.handles, EndReason::Expired);
+    pub(crate) fn ended(&self, ids: &[SessionHandle], reason: EndReason, facts: &Facts) {
+        self.count_ended(ids.len(), ids, reason, facts);
     }
 
-    fn count_ended(&self, number: usize, ids: &[SessionHandle], reason: EndReason) {
+    pub(crate) fn swept(&self, batch: &SweepOutcome) {
+        let (ids, facts) = (&batch.handles, Facts::default());
+        self.count_ended(batch.deleted, ids, EndReason::Expired, &facts);
+    }
+
+    fn count_ended(&self, number: usize, ids: &[SessionHandle], reason: EndReason, facts: &Facts) {
         if number == 0 {
             return;
         }
         self.metrics.ended(reason, number);
         self.usage.ended(reason, number, self.clock.now());
         self.watchers.wake(ids);
-        self.tell(ids.iter(), SessionEventKind::Ended(reason));
+        self.tell(ids, SessionEventKind::Ended(reason), facts);
     }
 
-    fn tell<'a>(&self, ids: impl Iterator<Item = &'a SessionHandle>, kind: SessionEventKind) {
+    fn tell<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a SessionHandle>,
+        kind: SessionEventKind,
+        facts: &Facts,
+    ) {
         let hooks = self.hooks.read();
-        if hooks.is_empty() {
+        if hooks.is_empty() && self.log.is_none() {
             return;
         }
+        let now = self.clock.now();
         for id in ids {
-            let id = id.clone();
-            let event = SessionEvent { id, kind };
+            let event = SessionEvent::new(now, id, kind, facts);
+            if let Some(log) = &self.log {
+                log.push(&event);
+            }
             for hook in &*hooks {
                 if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {
                     tracing::error!("a function passed to `on_event` panicked");

@@ -14,6 +14,8 @@ use rocket::tokio::sync::Semaphore;
 
 use super::start::Pipeline;
 use crate::session::error::SessionError;
+use crate::session::observe::context::EventContext;
+use crate::session::observe::events::Facts;
 use crate::session::observe::statistics::Statistics;
 use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
 use crate::store::{
@@ -46,6 +48,24 @@ impl Pipeline {
         self.run(move |store| store.find(&handle)).await
     }
 
+    /// Returns the facts of the end of a session of which only the handle is known. Asks the store
+    /// only if someone wants to know, and tells less if that fails.
+    pub(crate) async fn facts_of(&self, handle: &SessionHandle, context: EventContext) -> Facts {
+        let found = if self.shared.monitor.needs_facts() {
+            self.find(handle.clone()).await.ok().flatten()
+        } else {
+            None
+        };
+        let (user, session_kind) = found
+            .map(|record| (record.user_id, record.kind))
+            .unwrap_or_default();
+        Facts {
+            user,
+            session_kind,
+            context,
+        }
+    }
+
     /// Returns which of these sessions have ended or are past their deadlines.
     pub(crate) async fn find_ended(
         &self,
@@ -64,7 +84,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// Returns [`SessionError::Ended`] if the acting session has ended.
-    pub(crate) async fn revoke(&self, mut revocation: Revocation) -> Result<usize, SessionError> {
+    pub(crate) async fn revoke(
+        &self,
+        mut revocation: Revocation,
+        context: EventContext,
+    ) -> Result<usize, SessionError> {
         if !revocation.user_id.is_possible() {
             return Ok(0);
         }
@@ -79,27 +103,43 @@ impl Pipeline {
         let monitor = Arc::clone(&self.shared.monitor);
         let revoke = move |store: &dyn SessionStore| {
             let ended = store.revoke(&revocation)?;
-            monitor.ended(ended.as_deref().unwrap_or_default(), EndReason::Revoked);
+            let facts = Facts {
+                user: Some(revocation.user_id),
+                session_kind: revocation.kind.unwrap_or_default(),
+                context,
+            };
+            let ids = ended.as_deref().unwrap_or_default();
+            monitor.ended(ids, EndReason::Revoked, &facts);
             Ok(ended.map(|ended| ended.len()))
         };
         self.run(revoke).await?.ok_or(SessionError::Ended)
     }
 
     /// Records the end of sessions that the application has ended in its own transaction.
-    pub(crate) fn note_ended(&self, handles: &[SessionHandle]) {
-        self.shared.monitor.ended(handles, EndReason::Revoked);
+    pub(crate) fn note_ended(&self, handles: &[SessionHandle], facts: &Facts) {
+        self.shared
+            .monitor
+            .ended(handles, EndReason::Revoked, facts);
     }
 
     /// Ends all sessions and returns their number. If this takes longer than the caller waits, it
     /// continues in the background and logs the number.
-    pub(crate) async fn clear(&self, now: DateTime<Utc>) -> Result<usize, SessionError> {
+    pub(crate) async fn clear(
+        &self,
+        now: DateTime<Utc>,
+        context: EventContext,
+    ) -> Result<usize, SessionError> {
         let deadline = Instant::now() + BULK_TIMEOUT;
         let monitor = Arc::clone(&self.shared.monitor);
         let clear = move |store: &dyn SessionStore| {
+            let facts = Facts {
+                context,
+                ..Facts::default()
+            };
             let mut deleted = 0;
             let cleared = StoreAdmin::new(store).clear(now, |batch| {
                 deleted += batch.len();
-                monitor.ended(batch, EndReason::Cleared);
+                monitor.ended(batch, EndReason::Cleared, &facts);
             });
             if Instant::now() >= deadline {
                 match &cleared {

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use super::untold::Untold;
 use crate::session::error::SessionError;
+use crate::session::observe::context::EventContext;
+use crate::session::observe::events::Facts;
 use crate::store::{EndReason, NewSession, RotateSession, SessionHandle, SessionRecord};
 
 /// Makes the new data of a row. It is called again if another process has changed the row first.
@@ -140,21 +142,29 @@ pub(super) struct Update {
     pub(super) apply: Apply,
 }
 
+/// A session to insert, and the request that makes it.
+pub(super) struct Creation {
+    pub(super) new: NewSession,
+    pub(super) context: EventContext,
+}
+
 /// The rotation of a session.
 pub(super) struct Rotation {
     /// The session as the request last saw it.
     pub(super) previous: Box<SessionRecord>,
-    pub(super) rotation: RotateSession,
+    pub(super) new_token: RotateSession,
+    pub(super) context: EventContext,
 }
 
 /// The deletion of a session by its handle.
 pub(super) struct Deletion {
     pub(super) id: SessionHandle,
     pub(super) reason: EndReason,
+    pub(super) facts: Facts,
 }
 
 pub(super) type LoadJob = Job<Uuid, Option<SessionRecord>>;
-pub(super) type CreateJob = Job<NewSession, Untold>;
+pub(super) type CreateJob = Job<Creation, Untold>;
 /// Answered with `None` if the session is gone, has a new token, or has expired.
 pub(super) type UpdateJob = Job<Update, Option<Updated>>;
 /// Answered with `None` if the session is gone, has another token, or has expired.

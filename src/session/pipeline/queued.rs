@@ -6,11 +6,15 @@ use chrono::{DateTime, Utc};
 use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::job::{Answer, Apply, Deletion, Failure, Job, Rotation, Update, Updated, WriteJob};
+use super::job::{
+    Answer, Apply, Creation, Deletion, Failure, Job, Rotation, Update, Updated, WriteJob,
+};
 use super::queue::Queue;
 use super::start::Pipeline;
 use super::untold::Untold;
 use crate::session::error::SessionError;
+use crate::session::observe::context::EventContext;
+use crate::session::observe::events::Facts;
 use crate::store::{
     EndReason, NewSession, RotateSession, SessionHandle, SessionRecord, TouchSession,
 };
@@ -36,8 +40,13 @@ impl Pipeline {
     }
 
     /// Inserts a session. Its token is withdrawn unless a response delivers it.
-    pub(crate) async fn create(&self, new: NewSession) -> Result<Untold, SessionError> {
-        self.write(new, WriteJob::Create).await
+    pub(crate) async fn create(
+        &self,
+        new: NewSession,
+        context: EventContext,
+    ) -> Result<Untold, SessionError> {
+        let creation = Creation { new, context };
+        self.write(creation, WriteJob::Create).await
     }
 
     /// Applies a change to the newest data of a session and returns the stored row. Returns `None`
@@ -68,10 +77,12 @@ impl Pipeline {
         &self,
         previous: SessionRecord,
         rotation: RotateSession,
+        context: EventContext,
     ) -> Result<Option<Untold>, SessionError> {
         let rotation = Rotation {
             previous: Box::new(previous),
-            rotation,
+            new_token: rotation,
+            context,
         };
         self.write(rotation, WriteJob::Rotate).await
     }
@@ -81,11 +92,13 @@ impl Pipeline {
         &self,
         id: SessionHandle,
         reason: EndReason,
+        facts: Facts,
     ) -> Result<bool, SessionError> {
         if !id.is_possible() {
             return Ok(false);
         }
-        self.write(Deletion { id, reason }, WriteJob::Delete).await
+        let deletion = Deletion { id, reason, facts };
+        self.write(deletion, WriteJob::Delete).await
     }
 
     async fn write<W, T>(

@@ -129,7 +129,11 @@ impl Writes {
             ..*save
         };
         Values {
-            creates: self.creates.iter().map(|job| job.work.clone()).collect(),
+            creates: self
+                .creates
+                .iter()
+                .map(|job| job.work.new.clone())
+                .collect(),
             saves: self.saves.iter_mut().map(|(_, save)| take(save)).collect(),
         }
     }

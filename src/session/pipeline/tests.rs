@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use super::job::{Apply, Change, Job, Update, WriteJob};
 use super::start::{Pipeline, PipelineOptions};
 use crate::session::error::SessionError;
+use crate::session::observe::context::EventContext;
+use crate::session::observe::events::Facts;
 use crate::session::observe::monitor::Monitor;
 use crate::store::{
     DieselStore, EndReason, ListSessions, NewSession, SessionStore, StoreOptions, TouchSession,
@@ -33,7 +35,7 @@ fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
         timeout: Duration::from_secs(10),
     };
     let clock = Arc::new(crate::session::SystemClock);
-    let monitor = Monitor::new(Vec::new(), clock).unwrap();
+    let monitor = Monitor::new(Vec::new(), false, clock).unwrap();
     Pipeline::start(Arc::clone(store) as _, Arc::new(monitor), None, options).unwrap()
 }
 
@@ -129,7 +131,11 @@ fn i1_each_caller_sees_its_own_update_and_can_continue_from_it() {
     let runtime = Runtime::new().unwrap();
     let mut seen: Vec<u64> = runtime.block_on(async {
         let new = counter();
-        pipeline.create(new.clone()).await.unwrap().told();
+        pipeline
+            .create(new.clone(), EventContext::default())
+            .await
+            .unwrap()
+            .told();
         let session = new.into_record();
         let updates: Vec<_> = (0..500)
             .map(|_| {
@@ -164,7 +170,11 @@ fn an_unchanged_update_is_verified_against_the_newest_row_and_not_written() {
     let pipeline = pipeline(&store);
     Runtime::new().unwrap().block_on(async {
         let new = counter();
-        pipeline.create(new.clone()).await.unwrap().told();
+        pipeline
+            .create(new.clone(), EventContext::default())
+            .await
+            .unwrap()
+            .told();
         let stale = new.into_record();
         let now = stale.created_at;
         pipeline
@@ -180,7 +190,7 @@ fn an_unchanged_update_is_verified_against_the_newest_row_and_not_written() {
         assert_eq!((seen.data.as_str(), seen.version), ("1", 1));
         assert!(
             pipeline
-                .delete(stale.id.clone(), EndReason::Logout)
+                .delete(stale.id.clone(), EndReason::Logout, Facts::default())
                 .await
                 .unwrap()
         );

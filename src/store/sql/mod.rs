@@ -3,6 +3,7 @@
 
 pub(super) mod connect;
 mod error;
+mod events;
 mod history;
 mod ids;
 pub(super) mod listing;

@@ -1,6 +1,22 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    session_events (id) {
+        id -> Text,
+        at -> Timestamp,
+        event -> Text,
+        reason -> Nullable<Text>,
+        session -> Text,
+        kind -> Text,
+        user_id -> Nullable<Text>,
+        actor -> Nullable<Text>,
+        ip -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     session_stats (hour) {
         hour -> Timestamp,
         created -> BigInt,
@@ -72,6 +88,7 @@ diesel::table! {
 diesel::joinable!(sessions -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    session_events,
     session_stats,
     session_stats_users,
     session_sweeps,

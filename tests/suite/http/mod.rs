@@ -1,6 +1,7 @@
 //! The application's API, and requirements of all of its routes.
 
 mod accounts;
+mod activity;
 mod api;
 mod bad_input;
 mod behind_a_proxy;

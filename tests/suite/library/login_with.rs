@@ -27,11 +27,11 @@ on_each_database! {
             assert_eq!(shop.user(&new).await, "ada");
             assert_eq!(get(&shop.client, "/read", Some(&new)).await.body, "1");
             assert_eq!(shop.user(&cookie).await, "-");
-            assert_eq!(shop.events(), ["Rotated"]);
+            assert_eq!(shop.events(), ["Rotated", "Login"]);
             // Without a session there is a new one, and a transaction may be repeated.
             let answer = get(&shop.client, "/accept/ada?how=twice", None).await;
             assert_eq!(shop.user(&answer.cookie().unwrap()).await, "ada");
-            assert_eq!(shop.events(), ["Created"]);
+            assert_eq!(shop.events(), ["Created", "Login"]);
             assert_eq!((orders(database), database.sessions()), (2, 2));
         });
     }
@@ -92,7 +92,7 @@ on_each_database! {
             let second = get(&shop.client, "/accept/ada", None).await.cookie().unwrap();
             assert_eq!(shop.user(&first).await, "-");
             assert_eq!(shop.user(&second).await, "ada");
-            assert_eq!(shop.events(), ["Created", "Ended(Replaced)"]);
+            assert_eq!(shop.events(), ["Created", "Login", "Ended(Replaced)"]);
         });
     }
 

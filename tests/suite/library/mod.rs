@@ -1,6 +1,7 @@
 //! The session layer in an application of a library user: guard, queue, users and usage.
 
 mod access;
+mod activity;
 mod after_the_answer;
 mod events;
 mod evolution;

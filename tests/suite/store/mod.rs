@@ -1,6 +1,7 @@
 //! The stores alone: their contract, their tables and their statements.
 
 mod contract;
+mod events;
 mod external_users;
 mod held_rows;
 mod migrations;

@@ -96,7 +96,8 @@ async fn revoke_one(
         confirmed => confirmed,
     };
     let by = visitor.admin.name();
-    let notice = if revoke::any_session(sessions, &id.into(), by, trail).await? {
+    let sessions = sessions.with_context(visitor.context());
+    let notice = if revoke::any_session(&sessions, &id.into(), by, trail).await? {
         Notice::SessionEnded
     } else {
         Notice::SessionWasGone
@@ -189,7 +190,9 @@ async fn clear(
     }
     let session = visitor.session.as_ref();
     let was_signed_in = session.is_some_and(|session| session.user_id().is_some());
-    revoke::all_sessions(sessions, visitor.admin.name(), trail).await?;
+    let by = visitor.admin.name();
+    let sessions = sessions.with_context(visitor.context());
+    revoke::all_sessions(&sessions, by, trail).await?;
     let mark = marks.mark(Notice::AllEnded);
     Ok(Page::NextWith(if was_signed_in {
         format!("/all-signed-out?done={mark}")

@@ -2,7 +2,7 @@
 
 use rocket::http::Status;
 use rocket::request::{self, FromRequest, Request};
-use rocket_diesel_sessions::{Session, SessionHandle};
+use rocket_diesel_sessions::{EventContext, Session, SessionHandle};
 
 use crate::accounts::users::Users;
 use crate::guards::admin::Admin;
@@ -22,6 +22,8 @@ pub(super) struct AdminViewer {
     /// The user, if it is a user's rights that admit the visitor.
     pub(super) signed_in: Option<SignedIn>,
     has_token: bool,
+    /// The request, for the events that it causes.
+    context: EventContext,
 }
 
 #[rocket::async_trait]
@@ -53,11 +55,17 @@ impl AdminViewer {
             Admin::Token | Admin::Local => None,
         };
         Ok(Self {
+            context: EventContext::of(request).actor(admin.name()),
             admin,
             session,
             signed_in,
             has_token,
         })
+    }
+
+    /// The context of the events that the visitor causes.
+    pub(super) fn context(&self) -> EventContext {
+        self.context.clone()
     }
 
     /// The frame of a page. For a visitor without a session, the notice is in the address.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::session::error::SessionError;
+use crate::session::observe::context::EventContext;
+use crate::session::observe::events::Facts;
 use crate::session::observe::monitor::Monitor;
 use crate::session::pipeline::start::Pipeline;
 use crate::session::pipeline::untold::Untold;
@@ -18,6 +20,7 @@ impl Pipeline {
     pub(crate) async fn login(
         &self,
         mut login: LoginSession,
+        context: EventContext,
     ) -> Result<(LoginOutcome, Option<Untold>), SessionError> {
         if !login.user_id.is_possible() {
             return Ok((LoginOutcome::UserRefused, None));
@@ -43,7 +46,7 @@ impl Pipeline {
                     return Err(error);
                 }
             };
-            report(&shared.monitor, &login, &outcome);
+            report(&shared.monitor, &login, &outcome, &context);
             let bound = bound.map(|bound| bound.of(before.map(Box::new)));
             let bound = settle(bound, matches!(outcome, LoginOutcome::Bound(_)));
             let made = settle(made, matches!(outcome, LoginOutcome::Created(_)));
@@ -59,13 +62,14 @@ impl Pipeline {
         &self,
         previous: SessionRecord,
         rotation: RotateSession,
+        context: &EventContext,
         commit: impl FnOnce(RotateSession, Instant) -> F,
     ) -> Result<Untold, E>
     where
         F: Future<Output = Result<(), E>>,
     {
         let deadline = self.commit_deadline(self.deadline());
-        let handle = previous.id.clone();
+        let rotated = previous.clone();
         // Dropped, and thereby undone, if `commit` fails, because it may have committed
         // nevertheless.
         let attempt = self.shared.attempt(Withdrawal {
@@ -76,31 +80,44 @@ impl Pipeline {
         });
         commit(rotation, deadline).await?;
         let untold = attempt.committed();
-        self.shared.monitor.rotated(&handle);
+        self.shared.monitor.rotated(&rotated, context);
         Ok(untold)
     }
 }
 
 /// Reports a login to the monitor.
-pub(super) fn report(monitor: &Monitor, login: &LoginSession, outcome: &LoginOutcome) {
+pub(super) fn report(
+    monitor: &Monitor,
+    login: &LoginSession,
+    outcome: &LoginOutcome,
+    context: &EventContext,
+) {
+    let session = login.session.as_ref().map(|session| &session.id);
     let ended = match outcome {
         LoginOutcome::Bound(ended) => {
-            if let Some(kept) = &login.session {
-                monitor.rotated(&kept.id);
-            }
+            monitor.signed_in(login, session, context);
             ended
         }
         LoginOutcome::Created(ended) => {
-            monitor.created([&login.fresh.id].into_iter());
+            monitor.signed_in(login, None, context);
             ended
         }
         _ => return,
     };
-    monitor.ended(ended, EndReason::Replaced);
-    // A user who has yet to give a further factor is not signed in.
-    if login.fresh.user_id.is_some() {
-        monitor.metrics.logins.inc();
-        monitor.usage.seen(&login.user_id, login.fresh.now);
+    for id in ended {
+        let is_visitors = session == Some(id);
+        let context = context.clone();
+        let facts = Facts {
+            // The session of another user.
+            user: (!is_visitors).then(|| login.user_id.clone()),
+            session_kind: login.fresh.kind.clone(),
+            context: if is_visitors {
+                context
+            } else {
+                context.reason("limit")
+            },
+        };
+        monitor.ended(std::slice::from_ref(id), EndReason::Replaced, &facts);
     }
 }
 

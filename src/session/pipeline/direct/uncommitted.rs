@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::login::{report, withdrawal};
 use crate::session::error::SessionError;
+use crate::session::observe::context::EventContext;
 use crate::session::pipeline::shared::Shared;
 use crate::session::pipeline::start::Pipeline;
 use crate::session::pipeline::untold::Untold;
@@ -23,6 +24,7 @@ impl Pipeline {
     pub(crate) async fn login_with<T, F, E>(
         &self,
         mut login: LoginSession,
+        context: &EventContext,
         commit: impl FnOnce(UncommittedLogin, Instant) -> F,
     ) -> Result<(T, LoginOutcome, Untold), E>
     where
@@ -40,7 +42,7 @@ impl Pipeline {
         let waiting = Waiting::new(uncommitted.applied());
         let done = commit(uncommitted, deadline).await?;
         let (outcome, untold) = waiting.take().ok_or(SessionError::NotApplied)?;
-        report(&self.shared.monitor, &login, &outcome);
+        report(&self.shared.monitor, &login, &outcome, context);
         Ok((done, outcome, untold.committed()))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Worker, fail_jobs};
 use crate::session::observe::metrics::Call;
 use crate::session::pipeline::batch::isolate;
-use crate::session::pipeline::job::{DeleteJob, Job, WriteJob, without_late};
+use crate::session::pipeline::job::{DeleteJob, Deletion, Job, WriteJob, without_late};
 use crate::store::{DeleteOutcome, SessionHandle, StoreError};
 
 impl Worker {
@@ -31,7 +31,8 @@ impl Worker {
                     let was_there = ended.remove(&job.work.id);
                     if was_there {
                         let ended = std::slice::from_ref(&job.work.id);
-                        self.shared.monitor.ended(ended, job.work.reason);
+                        let Deletion { reason, facts, .. } = &job.work;
+                        self.shared.monitor.ended(ended, *reason, facts);
                     }
                     job.answer(Ok(was_there));
                 }

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::{Worker, fail_jobs};
+use crate::session::observe::events::Facts;
 use crate::session::observe::metrics::Call;
 use crate::session::pipeline::batch::{isolate, report};
-use crate::session::pipeline::job::{RotateJob, WriteJob, without_late};
+use crate::session::pipeline::job::{RotateJob, Rotation, WriteJob, without_late};
 use crate::session::pipeline::shared::guarded_call;
 use crate::session::pipeline::untold::{Undo, Untold};
 use crate::store::{EndReason, RotateOutcome, RotateSession, SessionStore, StoreError, Withdrawal};
@@ -22,7 +23,10 @@ impl Worker {
                 for (job, (outcome, untold)) in jobs.into_iter().zip(outcomes) {
                     match outcome {
                         RotateOutcome::Rotated => {
-                            self.shared.monitor.rotated(&job.work.previous.id);
+                            let Rotation {
+                                previous, context, ..
+                            } = &job.work;
+                            self.shared.monitor.rotated(previous, context);
                             job.answer(Ok(Some(untold)));
                         }
                         RotateOutcome::Gone => {
@@ -43,11 +47,11 @@ impl Worker {
 
     fn rotate_once(&self, jobs: &[RotateJob]) -> Result<Vec<(RotateOutcome, Untold)>, StoreError> {
         let rotations: Vec<RotateSession> =
-            jobs.iter().map(|job| job.work.rotation.clone()).collect();
+            jobs.iter().map(|job| job.work.new_token.clone()).collect();
         let attempt = |job: &RotateJob| {
             self.shared.attempt(Withdrawal {
                 id: job.work.previous.id.clone(),
-                session_id: job.work.rotation.new_session_id,
+                session_id: job.work.new_token.new_session_id,
                 previous: Some(job.work.previous.clone()),
                 is_rotation: true,
             })
@@ -115,7 +119,8 @@ impl Worker {
                 self.shared.queue.restored(&previous.session_id);
             } else {
                 let ended = std::slice::from_ref(id);
-                self.shared.monitor.ended(ended, EndReason::Revoked);
+                let facts = Facts::because("undelivered");
+                self.shared.monitor.ended(ended, EndReason::Revoked, &facts);
             }
         } else if undo
             .unsure_until

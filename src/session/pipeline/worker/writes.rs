@@ -138,7 +138,7 @@ impl Worker {
     ) {
         let monitor = &self.shared.monitor;
         for (job, untold) in writes.creates.into_iter().zip(untold) {
-            monitor.created([&job.work.id].into_iter());
+            monitor.created(&job.work.new, &job.work.context);
             job.answer(Ok(untold));
         }
         let mut held = Vec::new();

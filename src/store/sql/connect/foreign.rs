@@ -8,8 +8,9 @@ use crate::store::sql::history::{self, FIRST, History};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
 
 /// The tables that the migrations create, in addition to `users`.
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 5] = [
     "sessions",
+    "session_events",
     "session_stats",
     "session_stats_users",
     "session_sweeps",

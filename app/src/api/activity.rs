@@ -1,0 +1,89 @@
+//! What has happened to a user's sessions, as the user may see it.
+
+use chrono::{DateTime, Utc};
+use rocket::serde::Serialize;
+use rocket::serde::json::Json;
+use rocket::{Route, State, get, routes};
+use rocket_diesel_sessions::store::EventRecord;
+use rocket_diesel_sessions::{SessionError, SessionHandle, UserSessions};
+use uuid::Uuid;
+
+use super::query;
+use super::session::Answer;
+use crate::guards::signed_in::SignedIn;
+
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 1000;
+
+/// `{"events": […]}`, newest first.
+#[derive(Serialize)]
+#[serde(crate = "rocket::serde")]
+struct ActivityList {
+    events: Vec<Activity>,
+}
+
+/// An event. What administrators do is shown without where they did it.
+#[derive(Debug, Serialize)]
+#[serde(crate = "rocket::serde", rename_all = "camelCase")]
+pub(crate) struct Activity {
+    id: Uuid,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) event: String,
+    pub(crate) reason: Option<String>,
+    /// The handle of the session to which it happened.
+    session: SessionHandle,
+    pub(crate) by_administrator: bool,
+    pub(crate) ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    request_id: Option<String>,
+}
+
+impl From<EventRecord> for Activity {
+    fn from(event: EventRecord) -> Self {
+        // In this application, no one else acts for users.
+        let by_administrator = event.actor.is_some();
+        let of_user = |text: Option<String>| text.filter(|_| !by_administrator);
+        Self {
+            id: event.id,
+            at: event.at,
+            event: event.event,
+            reason: event.reason,
+            session: event.session,
+            by_administrator,
+            ip: of_user(event.ip),
+            user_agent: of_user(event.user_agent),
+            request_id: event.request_id,
+        }
+    }
+}
+
+/// Returns the newest events of the user, or `None` if no events are recorded.
+pub(crate) async fn recent(
+    signed_in: &SignedIn,
+    sessions: &UserSessions,
+    limit: u32,
+) -> Result<Option<Vec<Activity>>, SessionError> {
+    match sessions.recent_activity(&signed_in.user_id, limit).await {
+        Ok(events) => Ok(Some(events.into_iter().map(Activity::from).collect())),
+        Err(SessionError::NoEvents) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lists what has happened to the user's sessions lately.
+#[get("/activity?<limit>")]
+async fn activity(
+    signed_in: SignedIn,
+    sessions: &State<UserSessions>,
+    limit: Option<&str>,
+) -> Answer<ActivityList> {
+    let limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let events = recent(&signed_in, sessions, limit).await?;
+    Ok(Json(ActivityList {
+        events: events.unwrap_or_default(),
+    }))
+}
+
+pub(crate) fn routes() -> Vec<Route> {
+    routes![activity]
+}

@@ -1,0 +1,48 @@
+//! A user's recent activity in words.
+
+use chrono::{DateTime, Utc};
+
+use crate::api::activity::Activity;
+use crate::words;
+
+/// A line of the list.
+pub(super) struct ActivityLine {
+    pub(super) what: String,
+    pub(super) device: Option<String>,
+    pub(super) ip: Option<String>,
+    pub(super) at: DateTime<Utc>,
+    pub(super) ago: String,
+}
+
+impl ActivityLine {
+    pub(super) fn of(activity: Activity, now: DateTime<Utc>) -> Self {
+        Self {
+            what: what(&activity),
+            device: activity
+                .user_agent
+                .as_deref()
+                .map(|agent| words::name(Some(agent))),
+            ip: activity.ip,
+            at: activity.at,
+            ago: words::ago(activity.at, now),
+        }
+    }
+}
+
+fn what(activity: &Activity) -> String {
+    let reason = activity.reason.as_deref();
+    match (activity.event.as_str(), reason) {
+        ("login", Some("reauthentication")) => "Entered the password again",
+        ("login", _) => "Signed in",
+        ("logout", _) => "Signed out",
+        ("revoked", _) if activity.by_administrator => "Signed out by an administrator",
+        ("revoked", Some("password_changed")) => "Another device signed out by the new password",
+        ("revoked", Some("undelivered")) => "A sign-in did not finish",
+        ("revoked", _) => "Signed out another device",
+        ("replaced", Some("limit")) => "Oldest device signed out to make room",
+        ("replaced", _) => "Signed out by another sign-in",
+        ("password_changed", _) => "Changed the password",
+        (event, _) => return event.replace('_', " "),
+    }
+    .to_owned()
+}

@@ -1,0 +1,2 @@
+DROP TRIGGER users_events_moved;
+DROP TRIGGER users_events_deleted;

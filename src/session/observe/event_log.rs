@@ -1,0 +1,154 @@
+//! Events that have yet to be written to the record. They wait in memory, so that no request waits
+//! for them and none fails because of them.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use prometheus::IntCounter;
+
+use super::events::{SessionEvent, SessionEventKind};
+use super::metrics::whole;
+use super::seldom::Seldom;
+use crate::store::{EventRecord, UserId};
+
+/// Maximum number of events that wait. Further ones are dropped.
+const MAX_WAITING: usize = 10_000;
+
+pub(crate) struct EventLog {
+    waiting: Mutex<VecDeque<EventRecord>>,
+    dropped: IntCounter,
+    /// Limits how often dropped events are logged.
+    warned: Seldom,
+}
+
+impl EventLog {
+    pub(super) fn new(dropped: IntCounter) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            dropped,
+            warned: Seldom::default(),
+        }
+    }
+
+    /// Keeps an event if it belongs in the record: what has happened to the sessions of users,
+    /// without the mechanics of tokens.
+    pub(super) fn push(&self, event: &SessionEvent) {
+        let is_mechanics = matches!(
+            event.kind,
+            SessionEventKind::Created | SessionEventKind::Rotated
+        );
+        if is_mechanics || event.user.is_none() {
+            return;
+        }
+        let record = event.to_record();
+        let is_full = {
+            let mut waiting = self.waiting.lock();
+            let is_full = waiting.len() >= MAX_WAITING;
+            if !is_full {
+                waiting.push_back(record);
+            }
+            is_full
+        };
+        if is_full {
+            self.drop_some(1);
+        }
+    }
+
+    /// Counts events that will not be recorded, and logs this at most once a minute.
+    pub(super) fn drop_some(&self, number: usize) {
+        self.dropped.inc_by(whole(number));
+        if self.warned.is_due(Instant::now()) {
+            tracing::warn!(
+                "events of sessions are not recorded, because too many wait or the database refuses \
+                 them: {} since the start",
+                self.dropped.get()
+            );
+        }
+    }
+
+    /// Takes out the oldest events, at most `most`.
+    pub(super) fn take(&self, most: usize) -> Vec<EventRecord> {
+        let mut waiting = self.waiting.lock();
+        let number = waiting.len().min(most);
+        waiting.drain(..number).collect()
+    }
+
+    /// Puts events back that could not be written. Those for which there is no place any more are
+    /// dropped.
+    pub(super) fn put_back(&self, events: Vec<EventRecord>) {
+        let mut waiting = self.waiting.lock();
+        let places = MAX_WAITING.saturating_sub(waiting.len());
+        // The newest fit in, because the oldest are dropped.
+        let too_many = events.len().saturating_sub(places);
+        for event in events.into_iter().skip(too_many).rev() {
+            waiting.push_front(event);
+        }
+        drop(waiting);
+        if too_many > 0 {
+            self.drop_some(too_many);
+        }
+    }
+
+    /// Removes the events of a user.
+    pub(super) fn forget(&self, user_id: &UserId) {
+        let mut waiting = self.waiting.lock();
+        waiting.retain(|event| event.user_id.as_ref() != Some(user_id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+    use crate::session::observe::events::Facts;
+
+    fn log() -> EventLog {
+        EventLog::new(IntCounter::new("dropped", "test").unwrap())
+    }
+
+    fn event(kind: SessionEventKind, user: Option<&str>) -> SessionEvent {
+        let facts = Facts {
+            user: user.map(UserId::from),
+            ..Facts::default()
+        };
+        SessionEvent::new(Utc::now(), &"handle".into(), kind, &facts)
+    }
+
+    #[test]
+    fn only_what_happens_to_sessions_of_users_is_kept() {
+        let log = log();
+        for (kind, user) in [
+            (SessionEventKind::Created, Some("ada")),
+            (SessionEventKind::Rotated, Some("ada")),
+            (SessionEventKind::Login, Some("ada")),
+            (SessionEventKind::Noted("order"), None),
+            (SessionEventKind::Noted("password_changed"), Some("bob")),
+        ] {
+            log.push(&event(kind, user));
+        }
+        log.forget(&"bob".into());
+        let kept: Vec<_> = log.take(10).into_iter().map(|event| event.event).collect();
+        assert_eq!(kept, ["login"]);
+    }
+
+    #[test]
+    fn i11_a_database_that_is_down_costs_bounded_memory_and_the_oldest_events() {
+        let log = log();
+        let login = event(SessionEventKind::Login, Some("ada"));
+        for _ in 0..MAX_WAITING + 3 {
+            log.push(&login);
+        }
+        assert_eq!(log.dropped.get(), 3);
+        let taken = log.take(500);
+        for _ in 0..2 {
+            log.push(&login);
+        }
+        let second = taken[2].id;
+        log.put_back(taken);
+        assert_eq!(log.dropped.get(), 5);
+        assert_eq!(log.take(1)[0].id, second);
+        assert_eq!(log.take(MAX_WAITING).len(), MAX_WAITING - 1);
+    }
+}
