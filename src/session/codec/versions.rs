@@ -310,6 +310,24 @@ mod tests {
         );
     }
 
+    /// Earlier versions of the library take the whole row for the data.
+    #[test]
+    fn a_write_by_an_earlier_version_of_the_library_keeps_the_reserved_fields() {
+        let row = Row {
+            body: r#"{"now":1,"inner":{"now":0},"made":""}"#.into(),
+            version: 7,
+            aside: vec!["no JSON".to_owned()],
+        };
+        let raw = row.into_json();
+        let mut data: Data = decode(&raw).unwrap();
+        let before = to_json(&data).unwrap();
+        data.now = 2;
+        let written = merged::<Data>(&raw, &before, to_json(&data).unwrap()).unwrap();
+        let row = Row::parse(&written);
+        assert_eq!((row.version, row.aside), (7, vec!["no JSON".to_owned()]));
+        assert_eq!(decode::<Data>(&row.body).unwrap().now, 2);
+    }
+
     #[test]
     fn large_numbers_and_reserved_names_are_exact_beside_a_version() {
         let codec = Codec::<BTreeMap<String, u128>>::versioned(1, |_, _| None);
