@@ -61,6 +61,7 @@ pub mod testing {}
 ///
 /// [`StoreError`]: crate::store::StoreError
 /// [`conformance::run`]: crate::testing::conformance::run
+/// [examples/custom_store.rs]: files#a-store-in-memory
 ///
 #[doc = include_str!("../docs/custom-store.md")]
 pub mod custom_store {}
@@ -121,6 +122,12 @@ pub mod reference {}
 ///
 /// ```text
 #[doc = include_str!("../docs/alerts.yml")]
+/// ```
+///
+/// # A store in memory
+///
+/// ```no_run
+#[doc = include_str!("../examples/custom_store.rs")]
 /// ```
 ///
 /// # .env.example

@@ -9,6 +9,7 @@ mod support;
 mod browser;
 mod command_line;
 mod connections;
+mod examples;
 mod http;
 mod invariants;
 mod library;

@@ -19,7 +19,7 @@ pub(crate) use databases::{
 };
 pub(crate) use metric::{metric, metric_of, queued};
 pub(crate) use programs::{
-    Load, Server, command_line, log, nginx, outages, server, start, terminal, visitor,
+    Load, Server, command_line, example, log, nginx, outages, server, start, terminal, visitor,
 };
 pub(crate) use stores::{faulty, gathered, hooked, memory, sessions};
 pub(crate) use wait::{holds_for, wait_for, wait_until};

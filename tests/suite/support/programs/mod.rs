@@ -1,6 +1,7 @@
 //! The program in its own process: as a server, as a command, behind nginx, under load.
 
 pub(crate) mod command_line;
+pub(crate) mod example;
 mod load;
 pub(crate) mod log;
 pub(crate) mod nginx;

@@ -1,0 +1,10 @@
+CREATE TABLE users (
+    id BIGSERIAL PRIMARY KEY,
+    email TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL
+);
+
+CREATE TABLE logins (
+    user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    at TIMESTAMPTZ NOT NULL DEFAULT now()
+);

@@ -1,0 +1,13 @@
+//! Each example of the library, built and used as its reader would.
+
+mod servers;
+mod socket;
+
+use crate::support::example::run_tests_of;
+
+#[test]
+fn the_tests_in_the_examples_pass() {
+    for example in ["testing", "custom_store"] {
+        run_tests_of(example);
+    }
+}
