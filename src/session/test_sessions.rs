@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rocket::http::Cookie;
 
+use self::client::sealed::Presented;
 pub use self::client::{TestClient, TestVisitor};
 pub(super) use self::link::Link;
 use self::sign_in::Asked;
@@ -19,6 +21,7 @@ use super::codec::{Codec, TypedData};
 use super::cookie::keys::SessionKeys;
 use super::error::SessionError;
 use super::expiry::is_expired;
+use super::guard::token::BearerToken;
 use super::shared::Shared;
 use super::sign_in::Login;
 use crate::store::{SessionRecord, StoreError};
@@ -99,20 +102,56 @@ impl<D: TypedData> TestSessions<D> {
     /// # Errors
     /// Fails as `Session::login` does. Returns [`SessionError::NotAttached`] if the client's Rocket
     /// does not have this handle's fairing, or if a fairing of the application has prevented the
-    /// request.
+    /// request. Returns [`SessionError::Aborted`] if the response has no cookie, because it became a
+    /// 503 or the settings allow only bearer tokens.
     pub fn login_as<'c, C: TestClient>(
         &self,
         client: &'c C,
         login: impl Into<Login>,
-    ) -> C::SignedIn<'c> {
-        let name = self.shared().map(|shared| shared.cookie.name().to_owned());
-        let asked = Asked::new(login.into());
-        client.sign_in(self.link.path(), asked, name.unwrap_or_default())
+    ) -> C::Reply<'c, Result<Cookie<'static>, SessionError>> {
+        let asked = Asked::new(login.into(), false);
+        client.send(self.link.path(), asked, self.cookie_name(), Asked::cookie)
     }
 
-    /// Returns the data of a client's or a cookie's session as it is stored, or `None` if there is
-    /// no live session. `T` is the type of the session's data, or another that its JSON can be read
-    /// as.
+    /// Signs in a client without cookies, and returns its bearer token, as a handler does that calls
+    /// [`Session::token_once`](crate::Session::token_once). Like `login_as`, it returns a future for
+    /// an asynchronous client.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::http::Header;
+    /// use rocket::local::blocking::Client;
+    /// use rocket_diesel_sessions::{SessionConfig, SessionError, Sessions, Transport};
+    ///
+    /// # fn main() -> Result<(), SessionError> {
+    /// let mut config = SessionConfig::default();
+    /// config.transport = Transport::Bearer;
+    /// let (sessions, test) = Sessions::<u64>::testing();
+    /// let client = Client::untracked(rocket::build().attach(sessions.config(config))).unwrap();
+    /// let token = test.token_as(&client, "ada")?;
+    /// let header = Header::new("Authorization", format!("Bearer {}", token.expose()));
+    /// client.get("/").header(header).dispatch();
+    /// assert_eq!(test.data::<u64>(&token), Some(0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Fails as `login_as` does. Returns [`SessionError::Aborted`] if the settings have no bearer
+    /// tokens.
+    pub fn token_as<'c, C: TestClient>(
+        &self,
+        client: &'c C,
+        login: impl Into<Login>,
+    ) -> C::Reply<'c, Result<BearerToken, SessionError>> {
+        let asked = Asked::new(login.into(), true);
+        client.send(self.link.path(), asked, self.cookie_name(), Asked::bearer)
+    }
+
+    /// Returns the data of a visitor's session as it is stored, or `None` if there is no live
+    /// session. The visitor is a client, a cookie or a bearer token. `T` is the type of the
+    /// session's data, or another that its JSON can be read as.
     ///
     /// An error of the store, and data that cannot be read as `T`, are logged, and the result is
     /// `None`. Data of an older version of the type is not upgraded.
@@ -145,8 +184,9 @@ impl<D: TypedData> TestSessions<D> {
         }
     }
 
-    /// Returns the session of a client or a cookie as it is stored, or `None` if there is no live
-    /// one. An error of the store is logged, and the result is `None`.
+    /// Returns a visitor's session as it is stored, or `None` if there is no live one. The visitor is
+    /// a client, a cookie or a bearer token. An error of the store is logged, and the result is
+    /// `None`.
     ///
     /// # Example
     ///
@@ -165,8 +205,8 @@ impl<D: TypedData> TestSessions<D> {
     /// ```
     pub fn record(&self, visitor: &impl TestVisitor) -> Option<SessionRecord> {
         let shared = self.shared()?;
-        let value = visitor.cookie(shared.cookie.name())?;
-        shared.stored(&value).unwrap_or_else(|error| {
+        let presented = visitor.presented(shared.cookie.name())?;
+        shared.stored(&presented).unwrap_or_else(|error| {
             tracing::error!("the session of a test cannot be read: {error}");
             None
         })
@@ -284,6 +324,11 @@ impl<D: TypedData> TestSessions<D> {
         }
     }
 
+    fn cookie_name(&self) -> String {
+        let shared = self.shared();
+        shared.map_or_else(String::new, |it| it.cookie.name().to_owned())
+    }
+
     /// Returns the state of the Rocket, if it is ignited and not yet dropped.
     fn shared(&self) -> Option<Arc<Shared>> {
         self.link.shared()
@@ -291,9 +336,13 @@ impl<D: TypedData> TestSessions<D> {
 }
 
 impl Shared {
-    /// Returns the live session of a cookie's value, read from the store at once.
-    fn stored(&self, value: &str) -> Result<Option<SessionRecord>, StoreError> {
-        let Some(opened) = self.seal.open(value) else {
+    /// Returns the live session of a cookie or a token, read from the store at once.
+    fn stored(&self, presented: &Presented) -> Result<Option<SessionRecord>, StoreError> {
+        let opened = match presented {
+            Presented::Cookie(value) => self.seal.open(value),
+            Presented::Bearer(token) => self.bearer_seal.open(token),
+        };
+        let Some(opened) = opened else {
             return Ok(None);
         };
         let record = self.pipeline.peek(opened.token.session_id())?;

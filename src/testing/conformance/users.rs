@@ -48,11 +48,12 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
 /// # Errors
 /// Returns a [`Violation`](super::Violation) that names the failed check.
 pub fn run_with_external_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
-    const CHECKS: [Check; 7] = [
+    const CHECKS: [Check; 8] = [
         a_login_keeps_the_session_under_a_new_token,
         a_login_without_a_live_session_creates_one,
         a_login_never_hands_over_another_users_session,
         a_login_keeps_to_the_limit,
+        kinds_of_session_are_kept_apart,
         a_revocation_ends_only_the_users_sessions,
         withdrawals::a_login_can_be_withdrawn,
         withdrawals::a_login_starts_a_new_absolute_lifetime,
@@ -217,6 +218,38 @@ fn a_login_keeps_to_the_limit(store: &dyn SessionStore, [user, other]: [&str; 2]
     };
     let outcome = store.login(&request)?;
     same(REFUSED, outcome, LoginOutcome::Bound(Vec::new()))
+}
+
+fn kinds_of_session_are_kept_apart(store: &dyn SessionStore, [user, _]: [&str; 2]) -> Checked {
+    const CHECK: &str =
+        "logins, lists and revocations of one kind of session leave the others alone";
+    let now = now();
+    let mut staff = login(user, None, now);
+    staff.fresh.kind = String::from("staff");
+    store.login(&staff)?;
+    let mut request = login(user, None, now);
+    request.limit.max = 1;
+    let outcome = store.login(&request)?;
+    same(CHECK, outcome, LoginOutcome::Created(Vec::new()))?;
+    let mut listed = Vec::new();
+    for kind in ["staff", ""] {
+        listed.extend(store.list(&ListSessions {
+            now,
+            after: None,
+            user_id: Some(user.into()),
+            kind: Some(kind.to_owned()),
+            limit: 100,
+        })?);
+    }
+    let handles: Vec<_> = listed.into_iter().map(|record| record.id).collect();
+    let (staff, other) = (staff.fresh.id, request.fresh.id);
+    same(CHECK, handles, vec![staff.clone(), other.clone()])?;
+    let ended = store.revoke(&Revocation {
+        kind: Some("staff".to_owned()),
+        ..revocation(user, RevokeScope::All)
+    })?;
+    same(CHECK, ended, Some(vec![staff]))?;
+    same(CHECK, store.find(&other)?.is_some(), true)
 }
 
 fn a_revocation_ends_only_the_users_sessions(

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use rocket::futures::future::join_all;
-use rocket::http::{Cookie, Status};
+use rocket::http::{Cookie, Header, Status};
 use rocket::local::{asynchronous, blocking};
 use rocket::serde::json::Value;
 use rocket::{Build, Config, Rocket, get, post, routes};
 use rocket_diesel_sessions::store::{ListSessions, SessionStore};
 use rocket_diesel_sessions::testing::TestSessions;
 use rocket_diesel_sessions::{
-    Login, OnSessionLimit, Session, SessionConfig, SessionError, Sessions, SignedIn,
+    Login, OnSessionLimit, Session, SessionConfig, SessionError, Sessions, SignedIn, Transport,
 };
 
 type Cart = Vec<String>;
@@ -121,6 +121,23 @@ async fn cookies_stand_for_the_visitors_of_an_untracked_client() {
     assert_eq!(test.data::<Cart>(&client), None);
     let forged = Cookie::new(bob.name().to_owned(), format!("{}A", bob.value()));
     assert_eq!(test.data::<Cart>(&forged), None);
+}
+
+#[test]
+fn a_client_without_cookies_is_signed_in_by_a_token() {
+    let (sessions, test) = Sessions::<Cart>::testing();
+    let mut config = SessionConfig::default();
+    config.transport = Transport::Bearer;
+    let client = blocking::Client::tracked(application(sessions.config(config))).unwrap();
+    let ada = test.token_as(&client, "ada").unwrap();
+    let header = Header::new("Authorization", format!("Bearer {}", ada.expose()));
+    client.post("/cart/pen").header(header.clone()).dispatch();
+    let account = client.get("/account").header(header).dispatch();
+    assert_eq!(account.into_string().unwrap(), "ada");
+    assert_eq!(test.data::<Cart>(&ada), Some(cart(&["pen"])));
+    assert_eq!(test.record(&client), None);
+    let cookie = test.login_as(&client, "bob").unwrap_err();
+    assert!(matches!(cookie, SessionError::Aborted), "{cookie}");
 }
 
 #[test]
