@@ -34,8 +34,15 @@ static ADMIN_STYLE: Asset = Asset::new(
     include_str!("../../static/admin.css"),
 );
 
-/// The only script. The dashboard works without it if scripts are switched off.
-static SCRIPT: Asset = Asset::new(
+/// The script of users' pages, which work without it.
+static IDLE_SCRIPT: Asset = Asset::new(
+    "/static/idle.js",
+    ContentType::JavaScript,
+    include_str!("../../static/idle.js"),
+);
+
+/// The additional script of the dashboard, which works without it too.
+static LIVE_SCRIPT: Asset = Asset::new(
     "/static/live.js",
     ContentType::JavaScript,
     include_str!("../../static/live.js"),
@@ -82,7 +89,7 @@ impl Asset {
 
 /// Returns the address of the file with this path, if there is one.
 pub(super) fn url(path: &str) -> Option<String> {
-    let assets = [&STYLE, &ADMIN_STYLE, &SCRIPT, &ICON];
+    let assets = [&STYLE, &ADMIN_STYLE, &IDLE_SCRIPT, &LIVE_SCRIPT, &ICON];
     let asset = assets.into_iter().find(|asset| asset.path == path)?;
     Some(asset.url())
 }
@@ -127,9 +134,14 @@ fn admin_style(v: Option<&str>) -> Served {
     ADMIN_STYLE.of_version(v)
 }
 
+#[get("/static/idle.js?<v>")]
+fn idle_script(v: Option<&str>) -> Served {
+    IDLE_SCRIPT.of_version(v)
+}
+
 #[get("/static/live.js?<v>")]
-fn script(v: Option<&str>) -> Served {
-    SCRIPT.of_version(v)
+fn live_script(v: Option<&str>) -> Served {
+    LIVE_SCRIPT.of_version(v)
 }
 
 #[get("/static/icon.svg?<v>")]
@@ -138,5 +150,5 @@ fn icon(v: Option<&str>) -> Served {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![style, admin_style, script, icon]
+    routes![style, admin_style, idle_script, live_script, icon]
 }

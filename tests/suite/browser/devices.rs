@@ -4,7 +4,7 @@ use crate::support::site::{
     COUNT_A_VISIT, OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, assert_signed_out, fill_in, register,
     sign_in,
 };
-use crate::support::{Chromium, Database, Kind, Server};
+use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
 on_each_database! {
     /// Follows a user from the first visit to the sign-out of a device.
@@ -97,4 +97,35 @@ fn signing_a_device_out_needs_a_recent_password() {
     assert_eq!(there.path(), "/login");
     fill_in(&there, "hopper", PASSWORD);
     assert_eq!(there.count(".device"), 2);
+}
+
+#[test]
+fn a_page_warns_before_its_session_ends_and_can_keep_it() {
+    let Some(chromium) = Chromium::find() else {
+        return;
+    };
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let settings = r#"{timeout="20s",idle_timeout="14s",touch_interval="0s"}"#;
+    let server = Server::start_with(&database, &[("ROCKET_SESSIONS", settings)]);
+    let tab = chromium.open(&server);
+    register(&tab, "hopper");
+    tab.goto("/account");
+    assert_eq!(tab.count("#idle-warning"), 0);
+    wait_until("the page warns", || tab.count("#idle-warning button") == 1);
+    let warning = tab.text("#idle-warning");
+    assert!(
+        warning.starts_with("You will be signed out in "),
+        "{warning}"
+    );
+    tab.execute("document.querySelector('#idle-warning button').click()");
+    wait_until("the warning is gone", || tab.count("#idle-warning") == 0);
+    wait_until("the session has ended", || {
+        tab.count("#idle-warning a") == 1
+    });
+    assert_eq!(
+        tab.text("#idle-warning"),
+        "You have been signed out. Sign in again"
+    );
+    tab.click("#idle-warning a");
+    assert_eq!(tab.path(), "/login");
 }
