@@ -73,6 +73,7 @@ pub mod custom_store {}
 /// [Operating]: operating#the-command-line
 /// [url]: operating#the-databases-url
 /// [events]: operating#the-record-of-events
+/// [webhook]: operating#the-webhook
 /// [.env.example]: files#envexample
 /// [Clients without cookies]: bearer_clients
 /// [Evolving data]: evolving_data

@@ -80,6 +80,7 @@
 //! |---|---|---|
 //! | `sqlite`, `postgres` | yes | support the database; without both, [`Sessions::store`] must be given a store |
 //! | `testing` | no | the module [`testing`]: sessions in memory for the tests of applications, conformance checks for stores |
+//! | `webhook` | no | send events to another server ([`WebhookConfig`]) |
 //! | `bundled` | no | build SQLite, libpq and OpenSSL from source instead of linking the system's |
 
 #[cfg(all(feature = "diesel", not(any(feature = "sqlite", feature = "postgres"))))]
@@ -110,7 +111,7 @@ pub use session::{
 // For setup and configuration.
 pub use session::{
     ConfigError, CookieConfig, OnUndecodable, SameSite, SessionConfig, SessionKeys, SetupError,
-    SiteData, Transport, database_url_from_env, figment,
+    SiteData, Transport, WebhookConfig, database_url_from_env, figment,
 };
 #[cfg(feature = "diesel")]
 #[doc(inline)]

@@ -2,12 +2,14 @@
 
 pub mod figment;
 mod kinds;
+mod parts;
 #[cfg(feature = "diesel")]
 pub(super) mod startup;
 #[cfg(test)]
 mod tests;
 pub(super) mod transport;
 pub(super) mod url;
+pub(super) mod webhook;
 
 use std::time::Duration;
 
@@ -17,15 +19,14 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::kinds::check_name;
 use self::transport::{SiteData, Transport};
+use self::webhook::WebhookConfig;
 use super::cookie::policy::CookieConfig;
 use super::error::{ConfigError, SetupError};
 use super::expiry::ExpiryPolicy;
-use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, PipelineOptions};
+use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS};
 #[cfg(feature = "diesel")]
 use crate::store::ApplicationPool;
-use crate::store::{
-    DatabaseUrl, OnSessionLimit, SchemaName, SessionLimit, SqliteSynchronous, UserSource,
-};
+use crate::store::{DatabaseUrl, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource};
 
 /// Name of the section in Rocket's configuration.
 const SECTION: &str = "sessions";
@@ -133,11 +134,11 @@ pub struct SessionConfig {
     /// How long statistics are kept. Default 90 d.
     #[serde(with = "humantime_serde")]
     pub stats_retention: Duration,
-    /// How long events of users' sessions are kept: sign-ins, sign-outs, ends of sessions and events
-    /// of the application, with the address and the user agent. `0s` keeps none; otherwise from 1 h
-    /// on. Default 90 d.
+    /// How long events of users' sessions are kept, from 1 h on; `0s` keeps none. Default 90 d.
     #[serde(with = "humantime_serde")]
     pub events_retention: Duration,
+    /// A server to which events of users' sessions are sent. Default none.
+    pub webhook: Option<WebhookConfig>,
     /// What a visitor gets whose stored data cannot be decoded. Default `keep`.
     pub on_undecodable: OnUndecodable,
     /// Whether the start runs pending migrations. Default `true`.
@@ -204,6 +205,7 @@ impl Default for SessionConfig {
             stats_interval: Duration::from_mins(1),
             stats_retention: 90 * 24 * HOUR,
             events_retention: 90 * 24 * HOUR,
+            webhook: None,
             on_undecodable: OnUndecodable::Keep,
             auto_migrate: true,
             pool_size: 12,
@@ -266,6 +268,7 @@ impl SessionConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         const MILLISECOND: Duration = Duration::from_millis(1);
         const SECOND: Duration = Duration::from_secs(1);
+        const HOUR: Duration = Duration::from_hours(1);
         let within = |key: &str, value: Duration, least: Duration, most: Duration| {
             if (least..=most).contains(&value) {
                 return Ok(());
@@ -305,8 +308,10 @@ impl SessionConfig {
         within("stats_interval", self.stats_interval, SECOND, LONGEST)?;
         within("stats_retention", self.stats_retention, SECOND, LONGEST)?;
         if !self.events_retention.is_zero() {
-            let (least, most) = (3600 * SECOND, LONGEST);
-            within("events_retention", self.events_retention, least, most)?;
+            within("events_retention", self.events_retention, HOUR, LONGEST)?;
+        }
+        if let Some(webhook) = &self.webhook {
+            webhook.check()?;
         }
         within("timeout", self.timeout, 10 * MILLISECOND, 60 * SECOND)?;
         within(
@@ -376,23 +381,6 @@ impl SessionConfig {
 
     fn anonymous_idle(&self) -> Duration {
         self.anonymous_idle_timeout.unwrap_or(self.idle_timeout)
-    }
-
-    pub(crate) fn session_limit(&self) -> SessionLimit {
-        SessionLimit {
-            max: self.max_sessions_per_user,
-            on_limit: self.on_session_limit,
-        }
-    }
-
-    pub(crate) fn pipeline(&self) -> PipelineOptions {
-        PipelineOptions {
-            workers: self.workers as usize,
-            max_batch: self.max_batch as usize,
-            max_queue: self.max_queue as usize,
-            direct_calls: (self.pool_size - self.workers - NOT_DIRECT) as usize,
-            timeout: self.timeout,
-        }
     }
 }
 

@@ -21,6 +21,8 @@ mod sign_in;
 #[cfg(feature = "testing")]
 mod test_sessions;
 mod user_sessions;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 pub use admin::SessionAdmin;
 pub use clock::{Clock, SystemClock};
@@ -28,6 +30,7 @@ pub use codec::{SessionData, TypedData, typed_data};
 pub use config::figment;
 pub use config::transport::{SiteData, Transport};
 pub use config::url::database_url_from_env;
+pub use config::webhook::WebhookConfig;
 pub use config::{OnUndecodable, SessionConfig};
 pub use cookie::keys::SessionKeys;
 pub use cookie::policy::{CookieConfig, SameSite};

@@ -21,6 +21,8 @@ use crate::session::observe::events::Hook;
 use crate::session::observe::monitor::Monitor;
 use crate::session::observe::statistics::Statistics;
 use crate::session::pipeline::Pipeline;
+#[cfg(feature = "webhook")]
+use crate::session::webhook;
 use crate::store::SessionStore;
 
 /// What the kinds of session in one store share.
@@ -67,6 +69,11 @@ impl Engine {
         let monitor = Monitor::new(hooks, events.is_some(), Arc::clone(&clock))
             .map_err(|error| SetupError::Metrics(error.to_string()))?;
         let monitor = Arc::new(monitor);
+        #[cfg(feature = "webhook")]
+        if let Some(config) = &config.webhook {
+            let counts = monitor.metrics.events.clone();
+            monitor.send_to(webhook::start(config, counts).map_err(SetupError::Threads)?);
+        }
         let is_one_store = stats
             .as_ref()
             .is_some_and(|stats| std::ptr::addr_eq(Arc::as_ptr(&store), Arc::as_ptr(stats)));

@@ -72,7 +72,7 @@ impl Archive {
                 return Ok(());
             }
             match self.store.add_events(&events) {
-                Ok(()) => self.monitor.metrics.events_recorded(events.len()),
+                Ok(()) => self.recorded(events.len()),
                 Err(error) if error.is_of_statement() => self.write_each(events)?,
                 // Written events are not written twice, because their ids are known.
                 Err(error) => {
@@ -88,7 +88,7 @@ impl Archive {
         let mut left = events.into_iter();
         while let Some(event) = left.next() {
             match self.store.add_events(std::slice::from_ref(&event)) {
-                Ok(()) => self.monitor.metrics.events_recorded(1),
+                Ok(()) => self.recorded(1),
                 Err(error) if error.is_of_statement() => {
                     tracing::debug!("an event of a session is not recorded: {error}");
                     self.log.drop_some(1);
@@ -142,6 +142,10 @@ impl Archive {
         let before = before.unwrap_or(DateTime::UNIX_EPOCH);
         while self.store.forget_events(before, FORGET)? >= FORGET as usize && !pause() {}
         Ok(())
+    }
+
+    fn recorded(&self, number: usize) {
+        self.monitor.metrics.events.recorded.inc_by(whole(number));
     }
 
     /// Returns the present time.

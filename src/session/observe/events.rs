@@ -111,6 +111,16 @@ impl SessionEvent {
         }
     }
 
+    /// Returns whether the event belongs in the record, and is sent to a webhook: what has happened
+    /// to the sessions of users, without the mechanics of tokens.
+    pub(super) fn is_of_record(&self) -> bool {
+        let is_mechanics = matches!(
+            self.kind,
+            SessionEventKind::Created | SessionEventKind::Rotated
+        );
+        !is_mechanics && self.user.is_some()
+    }
+
     /// Returns the event as it is recorded and serialized.
     ///
     /// # Example
@@ -166,3 +176,30 @@ impl Facts {
 
 /// A function that is called with each event.
 pub(crate) type Hook = Box<dyn Fn(&SessionEvent) + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_happens_to_sessions_of_users_is_recorded() {
+        for (kind, user, is_recorded) in [
+            (SessionEventKind::Created, Some("ada"), false),
+            (SessionEventKind::Rotated, Some("ada"), false),
+            (SessionEventKind::Login, Some("ada"), true),
+            (SessionEventKind::Ended(EndReason::Expired), None, false),
+            (
+                SessionEventKind::Noted("password_changed"),
+                Some("ada"),
+                true,
+            ),
+        ] {
+            let facts = Facts {
+                user: user.map(UserId::from),
+                ..Facts::default()
+            };
+            let event = SessionEvent::new(Utc::now(), &"handle".into(), kind, &facts);
+            assert_eq!(event.is_of_record(), is_recorded, "{kind:?} {user:?}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Counters and timings of this process's session layer for Prometheus.
 
+mod events;
 mod limits;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub(crate) use self::events::EventCounts;
 use self::limits::Limits;
 use crate::session::error::SessionError;
 use crate::store::{Census, EndReason};
@@ -90,8 +92,7 @@ pub(crate) struct Metrics {
     errors: IntCounterVec,
     abandoned: IntCounterVec,
     pub(crate) withdrawn: IntCounter,
-    events_recorded: IntCounter,
-    pub(crate) events_dropped: IntCounter,
+    pub(crate) events: EventCounts,
     pub(crate) watchers: IntGauge,
     pub(crate) waiting_loads: IntGauge,
     pub(crate) waiting_writes: IntGauge,
@@ -238,14 +239,7 @@ impl Metrics {
                 "withdrawn_total",
                 "New tokens withdrawn because they did not reach their visitor",
             )?,
-            events_recorded: make.counter(
-                "events_recorded_total",
-                "Events of sessions written to the record",
-            )?,
-            events_dropped: make.counter(
-                "events_dropped_total",
-                "Events of sessions that were not recorded, because too many waited",
-            )?,
+            events: EventCounts::new(&make)?,
             watchers: make.gauge("watchers", "Futures waiting for the end of a session")?,
             waiting_loads,
             waiting_writes,
@@ -264,10 +258,6 @@ impl Metrics {
 
     pub(crate) fn ended(&self, reason: EndReason, number: usize) {
         self.ended[reason.index()].inc_by(whole(number));
-    }
-
-    pub(crate) fn events_recorded(&self, number: usize) {
-        self.events_recorded.inc_by(whole(number));
     }
 
     /// Records a call of the store that answered `size` operations.

@@ -38,6 +38,8 @@ pub(crate) struct Monitor {
     hooks: RwLock<Vec<Hook>>,
     /// Events that have yet to be recorded, if they are.
     pub(super) log: Option<Arc<EventLog>>,
+    /// Sends events elsewhere, if they are.
+    webhook: OnceLock<Hook>,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,13 +56,14 @@ impl Monitor {
     ) -> prometheus::Result<Self> {
         let metrics = Metrics::new()?;
         Ok(Self {
-            log: keeps_events.then(|| Arc::new(EventLog::new(metrics.events_dropped.clone()))),
+            log: keeps_events.then(|| Arc::new(EventLog::new(metrics.events.dropped.clone()))),
             watchers: Arc::new(Watchers::new(metrics.watchers.clone())),
             metrics,
             usage: Usage::new(),
             outage: Arc::default(),
             breaker: OnceLock::new(),
             hooks: RwLock::new(hooks),
+            webhook: OnceLock::new(),
             clock,
         })
     }
@@ -68,6 +71,13 @@ impl Monitor {
     /// Adds the hooks of another kind of session.
     pub(crate) fn add_hooks(&self, hooks: Vec<Hook>) {
         self.hooks.write().extend(hooks);
+    }
+
+    /// Connects a webhook.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn send_to(&self, webhook: Hook) {
+        // This is called once, because the webhook is a setting of the store.
+        let _ = self.webhook.set(webhook);
     }
 
     pub(crate) fn is_clock_real(&self) -> bool {
@@ -163,7 +173,12 @@ impl Monitor {
 
     /// Returns whether someone wants to know the user of a session that ends.
     pub(crate) fn needs_facts(&self) -> bool {
-        !self.hooks.read().is_empty() || self.log.is_some()
+        !self.hooks.read().is_empty() || self.keeps_events()
+    }
+
+    /// Returns whether events are recorded or sent.
+    fn keeps_events(&self) -> bool {
+        self.log.is_some() || self.webhook.get().is_some()
     }
 
     /// Returns whether a hook or a watcher needs the handles of ended sessions.
@@ -197,14 +212,19 @@ impl Monitor {
         facts: &Facts,
     ) {
         let hooks = self.hooks.read();
-        if hooks.is_empty() && self.log.is_none() {
+        if hooks.is_empty() && !self.keeps_events() {
             return;
         }
         let now = self.clock.now();
         for id in ids {
             let event = SessionEvent::new(now, id, kind, facts);
-            if let Some(log) = &self.log {
-                log.push(&event);
+            if event.is_of_record() {
+                if let Some(log) = &self.log {
+                    log.push(&event);
+                }
+                if let Some(webhook) = self.webhook.get() {
+                    webhook(&event);
+                }
             }
             for hook in &*hooks {
                 if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {

@@ -19,3 +19,4 @@ mod undecodable;
 mod undo_races;
 mod user_races;
 mod users;
+mod webhook;
