@@ -1,5 +1,6 @@
 //! Settings: `[default.sessions]` in Rocket.toml and `ROCKET_SESSIONS`.
 
+mod check;
 pub mod figment;
 mod kinds;
 mod parts;
@@ -30,9 +31,6 @@ use crate::store::{DatabaseUrl, OnSessionLimit, SchemaName, SqliteSynchronous, U
 
 /// Name of the section in Rocket's configuration.
 const SECTION: &str = "sessions";
-
-/// Maximum duration, ten years. A longer one is a mistake and could exceed the range of dates.
-const LONGEST: Duration = Duration::from_hours(87600);
 
 /// Connections for the sweeper and the recorder.
 const BACKGROUND_CONNECTIONS: u32 = 2;
@@ -262,93 +260,6 @@ impl SessionConfig {
             anonymous_idle_timeout: Some(self.anonymous_idle()),
             ..self.clone()
         }
-    }
-
-    /// Refuses values that are out of range.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        const MILLISECOND: Duration = Duration::from_millis(1);
-        const SECOND: Duration = Duration::from_secs(1);
-        const HOUR: Duration = Duration::from_hours(1);
-        let within = |key: &str, value: Duration, least: Duration, most: Duration| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            Err(ConfigError::new(
-                format!("{SECTION}.{key}"),
-                format!("{:?}", humantime::format_duration(value).to_string()),
-                format!(
-                    "must be from {} to {}",
-                    humantime::format_duration(least),
-                    humantime::format_duration(most)
-                ),
-            ))
-        };
-        within("absolute_timeout", self.absolute_timeout, SECOND, LONGEST)?;
-        within(
-            "idle_timeout",
-            self.idle_timeout,
-            SECOND,
-            self.absolute_timeout,
-        )?;
-        within(
-            "anonymous_idle_timeout",
-            self.anonymous_idle(),
-            SECOND,
-            self.idle_timeout,
-        )?;
-        // With a longer interval, sessions could expire while in use.
-        within(
-            "touch_interval",
-            self.touch_interval,
-            Duration::ZERO,
-            self.anonymous_idle() / 2,
-        )?;
-        within("fresh_for", self.fresh_for, SECOND, LONGEST)?;
-        within("cleanup_interval", self.cleanup_interval, SECOND, LONGEST)?;
-        within("stats_interval", self.stats_interval, SECOND, LONGEST)?;
-        within("stats_retention", self.stats_retention, SECOND, LONGEST)?;
-        if !self.events_retention.is_zero() {
-            within("events_retention", self.events_retention, HOUR, LONGEST)?;
-        }
-        if let Some(webhook) = &self.webhook {
-            webhook.check()?;
-        }
-        within("timeout", self.timeout, 10 * MILLISECOND, 60 * SECOND)?;
-        within(
-            "startup_timeout",
-            self.startup_timeout,
-            Duration::ZERO,
-            3600 * SECOND,
-        )?;
-        let (least, most) = (100 * MILLISECOND, 3600 * SECOND);
-        within("watch_interval", self.watch_interval, least, most)?;
-        let whole = |key: &str, value: u32, least: u32, most: u32| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            let key = format!("{SECTION}.{key}");
-            let allowed = format!("must be from {least} to {most}");
-            Err(ConfigError::new(key, value, allowed))
-        };
-        whole("workers", self.workers, 1, 64)?;
-        whole("max_batch", self.max_batch, 1, 1000)?;
-        whole("max_queue", self.max_queue, 1, 1_000_000)?;
-        if !(self.workers + OTHER_CONNECTIONS..=1000).contains(&self.pool_size) {
-            let allowed = format!(
-                "must be from {} (for {SECTION}.workers = {}, and {OTHER_CONNECTIONS} more for \
-                 logins, the sweep, statistics and administration) to 1000",
-                self.workers + OTHER_CONNECTIONS,
-                self.workers,
-            );
-            let key = format!("{SECTION}.pool_size");
-            return Err(ConfigError::new(key, self.pool_size, allowed));
-        }
-        if self.max_data_size < 2 || self.max_data_size > 16.mebibytes() {
-            let key = format!("{SECTION}.max_data_size");
-            let allowed = "must be from 2B to 16MiB";
-            return Err(ConfigError::new(key, self.max_data_size, allowed));
-        }
-        Ok(())
     }
 
     /// Returns the settings for the application's pool, which may have fewer than `pool_size`
