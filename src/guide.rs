@@ -74,6 +74,7 @@ pub mod custom_store {}
 /// [url]: operating#the-databases-url
 /// [events]: operating#the-record-of-events
 /// [webhook]: operating#the-webhook
+/// [devices]: operating#new-devices
 /// [.env.example]: files#envexample
 /// [Clients without cookies]: bearer_clients
 /// [Evolving data]: evolving_data

@@ -135,6 +135,9 @@ pub struct SessionConfig {
     /// How long events of users' sessions are kept, from 1 h on; `0s` keeps none. Default 90 d.
     #[serde(with = "humantime_serde")]
     pub events_retention: Duration,
+    /// Whether a sign-in with a browser that the user has never used is an event, `new_device`.
+    /// Needs `events_retention`. Default `false`.
+    pub known_devices: bool,
     /// A server to which events of users' sessions are sent. Default none.
     pub webhook: Option<WebhookConfig>,
     /// What a visitor gets whose stored data cannot be decoded. Default `keep`.
@@ -203,6 +206,7 @@ impl Default for SessionConfig {
             stats_interval: Duration::from_mins(1),
             stats_retention: 90 * 24 * HOUR,
             events_retention: 90 * 24 * HOUR,
+            known_devices: false,
             webhook: None,
             on_undecodable: OnUndecodable::Keep,
             auto_migrate: true,

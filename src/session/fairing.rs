@@ -26,6 +26,7 @@ use super::clock::{Clock, SystemClock};
 use super::codec::{Codec, TypedData};
 use super::config::transport::SiteData;
 use super::config::{SessionConfig, check_name, is_debug};
+use super::cookie::device::Devices;
 use super::cookie::keys::SessionKeys;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
@@ -108,6 +109,14 @@ impl<D: TypedData> Sessions<D> {
         let (engine, tasks) = self.engine(kinds, &config).await?;
         engine.policies.set(&self.kind, config.expiry());
         let seal = Seal::new(&keys, &self.kind, cookie.name(), engine.upgraded_at);
+        if config.known_devices && engine.archive.is_none() {
+            let problem = "needs a record of events: set sessions.events_retention, and with a store \
+                           of your own Sessions::events";
+            return Err(ConfigError::unfit("sessions.known_devices", problem).into());
+        }
+        let devices = config
+            .known_devices
+            .then(|| Devices::new(&keys, &self.kind, &cookie));
         let bearer_seal = Seal::bearer(&keys, &self.kind, cookie.name());
         let kind = AttachedKind {
             name: self.kind.clone(),
@@ -125,6 +134,7 @@ impl<D: TypedData> Sessions<D> {
             bearer_seal,
             kind: self.kind.clone(),
             cookie,
+            devices,
             clear_site_data: SiteData::header(&config.clear_site_data),
             expiry: config.expiry(),
             policies: engine.policies,

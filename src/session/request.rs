@@ -41,6 +41,8 @@ pub(crate) struct RequestContext {
     pub(crate) ip: Option<String>,
     /// The request's id, if the application gives it one.
     pub(crate) request_id: Option<String>,
+    /// The cookie of known devices, if it verifies and is asked for.
+    pub(crate) device: Option<String>,
 }
 
 impl RequestContext {
@@ -105,6 +107,14 @@ impl Shared {
         values
     }
 
+    /// Returns the value of the request's cookie of known devices.
+    fn device(&self, request: &rocket::Request<'_>) -> Option<String> {
+        let devices = self.devices.as_ref()?;
+        devices
+            .value(request.headers().get("Cookie"))
+            .map(str::to_owned)
+    }
+
     /// Reads the request's tokens, user agent and address, without access to the database.
     ///
     /// A bearer token is never combined with cookies, not even if it is invalid: a client that names
@@ -156,6 +166,7 @@ impl Shared {
             user_agent: user_agent(request),
             ip: visitor_address(request).map(|ip| ip.to_string()),
             request_id: request_id(request),
+            device: self.device(request).filter(|_| has_cookies),
         }
     }
 

@@ -88,6 +88,13 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
     if let Some(cookie) = &issued {
         response.adjoin_header(cookie);
     }
+    if issued.is_some()
+        && let Some(devices) = &shared.devices
+        && let Some(user) = state.record().and_then(|record| record.user_id.as_ref())
+        && let Some(cookie) = devices.renewed(context.device.as_deref(), user, context.now)
+    {
+        response.adjoin_header(&cookie);
+    }
     forbid_caching(
         inner,
         response,

@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::codec::Codec;
 use super::config::OnUndecodable;
 use super::config::transport::Transport;
+use super::cookie::device::Devices;
 use super::cookie::policy::CookiePolicy;
 use super::cookie::seal::Seal;
 use super::expiry::ExpiryPolicy;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     /// The kind of session. Empty for the kind without a name.
     pub(crate) kind: String,
     pub(crate) cookie: CookiePolicy,
+    /// Knows browsers again, if `known_devices` is set.
+    pub(crate) devices: Option<Devices>,
     /// The value of `Clear-Site-Data` in the response to a logout.
     pub(crate) clear_site_data: Option<String>,
     pub(crate) expiry: ExpiryPolicy,

@@ -41,6 +41,7 @@ fn what(activity: &Activity) -> String {
         ("revoked", _) => "Signed out another device",
         ("replaced", Some("limit")) => "Oldest device signed out to make room",
         ("replaced", _) => "Signed out by another sign-in",
+        ("new_device", _) => "This was a new device",
         ("password_changed", _) => "Changed the password",
         (event, _) => return event.replace('_', " "),
     }

@@ -15,13 +15,14 @@ use crate::session::error::{ConfigError, SetupError};
 const MAX_NAME: usize = 32;
 
 /// Settings that each kind has for itself. All others belong to the store, which kinds share.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
     "absolute_timeout",
     "anonymous_idle_timeout",
     "clear_site_data",
     "cookie",
     "fresh_for",
     "idle_timeout",
+    "known_devices",
     "max_data_size",
     "max_sessions_per_user",
     "on_session_limit",

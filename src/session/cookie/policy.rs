@@ -274,6 +274,14 @@ impl CookiePolicy {
             .map(|(_, value)| value.trim_matches(BLANKS))
     }
 
+    /// Returns the attributes of a cookie beside this one, whose name is this one's and `suffix`.
+    pub(super) fn followed_by(&self, suffix: &str) -> Self {
+        Self {
+            name: format!("{}{suffix}", self.name),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

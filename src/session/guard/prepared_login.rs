@@ -107,6 +107,10 @@ impl<D: TypedData> Inner<D> {
         if former == Some(&login.user_id) {
             context = context.reason("reauthentication");
         }
+        context.is_unknown_device = !self.context.is_bearer
+            && shared.devices.as_ref().is_some_and(|devices| {
+                !devices.knows(self.context.device.as_deref(), &login.user_id)
+            });
         let request = self.login_session(login, record.as_ref(), fresh);
         context.actor = request
             .fresh

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 
 use super::event_log::EventLog;
+use super::events::SessionEventKind;
 use super::metrics::whole;
 use super::monitor::Monitor;
 use super::seldom::Seldom;
@@ -17,6 +18,9 @@ const BATCH: usize = 500;
 
 /// Maximum number of events that are deleted at once.
 const FORGET: u32 = 1000;
+
+/// Number of events in which an earlier login of a user is looked for.
+const LOOK_BACK: u32 = 100;
 
 /// How long a reader waits for a write in progress. Afterwards it reads what is there.
 const READER_WAIT: Duration = Duration::from_millis(200);
@@ -56,13 +60,46 @@ impl Archive {
         })
     }
 
-    /// Writes the events that wait. Those that could not be written wait on.
+    /// Writes the events that wait, and reports sign-ins with new devices. Events that could not be
+    /// written wait on.
     pub(crate) fn write(&self) -> Result<(), StoreError> {
         // A write that is stuck must not hold up the thread that comes after it as well.
         match self.turn.try_lock_for(WRITER_WAIT) {
-            Some(_turn) => self.write_in_turn(),
-            None => Ok(()),
+            Some(_turn) => self.write_in_turn()?,
+            None => return Ok(()),
         }
+        self.judge_unknown()
+    }
+
+    /// Reports those of the new logins whose user has signed in before, but not with this browser.
+    fn judge_unknown(&self) -> Result<(), StoreError> {
+        while let Some(unknown) = self.log.take_unknown() {
+            match self.has_earlier(&unknown.login) {
+                Ok(true) => self
+                    .monitor
+                    .new_device(&unknown.login.session, &unknown.facts),
+                Ok(false) => {}
+                Err(error) => {
+                    self.log.put_back_unknown(unknown);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether something is recorded of the user from before this login, in another session.
+    fn has_earlier(&self, login: &EventRecord) -> Result<bool, StoreError> {
+        let earlier = self.store.events(&ListEvents {
+            user_id: login.user_id.clone(),
+            kind: Some(login.kind.clone()),
+            after: Some(login.id),
+            limit: LOOK_BACK,
+        })?;
+        let is_earlier = |event: &EventRecord| {
+            event.session != login.session && event.event != SessionEventKind::LoginPending.name()
+        };
+        Ok(earlier.iter().any(is_earlier))
     }
 
     fn write_in_turn(&self) -> Result<(), StoreError> {

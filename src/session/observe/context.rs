@@ -50,6 +50,8 @@ pub struct EventContext {
     pub(crate) user_agent: Option<String>,
     pub(crate) request_id: Option<String>,
     pub(crate) reason: Option<String>,
+    /// Whether the user has not signed in with this browser before, as far as its cookie shows.
+    pub(crate) is_unknown_device: bool,
 }
 
 impl EventContext {
@@ -72,6 +74,7 @@ impl EventContext {
             user_agent: user_agent(request),
             request_id: request_id(request),
             reason: None,
+            is_unknown_device: false,
         }
     }
 

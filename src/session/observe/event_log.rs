@@ -7,7 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use prometheus::IntCounter;
 
-use super::events::SessionEvent;
+use super::events::{Facts, SessionEvent};
 use super::metrics::whole;
 use super::seldom::Seldom;
 use crate::store::{EventRecord, UserId};
@@ -15,8 +15,16 @@ use crate::store::{EventRecord, UserId};
 /// Maximum number of events that wait. Further ones are dropped.
 const MAX_WAITING: usize = 10_000;
 
+/// A login with a browser that its user may never have used.
+pub(super) struct UnknownDevice {
+    pub(super) login: EventRecord,
+    pub(super) facts: Facts,
+}
+
 pub(crate) struct EventLog {
     waiting: Mutex<VecDeque<EventRecord>>,
+    /// Logins with browsers that their users may never have used.
+    unknown: Mutex<VecDeque<UnknownDevice>>,
     dropped: IntCounter,
     /// Limits how often dropped events are logged.
     warned: Seldom,
@@ -26,6 +34,7 @@ impl EventLog {
     pub(super) fn new(dropped: IntCounter) -> Self {
         Self {
             waiting: Mutex::default(),
+            unknown: Mutex::default(),
             dropped,
             warned: Seldom::default(),
         }
@@ -45,6 +54,27 @@ impl EventLog {
         if is_full {
             self.drop_some(1);
         }
+    }
+
+    /// Keeps a login, to look for earlier ones of its user. If too many wait, none is looked for.
+    pub(super) fn push_unknown(&self, event: &SessionEvent, facts: &Facts) {
+        let mut unknown = self.unknown.lock();
+        if unknown.len() < MAX_WAITING {
+            unknown.push_back(UnknownDevice {
+                login: event.to_record(),
+                facts: facts.clone(),
+            });
+        }
+    }
+
+    /// Takes out the oldest such login.
+    pub(super) fn take_unknown(&self) -> Option<UnknownDevice> {
+        self.unknown.lock().pop_front()
+    }
+
+    /// Puts such a login back.
+    pub(super) fn put_back_unknown(&self, unknown: UnknownDevice) {
+        self.unknown.lock().push_front(unknown);
     }
 
     /// Counts events that will not be recorded, and logs this at most once a minute.
@@ -94,7 +124,7 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::session::observe::events::{Facts, SessionEventKind};
+    use crate::session::observe::events::SessionEventKind;
 
     fn log() -> EventLog {
         EventLog::new(IntCounter::new("dropped", "test").unwrap())

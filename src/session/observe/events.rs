@@ -57,6 +57,9 @@ pub enum SessionEventKind {
     LoginPending,
     /// The session ended.
     Ended(EndReason),
+    /// A user signed in with a browser that this user has never used, although the user has signed in
+    /// before. Reported a second after the login, and only with the setting `known_devices`.
+    NewDevice,
     /// An event of the application, with its name. See
     /// [`Session::note_event`](crate::Session::note_event).
     Noted(&'static str),
@@ -81,6 +84,7 @@ impl SessionEventKind {
             Self::Rotated => "rotated",
             Self::Login => "login",
             Self::LoginPending => "login_pending",
+            Self::NewDevice => "new_device",
             Self::Ended(reason) => reason.name(),
             Self::Noted(name) => name,
         }

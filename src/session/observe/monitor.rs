@@ -166,6 +166,11 @@ impl Monitor {
         }
     }
 
+    /// Reports a login with a browser that its user has never used.
+    pub(super) fn new_device(&self, id: &SessionHandle, facts: &Facts) {
+        self.tell([id], SessionEventKind::NewDevice, facts);
+    }
+
     /// Reports an event of the application.
     pub(crate) fn noted(&self, id: &SessionHandle, name: &'static str, facts: &Facts) {
         self.tell([id], SessionEventKind::Noted(name), facts);
@@ -221,6 +226,9 @@ impl Monitor {
             if event.is_of_record() {
                 if let Some(log) = &self.log {
                     log.push(&event);
+                    if facts.context.is_unknown_device && kind == SessionEventKind::Login {
+                        log.push_unknown(&event, facts);
+                    }
                 }
                 if let Some(webhook) = self.webhook.get() {
                     webhook(&event);

@@ -8,6 +8,7 @@ mod evolution;
 mod guard;
 mod ids;
 mod kinds;
+mod known_devices;
 mod login_with;
 mod pipeline;
 mod rolling_deploy;
