@@ -1,6 +1,6 @@
 //! Passwords: choosing, entering, guessing and changing them, and invalid input.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use rocket::http::{Method, Status};
@@ -94,32 +94,34 @@ on_each_database! {
         registered(&client, "eve");
         database.execute("UPDATE users SET disabled_at = updated_at WHERE username = 'eve'");
         let mut answers = Vec::new();
-        let mut times = [const { Vec::new() }; 4];
+        // The minimum of each case is its cost; the rest is other work of the machine.
+        let mut costs = [Duration::MAX; 4];
         let cases = [
             ("ada", "a wrong password"),
             ("nobody", "a wrong password"),
             ("eve", PASSWORD),
             ("no name at all", "a wrong password"),
         ];
-        for _ in 0..7 {
+        let is_alike = |costs: &[Duration; 4]| costs.iter().max() < costs.map(|cost| cost * 3).iter().min();
+        for round in 0.. {
             for (case, (username, password)) in cases.into_iter().enumerate() {
                 let start = Instant::now();
                 let answer = Visitor::new(&client).enter("login", username, password);
-                times[case].push(start.elapsed());
+                costs[case] = costs[case].min(start.elapsed());
                 let waits = answer.header("retry-after").is_some();
                 // The answers differ only in the request id.
                 let id = answer.header("x-request-id").unwrap();
                 answers.push((answer.status, answer.body.replace(id, ""), waits));
             }
             clock.advance(TimeDelta::minutes(5));
+            if round >= 6 && is_alike(&costs) {
+                break;
+            }
+            assert!(round < 50, "{costs:?}");
         }
         answers.dedup();
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert_eq!(answers[0].0, Status::Unauthorized);
-        // The minimum of each is its cost; the rest is other work of the machine.
-        let costs = times.map(|times| times.into_iter().min().unwrap());
-        let (least, most) = (costs.iter().min().unwrap(), costs.iter().max().unwrap());
-        assert!(*most < *least * 3, "{costs:?}");
     }
 }
 
