@@ -22,7 +22,9 @@ pub(crate) use self::kinds::check_name;
 use self::transport::{SiteData, Transport};
 use self::webhook::WebhookConfig;
 use super::cookie::policy::CookieConfig;
-use super::error::{ConfigError, SetupError};
+#[cfg(feature = "diesel")]
+use super::error::ConfigError;
+use super::error::SetupError;
 use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS};
 #[cfg(feature = "diesel")]
