@@ -1,6 +1,7 @@
 //! [`Sessions`]: the fairing that sets sessions up, sends the cookie, and runs the background
 //! threads.
 
+mod answer;
 mod builder;
 mod engine;
 mod kinds;
@@ -17,6 +18,7 @@ use rocket::tokio::sync::oneshot;
 use rocket::tokio::time::timeout;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
+use self::answer::{AnswerOf, answer};
 use self::engine::{BackgroundTasks, Engine};
 use self::kinds::{AttachedKind, Kinds};
 use self::source::Source;
@@ -34,10 +36,6 @@ use super::error::{ConfigError, SetupError};
 use super::observe::context::{RequestId, RequestIds};
 use super::observe::events::Hook;
 use super::request::bearer::Transports;
-use super::request::slot::Slot;
-use super::response::{
-    challenge, end_replaced, refuse_missed, respond, retry_later, undo, withhold,
-};
 use super::shared::{Attached, AttachedTypes, Shared};
 #[cfg(feature = "testing")]
 use super::test_sessions::Link;
@@ -126,6 +124,7 @@ impl<D: TypedData> Sessions<D> {
             keys,
             engine: engine.clone(),
             config: config.clone(),
+            answer: AnswerOf::<D>::IT,
         };
         let shared = Shared {
             pipeline: engine.pipeline,
@@ -262,20 +261,8 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        let slot = request.local_cache(Slot::<D>::empty);
-        slot.answered();
-        match slot.get() {
-            // Nothing in this request asked for the session.
-            None => {}
-            Some(Ok(inner)) => {
-                refuse_missed(inner, response);
-                withhold(inner, response);
-                end_replaced(inner, response).await;
-                let untold = respond(inner, response);
-                challenge(request, inner, response);
-                undo(inner, untold).await;
-            }
-            Some(Err(_)) => retry_later(response),
+        if let Some(kinds) = request.rocket().state::<Kinds>() {
+            answer(kinds.answers_after(&self.kind), request, response).await;
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rocket::fairing::{AdHoc, Fairing};
 
+use super::answer::Answer;
 use super::engine::Engine;
 use super::source::{Origin, Source};
 use crate::session::config::SessionConfig;
@@ -27,6 +28,8 @@ pub(super) struct AttachedKind {
     pub(super) keys: SessionKeys,
     pub(super) origin: Origin,
     pub(super) engine: Engine,
+    /// Its part in responses.
+    pub(super) answer: &'static dyn Answer,
 }
 
 impl Kinds {
@@ -56,6 +59,16 @@ impl Kinds {
             }
         }
         Ok(())
+    }
+
+    /// Returns the parts of all kinds in a response if `name` is the kind attached last, and otherwise
+    /// none.
+    pub(super) fn answers_after(&self, name: &str) -> Vec<&'static dyn Answer> {
+        let kinds = self.0.lock();
+        if kinds.last().is_none_or(|last| last.name != name) {
+            return Vec::new();
+        }
+        kinds.iter().map(|kind| kind.answer).collect()
     }
 
     /// Returns the secrets of the kind that was attached first.

@@ -2,6 +2,7 @@
 
 mod launch;
 mod office;
+mod refused;
 
 use std::collections::BTreeSet;
 

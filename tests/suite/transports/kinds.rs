@@ -1,6 +1,6 @@
 //! Kinds of session with different transports in one Rocket.
 
-use rocket::http::Header;
+use rocket::http::{Header, Status};
 use rocket::local::asynchronous::Client;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::{get as route, post, routes};
@@ -21,6 +21,15 @@ struct Staff {
 async fn login(session: Session<Staff>, user: &str) -> Answered {
     session.login(user).await?;
     let token = session.token_once();
+    Ok(token.map_or_else(|| "-".to_owned(), |token| token.expose().to_owned()))
+}
+
+/// Takes the customer's new token, and leaves that of the staff.
+#[route("/staff/forgetful/<user>")]
+async fn forgetful(cart: Session<Cart>, staff: Session<Staff>, user: &str) -> Answered {
+    cart.rotate().await?;
+    staff.login(user).await?;
+    let token = cart.token_once();
     Ok(token.map_or_else(|| "-".to_owned(), |token| token.expose().to_owned()))
 }
 
@@ -46,7 +55,7 @@ async fn client(database: &Database, transport: Transport) -> Client {
         ))
         .attach(Sessions::<Staff>::fairing().named("staff"))
         .attach(CrossSiteProtection::fairing())
-        .mount("/", routes![login, who, buy]);
+        .mount("/", routes![login, forgetful, who, buy]);
     Client::untracked(rocket).await.unwrap()
 }
 
@@ -70,6 +79,18 @@ on_each_database! {
             assert_eq!(with(client, "/staff/who", staff).await.body, "ada");
             assert_eq!(with(client, "/read", staff).await.body, "0");
             assert_eq!(with(client, "/staff/who", customer).await.body, "-");
+        });
+    }
+
+    fn i6_a_response_that_one_kind_refuses_delivers_no_token_of_another(database: &Database) {
+        run(async {
+            let client = &client(database, Transport::Bearer).await;
+            let customer = &new_token(client).await;
+            let answer = with(client, "/staff/forgetful/ada", customer).await;
+            assert_eq!(answer.status, Status::InternalServerError);
+            assert_eq!(answer.body, "");
+            assert_eq!(with(client, "/read", customer).await.body, "1");
+            assert_eq!(database.sessions(), 1);
         });
     }
 
