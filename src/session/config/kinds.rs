@@ -40,8 +40,9 @@ static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
 
 impl SessionConfig {
     /// Reads the settings of one kind of session: the section `sessions.<kind>` of the figment's
-    /// selected profile, and where it is silent, the section `sessions`. Only the cookie's name is
-    /// not taken from there.
+    /// selected profile, and where it is silent, the section `sessions`. What the kind's section says
+    /// counts even if it stands in `[default]` and the other section in the selected profile. Only the
+    /// cookie's name is not taken from there.
     ///
     /// # Example
     ///
@@ -68,8 +69,11 @@ impl SessionConfig {
         let section = name(kind);
         check_table(figment, SECTION)?;
         check_table(figment, &section)?;
-        let merged = figment.focus(SECTION).merge(figment.focus(&section));
-        let mut config = Self::extract(figment, &section, merged.extract())?;
+        // Each is read in the selected profile first: a setting of the kind in `[default]` is closer
+        // than one of all kinds in `[release]`.
+        let own = dict(figment, &section, figment.focus(&section).extract())?;
+        let content = over(unnamed(figment, &section)?, own);
+        let mut config = Self::decode(figment, &section, content)?;
         if !figment.contains(&format!("{section}.cookie.name")) {
             config.cookie.name = None;
         }
@@ -84,7 +88,7 @@ impl SessionConfig {
     /// it, but must be readable too.
     pub(super) fn of_unnamed(figment: &Figment) -> Result<Self, SetupError> {
         check_table(figment, SECTION)?;
-        let config = Self::extract(figment, SECTION, figment.focus(SECTION).extract())?;
+        let config = Self::decode(figment, SECTION, unnamed(figment, SECTION)?)?;
         config.checked(is_debug(figment))?;
         for kind in Self::kinds(figment) {
             Self::of_kind(figment, &kind)?;
@@ -119,17 +123,41 @@ impl SessionConfig {
         CookiePolicy::new(&self.cookie, debug).map(|_| ())
     }
 
-    /// Decodes a section's content without the sections of kinds.
-    fn extract(
-        figment: &Figment,
-        section: &str,
-        content: Result<Dict, Error>,
-    ) -> Result<Self, SetupError> {
-        let located = |error: Error| SetupError::Figment(located(figment, section, error));
-        let mut content = content.map_err(located)?;
-        content.retain(|name, value| !is_of_kind(name, value));
-        Value::from(content).deserialize().map_err(located)
+    /// Decodes a section's content.
+    fn decode(figment: &Figment, section: &str, content: Dict) -> Result<Self, SetupError> {
+        let decoded = Value::from(content).deserialize();
+        decoded.map_err(|error| SetupError::Figment(located(figment, section, error)))
     }
+}
+
+/// Returns the section `sessions` without the sections of kinds. Errors are those of `section`, which
+/// is read for it.
+fn unnamed(figment: &Figment, section: &str) -> Result<Dict, SetupError> {
+    let mut content = dict(figment, section, figment.focus(SECTION).extract())?;
+    content.retain(|name, value| !is_of_kind(name, value));
+    Ok(content)
+}
+
+fn dict(
+    figment: &Figment,
+    section: &str,
+    content: Result<Dict, Error>,
+) -> Result<Dict, SetupError> {
+    content.map_err(|error| SetupError::Figment(located(figment, section, error)))
+}
+
+/// Returns the settings of `base` with those of `own` in their place. Tables are merged.
+fn over(mut base: Dict, own: Dict) -> Dict {
+    for (name, value) in own {
+        let value = match (base.remove(&name), value) {
+            (Some(Value::Dict(_, base)), Value::Dict(tag, own)) => {
+                Value::Dict(tag, over(base, own))
+            }
+            (_, value) => value,
+        };
+        base.insert(name, value);
+    }
+    base
 }
 
 /// Returns the name of a kind's section.

@@ -66,3 +66,46 @@ fn a_refusal_names_the_key_and_the_allowed_values() {
         );
     }
 }
+
+#[test]
+fn a_setting_of_a_kind_counts_before_one_of_all_kinds_in_a_closer_profile() {
+    let file = r#"
+        [default.sessions]
+        idle_timeout = "2h"
+        [default.sessions.staff]
+        idle_timeout = "15m"
+        cookie.path = "/staff"
+        [release.sessions]
+        idle_timeout = "8h"
+        absolute_timeout = "9h"
+        [release.sessions.cookie]
+        name = "__Secure-shop"
+        path = "/shop"
+        domain = "example.com"
+        [release.sessions.staff]
+        cookie.name = "__Secure-staff"
+    "#;
+    let figment = rocket::Config::figment()
+        .merge(Toml::string(file).nested())
+        .merge(("sessions.max_sessions_per_user", 7))
+        .select("release");
+    let staff = SessionConfig::of_kind(&figment, "staff").unwrap();
+    let minutes = |duration: Duration| duration.as_secs() / 60;
+    assert_eq!(minutes(staff.idle_timeout), 15);
+    assert_eq!(minutes(staff.absolute_timeout), 9 * 60);
+    assert_eq!(staff.max_sessions_per_user, 7);
+    assert_eq!(staff.cookie.name.as_deref(), Some("__Secure-staff"));
+    assert_eq!(staff.cookie.path.as_deref(), Some("/staff"));
+    assert_eq!(staff.cookie.domain.as_deref(), Some("example.com"));
+
+    // An environment variable for all kinds does not loosen one either.
+    let environment = figment.merge((
+        "sessions",
+        rocket::figment::util::map!["idle_timeout" => "4h"],
+    ));
+    let environment = environment.select("release");
+    let staff = SessionConfig::of_kind(&environment, "staff").unwrap();
+    assert_eq!(minutes(staff.idle_timeout), 15);
+    let shop = SessionConfig::from_figment(&environment).unwrap();
+    assert_eq!(minutes(shop.idle_timeout), 4 * 60);
+}
