@@ -20,7 +20,7 @@ use rocket::{Build, Orbit, Request, Response, Rocket};
 
 use self::answer::{AnswerOf, answer};
 use self::engine::{BackgroundTasks, Engine};
-use self::kinds::{AttachedKind, Kinds};
+use self::kinds::{AttachedKind, Kinds, MAX_NESTED};
 use self::source::Source;
 use super::admin::SessionAdmin;
 use super::background::thread::Background;
@@ -221,7 +221,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
                 .manage(kinds.clone())
                 .manage(AttachedTypes::default())
                 .manage(Transports::default())
-                .attach(kinds.check_sections());
+                .attach(kinds.check_sections(MAX_NESTED));
         }
         match self.set_up(&rocket, &kinds).await {
             Ok(set_up) => {

@@ -13,6 +13,9 @@ use crate::session::config::SessionConfig;
 use crate::session::cookie::keys::SessionKeys;
 use crate::session::error::{ConfigError, SetupError};
 
+/// How many fairings may attach each other, the last of them a kind of session.
+pub(super) const MAX_NESTED: u8 = 16;
+
 /// The kinds of session that are attached to a Rocket, in the order of their ignition.
 #[derive(Clone, Default)]
 pub(super) struct Kinds(Arc<Mutex<Vec<AttachedKind>>>);
@@ -102,15 +105,17 @@ impl Kinds {
         Ok(None)
     }
 
-    /// Returns a fairing that refuses sections of kinds that are not attached. It must ignite after
-    /// all kinds.
-    pub(super) fn check_sections(&self) -> impl Fairing {
+    /// Returns a fairing that refuses sections of kinds that are not attached. A fairing that ignites
+    /// may attach others, which ignite after all that were attached before. So it puts off a refusal
+    /// until kinds that are attached in this way have ignited.
+    pub(super) fn check_sections(&self, put_off: u8) -> impl Fairing {
         let kinds = self.clone();
-        AdHoc::try_on_ignite("Kinds of session", |rocket| async move {
+        AdHoc::try_on_ignite("Kinds of session", move |rocket| async move {
             let attached: Vec<String> = kinds.0.lock().iter().map(|k| k.name.clone()).collect();
             let sections = SessionConfig::kinds(rocket.figment());
             match sections.into_iter().find(|kind| !attached.contains(kind)) {
                 None => Ok(rocket),
+                Some(_) if put_off > 0 => Ok(rocket.attach(kinds.check_sections(put_off - 1))),
                 Some(kind) => {
                     let attached = attached.iter().map(|name| format!("{name:?}")).collect();
                     let error = SetupError::UnknownKind { kind, attached };

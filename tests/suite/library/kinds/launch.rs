@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rocket::error::ErrorKind;
+use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
-use rocket_diesel_sessions::{SessionConfig, SessionKeys, Sessions};
+use rocket_diesel_sessions::{Attached, SessionConfig, SessionKeys, Sessions};
 
 use super::office::Staff;
 use crate::support::embedded::Cart;
@@ -112,6 +113,10 @@ fn i12_kinds_that_contradict_each_other_stop_the_launch() {
             ["[default.sessions.staff]", "attached are"],
         ),
         (
+            rocket(&section("cokie.secure = true")).attach(staff()),
+            ["sessions.staff.cokie", "unknown"],
+        ),
+        (
             rocket("[default.sessions.cokie]\nsecure = true"),
             ["sessions.cokie.secure", "unknown"],
         ),
@@ -142,4 +147,23 @@ fn settings_of_a_kind_given_in_code_get_its_cookie_name() {
     assert_eq!(staff.cookie.name.as_deref(), Some("__Host-session-staff"));
     let shop = SessionConfig::from_figment(&figment).unwrap();
     assert_eq!(shop.cookie.name.as_deref(), Some("sid"));
+}
+
+#[test]
+fn a_kind_can_be_attached_by_a_fairing_that_ignites() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let settings = format!(
+        "url = '{}'\n[default.sessions.staff]\nidle_timeout = '1h'",
+        database.raw_url()
+    );
+    // Beside the first kind, and by a fairing that is itself attached in this way.
+    let staff = AdHoc::on_ignite("Staff", |rocket| async {
+        rocket.attach(Sessions::<Staff>::fairing().named("staff"))
+    });
+    let parts = AdHoc::on_ignite("Parts", |rocket| async { rocket.attach(staff) });
+    let rocket = rocket::custom(figment("debug", &settings))
+        .attach(shop())
+        .attach(parts);
+    let rocket = crate::support::embedded::run(rocket.ignite()).unwrap();
+    assert!(rocket.state::<Attached<Staff>>().is_some());
 }
