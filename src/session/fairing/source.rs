@@ -80,7 +80,9 @@ impl Source {
                 config.database_url()? == *url && config.schema == *schema
             }
             (Self::Settings, _) => config.url.is_none(),
-            (Self::Store(own), Origin::Store(other)) => Arc::ptr_eq(own, other),
+            (Self::Store(own), Origin::Store(other)) => {
+                std::ptr::addr_eq(Arc::as_ptr(own), Arc::as_ptr(other))
+            }
             _ => false,
         })
     }
