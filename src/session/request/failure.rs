@@ -1,7 +1,6 @@
 //! The error of a failed guard, kept for the application's catchers.
 
-use std::sync::OnceLock;
-
+use parking_lot::Mutex;
 use rocket::Request;
 use rocket::outcome::Outcome;
 use rocket::request;
@@ -10,7 +9,7 @@ use crate::session::error::SessionError;
 
 /// The error of a failed guard of this request, for the application's catchers.
 #[derive(Default)]
-struct Failure(OnceLock<SessionError>);
+struct Failure(Mutex<Option<SessionError>>);
 
 impl SessionError {
     /// Returns the error with which a guard of this library failed in this request, for a catcher
@@ -31,7 +30,7 @@ impl SessionError {
     /// }
     /// ```
     pub fn of(request: &Request<'_>) -> Option<Self> {
-        request.local_cache(Failure::default).0.get().cloned()
+        request.local_cache(Failure::default).0.lock().clone()
     }
 }
 
@@ -43,8 +42,10 @@ pub(in crate::session) fn outcome<T>(
     match result {
         Ok(guard) => Outcome::Success(guard),
         Err(error) => {
-            // The first failure determines the response.
-            let _ = request.local_cache(Failure::default).0.set(error.clone());
+            // The last failure determines the response. An earlier one was no obstacle: its guard was
+            // optional, or another route was tried.
+            let failure = request.local_cache(Failure::default);
+            *failure.0.lock() = Some(error.clone());
             Outcome::Error((error.status(), error))
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use rocket::http::Status;
 use rocket::local::asynchronous::Client;
+use rocket::request::{FromRequest, Outcome};
 use rocket::{Request, catch, catchers, get as route, routes};
 use rocket_diesel_sessions::{
     Fresh, PassiveSession, Session, SessionAdmin, SessionConfig, SessionError, SignedIn,
@@ -21,6 +22,26 @@ fn signed_in(session: SignedIn<Cart>) -> String {
 #[route("/fresh")]
 fn fresh(session: Fresh<Cart>) -> String {
     session.user().to_string()
+}
+
+/// Ends the session before the next guard of the route.
+struct SignedOut;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for SignedOut {
+    type Error = SessionError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, SessionError> {
+        let session = Session::<Cart>::of(request).await.unwrap();
+        session.logout().await.unwrap();
+        Outcome::Success(Self)
+    }
+}
+
+/// Fails with its last guard, after another one that was optional.
+#[route("/optional")]
+fn optional(fresh: Option<Fresh<Cart>>, _out: SignedOut, session: SignedIn<Cart>) -> String {
+    format!("{} {}", fresh.is_some(), session.user())
 }
 
 /// Returns the seconds to the idle and the absolute deadline.
@@ -95,7 +116,9 @@ macro_rules! on_application {
         });
         run(async {
             let (rocket, $clock) = rocket(store, config);
-            let routes = routes![signed_in, fresh, passive, touch, end_others, add_up, refuse];
+            let routes = routes![
+                signed_in, fresh, optional, passive, touch, end_others, add_up, refuse
+            ];
             let rocket = rocket.mount("/", routes).register("/", catchers![refused]);
             let $client = Client::untracked(rocket).await.unwrap();
             $body
@@ -127,6 +150,9 @@ on_each_database! {
             assert_eq!(answer.status.code, 403);
             assert!(answer.body.contains("sign in again"), "{}", answer.body);
             assert_eq!(get(&client, "/signed-in", Some(&cookie)).await.body, "ada with 1");
+            // A guard that was optional has not refused the request.
+            let answer = get(&client, "/optional", Some(&cookie)).await;
+            assert_eq!(answer.body, "401 Unauthorized: sign in first");
         });
     }
 
