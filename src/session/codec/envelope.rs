@@ -110,7 +110,7 @@ impl<'r> Row<'r> {
 
 /// Returns the fields of an object that may have a reserved one.
 fn fields(json: &str) -> Option<Vec<(String, &RawValue)>> {
-    if !json.contains("\"$") {
+    if !json.contains("\"$") && !json.contains("\"\\u0024") {
         return None;
     }
     let fields: Fields<'_> = serde_json::from_str(json).ok()?;
@@ -179,6 +179,7 @@ mod tests {
             "{\"$data\":1}",
             "{\"$aside\":[\"x\"],\"z\":2}",
             "{\"a\":\"\\\"$version\\\":1\"}",
+            "{\"\\u0024version\":\"x\"}",
         ] {
             for (version, aside) in [
                 (0, vec![]),

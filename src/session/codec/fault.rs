@@ -43,6 +43,13 @@ impl Fault {
         }
     }
 
+    /// Returns the fault of an upgrade that panicked.
+    pub(super) fn panicked(version: u32) -> Self {
+        Self {
+            reason: format!("upgrade panics for version {version}"),
+        }
+    }
+
     /// Adds that the data is of a newer version than the type.
     pub(super) fn of_newer(self, version: u32, own: u32) -> Self {
         let reason = self.reason;

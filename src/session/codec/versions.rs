@@ -2,6 +2,7 @@
 //! still read them.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rocket::data::ByteUnit;
 use serde_json::Value;
@@ -52,7 +53,8 @@ pub trait SessionData: TypedData {
     const VERSION: u32 = 0;
 
     /// Makes the data from that of an older version, which is less than [`VERSION`](Self::VERSION).
-    /// Returns `None` if that is impossible; the setting `on_undecodable` decides what happens then.
+    /// Returns `None` if that is impossible; the setting `on_undecodable` decides what happens then, and
+    /// also after a panic.
     /// The default implementation decodes `old` as it is.
     ///
     /// It is called whenever such a row is read, until a change of the data writes the row in this
@@ -178,7 +180,10 @@ impl<D: TypedData> Codec<D> {
         match &self.upgrade {
             Some(upgrade) if row.version < self.version => {
                 let old = super::evolution::present::<D>(&row.body)?;
-                upgrade(old, row.version).ok_or_else(|| Fault::not_upgraded(row.version))
+                // A panic would also keep the visitor from signing out.
+                catch_unwind(AssertUnwindSafe(|| upgrade(old, row.version)))
+                    .map_err(|_| Fault::panicked(row.version))?
+                    .ok_or_else(|| Fault::not_upgraded(row.version))
             }
             _ => decode(&row.body).map_err(|error| {
                 let fault = Fault::from(error);
@@ -308,6 +313,13 @@ mod tests {
                 .reason
                 .ends_with("(it is of version 9, and the type of version 2)")
         );
+    }
+
+    #[test]
+    fn i11_an_upgrade_that_panics_leaves_data_that_cannot_be_decoded() {
+        let codec = Codec::<Data>::versioned(1, |_, _| panic!("as this test intends"));
+        let fault = codec.read(r#"{"now":1}"#).err().unwrap();
+        assert_eq!(fault.reason, "upgrade panics for version 0");
     }
 
     /// Earlier versions of the library take the whole row for the data.
