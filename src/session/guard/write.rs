@@ -110,7 +110,8 @@ impl<D: TypedData> Inner<D> {
     ) -> Result<R, SessionError> {
         let shared = self.shared();
         let default = D::default();
-        let before = codec::to_json(&default)?;
+        // As a row, because a row has the version of the type.
+        let before = self.codec.encode(&default, shared.max_data_size)?;
         let (data, result) = timed(&mut change, default);
         let Some(data) = data else {
             return Ok(result);

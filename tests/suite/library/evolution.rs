@@ -316,6 +316,21 @@ async fn push(session: Session<Vec<u64>>) -> Result<String, SessionError> {
     Ok(pushed.await?.to_string())
 }
 
+#[route("/nothing")]
+async fn nothing(session: Session<Two>) -> Result<(), SessionError> {
+    session.update(|_| ()).await
+}
+
+#[route("/set-default")]
+async fn set_default(session: Session<Two>) -> Result<(), SessionError> {
+    session.set(Two::default()).await
+}
+
+#[route("/begin")]
+async fn begin(session: Session<Two>) -> Result<(), SessionError> {
+    session.start().await
+}
+
 fn unversioned<D: TypedData>(database: &Database, routes: Vec<Route>) -> Client {
     client_of(
         database,
@@ -340,5 +355,17 @@ on_each_database! {
         let first = unversioned::<Vec<u64>>(database, routes![push]);
         assert_eq!(get(&first, "/push", Some(&cookie)).body, "4");
         assert_eq!(stored(database), json!({"$data": [1, 1, 1, 1], "$version": 3}));
+    }
+    fn i9_a_change_to_the_default_makes_no_session_whatever_the_version(database: &Database) {
+        let sessions = Sessions::<Two>::fairing().versioned();
+        let routes = routes![nothing, set_default, begin];
+        let client = client_of(database, OnUndecodable::Error, sessions, routes);
+        for path in ["/nothing", "/set-default"] {
+            let answer = get(&client, path, None);
+            assert_eq!((answer.status, answer.cookie()), (Status::Ok, None), "{path}");
+        }
+        assert_eq!(database.sessions(), 0);
+        assert!(get(&client, "/begin", None).cookie().is_some());
+        assert_eq!(stored(database)["$version"], 1);
     }
 }
