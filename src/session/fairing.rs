@@ -94,16 +94,21 @@ impl<D: TypedData> Sessions<D> {
         let debug = is_debug(rocket.figment());
         let config = self.settings(rocket)?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
-        kinds.check_unique::<D>(&self.kind, cookie.name())?;
+        let keys = match self.keys.clone().or_else(|| kinds.keys()) {
+            Some(keys) => keys,
+            None => SessionKeys::from_env(debug)?,
+        };
+        let devices = config
+            .known_devices
+            .then(|| Devices::new(&keys, &self.kind, &cookie));
+        let mut cookies = vec![cookie.name().to_owned()];
+        cookies.extend(devices.as_ref().map(|it| it.cookie_name().to_owned()));
+        kinds.check_unique::<D>(&self.kind, &cookies)?;
         if config.transport.takes_cookies()
             && let Some(warning) = cookie.warning()
         {
             tracing::warn!("{warning}");
         }
-        let keys = match self.keys.clone().or_else(|| kinds.keys()) {
-            Some(keys) => keys,
-            None => SessionKeys::from_env(debug)?,
-        };
         let (engine, tasks) = self.engine(kinds, &config).await?;
         engine.policies.set(&self.kind, config.expiry());
         let seal = Seal::new(&keys, &self.kind, cookie.name(), engine.upgraded_at);
@@ -112,14 +117,11 @@ impl<D: TypedData> Sessions<D> {
                            of your own Sessions::events";
             return Err(ConfigError::unfit("sessions.known_devices", problem).into());
         }
-        let devices = config
-            .known_devices
-            .then(|| Devices::new(&keys, &self.kind, &cookie));
         let bearer_seal = Seal::bearer(&keys, &self.kind, cookie.name());
         let kind = AttachedKind {
             name: self.kind.clone(),
             type_name: type_name::<D>(),
-            cookie: cookie.name().to_owned(),
+            cookies,
             origin: self.source.origin(&config)?,
             keys,
             engine: engine.clone(),

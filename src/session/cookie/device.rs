@@ -65,6 +65,11 @@ impl Devices {
         }
     }
 
+    /// Returns the name of the cookie.
+    pub(crate) fn cookie_name(&self) -> &str {
+        self.cookie.name()
+    }
+
     /// Returns the value that a request brings, if any.
     pub(crate) fn value<'h>(&self, headers: impl Iterator<Item = &'h str>) -> Option<&'h str> {
         let mut values = self.cookie.candidates(headers);

@@ -26,7 +26,8 @@ pub(super) struct AttachedKind {
     /// Its name; empty for the kind without one.
     pub(super) name: String,
     pub(super) type_name: &'static str,
-    pub(super) cookie: String,
+    /// The names of its cookies, that of the session first.
+    pub(super) cookies: Vec<String>,
     pub(super) config: SessionConfig,
     pub(super) keys: SessionKeys,
     pub(super) origin: Origin,
@@ -40,8 +41,8 @@ impl Kinds {
         self.0.lock().push(kind);
     }
 
-    /// Refuses a kind that shares its name, data type or cookie with another.
-    pub(super) fn check_unique<D>(&self, name: &str, cookie: &str) -> Result<(), SetupError> {
+    /// Refuses a kind that shares its name, data type or a cookie with another.
+    pub(super) fn check_unique<D>(&self, name: &str, cookies: &[String]) -> Result<(), SetupError> {
         let type_name = type_name::<D>();
         let twice = |what| Err(SetupError::AttachedTwice { what });
         for other in self.0.lock().iter() {
@@ -55,7 +56,7 @@ impl Kinds {
                 };
                 return twice(what);
             }
-            if other.cookie == cookie {
+            if let Some(cookie) = cookies.iter().find(|it| other.cookies.contains(it)) {
                 let allowed = "is the name of another kind's cookie";
                 let error = ConfigError::new(setting(name, "cookie.name"), cookie, allowed);
                 return Err(error.into());

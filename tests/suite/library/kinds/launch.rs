@@ -85,6 +85,13 @@ fn i12_kinds_that_contradict_each_other_stop_the_launch() {
             ],
         ),
         (
+            rocket("known_devices = true").attach(Sessions::<Staff>::fairing().named("device")),
+            [
+                "sessions.device.cookie.name = session-device",
+                "another kind's cookie",
+            ],
+        ),
+        (
             rocket(&section("workers = 2")).attach(staff()),
             ["sessions.staff.workers", "share"],
         ),
