@@ -46,7 +46,8 @@ impl<D: Serialize + DeserializeOwned + Default + Send + Sync + 'static> TypedDat
 
 /// Decodes the data of a row, regardless of its version.
 fn decode<D: TypedData>(body: &str) -> Result<D, serde_json::Error> {
-    serde_json::from_str(body).or_else(|error| evolution::decode_present_names(body).ok_or(error))
+    serde_json::from_str(body)
+        .or_else(|error| evolution::decode_present_names(body).unwrap_or(Err(error)))
 }
 
 /// Returns the data `body` after it changed from `before` to `after`, with the fields that the type

@@ -15,9 +15,11 @@ const MAX_TRIES: usize = 256;
 const DUPLICATE: &str = "duplicate field `";
 
 /// Decodes a row that has a field under both its present and its former name. The present one
-/// counts. Returns `None` if the row has a different fault.
-pub(in crate::session) fn decode_present_names<D: TypedData>(raw: &str) -> Option<D> {
-    present_names(raw).map(|(data, _)| data)
+/// counts. Returns `None` if the row has no such field. The error is that of the other fields.
+pub(in crate::session) fn decode_present_names<D: TypedData>(
+    raw: &str,
+) -> Option<Result<D, Error>> {
+    Some(present_names(raw)?.map(|(data, _)| data))
 }
 
 /// Returns the row's JSON. Of a field under both its present and its former name, the present one is
@@ -27,8 +29,8 @@ pub(in crate::session) fn decode_present_names<D: TypedData>(raw: &str) -> Optio
 /// Fails if the row is not JSON.
 pub(super) fn present<D: TypedData>(raw: &str) -> Result<Value, Error> {
     match present_names::<D>(raw) {
-        Some((_, value)) => Ok(value),
-        None => serde_json::from_str(raw),
+        Some(Ok((_, value))) => Ok(value),
+        _ => serde_json::from_str(raw),
     }
 }
 
@@ -92,19 +94,24 @@ fn is_unknown<D: TypedData>(root: &Value, path: &[String], tries: &mut usize) ->
     serde_json::to_string(&twice).is_ok_and(|json| serde_json::from_str::<D>(&json).is_ok())
 }
 
-/// Returns the data, and the row without the former names.
-fn present_names<D: TypedData>(raw: &str) -> Option<(D, Value)> {
+/// Returns the data, and the row without the former names, or the row's fault without them. Returns
+/// `None` if no field has two names.
+fn present_names<D: TypedData>(raw: &str) -> Option<Result<(D, Value), Error>> {
     let mut value: Value = match serde_json::from_str::<D>(raw) {
         Err(error) if duplicate(&error).is_some() => serde_json::from_str(raw).ok()?,
         _ => return None,
     };
     let mut tries = MAX_TRIES;
     loop {
-        let field = match D::deserialize(&value) {
-            Ok(data) => return Some((data, value)),
-            Err(error) => duplicate(&error)?,
+        let error = match D::deserialize(&value) {
+            Ok(data) => return Some(Ok((data, value))),
+            Err(error) => error,
         };
-        remove_former::<D>(&mut value, &mut Vec::new(), &field, &mut tries)?;
+        let removed = duplicate(&error)
+            .and_then(|field| remove_former::<D>(&mut value, &mut Vec::new(), &field, &mut tries));
+        if removed.is_none() {
+            return Some(Err(error));
+        }
     }
 }
 
@@ -163,10 +170,7 @@ pub(in crate::session) fn keep_unknown<D: TypedData>(
     before: &str,
     after: &str,
 ) -> Result<String, Error> {
-    let root = match present_names::<D>(raw) {
-        Some((_, value)) => value,
-        None => serde_json::from_str(raw)?,
-    };
+    let root = present::<D>(raw)?;
     let (before, after) = (serde_json::from_str(before)?, serde_json::from_str(after)?);
     let mut merge = Merge::<D> {
         root: &root,
@@ -339,6 +343,14 @@ mod tests {
             kept::<Flat>(&json!({"retired": 1, "x": {"retired": 2}})),
             json!({"x": {"retired": 2}})
         );
+    }
+
+    #[test]
+    fn a_fault_beside_a_former_name_is_the_one_reported() {
+        let raw = r#"{"kind":{"type":"A"},"was":{"type":"A"},"list":1}"#;
+        let fault = crate::session::codec::decode::<Outer>(raw).map(|_| ());
+        let reason = fault.unwrap_err().to_string();
+        assert!(reason.starts_with("invalid type"), "{reason}");
     }
 
     #[test]
