@@ -88,7 +88,7 @@ impl SessionConfig {
             return Err(SetupError::PendingMigrations { database, pending });
         }
         for version in self.run_migrations(&store)? {
-            tracing::info!("ran migration {version}");
+            tracing::info!("ran migration {version} of rocket_diesel_sessions");
         }
         Ok(store)
     }

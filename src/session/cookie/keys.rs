@@ -67,7 +67,7 @@ impl SessionKeys {
                     SESSION_SECRET,
                     format_args!(
                         "secret {} has {} bytes; each secret must have at least {MIN_SECRET_LEN} \
-                         bytes; `rocket_diesel_sessions secret` prints a fresh one",
+                         bytes, such as `openssl rand -base64 48` prints",
                         index + 1,
                         secret.len()
                     ),
@@ -131,7 +131,7 @@ impl SessionKeys {
                 SESSION_SECRET,
                 format_args!(
                     "is not set; outside the debug profile it must hold a secret of at least \
-                     {MIN_SECRET_LEN} bytes; `rocket_diesel_sessions secret` prints a fresh one"
+                     {MIN_SECRET_LEN} bytes, such as `openssl rand -base64 48` prints"
                 ),
             )
             .into()),
