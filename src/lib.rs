@@ -69,10 +69,10 @@
 //! given in code instead. One Rocket can have several kinds of session: [`Sessions::named`]. Another [`SessionStore`](store::SessionStore) can support other
 //! databases; [`testing::conformance`] checks what it must do.
 //!
-//! The guides contain more: [testing](guide::testing) an application, [evolving
-//! data](guide::evolving_data), [rolling deploys](guide::rolling_deploys),
-//! [operating](guide::operating) a server, [clients without cookies](guide::bearer_clients), [custom
-//! stores](guide::custom_store).
+//! The guides contain more: applications with [users of their own](guide::external_users),
+//! [testing](guide::testing) an application, [evolving data](guide::evolving_data), [rolling
+//! deploys](guide::rolling_deploys), [operating](guide::operating) a server, [clients without
+//! cookies](guide::bearer_clients), [custom stores](guide::custom_store).
 //!
 //! # Features
 //!

@@ -33,7 +33,8 @@ use crate::store::{Lifetime, NewSession, SessionHandle, SessionRecord, UserId};
 ///
 /// As a request guard, it loads the session once per request, however often it is asked for, and
 /// succeeds whether or not there is one. It fails, with 503, only if the store fails. The first
-/// [`update`](Self::update) or [`set`](Self::set) creates a session and sends the cookie.
+/// [`update`](Self::update) or [`set`](Self::set) that leaves other data than `D::default()` creates
+/// a session and sends the cookie.
 ///
 /// Operations that access the database are `async` and return a `Result`; `Ok` means committed. The
 /// launch fails if [`Sessions<D>`](crate::Sessions) is not attached.

@@ -109,8 +109,9 @@ impl Login {
         self
     }
 
-    /// Ends the session this long after the login, instead of the setting `absolute_timeout`.
-    /// Values are limited to the range from one second to ten years.
+    /// Ends the session this long after the login, instead of the setting `absolute_timeout`. The
+    /// browser keeps the cookie until then, whatever the idle timeout is. Values are limited to the
+    /// range from one second to ten years.
     ///
     /// # Example
     ///

@@ -32,19 +32,18 @@ const MAX_LISTED: u32 = 1000;
 /// # Example
 ///
 /// ```
-/// use rocket::{State, get};
-/// use rocket_diesel_sessions::{Session, SessionError, UserSessions};
+/// use rocket::{State, delete, serde::json::Json};
+/// use rocket_diesel_sessions::{SessionError, SignedIn, UserSession, UserSessions};
 ///
-/// #[get("/devices/end-others")]
-/// async fn end_others(
-///     session: Session<Vec<String>>,
+/// /// Ends one of the user's devices and returns the others.
+/// #[delete("/devices/<id>")]
+/// async fn end(
+///     session: SignedIn<Vec<String>>,
 ///     sessions: &State<UserSessions>,
-/// ) -> Result<String, SessionError> {
-///     let (Some(user), Some(this)) = (session.user_id(), session.record()) else {
-///         return Ok("sign in first".to_owned());
-///     };
-///     let ended = sessions.by(this.session_id).revoke_others(&user, &this.id).await?;
-///     Ok(format!("{ended} other sessions ended"))
+///     id: &str,
+/// ) -> Result<Json<Vec<UserSession>>, SessionError> {
+///     sessions.revoke(session.user(), id).await?;
+///     sessions.list(session.user()).await.map(Json)
 /// }
 /// ```
 #[derive(Clone)]

@@ -325,10 +325,10 @@ impl<D: TypedData> Session<D> {
     /// use chrono::{TimeDelta, Utc};
     /// use rocket_diesel_sessions::Session;
     ///
-    /// /// Whether the password was given in the last ten minutes.
-    /// fn is_recent(session: &Session<Vec<String>>) -> bool {
-    ///     let limit = Utc::now() - TimeDelta::minutes(10);
-    ///     session.token_issued_at().is_some_and(|issued| issued > limit)
+    /// /// Returns whether the token should be replaced, so that one that leaked is soon useless.
+    /// fn is_old(session: &Session<Vec<String>>) -> bool {
+    ///     let limit = Utc::now() - TimeDelta::days(1);
+    ///     session.token_issued_at().is_some_and(|issued| issued < limit)
     /// }
     /// ```
     pub fn token_issued_at(&self) -> Option<DateTime<Utc>> {
