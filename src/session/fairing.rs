@@ -52,6 +52,10 @@ const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 /// and `DATABASE_URL`. If one of them cannot be used, the launch stops, and the log gives the
 /// reason.
 ///
+/// A response fairing that may turn a response into a 503 must be attached before this one, because
+/// a new token counts as delivered once this one has added its cookie. With several kinds of session,
+/// that is the one attached last.
+///
 /// # Example
 ///
 /// ```

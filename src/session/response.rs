@@ -18,6 +18,9 @@ use crate::store::EndReason;
 /// The value of `Retry-After`, in seconds, on responses with status 503.
 const RETRY_AFTER: &str = "1";
 
+/// The header that tells browsers what to forget.
+pub(super) const CLEAR_SITE_DATA: &str = "Clear-Site-Data";
+
 /// Returns whether a new token leaves in a cookie. Otherwise the handler has to pass it on.
 fn is_sent_by_cookie<D>(inner: &Inner<D>, state: &State<D>) -> bool {
     inner.shared().transport.takes_cookies()
@@ -100,19 +103,27 @@ pub(super) fn respond<D: TypedData>(inner: &Inner<D>, response: &mut Response<'_
         response,
         issued.is_some() || state.carrier == Carrier::Handler,
     );
-    if matches!(state.cookie, CookieChange::Remove)
-        && !is_outage
-        && let Some(data) = &shared.clear_site_data
-        && !response.headers().contains("Clear-Site-Data")
-    {
-        response.set_raw_header("Clear-Site-Data", data.clone());
-    }
     let is_lost = match &state.cookie {
         CookieChange::Issue(_) => !is_sent_by_cookie(inner, &state),
         CookieChange::Withheld => true,
         CookieChange::Keep | CookieChange::HandedOut | CookieChange::Remove => false,
     };
     state.answered(!is_outage && !is_lost)
+}
+
+/// Tells the browser what to forget after a logout. Several kinds of session may each have their own
+/// list, and headers of the same name are one list (RFC 9110, section 5.3).
+pub(super) fn clear_site_data<D>(inner: &Inner<D>, response: &mut Response<'_>) {
+    let is_logout = matches!(inner.state().cookie, CookieChange::Remove);
+    if !is_logout || response.status() == Status::ServiceUnavailable {
+        return;
+    }
+    let headers = response.headers();
+    if let Some(data) = &inner.shared().clear_site_data
+        && headers.get(CLEAR_SITE_DATA).all(|other| other != data)
+    {
+        response.adjoin_header(Header::new(CLEAR_SITE_DATA, data.clone()));
+    }
 }
 
 /// Keeps a response that depends on the session out of caches, both shared ones and the browser's

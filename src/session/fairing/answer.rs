@@ -12,7 +12,8 @@ use crate::session::guard::Inner;
 use crate::session::pipeline::Untold;
 use crate::session::request::slot::Slot;
 use crate::session::response::{
-    challenge, end_replaced, refuse_missed, respond, retry_later, undo, withhold,
+    CLEAR_SITE_DATA, challenge, clear_site_data, end_replaced, refuse_missed, respond, retry_later,
+    undo, withhold,
 };
 
 /// One kind's part in a response.
@@ -31,6 +32,9 @@ pub(super) trait Answer: Send + Sync {
     /// Adds this kind's headers to the response, whose status is final. Returns the changes of the
     /// token that it does not deliver.
     fn respond(&self, request: &Request<'_>, response: &mut Response<'_>) -> Vec<Untold>;
+
+    /// Tells the browser what to forget after a logout.
+    fn clear_site_data(&self, request: &Request<'_>, response: &mut Response<'_>);
 
     /// Undoes the changes that the response does not deliver.
     async fn undo(&self, request: &Request<'_>, untold: Vec<Untold>);
@@ -92,6 +96,12 @@ impl<D: TypedData> Answer for AnswerOf<D> {
         }
     }
 
+    fn clear_site_data(&self, request: &Request<'_>, response: &mut Response<'_>) {
+        if let Some(inner) = Self::inner(request) {
+            clear_site_data(inner, response);
+        }
+    }
+
     async fn undo(&self, request: &Request<'_>, untold: Vec<Untold>) {
         if let Some(inner) = Self::inner(request) {
             undo(inner, untold).await;
@@ -120,6 +130,12 @@ pub(super) async fn answer(
         let untold = kind.respond(request, response);
         if !untold.is_empty() {
             undelivered.push((kind, untold));
+        }
+    }
+    // The application may have decided by itself.
+    if !response.headers().contains(CLEAR_SITE_DATA) {
+        for kind in &kinds {
+            kind.clear_site_data(request, response);
         }
     }
     for (kind, untold) in undelivered {

@@ -4,12 +4,14 @@ use rocket::http::{Header, Status};
 use rocket::local::asynchronous::Client;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::{get as route, post, routes};
-use rocket_diesel_sessions::{CrossSiteProtection, Session, Sessions, Transport};
+use rocket_diesel_sessions::{
+    CrossSiteProtection, Session, SessionError, Sessions, SiteData, Transport,
+};
 
 use super::api::{application, by, new_token, send, with};
-use crate::support::Database;
 use crate::support::embedded::{Answered, Cart, get, new_cookie, run};
 use crate::support::local::figment;
+use crate::support::{Database, altered};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(crate = "rocket::serde", default)]
@@ -22,6 +24,12 @@ async fn login(session: Session<Staff>, user: &str) -> Answered {
     session.login(user).await?;
     let token = session.token_once();
     Ok(token.map_or_else(|| "-".to_owned(), |token| token.expose().to_owned()))
+}
+
+#[route("/staff/logout-of-both")]
+async fn logout_of_both(cart: Session<Cart>, staff: Session<Staff>) -> Result<(), SessionError> {
+    cart.logout().await?;
+    staff.logout().await
 }
 
 /// Takes the customer's new token, and leaves that of the staff.
@@ -46,16 +54,19 @@ fn buy(session: Session<Cart>) -> String {
 
 /// Returns a client of an application whose staff use bearer tokens, and its customers `transport`.
 async fn client(database: &Database, transport: Transport) -> Client {
-    let (rocket, _) = application(database.store(), by(transport));
+    let config = altered(by(transport), |config| {
+        config.clear_site_data = vec![SiteData::Cache];
+    });
+    let (rocket, _) = application(database.store(), config);
     database.add_users(&["ada"]);
     let rocket = rocket
         .configure(figment(
             "debug",
-            "[default.sessions.staff]\ntransport = 'bearer'",
+            "[default.sessions.staff]\ntransport = 'bearer'\nclear_site_data = ['storage']",
         ))
         .attach(Sessions::<Staff>::fairing().named("staff"))
         .attach(CrossSiteProtection::fairing())
-        .mount("/", routes![login, forgetful, who, buy]);
+        .mount("/", routes![login, forgetful, logout_of_both, who, buy]);
     Client::untracked(rocket).await.unwrap()
 }
 
@@ -91,6 +102,16 @@ on_each_database! {
             assert_eq!(answer.body, "");
             assert_eq!(with(client, "/read", customer).await.body, "1");
             assert_eq!(database.sessions(), 1);
+        });
+    }
+
+    fn a_logout_of_several_kinds_clears_what_each_has_set(database: &Database) {
+        run(async {
+            let client = &client(database, Transport::Cookie).await;
+            let answer = get(client, "/staff/logout-of-both", None).await;
+            assert_eq!(answer.values("clear-site-data"), ["\"cache\"", "\"storage\""]);
+            let answer = get(client, "/logout", None).await;
+            assert_eq!(answer.values("clear-site-data"), ["\"cache\""]);
         });
     }
 
