@@ -10,7 +10,7 @@ use rocket::response::{Responder, Result as Response};
 use thiserror::Error;
 
 use crate::Cause;
-use crate::store::{SessionHandle, StoreError};
+use crate::store::{SessionHandle, StoreError, UserId};
 
 pub use self::setup::{ConfigError, SetupError};
 
@@ -181,6 +181,17 @@ impl From<SessionError> for Status {
 }
 
 impl SessionError {
+    /// Returns the error of a refused login, whose reason only the log gives.
+    pub(crate) fn user_refused(user: &UserId) -> Self {
+        tracing::info!(
+            "user {:?} may not sign in: the table users has no such row, or the user is disabled or \
+             has another password by now (with sessions.users = \"external\", there is no such \
+             table, and nothing that Login::verified_against could compare)",
+            user.as_str()
+        );
+        Self::UserRefused
+    }
+
     /// Returns the HTTP status for this error.
     ///
     /// # Example

@@ -142,7 +142,9 @@ impl<D: TypedData> Inner<D> {
             (LoginOutcome::Bound(_), Some(record), Some(untold)) => {
                 state.bound(login.request.bound(record), login.token, untold)?;
             }
-            (LoginOutcome::UserRefused, ..) => return Err(SessionError::UserRefused),
+            (LoginOutcome::UserRefused, ..) => {
+                return Err(SessionError::user_refused(&login.request.user_id));
+            }
             (LoginOutcome::LimitReached, ..) => return Err(SessionError::TooManySessions),
             (.., Some(untold)) => {
                 let record = login.request.fresh.into_record();

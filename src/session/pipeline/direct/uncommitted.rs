@@ -124,7 +124,9 @@ impl UncommittedLogin {
         self.begin()?;
         let (outcome, before) = self.site.login(connection, &self.request)?;
         match outcome {
-            LoginOutcome::UserRefused => return Err(SessionError::UserRefused),
+            LoginOutcome::UserRefused => {
+                return Err(SessionError::user_refused(&self.request.user_id));
+            }
             LoginOutcome::LimitReached => return Err(SessionError::TooManySessions),
             LoginOutcome::Bound(_) | LoginOutcome::Created(_) => {}
         }
