@@ -105,9 +105,9 @@ fn check(connection: &mut PgConnection, form: &Credentials) -> Result<Option<i64
 /// Returns how often the user has signed in.
 #[get("/logins")]
 async fn count(session: SignedIn<()>, db: &State<Database>) -> Answer<String> {
-    let user: Option<i64> = session.user_id_as();
+    let user: i64 = session.user_as().map_err(|error| failed(error.into()))?;
     let number = blocking(db, move |connection| {
-        let own = logins::table.filter(logins::user_id.nullable().eq(user));
+        let own = logins::table.filter(logins::user_id.eq(user));
         Ok(own.count().get_result::<i64>(connection)?)
     });
     Ok(number.await.map_err(failed)?.to_string())
@@ -121,10 +121,9 @@ async fn delete_account(
     sessions: &State<UserSessions>,
     db: &State<Database>,
 ) -> Answer<Status> {
-    let user: Option<i64> = session.user_id_as();
+    let user: i64 = session.user_as().map_err(|error| failed(error.into()))?;
     blocking(db, move |connection| {
-        let own = users::table.filter(users::id.nullable().eq(user));
-        Ok(diesel::delete(own).execute(connection)?)
+        Ok(diesel::delete(users::table.find(user)).execute(connection)?)
     })
     .await
     .map_err(failed)?;

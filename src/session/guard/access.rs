@@ -1,7 +1,9 @@
 //! Guards with other requirements than [`Session`](super::Session): [`SignedIn`], [`Fresh`] and
 //! [`PassiveSession`].
 
+use std::any::type_name;
 use std::ops::Deref;
+use std::str::FromStr;
 
 use rocket::Request;
 use rocket::request::{self, FromRequest};
@@ -11,7 +13,7 @@ use super::Session;
 use crate::session::codec::TypedData;
 use crate::session::error::SessionError;
 use crate::session::request::failure::outcome;
-use crate::store::UserId;
+use crate::store::{StoreError, UserId};
 
 /// The session of a signed-in user. Other visitors get 401, with `WWW-Authenticate: Bearer` if
 /// [`transport`](crate::SessionConfig::transport) allows bearer tokens.
@@ -46,6 +48,34 @@ impl<D> SignedIn<D> {
     /// ```
     pub fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// Returns the user's id as the type that the application keeps it in, such as `i64` or `Uuid`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket::get;
+    /// use rocket_diesel_sessions::{SessionError, SignedIn};
+    ///
+    /// #[get("/orders")]
+    /// async fn orders(session: SignedIn<Vec<String>>) -> Result<String, SessionError> {
+    ///     let user: i64 = session.user_as()?;
+    ///     Ok(format!("the orders of user number {user}"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`SessionError::Refused`] (500) if the id is not a `T`.
+    pub fn user_as<T: FromStr>(&self) -> Result<T, SessionError>
+    where
+        D: TypedData,
+    {
+        self.user.parse().ok_or_else(|| {
+            let handle = self.handle().map(String::from).unwrap_or_default();
+            let reason = format!("the user's id is not of the type {}", type_name::<T>());
+            StoreError::corrupt(handle, reason).into()
+        })
     }
 }
 
