@@ -103,6 +103,10 @@ impl<D: TypedData> Session<D> {
     /// `change` is applied again to the result. It may therefore run several times, must not have
     /// side effects, and should be quick. If it changes nothing, nothing is written.
     ///
+    /// What `change` returns does not decide what is stored: a closure that can fail belongs in
+    /// [`try_update`](Self::try_update). It is not async. Await what it needs beforehand, and check
+    /// in it what may have changed since.
+    ///
     /// # Example
     ///
     /// ```
