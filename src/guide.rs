@@ -41,6 +41,9 @@ pub mod external_users {}
 
 /// How apps and command lines use sessions, in the header `Authorization`.
 ///
+/// [Testing]: testing
+/// [`TestSessions::token_as`]: crate::testing::TestSessions::token_as
+///
 #[doc = include_str!("../docs/bearer-clients.md")]
 pub mod bearer_clients {}
 
