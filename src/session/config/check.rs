@@ -12,6 +12,8 @@ use crate::session::expiry::LONGEST;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// Seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
 
 impl SessionConfig {
     /// Refuses values that are out of range.
@@ -75,9 +77,19 @@ fn within(key: &str, value: Duration, least: Duration, most: Duration) -> Result
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    let words = humantime::format_duration;
     let allowed = format!("must be from {} to {}", words(least), words(most));
     Err(refused(key, format!("\"{}\"", words(value)), allowed))
+}
+
+/// Returns a duration as settings have it. `humantime` makes months of 30.44 days of its days.
+fn words(duration: Duration) -> String {
+    let (days, rest) = (duration.as_secs() / DAY, duration.as_secs() % DAY);
+    let rest = Duration::new(rest, duration.subsec_nanos());
+    match (days, rest.is_zero()) {
+        (0 | 366.., _) => humantime::format_duration(duration).to_string(),
+        (_, true) => format!("{days}d"),
+        (_, false) => format!("{days}d {}", humantime::format_duration(rest)),
+    }
 }
 
 fn whole(key: &str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {

@@ -19,7 +19,8 @@ fn a_refusal_names_the_key_and_the_allowed_values() {
         ("idle_timout = '1h'", "idle_timout", "idle_timeout"),
         ("idle_timeout = 'soon'", "sessions.idle_timeout", "24h"),
         ("idle_timeout = '0s'", "sessions.idle_timeout", "1s"),
-        ("idle_timeout = '31d'", "sessions.idle_timeout", "30d"),
+        ("idle_timeout = '31d'", "idle_timeout = \"31d\"", "to 30d"),
+        ("idle_timeout = '31d 90m'", "= \"31d 1h 30m\"", "to 30d"),
         ("idle_timeout = 5", "sessions.idle_timeout", "24h"),
         ("touch_interval = '13h'", "sessions.touch_interval", "12h"),
         ("absolute_timeout = '11y'", "sessions.absolute_timeout", "y"),
@@ -33,7 +34,7 @@ fn a_refusal_names_the_key_and_the_allowed_values() {
         (
             "anonymous_idle_timeout = '25h'",
             "anonymous_idle_timeout",
-            "1day",
+            "to 1d",
         ),
         ("anonymous_idle_timeout = '2m'", "touch_interval", "1m"),
         ("max_sessions_per_user = -1", "max_sessions_per_user", "u32"),

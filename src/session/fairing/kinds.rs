@@ -118,7 +118,11 @@ impl Kinds {
                 None => Ok(rocket),
                 Some(_) if put_off > 0 => Ok(rocket.attach(kinds.check_sections(put_off - 1))),
                 Some(kind) => {
-                    let attached = attached.iter().map(|name| format!("{name:?}")).collect();
+                    let named = |name: &String| match name.as_str() {
+                        "" => "the one without a name".to_owned(),
+                        name => format!("{name:?}"),
+                    };
+                    let attached = attached.iter().map(named).collect();
                     let error = SetupError::UnknownKind { kind, attached };
                     tracing::error!("sessions: {error}");
                     Err(rocket)

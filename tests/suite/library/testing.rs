@@ -13,6 +13,8 @@ use rocket_diesel_sessions::{
     Login, OnSessionLimit, Session, SessionConfig, SessionError, Sessions, SignedIn, Transport,
 };
 
+use crate::support::logged;
+
 type Cart = Vec<String>;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -189,6 +191,18 @@ async fn after_settling_all_activity_is_stored() {
         assert_eq!(stored[0].last_seen_at, test.now());
         assert_eq!(Some(&stored[0]), test.record(&client).as_ref());
     }
+}
+
+#[test]
+fn the_log_names_a_user_who_may_not_sign_in() {
+    let (sessions, test) = Sessions::<Cart>::testing();
+    test.store().add_user("bob", "hash");
+    let (refused, said) = logged(async {
+        let client = asynchronous::Client::untracked(application(sessions)).await;
+        test.login_as(&client.unwrap(), 42).await
+    });
+    assert_eq!(refused, Err(SessionError::UserRefused));
+    assert!(said.contains(r#"user "42" may not sign in"#), "{said}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod altered;
 mod applications;
 mod browser;
 mod databases;
+mod logged;
 mod metric;
 #[macro_use]
 mod on_each_database;
@@ -17,6 +18,7 @@ pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{
     AppPool, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
 };
+pub(crate) use logged::logged;
 pub(crate) use metric::{metric, metric_of, queued};
 pub(crate) use programs::{
     Load, Server, command_line, example, log, nginx, outages, server, start, terminal, visitor,

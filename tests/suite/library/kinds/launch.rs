@@ -1,9 +1,5 @@
 //! What stops the launch of an application with several kinds of session.
 
-use std::io::Write;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
@@ -12,41 +8,17 @@ use rocket_diesel_sessions::{Attached, SessionConfig, SessionKeys, Sessions};
 use super::office::Staff;
 use crate::support::embedded::Cart;
 use crate::support::local::{SECRET, figment};
-use crate::support::{Database, Kind};
-
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use crate::support::{Database, Kind, logged};
 
 /// Returns what the log says about a launch that must fail.
 fn refusal(rocket: Rocket<Build>) -> String {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _logged = tracing::subscriber::set_default(subscriber);
-    let runtime = rocket::tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let error = runtime.unwrap().block_on(rocket.ignite()).unwrap_err();
+    let (ignited, said) = logged(rocket.ignite());
+    let error = ignited.unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::FailedFairings(_)),
         "{error}"
     );
-    let said = log.0.lock();
-    String::from_utf8(said.clone()).unwrap()
+    said
 }
 
 fn shop() -> Sessions<Cart> {
@@ -101,7 +73,7 @@ fn i12_kinds_that_contradict_each_other_stop_the_launch() {
         ),
         (
             rocket(&section("idle_timeout = '31d'")).attach(staff()),
-            ["sessions.staff.idle_timeout", "30days"],
+            ["sessions.staff.idle_timeout", "30d"],
         ),
         (
             rocket(&section("idle_timout = '1h'")).attach(staff()),
