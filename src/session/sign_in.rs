@@ -46,6 +46,7 @@ pub struct Login {
     browser_session: bool,
     methods: Vec<String>,
     actor: Option<String>,
+    authenticated_at: Option<DateTime<Utc>>,
     awaits: Option<Duration>,
 }
 
@@ -69,6 +70,7 @@ impl Login {
             browser_session: false,
             methods: Vec::new(),
             actor: None,
+            authenticated_at: None,
             awaits: None,
         }
     }
@@ -174,6 +176,31 @@ impl Login {
         self
     }
 
+    /// Sets when the user was authenticated, if that was before this login: by an identity provider,
+    /// whose `auth_time` it is (`OpenID` Connect Core 1.0, section 2), or by the sessions of another
+    /// library. [`authenticated_within`](crate::Session::authenticated_within) and the guard
+    /// [`Fresh`](crate::Fresh) go by it, while the timeouts count from the login. A time in the
+    /// future counts as the time of the login.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use chrono::DateTime;
+    /// use rocket_diesel_sessions::Login;
+    ///
+    /// # let auth_time = 1_767_225_600;
+    /// let login = Login::new("42").method("fed");
+    /// let login = match DateTime::from_timestamp(auth_time, 0) {
+    ///     Some(time) => login.authenticated_at(time),
+    ///     None => login,
+    /// };
+    /// ```
+    #[must_use]
+    pub fn authenticated_at(mut self, time: DateTime<Utc>) -> Self {
+        self.authenticated_at = Some(time);
+        self
+    }
+
     /// Awaits a further factor for at most this time. The session gets a new token and remembers
     /// the login, but is not signed in. A later login of the same user without this completes it
     /// and keeps the methods named here. A session that is already signed in ends.
@@ -245,7 +272,7 @@ impl Login {
                 until: now + at_most,
             }),
             None => Ok(SignIn {
-                at: now,
+                at: self.authenticated_at.map_or(now, |time| time.min(now)),
                 methods,
                 actor,
             }),

@@ -35,7 +35,8 @@ pub struct Lifetime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignIn {
-    /// Time of the login.
+    /// Time of the login, or the earlier one that it names
+    /// ([`Login::authenticated_at`](crate::Login::authenticated_at)).
     pub at: DateTime<Utc>,
     /// The methods that the login named, in order: values of `amr` in `OpenID` Connect (RFC 8176),
     /// such as `pwd` and `otp`.

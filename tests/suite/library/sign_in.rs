@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use rocket::local::asynchronous::Client;
 use rocket::{get as route, routes};
-use rocket_diesel_sessions::{Login, Session, SessionConfig};
+use rocket_diesel_sessions::{Clock, Login, Session, SessionConfig};
 
 use crate::support::embedded::{Answered, Cart, get, new_cookie, rocket, run};
 use crate::support::{Database, Kind};
@@ -41,6 +41,16 @@ async fn first_factor(session: Session<Cart>, user: &str) -> Answered {
 async fn second_factor(session: Session<Cart>, user: &str) -> Answered {
     session.login(Login::new(user).method("otp")).await?;
     Ok("welcome".to_owned())
+}
+
+/// Signs in a user whom an identity provider has authenticated at this Unix time.
+#[route("/since/<user>/<time>")]
+async fn sign_in_since(session: Session<Cart>, user: &str, time: i64) -> Answered {
+    let time = DateTime::from_timestamp(time, 0).unwrap();
+    session
+        .login(Login::new(user).authenticated_at(time))
+        .await?;
+    Ok(String::new())
 }
 
 /// Returns the user, the methods and the actor: `-` for none, and `…` for a login that awaits a
@@ -82,6 +92,7 @@ macro_rules! on_application {
                 routes![
                     sign_in_for,
                     sign_in_until_closed,
+                    sign_in_since,
                     first_factor,
                     second_factor,
                     who,
@@ -232,6 +243,24 @@ on_each_database! {
             assert_eq!(still, "false", "a new token is no new login");
             let again = get(&client, "/login/ada", Some(&rotated)).await.cookie().unwrap();
             assert_eq!(get(&client, "/fresh/600", Some(&again)).await.body, "true");
+        });
+    }
+
+    fn a_login_can_name_an_earlier_authentication(database: &Database) {
+        on_application!(database, |client, clock| {
+            let at = |minutes: i64| (clock.now() + TimeDelta::minutes(minutes)).timestamp();
+            let path = format!("/since/ada/{}", at(-9));
+            let cookie = get(&client, &path, None).await.cookie().unwrap();
+            assert_eq!(get(&client, "/fresh/600", Some(&cookie)).await.body, "true");
+            clock.advance(MINUTE + TimeDelta::seconds(2));
+            assert_eq!(get(&client, "/fresh/600", Some(&cookie)).await.body, "false");
+            assert_eq!(get(&client, "/user", Some(&cookie)).await.body, "ada");
+
+            let path = format!("/since/ada/{}", at(60));
+            let cookie = get(&client, &path, None).await.cookie().unwrap();
+            clock.advance(TimeDelta::minutes(10) + TimeDelta::seconds(1));
+            let fresh = get(&client, "/fresh/600", Some(&cookie)).await.body;
+            assert_eq!(fresh, "false", "the future counts as now");
         });
     }
 
