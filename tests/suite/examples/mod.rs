@@ -1,5 +1,6 @@
 //! Each example of the library, built and used as its reader would.
 
+mod from_express;
 mod servers;
 mod socket;
 
@@ -7,7 +8,7 @@ use crate::support::example::run_tests_of;
 
 #[test]
 fn the_tests_in_the_examples_pass() {
-    for example in ["testing", "custom_store"] {
+    for example in ["testing", "custom_store", "from_express"] {
         run_tests_of(example);
     }
 }

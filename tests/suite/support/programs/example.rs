@@ -65,6 +65,12 @@ pub(crate) fn run_tests_of(example: &str) {
 impl Example {
     /// Starts an example, on SQLite unless there is a URL of a database.
     pub(crate) fn start(name: &str, database_url: Option<&str>) -> Self {
+        let url = database_url.map(|url| ("DATABASE_URL", url));
+        Self::start_with(name, url.as_slice())
+    }
+
+    /// Starts an example with these environment variables.
+    pub(crate) fn start_with(name: &str, variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(folder().join(name));
         command
@@ -73,7 +79,7 @@ impl Example {
             .env("ROCKET_PORT", "0")
             .env("ROCKET_CLI_COLORS", "false")
             .env("SESSION_SECRET", SECRET)
-            .envs(database_url.map(|url| ("DATABASE_URL", url)))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
