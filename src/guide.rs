@@ -69,6 +69,32 @@ pub mod testing {}
 #[doc = include_str!("../docs/custom-store.md")]
 pub mod custom_store {}
 
+/// From express-session to this library, and the move without signing anyone out.
+///
+/// [Evolving data]: evolving_data
+/// [examples/from_express]: files#the-move-from-express
+///
+#[doc = include_str!("../docs/from-express.md")]
+pub mod from_express {}
+
+/// From tower-sessions and axum-login to this library.
+///
+/// [Evolving data]: evolving_data
+/// [external users]: external_users#when-a-user-is-deleted-or-disabled
+/// [express]: from_express#the-move-without-signing-anyone-out
+///
+#[doc = include_str!("../docs/from-tower-sessions.md")]
+pub mod from_tower_sessions {}
+
+/// From `rocket_flex_session` to this library.
+///
+/// [Custom stores]: custom_store
+/// [Evolving data]: evolving_data
+/// [express]: from_express#the-move-without-signing-anyone-out
+///
+#[doc = include_str!("../docs/from-rocket-flex-session.md")]
+pub mod from_rocket_flex_session {}
+
 /// The items of the API, the routes, the commands and the settings.
 ///
 /// [README]: crate
@@ -133,6 +159,26 @@ pub mod reference {}
 ///
 /// ```no_run
 #[doc = include_str!("../examples/custom_store.rs")]
+/// ```
+///
+/// # The move from Express
+///
+/// `cookie.rs`:
+///
+/// ```ignore
+#[doc = include_str!("../examples/from_express/cookie.rs")]
+/// ```
+///
+/// `rows.rs`:
+///
+/// ```ignore
+#[doc = include_str!("../examples/from_express/rows.rs")]
+/// ```
+///
+/// `takeover.rs`:
+///
+/// ```ignore
+#[doc = include_str!("../examples/from_express/takeover.rs")]
 /// ```
 ///
 /// # .env.example
