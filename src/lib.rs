@@ -72,7 +72,9 @@
 //! The guides contain more: applications with [users of their own](guide::external_users),
 //! [testing](guide::testing) an application, [evolving data](guide::evolving_data), [rolling
 //! deploys](guide::rolling_deploys), [operating](guide::operating) a server, [clients without
-//! cookies](guide::bearer_clients), [custom stores](guide::custom_store).
+//! cookies](guide::bearer_clients), [custom stores](guide::custom_store), and how to come from
+//! [`rocket_flex_session`](guide::from_rocket_flex_session),
+//! [tower-sessions](guide::from_tower_sessions) or [express-session](guide::from_express).
 //!
 //! # Features
 //!
