@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::{HashMap, HashSet, VecDeque};
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Error, Map, Value};
@@ -89,7 +91,7 @@ fn is_unknown<D: TypedData>(root: &Value, path: &[String], tries: &mut usize) ->
         return false;
     };
     *tries = rest;
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let path: Vec<Step<'_>> = path.iter().map(|key| Step::Field(key)).collect();
     let twice = Twice {
         value: root,
         path: &path,
@@ -187,16 +189,49 @@ pub(in crate::session) fn keep_unknown<D: TypedData>(
         root: &root,
         path: Vec::new(),
         tries: MAX_TRIES,
+        unknown: HashSet::new(),
         marker: std::marker::PhantomData,
     };
     serde_json::to_string(&merge.apply(&root, &before, after))
 }
 
+/// A step from a value to one in it.
+#[derive(Clone, Copy)]
+enum Step<'v> {
+    Field(&'v str),
+    Element(usize),
+}
+
+/// Returns a path without the places of elements. It is a JSON text, so that no two paths look alike.
+fn shape(path: &[Step<'_>]) -> String {
+    let names = path.iter().map(|step| match step {
+        Step::Field(name) => Value::from(*name),
+        Step::Element(_) => Value::Null,
+    });
+    Value::Array(names.collect()).to_string()
+}
+
+/// Returns whether an element of a list, as it is in the row, may be the one that the type has read
+/// as another. The elements of a set are read in any order.
+fn is_read_as((raw, read): (&Value, &Value)) -> bool {
+    match (raw, read) {
+        (Value::Object(raw), Value::Object(read)) => read
+            .iter()
+            .all(|(key, read)| raw.get(key).is_none_or(|raw| is_read_as((raw, read)))),
+        (Value::Array(raw), Value::Array(read)) => {
+            raw.len() == read.len() && raw.iter().zip(read).all(is_read_as)
+        }
+        (raw, read) => raw == read,
+    }
+}
+
 struct Merge<'v, D> {
     root: &'v Value,
     /// The current position in `root`.
-    path: Vec<&'v str>,
+    path: Vec<Step<'v>>,
     tries: usize,
+    /// The shapes of the fields that the type does not read, so that a list costs one try.
+    unknown: HashSet<String>,
     marker: std::marker::PhantomData<fn() -> D>,
 }
 
@@ -207,6 +242,11 @@ impl<'v, D: TypedData> Merge<'v, D> {
                 Value::Object(self.apply_fields(raw, before, after))
             }
             (raw, before, after) if *before == after => raw.clone(),
+            (Value::Array(raw), Value::Array(before), Value::Array(after))
+                if raw.len() == before.len() && raw.iter().zip(before).all(is_read_as) =>
+            {
+                Value::Array(self.apply_elements(raw, before, after))
+            }
             (_, _, after) => after,
         }
     }
@@ -219,7 +259,7 @@ impl<'v, D: TypedData> Merge<'v, D> {
     ) -> Map<String, Value> {
         let mut merged = Map::new();
         for (key, value) in raw.iter().filter(|(key, _)| !before.contains_key(*key)) {
-            self.path.push(key);
+            self.path.push(Step::Field(key));
             if !self.knows() {
                 merged.insert(key.clone(), value.clone());
             }
@@ -228,7 +268,7 @@ impl<'v, D: TypedData> Merge<'v, D> {
         for (key, value) in after {
             let value = match (raw.get_key_value(&key), before.get(&key)) {
                 (Some((key, raw)), Some(before)) => {
-                    self.path.push(key);
+                    self.path.push(Step::Field(key));
                     let value = self.apply(raw, before, value);
                     self.path.pop();
                     value
@@ -240,9 +280,58 @@ impl<'v, D: TypedData> Merge<'v, D> {
         merged
     }
 
+    /// An element that has changed has no unknown fields: whether it is still the same one cannot be
+    /// known.
+    fn apply_elements(
+        &mut self,
+        raw: &'v [Value],
+        before: &[Value],
+        after: Vec<Value>,
+    ) -> Vec<Value> {
+        let mut places: HashMap<String, VecDeque<usize>> = HashMap::new();
+        for (place, element) in before.iter().enumerate() {
+            places
+                .entry(element.to_string())
+                .or_default()
+                .push_back(place);
+        }
+        let mut merged = Vec::with_capacity(after.len());
+        let mut next = 0;
+        for element in after {
+            // Of equal ones, the first that keeps the order.
+            let place = places.get_mut(&element.to_string()).and_then(|places| {
+                let kept = places.iter().position(|place| *place >= next);
+                places.remove(kept.unwrap_or(0))
+            });
+            merged.push(match place {
+                Some(place) => {
+                    next = place + 1;
+                    self.path.push(Step::Element(place));
+                    let element = self.apply(&raw[place], &before[place], element);
+                    self.path.pop();
+                    element
+                }
+                None => element,
+            });
+        }
+        merged
+    }
+
     /// Returns whether the type reads the field at `path`. A duplicate field is an error only if it
     /// is read.
     fn knows(&mut self) -> bool {
+        let shape = shape(&self.path);
+        if self.unknown.contains(&shape) {
+            return false;
+        }
+        let is_known = self.reads();
+        if !is_known {
+            self.unknown.insert(shape);
+        }
+        is_known
+    }
+
+    fn reads(&mut self) -> bool {
         let Some(tries) = self.tries.checked_sub(1) else {
             return false;
         };
@@ -260,13 +349,20 @@ impl<'v, D: TypedData> Merge<'v, D> {
 /// Serializes a value with its field at `path` written twice.
 struct Twice<'v> {
     value: &'v Value,
-    path: &'v [&'v str],
+    path: &'v [Step<'v>],
 }
 
 impl Serialize for Twice<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (Value::Object(fields), [name, path @ ..]) = (self.value, self.path) else {
-            return self.value.serialize(serializer);
+        let (fields, name, path) = match (self.value, self.path) {
+            (Value::Object(fields), [Step::Field(name), path @ ..]) => (fields, name, path),
+            (Value::Array(elements), [Step::Element(place), path @ ..]) => {
+                return serializer.collect_seq(elements.iter().enumerate().map(|(at, value)| {
+                    let path = if at == *place { path } else { &[] };
+                    Twice { value, path }
+                }));
+            }
+            (value, _) => return value.serialize(serializer),
         };
         let mut map = serializer.serialize_map(None)?;
         for (key, value) in fields {

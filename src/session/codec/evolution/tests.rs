@@ -123,3 +123,61 @@ fn rows_with_other_faults_are_still_refused() {
     let raw = Value::Object(many).to_string();
     assert!(crate::session::codec::decode::<Outer>(&raw).is_err());
 }
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Cart {
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Line {
+    item: String,
+    #[serde(skip_serializing)]
+    retired: u8,
+}
+
+#[test]
+fn elements_of_a_list_that_stay_keep_what_the_type_does_not_know() {
+    let changed = |change: fn(&mut Vec<Line>)| {
+        let raw = json!({"lines": [
+            {"item": "tea", "retired": 1, "new": {"x": [1]}},
+            {"item": "milk", "new": 2},
+            {"item": "tea", "new": 3},
+        ], "note": "a"});
+        let raw = raw.to_string();
+        let mut data: Cart = crate::session::codec::decode(&raw).unwrap();
+        let before = serde_json::to_string(&data).unwrap();
+        change(&mut data.lines);
+        let after = serde_json::to_string(&data).unwrap();
+        let merged = crate::session::codec::merged::<Cart>(&raw, &before, after).unwrap();
+        let merged: Value = serde_json::from_str(&merged).unwrap();
+        assert_eq!(merged["note"], "a");
+        merged["lines"].clone()
+    };
+    let tea = json!({"item": "tea", "new": {"x": [1]}});
+    let milk = json!({"item": "milk", "new": 2});
+    let other_tea = json!({"item": "tea", "new": 3});
+    assert_eq!(
+        changed(|lines| lines.push(Line::default())),
+        json!([tea, milk, other_tea, {"item": ""}])
+    );
+    assert_eq!(
+        changed(|lines| drop(lines.remove(1))),
+        json!([tea, other_tea])
+    );
+    assert_eq!(
+        changed(|lines| drop(lines.remove(0))),
+        json!([milk, other_tea])
+    );
+    assert_eq!(
+        changed(|lines| lines.rotate_right(1)),
+        json!([tea, other_tea, milk])
+    );
+    assert_eq!(
+        changed(|lines| lines[1].item = "cream".to_owned()),
+        json!([tea, {"item": "cream"}, other_tea])
+    );
+    assert_eq!(changed(Vec::clear), json!([]));
+}
