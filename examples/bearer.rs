@@ -40,10 +40,9 @@ async fn logout(session: SignedIn<Notes>) -> Result<Status, SessionError> {
 
 #[launch]
 fn rocket() -> _ {
-    let figment = rocket::Config::figment()
-        .merge(("sessions.users", "external"))
-        .merge(("sessions.transport", "bearer"));
+    // As in Rocket.toml: [default.sessions] transport = "bearer"
+    let figment = rocket::Config::figment().merge(("sessions.transport", "bearer"));
     rocket::custom(figment)
-        .attach(Sessions::<Notes>::fairing())
+        .attach(Sessions::<Notes>::fairing().external_users())
         .mount("/", routes![login, add, notes, logout])
 }

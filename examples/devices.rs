@@ -90,9 +90,8 @@ async fn end(
 
 #[launch]
 fn rocket() -> _ {
-    let figment = rocket::Config::figment().merge(("sessions.users", "external"));
-    rocket::custom(figment)
-        .attach(Sessions::<()>::fairing())
+    rocket::build()
+        .attach(Sessions::<()>::fairing().external_users())
         .attach(CrossSiteProtection::fairing())
         .mount("/", routes![index, login, devices, end])
 }

@@ -50,9 +50,8 @@ fn echo(session: SignedIn<()>, socket: WebSocket) -> Channel<'static> {
 
 #[launch]
 fn rocket() -> _ {
-    let figment = rocket::Config::figment().merge(("sessions.users", "external"));
-    rocket::custom(figment)
-        .attach(Sessions::<()>::fairing())
+    rocket::build()
+        .attach(Sessions::<()>::fairing().external_users())
         .attach(CrossSiteProtection::fairing())
         .mount("/", routes![login, logout, echo])
 }

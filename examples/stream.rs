@@ -53,8 +53,7 @@ fn ticks(session: SignedIn<()>, mut shutdown: Shutdown) -> EventStream![] {
 
 #[launch]
 fn rocket() -> _ {
-    let figment = rocket::Config::figment().merge(("sessions.users", "external"));
-    rocket::custom(figment)
-        .attach(Sessions::<()>::fairing())
+    rocket::build()
+        .attach(Sessions::<()>::fairing().external_users())
         .mount("/", routes![login, logout, ticks])
 }

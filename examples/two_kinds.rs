@@ -71,12 +71,11 @@ async fn sign_out(
 fn rocket() -> _ {
     // As in Rocket.toml: [default.sessions] and [default.sessions.staff].
     let figment = rocket::Config::figment()
-        .merge(("sessions.users", "external"))
         .merge(("sessions.idle_timeout", "30d"))
         .merge(("sessions.staff.idle_timeout", "15m"))
         .merge(("sessions.staff.cookie.same_site", "strict"));
     rocket::custom(figment)
-        .attach(Sessions::<Shop>::fairing())
+        .attach(Sessions::<Shop>::fairing().external_users())
         .attach(Sessions::<Staff>::fairing().named("staff"))
         .mount("/", routes![add, login, pack, devices, sign_out])
 }

@@ -67,12 +67,11 @@ fn application(database_url: &str, secrets: &str) -> Result<Rocket<Build>, Failu
         .build(ConnectionManager::<PgConnection>::new(database_url))?;
     db.get()?.run_pending_migrations(MIGRATIONS)?;
     let express = FromExpress::fairing(Secrets::new(secrets.split(',')), db.clone());
-    // In Rocket.toml: [default.sessions] users = "external"
-    let figment = rocket::Config::figment().merge(("sessions.users", "external"));
     let sessions = Sessions::<Cart>::fairing()
+        .external_users()
         .pool(db)
         .on_event(express.undo());
-    Ok(rocket::custom(figment)
+    Ok(rocket::build()
         .attach(sessions)
         .attach(express)
         .mount("/", routes![cart, add, account, secret, logout]))

@@ -156,10 +156,9 @@ fn application(database_url: &str) -> Result<Rocket<Build>, Failure> {
         .max_size(12)
         .build(ConnectionManager::new(database_url))?;
     db.get()?.run_pending_migrations(MIGRATIONS)?;
-    // In Rocket.toml: [default.sessions] users = "external"
-    let figment = rocket::Config::figment().merge(("sessions.users", "external"));
-    Ok(rocket::custom(figment)
-        .attach(Sessions::<()>::fairing().pool(db.clone()))
+    let sessions = Sessions::<()>::fairing().external_users().pool(db.clone());
+    Ok(rocket::build()
+        .attach(sessions)
         .manage(db)
         .mount("/", routes![register, login, count, delete_account]))
 }

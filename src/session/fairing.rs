@@ -39,7 +39,7 @@ use super::request::bearer::Transports;
 use super::shared::{Attached, AttachedTypes, Shared};
 #[cfg(feature = "testing")]
 use super::test_sessions::Link;
-use crate::store::{EventStore, StatsStore};
+use crate::store::{EventStore, StatsStore, UserSource};
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
@@ -67,6 +67,7 @@ pub struct Sessions<D> {
     /// The name of the kind; empty for the kind without one.
     kind: String,
     config: Option<SessionConfig>,
+    has_external_users: bool,
     keys: Option<SessionKeys>,
     source: Source,
     stats: Option<Arc<dyn StatsStore>>,
@@ -96,7 +97,7 @@ struct SetUp {
 impl<D: TypedData> Sessions<D> {
     async fn set_up(&self, rocket: &Rocket<Build>, kinds: &Kinds) -> Result<SetUp, SetupError> {
         let debug = is_debug(rocket.figment());
-        let config = self.settings(rocket)?;
+        let config = self.settings(rocket, kinds)?;
         let cookie = CookiePolicy::new(&config.cookie, debug)?;
         let keys = match self.keys.clone().or_else(|| kinds.keys()) {
             Some(keys) => keys,
@@ -128,6 +129,7 @@ impl<D: TypedData> Sessions<D> {
             cookies,
             origin: self.source.origin(&config)?,
             keys,
+            has_external_users: self.has_external_users,
             engine: engine.clone(),
             config: config.clone(),
             answer: AnswerOf::<D>::IT,
@@ -188,13 +190,16 @@ impl<D: TypedData> Sessions<D> {
     }
 
     /// Returns the settings, with which `D::default()` can be stored.
-    fn settings(&self, rocket: &Rocket<Build>) -> Result<SessionConfig, SetupError> {
+    fn settings(&self, rocket: &Rocket<Build>, kinds: &Kinds) -> Result<SessionConfig, SetupError> {
         let (figment, kind) = (rocket.figment(), self.kind.as_str());
         let mut config = match &self.config {
             Some(config) => config.clone(),
             None if kind.is_empty() => SessionConfig::from_figment(figment)?,
             None => SessionConfig::of_kind(figment, kind)?,
         };
+        if self.has_external_users || kinds.has_external_users() {
+            config.users = UserSource::External;
+        }
         if !kind.is_empty() {
             check_name(kind)?;
             config.cookie = config.cookie.of_kind(kind, is_debug(figment));
@@ -247,6 +252,7 @@ impl<D: TypedData> Fairing for Sessions<D> {
                 Ok(manage(rocket, attached))
             }
             Err(error) => {
+                kinds.failed();
                 tracing::error!("sessions: {error}");
                 Err(rocket)
             }

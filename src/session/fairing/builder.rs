@@ -31,6 +31,7 @@ impl<D: TypedData> Sessions<D> {
         Self {
             kind: String::new(),
             config: None,
+            has_external_users: false,
             keys: None,
             source: Source::Settings,
             stats: None,
@@ -99,6 +100,23 @@ impl<D: TypedData> Sessions<D> {
     #[must_use]
     pub fn config(mut self, config: SessionConfig) -> Self {
         self.config = Some(config);
+        self
+    }
+
+    /// Leaves the users to the application, like the setting `users = "external"`: any text or number
+    /// is a user's id, and there is no table `users` of the library. It holds for kinds of session that
+    /// are attached later, too. The guide on [users of your own](crate::guide::external_users) says more.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Sessions;
+    ///
+    /// let rocket = rocket::build().attach(Sessions::<Vec<String>>::fairing().external_users());
+    /// ```
+    #[must_use]
+    pub fn external_users(mut self) -> Self {
+        self.has_external_users = true;
         self
     }
 

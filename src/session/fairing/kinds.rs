@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rocket::fairing::{AdHoc, Fairing};
@@ -18,7 +19,11 @@ pub(super) const MAX_NESTED: u8 = 16;
 
 /// The kinds of session that are attached to a Rocket, in the order of their ignition.
 #[derive(Clone, Default)]
-pub(super) struct Kinds(Arc<Mutex<Vec<AttachedKind>>>);
+pub(super) struct Kinds {
+    attached: Arc<Mutex<Vec<AttachedKind>>>,
+    /// Whether a kind could not be set up, which has been logged.
+    has_failed: Arc<AtomicBool>,
+}
 
 /// One kind of session, with what kinds attached later share with it.
 #[derive(Clone)]
@@ -30,6 +35,7 @@ pub(super) struct AttachedKind {
     pub(super) cookies: Vec<String>,
     pub(super) config: SessionConfig,
     pub(super) keys: SessionKeys,
+    pub(super) has_external_users: bool,
     pub(super) origin: Origin,
     pub(super) engine: Engine,
     /// Its part in responses.
@@ -38,14 +44,19 @@ pub(super) struct AttachedKind {
 
 impl Kinds {
     pub(super) fn add(&self, kind: AttachedKind) {
-        self.0.lock().push(kind);
+        self.attached.lock().push(kind);
+    }
+
+    /// Records that a kind could not be set up.
+    pub(super) fn failed(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
     }
 
     /// Refuses a kind that shares its name, data type or a cookie with another.
     pub(super) fn check_unique<D>(&self, name: &str, cookies: &[String]) -> Result<(), SetupError> {
         let type_name = type_name::<D>();
         let twice = |what| Err(SetupError::AttachedTwice { what });
-        for other in self.0.lock().iter() {
+        for other in self.attached.lock().iter() {
             if other.type_name == type_name {
                 return twice(format!("Sessions::<{type_name}>"));
             }
@@ -68,7 +79,7 @@ impl Kinds {
     /// Returns the parts of all kinds in a response if `name` is the kind attached last, and otherwise
     /// none.
     pub(super) fn answers_after(&self, name: &str) -> Vec<&'static dyn Answer> {
-        let kinds = self.0.lock();
+        let kinds = self.attached.lock();
         if kinds.last().is_none_or(|last| last.name != name) {
             return Vec::new();
         }
@@ -77,7 +88,15 @@ impl Kinds {
 
     /// Returns the secrets of the kind that was attached first.
     pub(super) fn keys(&self) -> Option<SessionKeys> {
-        self.0.lock().first().map(|first| first.keys.clone())
+        self.attached.lock().first().map(|first| first.keys.clone())
+    }
+
+    /// Returns whether the kind that was attached first leaves the users to the application, in code.
+    pub(super) fn has_external_users(&self) -> bool {
+        let attached = self.attached.lock();
+        attached
+            .first()
+            .is_some_and(|first| first.has_external_users)
     }
 
     /// Returns the engine of an attached kind whose store a further kind shares: one over the same
@@ -92,7 +111,7 @@ impl Kinds {
         source: &Source,
         config: &SessionConfig,
     ) -> Result<Option<Engine>, SetupError> {
-        for other in self.0.lock().iter() {
+        for other in self.attached.lock().iter() {
             if !source.is_same(&other.origin, config)? {
                 continue;
             }
@@ -112,9 +131,16 @@ impl Kinds {
     pub(super) fn check_sections(&self, put_off: u8) -> impl Fairing {
         let kinds = self.clone();
         AdHoc::try_on_ignite("Kinds of session", move |rocket| async move {
-            let attached: Vec<String> = kinds.0.lock().iter().map(|k| k.name.clone()).collect();
+            let attached: Vec<String> = kinds
+                .attached
+                .lock()
+                .iter()
+                .map(|k| k.name.clone())
+                .collect();
             let sections = SessionConfig::kinds(rocket.figment());
             match sections.into_iter().find(|kind| !attached.contains(kind)) {
+                // The section may be that of a kind that could not be set up.
+                _ if kinds.has_failed.load(Ordering::Relaxed) => Ok(rocket),
                 None => Ok(rocket),
                 Some(_) if put_off > 0 => Ok(rocket.attach(kinds.check_sections(put_off - 1))),
                 Some(kind) => {

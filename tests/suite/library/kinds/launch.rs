@@ -2,11 +2,12 @@
 
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
+use rocket::local::asynchronous::Client;
 use rocket::{Build, Rocket};
 use rocket_diesel_sessions::{Attached, SessionConfig, SessionKeys, Sessions};
 
-use super::office::Staff;
-use crate::support::embedded::Cart;
+use super::office::{Staff, with_routes};
+use crate::support::embedded::{Cart, get, run};
 use crate::support::local::{SECRET, figment};
 use crate::support::{Database, Kind, logged};
 
@@ -117,6 +118,35 @@ fn i12_kinds_that_contradict_each_other_stop_the_launch() {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
+}
+
+#[test]
+fn a_kind_that_cannot_be_set_up_is_the_only_error() {
+    let settings = "[default.sessions.staff]\nworkers = 2";
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let sessions = format!("url = '{}'\n{settings}", database.raw_url());
+    let rocket = rocket::custom(figment("debug", &sessions)).attach(shop());
+    let said = refusal(rocket.attach(Sessions::<Staff>::fairing().named("staff")));
+    assert_eq!(said.matches("ERROR").count(), 1, "{said}");
+}
+
+#[test]
+fn external_users_given_in_code_hold_for_later_kinds_too() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let sessions = format!("url = '{}'", database.raw_url());
+    let rocket = rocket::custom(figment("debug", &sessions))
+        .attach(shop().external_users())
+        .attach(Sessions::<Staff>::fairing().named("staff"));
+    let rocket = with_routes(rocket);
+    run(async {
+        let client = Client::untracked(rocket).await.unwrap();
+        let staff = get(&client, "/staff/login/7", None).await.cookie().unwrap();
+        assert_eq!(get(&client, "/staff/who", Some(&staff)).await.body, "7");
+    });
+    assert_eq!(
+        database.number("SELECT count(*) AS n FROM sqlite_master WHERE name = 'users'"),
+        0
+    );
 }
 
 #[test]
