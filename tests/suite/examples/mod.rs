@@ -1,6 +1,7 @@
 //! Each example of the library, built and used as its reader would.
 
 mod from_express;
+mod restarts;
 mod servers;
 mod socket;
 

@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use rocket::futures::future::join_all;
 use rocket_diesel_sessions::{Attached, SessionAdmin, UserSessions};
+use uuid::Uuid;
 
 use self::office::{Office, Staff, renamed};
 use crate::support::Database;
+use crate::support::cookie::signed_as;
 use crate::support::embedded::{Cart, get, new_cookie, run};
 
 const STAFF: &str = "[default.sessions.staff]\nidle_timeout = '15m'\nmax_sessions_per_user = 1";
@@ -83,6 +85,47 @@ on_each_database! {
             assert_eq!(users.of_all_kinds().list("ada").await.unwrap().len(), 2);
             assert_eq!(users.of_all_kinds().revoke_all("ada").await.unwrap(), 2);
             assert_eq!(get(client, "/user", Some(&shop)).await.body, "-");
+        });
+    }
+
+    fn i3_a_login_of_one_kind_replaces_only_its_token(database: &Database) {
+        run(async {
+            let office = Office::open(database, STAFF).await;
+            let client = &office.client;
+            let shop = new_cookie(client).await;
+            let before = get(client, "/staff/desk", None).await.cookie().unwrap();
+            let both = format!("{shop}; {before}");
+            let login = get(client, "/staff/login/ada", Some(&both)).await;
+            assert_eq!(login.headers("Set-Cookie").count(), 1);
+            let after = login.cookie().unwrap();
+            assert_ne!(before, after);
+            assert_eq!(get(client, "/staff/who", Some(&before)).await.body, "-");
+            assert_eq!(get(client, "/staff/who", Some(&after)).await.body, "ada");
+            assert_eq!(get(client, "/staff/desk", Some(&after)).await.body, "2", "the data stays");
+            assert_eq!(get(client, "/count", Some(&shop)).await.body, "2");
+            // A token that the server did not issue is not adopted.
+            let handle = "tz4a98xxat96iws9zmbrgj3a";
+            let made_up = signed_as("staff", "session-staff", Uuid::now_v7(), [7; 32], handle);
+            let started = get(client, "/staff/desk", Some(&made_up)).await;
+            assert_eq!(started.body, "1");
+            assert_ne!(started.cookie().unwrap(), made_up);
+        });
+    }
+
+    fn i10_a_sweep_deletes_what_has_expired_of_each_kind(database: &Database) {
+        run(async {
+            let office = Office::open(database, STAFF).await;
+            let client = &office.client;
+            let shop = new_cookie(client).await;
+            get(client, "/staff/desk", None).await;
+            let admin = client.rocket().state::<SessionAdmin>().unwrap();
+            assert_eq!(admin.sweep().await.unwrap().deleted, 0);
+            office.clock.advance(TimeDelta::minutes(16));
+            assert_eq!(admin.sweep().await.unwrap().deleted, 1);
+            assert_eq!(get(client, "/count", Some(&shop)).await.body, "2");
+            admin.settle().await.unwrap();
+            office.clock.advance(TimeDelta::hours(25));
+            assert_eq!(admin.sweep().await.unwrap().deleted, 1);
         });
     }
 

@@ -10,13 +10,20 @@ use super::local::SECRET;
 
 /// Returns a cookie for a chosen token and handle, as anyone with the signing secret can make it.
 pub(crate) fn signed(session_id: Uuid, secret_half: [u8; 32], handle: &str) -> String {
-    let value = signed_for(
-        b"session cookie\0\0session\0",
-        session_id,
-        secret_half,
-        handle,
-    );
-    format!("session={value}")
+    signed_as("", "session", session_id, secret_half, handle)
+}
+
+/// Returns such a cookie of a kind of session.
+pub(crate) fn signed_as(
+    kind: &str,
+    name: &str,
+    session_id: Uuid,
+    secret_half: [u8; 32],
+    handle: &str,
+) -> String {
+    let context = format!("session cookie\0{kind}\0{name}\0");
+    let value = signed_for(context.as_bytes(), session_id, secret_half, handle);
+    format!("{name}={value}")
 }
 
 /// Returns a bearer token for a chosen token and handle.
