@@ -21,8 +21,6 @@ mod sign_in;
 #[cfg(feature = "testing")]
 mod test_sessions;
 mod user_sessions;
-#[cfg(feature = "webhook")]
-mod webhook;
 
 pub use admin::SessionAdmin;
 pub use clock::{Clock, SystemClock};

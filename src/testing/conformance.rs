@@ -58,14 +58,11 @@ type Checked = Result<(), Violation>;
 ///
 /// # Example
 ///
-/// ```no_run
-/// use rocket_diesel_sessions::testing::conformance;
-/// # fn my_store() -> rocket_diesel_sessions::DieselStore { unimplemented!() }
+/// ```
+/// use rocket_diesel_sessions::testing::{MemoryStore, conformance};
 ///
-/// # fn main() {
-/// // In a test of the store:
-/// conformance::run(&my_store()).unwrap();
-/// # }
+/// // In a test, for a store of your own:
+/// conformance::run(&MemoryStore::default()).unwrap();
 /// ```
 ///
 /// # Errors

@@ -20,9 +20,9 @@ use crate::session::observe::archive::Archive;
 use crate::session::observe::events::Hook;
 use crate::session::observe::monitor::Monitor;
 use crate::session::observe::statistics::Statistics;
-use crate::session::pipeline::Pipeline;
 #[cfg(feature = "webhook")]
-use crate::session::webhook;
+use crate::session::observe::webhook;
+use crate::session::pipeline::Pipeline;
 use crate::store::SessionStore;
 
 /// What the kinds of session in one store share.

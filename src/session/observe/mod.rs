@@ -10,3 +10,5 @@ pub(super) mod seldom;
 pub(super) mod statistics;
 pub(super) mod usage;
 pub(super) mod watchers;
+#[cfg(feature = "webhook")]
+pub(super) mod webhook;

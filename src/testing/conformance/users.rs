@@ -15,13 +15,11 @@ type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
 ///
 /// # Example
 ///
-/// ```no_run
-/// use rocket_diesel_sessions::testing::conformance;
-/// # fn my_store() -> rocket_diesel_sessions::DieselStore { unimplemented!() }
+/// ```
+/// use rocket_diesel_sessions::testing::{MemoryStore, conformance};
 ///
-/// # fn main() {
-/// conformance::run_with_users(&my_store(), ["ada", "bob"]).unwrap();
-/// # }
+/// let store = MemoryStore::with_users(["ada", "bob"]);
+/// conformance::run_with_users(&store, ["ada", "bob"]).unwrap();
 /// ```
 ///
 /// # Errors
@@ -36,13 +34,11 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
 ///
 /// # Example
 ///
-/// ```no_run
-/// use rocket_diesel_sessions::testing::conformance;
-/// # fn my_store() -> rocket_diesel_sessions::DieselStore { unimplemented!() }
+/// ```
+/// use rocket_diesel_sessions::testing::{MemoryStore, conformance};
 ///
-/// # fn main() {
-/// conformance::run_with_external_users(&my_store(), ["1", "2"]).unwrap();
-/// # }
+/// let store = MemoryStore::default();
+/// conformance::run_with_external_users(&store, ["1", "2"]).unwrap();
 /// ```
 ///
 /// # Errors

@@ -8,16 +8,19 @@ use std::sync::Arc;
 
 use self::outbox::Outbox;
 use self::post::Receiver;
-use super::config::webhook::WebhookConfig;
-use super::observe::events::{Hook, SessionEvent};
-use super::observe::metrics::EventCounts;
+use super::events::{Hook, SessionEvent};
+use super::metrics::EventCounts;
+use crate::session::config::webhook::WebhookConfig;
 
 /// Starts the thread that sends, and returns the function that takes events. Dropping the function
 /// ends the thread.
 ///
 /// # Errors
 /// Fails if the thread cannot be started.
-pub(super) fn start(config: &WebhookConfig, counts: EventCounts) -> std::io::Result<Hook> {
+pub(in crate::session) fn start(
+    config: &WebhookConfig,
+    counts: EventCounts,
+) -> std::io::Result<Hook> {
     let receiver = Receiver::new(config);
     let outbox = Outbox::start(counts, move |body| receiver.post(body))?;
     let names: Arc<[String]> = config.events.clone().into();
