@@ -61,6 +61,21 @@ on_each_database! {
         });
     }
 
+    fn i4_administration_knows_the_deadlines_of_each_kind(database: &Database) {
+        run(async {
+            let lasting = "[default.sessions.staff]\nidle_timeout = '20d'";
+            let office = Office::open(database, lasting).await;
+            let client = &office.client;
+            get(client, "/login/ada", None).await;
+            get(client, "/staff/login/ada", None).await;
+            office.clock.advance(TimeDelta::hours(25));
+            let admin = client.rocket().state::<SessionAdmin>().unwrap();
+            let listed = admin.list(10, None, None).await.unwrap().sessions;
+            let kinds: Vec<_> = listed.iter().map(|record| record.kind.as_str()).collect();
+            assert_eq!(kinds, ["staff"]);
+        });
+    }
+
     fn i2_ending_sessions_of_one_kind_spares_the_others(database: &Database) {
         run(async {
             let office = Office::open(database, STAFF).await;
