@@ -117,6 +117,7 @@ fn a_page_warns_before_its_session_ends_and_can_keep_it() {
         warning.starts_with("You will be signed out in "),
         "{warning}"
     );
+    assert!(!warning.contains(" 0 seconds"), "too late: {warning}");
     tab.execute("document.querySelector('#idle-warning button').click()");
     wait_until("the warning is gone", || tab.count("#idle-warning") == 0);
     wait_until("the session has ended", || {
