@@ -13,6 +13,7 @@ mod parse;
 mod revoke;
 mod serve;
 mod sessions;
+mod signals;
 mod stats;
 mod sweep;
 mod terminal;

@@ -1,6 +1,7 @@
 //! `serve`: runs the server.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,10 @@ use clap::Args;
 use rocket::error::ErrorKind;
 use rocket::figment::Figment;
 use rocket::figment::providers::Serialized;
-use rocket::{Ignite, Rocket};
 use rocket_diesel_sessions::SystemClock;
 use rocket_diesel_sessions_app::{self as app, Settings};
 
-use super::Failure;
+use super::{Failure, signals};
 
 #[derive(Args, Default)]
 #[command(after_help = "Example:\n  rocket_diesel_sessions serve --address 0.0.0.0 --port 9000")]
@@ -56,12 +56,22 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
         "starting version {}, profile {profile}",
         env!("CARGO_PKG_VERSION")
     );
+    let signals = signals::take_over(&mut settings.figment)?;
     let store = Arc::new(settings.sessions.open_store(&settings.database_url)?);
     let rocket = app::rocket(settings, store, Arc::new(SystemClock));
     let served = async {
         let rocket = rocket.ignite().await?;
-        stop_on_signals(&rocket);
-        rocket.launch().await
+        let shutdown = rocket.shutdown();
+        let signalled = signals.listen();
+        let mut launched = pin!(rocket.launch());
+        // One task both asks for the shutdown and polls the server: if another asked while this one
+        // polls, Rocket 0.5 might skip the shutdown fairings and cut the open requests.
+        rocket::tokio::select! {
+            biased;
+            result = &mut launched => return result,
+            () = signalled => shutdown.notify(),
+        }
+        launched.await
     };
     match rocket::execute(served) {
         Ok(rocket) => {
@@ -81,41 +91,3 @@ pub(super) fn run(arguments: &Arguments, wait: Option<Duration>) -> Result<(), F
         .into()),
     }
 }
-
-/// Makes the server shut down in order at each configured signal, from now on. Rocket itself listens for
-/// signals only after it has reported that it serves, so an earlier one would end the process at once.
-#[cfg(unix)]
-fn stop_on_signals(rocket: &Rocket<Ignite>) {
-    use rocket::config::Sig;
-    use rocket::tokio::signal::unix::{SignalKind, signal};
-
-    let shutdown = &rocket.config().shutdown;
-    let ctrl_c = shutdown.ctrlc.then_some(&Sig::Int);
-    for sig in shutdown.signals.iter().chain(ctrl_c) {
-        let kind = match sig {
-            Sig::Alrm => SignalKind::alarm(),
-            Sig::Chld => SignalKind::child(),
-            Sig::Hup => SignalKind::hangup(),
-            Sig::Int => SignalKind::interrupt(),
-            Sig::Io => SignalKind::io(),
-            Sig::Pipe => SignalKind::pipe(),
-            Sig::Quit => SignalKind::quit(),
-            Sig::Term => SignalKind::terminate(),
-            Sig::Usr1 => SignalKind::user_defined1(),
-            Sig::Usr2 => SignalKind::user_defined2(),
-        };
-        let shutdown = rocket.shutdown();
-        match signal(kind) {
-            Ok(mut signals) => {
-                rocket::tokio::spawn(async move {
-                    signals.recv().await;
-                    shutdown.notify();
-                });
-            }
-            Err(error) => tracing::warn!("cannot listen for the signal {sig}: {error}"),
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn stop_on_signals(_: &Rocket<Ignite>) {}
