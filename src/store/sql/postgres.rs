@@ -1,9 +1,16 @@
 //! Code specific to PostgreSQL: hot statements.
 //!
 //! A batch is one statement over arrays, so its text does not depend on its size and is prepared
-//! once. A batch of one has its own statements, which need no planning. Rows are sent in the order
-//! of their ids, so that two batches over the same sessions lock them in the same order.
+//! once. Rows are sent in the order of their ids, so that two batches over the same sessions lock
+//! them in the same order.
+//!
+//! None of them is planned at each run. PostgreSQL keeps a plan if it expects one for the actual
+//! values to cost as much, but it knows the length of an actual array and expects ten elements of
+//! an unknown one. The condition `w.session_id = w.session_id || ''`, which is always true, makes
+//! it expect one row in both cases. It therefore also reads an index even if the table was empty
+//! when the plan was made, and never the whole table. A batch of one has its own statements.
 
+mod by_handle;
 mod held;
 mod single;
 
@@ -11,8 +18,10 @@ use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
 use diesel::connection::SimpleConnection;
+use diesel::dsl::{AsSelect, SqlTypeOf};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 use uuid::Uuid;
 
@@ -25,7 +34,39 @@ use crate::store::{
     SweepOutcome, TouchSession, UserId, WriteBatch, WriteOutcome,
 };
 
+pub(in crate::store) use by_handle::{delete, find_live};
 pub(in crate::store) use held::delete as delete_free;
+
+/// Loads many sessions.
+struct Load {
+    columns: AsSelect<SessionRow, Pg>,
+    session_ids: Vec<String>,
+}
+
+impl QueryId for Load {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for Load {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT ");
+        self.columns.walk_ast(out.reborrow())?;
+        out.push_sql(" FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(&self.session_ids)?;
+        out.push_sql(
+            "::text[]) AS w (session_id) JOIN sessions ON sessions.session_id = w.session_id \
+             WHERE w.session_id = w.session_id || ''",
+        );
+        Ok(())
+    }
+}
+
+impl Query for Load {
+    type SqlType = SqlTypeOf<AsSelect<SessionRow, Pg>>;
+}
+
+impl RunQueryDsl<PgConnection> for Load {}
 
 pub(in crate::store) fn load(
     connection: &mut PgConnection,
@@ -34,11 +75,11 @@ pub(in crate::store) fn load(
     if let [session_id] = session_ids {
         return single::load(connection, *session_id);
     }
-    let ids: Vec<String> = session_ids.iter().map(Uuid::to_string).collect();
-    sessions::table
-        .filter(sessions::session_id.eq_any(ids))
-        .select(SessionRow::as_select())
-        .load(connection)
+    Load {
+        columns: SessionRow::as_select(),
+        session_ids: session_ids.iter().map(Uuid::to_string).collect(),
+    }
+    .load(connection)
 }
 
 /// Runs a batch as one statement per kind of write, in a transaction if there are several kinds.
@@ -141,8 +182,8 @@ statement! {
     "::int8[], " data: Vec<String> as Array<Text>,
     "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
     "::timestamp[]) AS w (session_id, version, data, now) \
-     WHERE s.session_id = w.session_id AND s.version = w.version AND s.expires_at > w.now \
-     RETURNING s.session_id"
+     WHERE w.session_id = w.session_id || '' AND s.session_id = w.session_id \
+     AND s.version = w.version AND s.expires_at > w.now RETURNING s.session_id"
 }
 
 fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Vec<SaveOutcome>> {
@@ -191,27 +232,25 @@ statement! {
     /// Touches many sessions. Rows that another transaction has locked are skipped. A batch that
     /// holds row locks therefore never waits for others and cannot deadlock.
     Touch on Pg, PgConnection;
-    "WITH free AS MATERIALIZED (SELECT id, session_id FROM sessions WHERE session_id = ANY("
-        locked: Vec<String> as Array<Text>,
-    "::text[]) FOR NO KEY UPDATE SKIP LOCKED) \
-     UPDATE sessions AS s SET last_seen_at = greatest(s.last_seen_at, t.now), \
-     expires_at = greatest(s.expires_at, least(s.absolute_expires_at, t.expires_at)), \
-     user_agent = coalesce(t.user_agent, s.user_agent), ip = coalesce(t.ip, s.ip) \
-     FROM free JOIN unnest(" session_ids: Vec<String> as Array<Text>,
+    "WITH free AS MATERIALIZED (SELECT s.id, w.* FROM unnest("
+        session_ids: Vec<String> as Array<Text>,
     "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " user_agents: Vec<Option<String>> as Array<Nullable<Text>>,
     "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>;
-    "::text[]) AS t (session_id, now, expires_at, user_agent, ip) \
-     ON t.session_id = free.session_id WHERE s.id = free.id AND s.expires_at > t.now"
+    "::text[]) AS w (session_id, now, expires_at, user_agent, ip) \
+     JOIN sessions AS s ON s.session_id = w.session_id \
+     WHERE w.session_id = w.session_id || '' FOR NO KEY UPDATE OF s SKIP LOCKED) \
+     UPDATE sessions AS s SET last_seen_at = greatest(s.last_seen_at, w.now), \
+     expires_at = greatest(s.expires_at, least(s.absolute_expires_at, w.expires_at)), \
+     user_agent = coalesce(w.user_agent, s.user_agent), ip = coalesce(w.ip, s.ip) \
+     FROM free AS w WHERE s.id = w.id AND s.expires_at > w.now"
 }
 
 fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
     let (touches, _) = first_of_each_session(touches, |touch| touch.session_id);
-    let session_ids: Vec<String> = touches.iter().map(|t| t.session_id.to_string()).collect();
     Touch {
-        locked: session_ids.clone(),
-        session_ids,
+        session_ids: touches.iter().map(|t| t.session_id.to_string()).collect(),
         times: touches.iter().map(|t| t.now.naive_utc()).collect(),
         expires_at: touches.iter().map(|t| t.expires_at.naive_utc()).collect(),
         user_agents: touches.iter().map(|t| t.user_agent.clone()).collect(),
@@ -229,7 +268,8 @@ statement! {
     "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
     "::bytea[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
     "::timestamp[]) AS r (session_id, new_session_id, token_hash, now) \
-     WHERE s.session_id = r.session_id AND s.expires_at > r.now RETURNING r.session_id"
+     WHERE r.session_id = r.session_id || '' AND s.session_id = r.session_id \
+     AND s.expires_at > r.now RETURNING r.session_id"
 }
 
 pub(in crate::store) fn rotate(

@@ -218,3 +218,25 @@ mod tests {
         assert!(session_setup(&faster).contains("synchronous = NORMAL"));
     }
 }
+
+pub(in crate::store) fn find_live(
+    connection: &mut SqliteConnection,
+    ids: &[SessionHandle],
+    now: NaiveDateTime,
+) -> QueryResult<Vec<SessionHandle>> {
+    sessions::table
+        .filter(sessions::id.eq_any(ids))
+        .filter(sessions::expires_at.gt(now))
+        .select(sessions::id)
+        .load(connection)
+}
+
+pub(in crate::store) fn delete(
+    connection: &mut SqliteConnection,
+    handles: &[SessionHandle],
+) -> QueryResult<Vec<SessionHandle>> {
+    let handles = handles.iter().filter(|handle| handle.is_possible());
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(handles)))
+        .returning(sessions::id)
+        .get_results(connection)
+}

@@ -70,16 +70,6 @@ impl fmt::Debug for DieselStore {
 
 diesel::alias!(sessions as old: OldSessions);
 
-fn delete(
-    connection: &mut AnyConnection<'_>,
-    handles: &[SessionHandle],
-) -> QueryResult<Vec<SessionHandle>> {
-    let handles = handles.iter().filter(|handle| handle.is_possible());
-    let deleted = sessions::table.filter(sessions::id.eq_any(handles));
-    let deletion = diesel::delete(deleted).returning(sessions::id);
-    run_on!(connection, |connection| deletion.get_results(connection))
-}
-
 /// Runs the database's own version of a statement.
 macro_rules! on_database {
     ($connection:expr, $function:ident($($argument:expr),*)) => {
@@ -119,13 +109,8 @@ impl SessionStore for DieselStore {
         ids: &[SessionHandle],
         now: DateTime<Utc>,
     ) -> Result<Vec<SessionHandle>, StoreError> {
-        self.read(|connection| {
-            let live = sessions::table
-                .filter(sessions::id.eq_any(ids))
-                .filter(sessions::expires_at.gt(now.naive_utc()))
-                .select(sessions::id);
-            Ok(run_on!(connection, |connection| live.load(connection)?))
-        })
+        let now = now.naive_utc();
+        self.read(|connection| Ok(on_database!(connection, find_live(ids, now))))
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
@@ -164,7 +149,7 @@ impl SessionStore for DieselStore {
     }
 
     fn delete(&self, handles: &[SessionHandle]) -> Result<Vec<SessionHandle>, StoreError> {
-        self.change_batch(|connection| Ok(delete(connection, handles)?))
+        self.change_batch(|connection| Ok(on_database!(connection, delete(handles))))
     }
 
     fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
@@ -183,7 +168,7 @@ impl SessionStore for DieselStore {
                     Ok(postgres::delete_free(connection, handles)?)
                 }
                 (connection, _) => Ok(DeleteOutcome {
-                    ended: delete(connection, handles)?,
+                    ended: on_database!(connection, delete(handles)),
                     held: Vec::new(),
                 }),
             },

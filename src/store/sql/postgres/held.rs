@@ -25,11 +25,11 @@ statement! {
     "WITH w AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
     "::text[], " versions: Vec<i64> as Array<BigInt>,
     "::int8[], " data: Vec<String> as Array<Text>,
-    "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
-    "::timestamp[]) AS w (session_id, version, data, now)), \
-     free AS MATERIALIZED (SELECT id, session_id FROM sessions WHERE session_id = ANY("
-        locked: Vec<String> as Array<Text>;
-    "::text[]) FOR NO KEY UPDATE SKIP LOCKED), \
+    "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
+    "::timestamp[]) AS w (session_id, version, data, now) \
+     WHERE w.session_id = w.session_id || ''), \
+     free AS MATERIALIZED (SELECT s.id, s.session_id FROM w \
+     JOIN sessions AS s ON s.session_id = w.session_id FOR NO KEY UPDATE OF s SKIP LOCKED), \
      saved AS (UPDATE sessions AS s SET version = s.version + 1, data = w.data, updated_at = w.now \
      FROM free JOIN w ON w.session_id = free.session_id \
      WHERE s.id = free.id AND s.version = w.version AND s.expires_at > w.now \
@@ -46,10 +46,8 @@ pub(super) fn save(
     saves: &[SaveSession],
 ) -> QueryResult<Vec<SaveOutcome>> {
     let (sent, is_first) = first_of_each_session(saves, |save| save.session_id);
-    let session_ids: Vec<String> = sent.iter().map(|w| w.session_id.to_string()).collect();
     let was_saved: HashMap<String, bool> = Save {
-        locked: session_ids.clone(),
-        session_ids,
+        session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
         versions: sent.iter().map(|w| w.version).collect(),
         data: sent.iter().map(|w| w.data.clone()).collect(),
         times: sent.iter().map(|w| w.now.naive_utc()).collect(),
@@ -75,11 +73,11 @@ statement! {
     "WITH r AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
     "::text[], " new_session_ids: Vec<String> as Array<Text>,
     "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
-    "::bytea[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
-    "::timestamp[]) AS r (session_id, new_session_id, token_hash, now)), \
-     free AS MATERIALIZED (SELECT id, session_id FROM sessions WHERE session_id = ANY("
-        locked: Vec<String> as Array<Text>;
-    "::text[]) FOR UPDATE SKIP LOCKED), \
+    "::bytea[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
+    "::timestamp[]) AS r (session_id, new_session_id, token_hash, now) \
+     WHERE r.session_id = r.session_id || ''), \
+     free AS MATERIALIZED (SELECT s.id, s.session_id FROM r \
+     JOIN sessions AS s ON s.session_id = r.session_id FOR UPDATE OF s SKIP LOCKED), \
      rotated AS (UPDATE sessions AS s SET session_id = r.new_session_id, \
      token_hash = r.token_hash, updated_at = r.now \
      FROM free JOIN r ON r.session_id = free.session_id \
@@ -96,10 +94,8 @@ pub(super) fn rotate(
     rotations: &[RotateSession],
 ) -> QueryResult<Vec<RotateOutcome>> {
     let (sent, is_first) = first_of_each_session(rotations, |rotation| rotation.session_id);
-    let session_ids: Vec<String> = sent.iter().map(|r| r.session_id.to_string()).collect();
     let was_rotated: HashMap<String, bool> = Rotate {
-        locked: session_ids.clone(),
-        session_ids,
+        session_ids: sent.iter().map(|r| r.session_id.to_string()).collect(),
         new_session_ids: sent.iter().map(|r| r.new_session_id.to_string()).collect(),
         token_hashes: sent
             .iter()
@@ -125,13 +121,14 @@ statement! {
     /// Deletes sessions by handle. Yields the handles of the sessions deleted with true, and of
     /// those held with false.
     Delete on Pg, PgConnection, returns (Text, Bool);
-    "WITH free AS MATERIALIZED (SELECT id FROM sessions WHERE id = ANY("
-        locked: Vec<SessionHandle> as Array<Text>,
-    "::text[]) FOR UPDATE SKIP LOCKED), \
+    "WITH w AS (SELECT DISTINCT w.id FROM unnest(" ids: Vec<SessionHandle> as Array<Text>;
+    "::text[]) AS w (id) WHERE w.id = w.id || ''), \
+     free AS MATERIALIZED (SELECT s.id FROM w JOIN sessions AS s ON s.id = w.id \
+     FOR UPDATE OF s SKIP LOCKED), \
      deleted AS (DELETE FROM sessions AS s USING free WHERE s.id = free.id RETURNING s.id) \
      SELECT id, true FROM deleted UNION ALL \
-     SELECT s.id, false FROM sessions AS s WHERE s.id = ANY(" ids: Vec<SessionHandle> as Array<Text>;
-    "::text[]) AND NOT EXISTS (SELECT FROM free WHERE free.id = s.id)"
+     SELECT s.id, false FROM sessions AS s JOIN w ON s.id = w.id \
+     WHERE NOT EXISTS (SELECT FROM free WHERE free.id = s.id)"
 }
 
 /// Deletes the sessions whose rows are not locked.
@@ -140,10 +137,8 @@ pub(in crate::store) fn delete(
     handles: &[SessionHandle],
 ) -> QueryResult<DeleteOutcome> {
     let handles = handles.iter().filter(|handle| handle.is_possible());
-    let ids: Vec<SessionHandle> = handles.cloned().collect();
     let rows: Vec<(SessionHandle, bool)> = Delete {
-        locked: ids.clone(),
-        ids,
+        ids: handles.cloned().collect(),
     }
     .load(connection)?;
     let (ended, held): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, deleted)| *deleted);
