@@ -203,22 +203,6 @@ pub(in crate::store) fn sweep(
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn i5_a_commit_waits_for_the_disk_by_default() {
-        let setup = session_setup(&StoreOptions::default());
-        assert!(setup.contains("synchronous = FULL"), "{setup}");
-        let faster = StoreOptions {
-            sqlite_synchronous: SqliteSynchronous::Normal,
-            ..StoreOptions::default()
-        };
-        assert!(session_setup(&faster).contains("synchronous = NORMAL"));
-    }
-}
-
 pub(in crate::store) fn find_live(
     connection: &mut SqliteConnection,
     ids: &[SessionHandle],
@@ -239,4 +223,20 @@ pub(in crate::store) fn delete(
     diesel::delete(sessions::table.filter(sessions::id.eq_any(handles)))
         .returning(sessions::id)
         .get_results(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i5_a_commit_waits_for_the_disk_by_default() {
+        let setup = session_setup(&StoreOptions::default());
+        assert!(setup.contains("synchronous = FULL"), "{setup}");
+        let faster = StoreOptions {
+            sqlite_synchronous: SqliteSynchronous::Normal,
+            ..StoreOptions::default()
+        };
+        assert!(session_setup(&faster).contains("synchronous = NORMAL"));
+    }
 }
