@@ -9,7 +9,7 @@ mod source;
 
 use std::any::type_name;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use rocket::tokio::sync::oneshot;
 use rocket::tokio::time::timeout;
 use rocket::{Build, Orbit, Request, Response, Rocket};
 
-use self::answer::{AnswerOf, answer};
+use self::answer::{Answer, AnswerOf, answer};
 use self::engine::{BackgroundTasks, Engine};
 use self::kinds::{AttachedKind, Kinds, MAX_NESTED};
 use self::source::Source;
@@ -80,6 +80,9 @@ pub struct Sessions<D> {
     /// The background work, until liftoff.
     tasks: Mutex<Option<BackgroundTasks>>,
     background: Mutex<Vec<Background>>,
+    /// The parts of all kinds in responses, which the kind attached last completes. Known once all
+    /// kinds have ignited, so from the first response on.
+    answers: OnceLock<Vec<&'static dyn Answer>>,
     /// The link to the handle of a test.
     #[cfg(feature = "testing")]
     pub(in crate::session) link: Option<Link>,
@@ -273,9 +276,11 @@ impl<D: TypedData> Fairing for Sessions<D> {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        if let Some(kinds) = request.rocket().state::<Kinds>() {
-            answer(kinds.answers_after(&self.kind), request, response).await;
-        }
+        let answers = self.answers.get_or_init(|| {
+            let kinds = request.rocket().state::<Kinds>();
+            kinds.map_or_else(Vec::new, |kinds| kinds.answers_after(&self.kind))
+        });
+        answer(answers, request, response).await;
     }
 
     async fn on_shutdown(&self, _: &Rocket<Orbit>) {

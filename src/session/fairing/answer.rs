@@ -62,10 +62,11 @@ impl<D: TypedData> Answer for AnswerOf<D> {
     fn close(&self, request: &Request<'_>, response: &mut Response<'_>) -> bool {
         let slot = Self::slot(request);
         slot.answered();
-        if let Some(inner) = Self::inner(request) {
+        let session = slot.get();
+        if let Some(Ok(inner)) = session {
             refuse_missed(inner, response);
         }
-        slot.get().is_some()
+        session.is_some()
     }
 
     fn withhold(&self, request: &Request<'_>, response: &mut Response<'_>) {
@@ -111,22 +112,39 @@ impl<D: TypedData> Answer for AnswerOf<D> {
 
 /// Completes a response on behalf of all kinds.
 pub(super) async fn answer(
-    mut kinds: Vec<&'static dyn Answer>,
+    kinds: &[&'static dyn Answer],
     request: &Request<'_>,
     response: &mut Response<'_>,
 ) {
-    kinds.retain(|kind| kind.close(request, response));
+    let mut asked = Vec::new();
+    for kind in kinds {
+        if kind.close(request, response) {
+            asked.push(*kind);
+        }
+    }
+    if asked.is_empty() {
+        return;
+    }
+    answer_with(&asked, request, response).await;
+}
+
+/// Completes a response on behalf of the kinds that the request has asked for.
+async fn answer_with(
+    kinds: &[&'static dyn Answer],
+    request: &Request<'_>,
+    response: &mut Response<'_>,
+) {
     // A refusal concerns the kinds before it too: their tokens leave with the handler's response only.
     for _ in 0..2 {
-        for kind in &kinds {
+        for kind in kinds {
             kind.withhold(request, response);
         }
     }
-    for kind in &kinds {
+    for kind in kinds {
         kind.end_replaced(request, response).await;
     }
     let mut undelivered = Vec::new();
-    for kind in &kinds {
+    for kind in kinds {
         let untold = kind.respond(request, response);
         if !untold.is_empty() {
             undelivered.push((kind, untold));
@@ -134,7 +152,7 @@ pub(super) async fn answer(
     }
     // The application may have decided by itself.
     if !response.headers().contains(CLEAR_SITE_DATA) {
-        for kind in &kinds {
+        for kind in kinds {
             kind.clear_site_data(request, response);
         }
     }

@@ -1,6 +1,6 @@
 //! What a fairing is given in code, instead of taking it from the environment.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rocket::Request;
@@ -41,6 +41,7 @@ impl<D: TypedData> Sessions<D> {
             request_id: None,
             tasks: Mutex::default(),
             background: Mutex::default(),
+            answers: OnceLock::new(),
             #[cfg(feature = "testing")]
             link: None,
             codec: Arc::new(Codec::unversioned()),
