@@ -15,7 +15,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use rocket::fairing::AdHoc;
-use rocket::{Build, Orbit, Request, Response, Rocket};
+use rocket::shield::Shield;
+use rocket::{Build, Orbit, Rocket};
 
 pub use guards::admin_token::AdminToken;
 pub use session_data::{SessionData, Theme};
@@ -24,8 +25,7 @@ pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
 
 use accounts::users::Users;
 use guards::admin;
-use http::paths::StrictPaths;
-use http::request_log::{RequestLog, traced};
+use http::request_log::{RequestLog, wrapped};
 use monitoring::counters::Counters;
 use pages::notice::Marks;
 use settings::logging::{self, LogFormat};
@@ -89,16 +89,12 @@ pub fn rocket(
         .request_id(|request| Some(http::request_id::of(request).to_string()))
         .clock(clock);
     rocket::custom(settings.figment)
-        .attach(RequestLog)
-        .attach(http::headers::shield(is_debug))
+        .attach(RequestLog { is_debug })
+        // Instead of Rocket's own headers.
+        .attach(Shield::new())
         .attach(CrossSiteProtection::fairing().allow(settings.app.origins))
-        .attach(StrictPaths)
         .attach(sessions)
         .attach(users)
-        .attach(AdHoc::on_response(
-            "No caching of API answers",
-            |request, response| Box::pin(async move { forbid_caching(request, response) }),
-        ))
         .attach(AdHoc::on_liftoff("Start message", move |rocket| {
             Box::pin(async move {
                 if needs_tls {
@@ -123,14 +119,14 @@ pub fn rocket(
         .manage(pages::CookieNeedsTls(needs_tls))
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
-        .mount("/api/session", traced(api::session::routes()))
-        .mount("/api/auth", traced(api::auth::routes()))
-        .mount("/api/account", traced(api::account::routes()))
-        .mount("/api/account", traced(api::activity::routes()))
-        .mount("/", traced(pages::routes()))
-        .mount("/", traced(monitoring::health::routes()))
-        .mount("/", traced(api::well_known::routes()))
-        .mount("/", traced(monitoring::metrics::routes(metrics_access)))
+        .mount("/api/session", wrapped(api::session::routes()))
+        .mount("/api/auth", wrapped(api::auth::routes()))
+        .mount("/api/account", wrapped(api::account::routes()))
+        .mount("/api/account", wrapped(api::activity::routes()))
+        .mount("/", wrapped(pages::routes()))
+        .mount("/", wrapped(monitoring::health::routes()))
+        .mount("/", wrapped(api::well_known::routes()))
+        .mount("/", wrapped(monitoring::metrics::routes(metrics_access)))
         .register("/", pages::catchers())
 }
 
@@ -167,12 +163,6 @@ fn users(
 pub fn log_stopping() {
     static SAID: Once = Once::new();
     SAID.call_once(|| tracing::info!("stopping; requests in progress are answered"));
-}
-
-fn forbid_caching(request: &Request<'_>, response: &mut Response<'_>) {
-    if request.uri().path().starts_with("/api/") && !response.headers().contains("Cache-Control") {
-        response.set_raw_header("Cache-Control", "no-store");
-    }
 }
 
 fn print_start(rocket: &Rocket<Orbit>, database: &str) {

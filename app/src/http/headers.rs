@@ -1,67 +1,38 @@
-//! The security headers of every response, set by Rocket's Shield.
+//! The security headers of every response.
 
-use rocket::http::Header;
-use rocket::shield::{Frame, Hsts, NoSniff, Permission, Policy, Referrer, Shield};
-use rocket::time::Duration;
+use rocket::Response;
 
-/// Allows pages to load only what is ours, without inline scripts or styles, and never in a frame
-/// (OWASP ASVS 5.0, 3.4.3 and 3.4.6).
-#[derive(Default)]
-struct ContentSecurityPolicy;
+/// Names and values, as Rocket's Shield would set them. Shield looks for each header before it sets it,
+/// which would cost a fifth of the time of a small answer.
+const HEADERS: [(&str, &str); 6] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    // With `no-referrer`, browsers send `Origin: null` with our own forms. Browsers that send no
+    // `Sec-Fetch-Site` would then be refused.
+    ("Referrer-Policy", "same-origin"),
+    // Pages load only what is ours, without inline scripts or styles, and never in a frame (OWASP ASVS
+    // 5.0, 3.4.3 and 3.4.6).
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
+         form-action 'self'",
+    ),
+    // Cuts the ties between our windows and those of other sites (OWASP ASVS 5.0, 3.4.8).
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    // Keeps other sites from embedding what is ours.
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+];
 
-impl Policy for ContentSecurityPolicy {
-    const NAME: &'static str = "Content-Security-Policy";
+/// A year (OWASP ASVS 5.0, 3.4.1).
+const HSTS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
 
-    fn header(&self) -> Header<'static> {
-        Header::new(
-            Self::NAME,
-            "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
-             form-action 'self'",
-        )
+/// Sets the headers. Outside the debug profile, HSTS is one of them.
+pub(super) fn protect(response: &mut Response<'_>, is_debug: bool) {
+    for (name, value) in HEADERS {
+        response.set_raw_header(name, value);
     }
-}
-
-/// Cuts the ties between our windows and those of other sites (OWASP ASVS 5.0, 3.4.8).
-#[derive(Default)]
-struct CrossOriginOpenerPolicy;
-
-impl Policy for CrossOriginOpenerPolicy {
-    const NAME: &'static str = "Cross-Origin-Opener-Policy";
-
-    fn header(&self) -> Header<'static> {
-        Header::new(Self::NAME, "same-origin")
-    }
-}
-
-/// Keeps other sites from embedding what is ours.
-#[derive(Default)]
-struct CrossOriginResourcePolicy;
-
-impl Policy for CrossOriginResourcePolicy {
-    const NAME: &'static str = "Cross-Origin-Resource-Policy";
-
-    fn header(&self) -> Header<'static> {
-        Header::new(Self::NAME, "same-origin")
-    }
-}
-
-/// Returns the policies. Outside the debug profile, HSTS for a year is one of them (OWASP ASVS 5.0,
-/// 3.4.1).
-pub(crate) fn shield(is_debug: bool) -> Shield {
-    let shield = Shield::default()
-        // Rocket's default names only a feature that no browser has.
-        .disable::<Permission>()
-        .enable(NoSniff::Enable)
-        .enable(Frame::Deny)
-        // With `no-referrer`, browsers send `Origin: null` with our own forms. Browsers that send no
-        // `Sec-Fetch-Site` would then be refused.
-        .enable(Referrer::SameOrigin)
-        .enable(ContentSecurityPolicy)
-        .enable(CrossOriginOpenerPolicy)
-        .enable(CrossOriginResourcePolicy);
-    if is_debug {
-        shield
-    } else {
-        shield.enable(Hsts::Enable(Duration::days(365)))
+    if !is_debug {
+        let (name, value) = HSTS;
+        response.set_raw_header(name, value);
     }
 }

@@ -1,62 +1,15 @@
-//! Paths as they were sent: which ones are refused before routing, and which methods an address
-//! takes.
+//! Paths as they were sent: which ones are refused, and which methods an address takes.
 
-use rocket::data::Data;
-use rocket::fairing::{self, Fairing, Info, Kind};
-use rocket::http::{Method, Status};
-use rocket::route::{Handler, Outcome};
-use rocket::{Build, Request, Rocket, Route};
+use rocket::http::Method;
+use rocket::{Request, Route};
 
-/// The methods that routes take.
-const METHODS: [Method; 5] = [
-    Method::Get,
-    Method::Put,
-    Method::Post,
-    Method::Delete,
-    Method::Patch,
-];
-
-/// The rank before every route of the application, and after the check for other sites.
-const EARLY: isize = isize::MIN + 1;
-
-/// Answers 404 if a path has an empty segment or ends in a slash. Rocket skips empty segments, so
+/// Returns whether a path has an empty segment, which may be the last one. Rocket skips empty segments, so
 /// `DELETE /api/session/sessions/$ID` would end all sessions if `ID` were not set.
-#[derive(Clone)]
-pub(crate) struct StrictPaths;
-
-/// Returns whether a path has an empty segment, which may be the last one.
-fn has_empty_segment(path: &str) -> bool {
-    path != "/" && (path.contains("//") || path.ends_with('/'))
+pub(super) fn has_empty_segment(path: &str) -> bool {
+    path != "/" && (path.ends_with('/') || path.contains("//"))
 }
 
-#[rocket::async_trait]
-impl Fairing for StrictPaths {
-    fn info(&self) -> Info {
-        Info {
-            name: "Strict paths",
-            kind: Kind::Ignite | Kind::Singleton,
-        }
-    }
-
-    /// Puts a route before all others, because a request fairing cannot answer.
-    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        let route = |method| Route::ranked(EARLY, method, "/<_..>", self.clone());
-        let routes: Vec<Route> = METHODS.into_iter().map(route).collect();
-        Ok(rocket.mount("/", routes))
-    }
-}
-
-#[rocket::async_trait]
-impl Handler for StrictPaths {
-    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
-        if has_empty_segment(request.uri().path().as_str()) {
-            return Outcome::Error(Status::NotFound);
-        }
-        Outcome::forward(data, Status::NotFound)
-    }
-}
-
-/// Returns whether a route takes every path, like those of fairings.
+/// Returns whether a route takes every path, like that of the check for other sites.
 pub(crate) fn is_for_every_path(route: &Route) -> bool {
     route.uri.path() == "/<_..>"
 }

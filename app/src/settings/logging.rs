@@ -1,6 +1,7 @@
 //! Log lines to standard error: text for people, or JSON for programs.
 
 mod json;
+mod text;
 
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -9,12 +10,14 @@ use std::sync::OnceLock;
 
 use rocket::config::LogLevel;
 use rocket_diesel_sessions::{ConfigError, SetupError};
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use uuid::Uuid;
+
+use crate::http::request_id;
 
 /// The environment variable that names the format.
 const LOG_FORMAT: &str = "LOG_FORMAT";
@@ -125,13 +128,46 @@ fn default_filter(level: LogLevel) -> &'static str {
 /// Starts logging, as `RUST_LOG` says or else at Rocket's `log_level`. A second call has no effect.
 pub fn init(level: LogLevel, format: LogFormat) {
     let default = default_filter(level);
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = lines(format).with_filter(filter.and(filter_fn(shows_no_request)));
+    let directives = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let directives = directives.filter(|directives| EnvFilter::try_new(directives).is_ok());
+    let directives = directives.as_deref().unwrap_or(default);
+    // Without the hint, every line of every level would be made and only then be dropped.
+    let shown = filter_fn(shows_no_request).with_max_level_hint(LevelFilter::TRACE);
+    let lines = lines(format).with_filter(EnvFilter::new(directives).and(shown));
     // Fails only if a test has set up logging before.
-    let _ = tracing_subscriber::registry().with(lines).try_init();
+    if tracing_subscriber::registry()
+        .with(lines)
+        .try_init()
+        .is_ok()
+    {
+        log::set_max_level(level_of_records(directives));
+    }
     if *FORMAT.get_or_init(|| format) == LogFormat::Json {
         std::panic::set_hook(Box::new(log_panic));
     }
+}
+
+/// Returns the most verbose level at which records of the crate `log` may be shown. Libraries write them,
+/// Rocket several per request, and this program writes none. So the directives for its own lines do not
+/// count.
+fn level_of_records(directives: &str) -> log::LevelFilter {
+    let is_for_libraries = |part: &&str| !part.trim().starts_with(PROGRAM);
+    let directives: Vec<&str> = directives.split(',').filter(is_for_libraries).collect();
+    let filter = EnvFilter::try_new(directives.join(","));
+    match filter.ok().and_then(|filter| filter.max_level_hint()) {
+        Some(LevelFilter::OFF) => log::LevelFilter::Off,
+        Some(LevelFilter::ERROR) => log::LevelFilter::Error,
+        Some(LevelFilter::WARN) => log::LevelFilter::Warn,
+        Some(LevelFilter::INFO) => log::LevelFilter::Info,
+        Some(LevelFilter::DEBUG) => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    }
+}
+
+/// Returns the id of the request that caused an event. An event that says `parent: None` is not part of
+/// the request that caused it.
+fn request_of(event: &Event<'_>) -> Option<Uuid> {
+    request_id::current().filter(|_| !event.is_root())
 }
 
 /// Returns the format of log lines, which standard output follows too.
@@ -181,14 +217,11 @@ fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
 ) -> Box<dyn Layer<S> + Send + Sync> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => lines
-            .compact()
-            .with_ansi(std::io::stderr().is_terminal())
-            .boxed(),
-        LogFormat::Json => lines
-            .fmt_fields(JsonFields::new())
-            .event_format(json::Json)
-            .boxed(),
+        LogFormat::Text => {
+            let is_colored = std::io::stderr().is_terminal();
+            lines.event_format(text::Text::new(is_colored)).boxed()
+        }
+        LogFormat::Json => lines.event_format(json::Json).boxed(),
     }
 }
 
@@ -216,6 +249,24 @@ fn shows_no_request(metadata: &Metadata<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_of_libraries_are_made_only_at_levels_that_are_shown() {
+        use log::LevelFilter::{Debug, Info, Off, Trace, Warn};
+        for (directives, level) in [
+            (default_filter(LogLevel::Off), Off),
+            (default_filter(LogLevel::Critical), Warn),
+            (default_filter(LogLevel::Normal), Info),
+            (default_filter(LogLevel::Debug), Debug),
+            ("warn, rocket_diesel_sessions=trace", Warn),
+            ("info,hyper=trace", Trace),
+            ("rocket=debug", Debug),
+            ("rocket_diesel_sessions::request=debug", Off),
+            ("off,rocket_diesel_sessions", Off),
+        ] {
+            assert_eq!(level_of_records(directives), level, "{directives}");
+        }
+    }
 
     #[test]
     fn an_unknown_format_is_refused_with_the_ones_allowed() {

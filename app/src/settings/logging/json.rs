@@ -3,12 +3,14 @@
 use std::fmt;
 
 use chrono::{SecondsFormat, Utc};
-use rocket::serde::json::Value;
+use rocket::serde::json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
+
+use super::request_of;
 
 /// The prefix of the fields in which records of the crate `log` carry their origin.
 const OF_LOG: &str = "log.";
@@ -16,8 +18,8 @@ const OF_LOG: &str = "log.";
 /// The field with the target of such a record.
 const TARGET_OF_LOG: &str = "log.target";
 
-/// Writes each event as an object with `timestamp`, `level`, `target`, `message`, the event's fields and
-/// its innermost span.
+/// Writes each event as an object with `timestamp`, `level`, `target`, `message`, the event's fields, and
+/// in `span` the request that caused it.
 pub(super) struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -27,7 +29,7 @@ where
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        _: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -38,15 +40,9 @@ where
         let mut entries = head(*metadata.level(), target);
         entries.extend(fields.message.map(|message| ("message", message)));
         entries.extend(fields.others);
-        let span = context.event_scope().and_then(|mut scope| scope.next());
-        if let Some(span) = span {
-            let extensions = span.extensions();
-            let known = extensions.get::<FormattedFields<JsonFields>>();
-            let known = known.and_then(|fields| rocket::serde::json::from_str(fields).ok());
-            let mut object: rocket::serde::json::serde_json::Map<String, Value> =
-                known.unwrap_or_default();
-            object.insert("name".to_owned(), span.name().into());
-            entries.push(("span", object.into()));
+        if let Some(id) = request_of(event) {
+            let span = json!({"name": "request", "request_id": id.to_string()});
+            entries.push(("span", span));
         }
         writeln!(writer, "{}", object(&entries))
     }
