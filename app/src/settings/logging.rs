@@ -12,7 +12,7 @@ use rocket::config::LogLevel;
 use rocket_diesel_sessions::{ConfigError, SetupError};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use uuid::Uuid;
@@ -131,9 +131,7 @@ pub fn init(level: LogLevel, format: LogFormat) {
     let directives = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let directives = directives.filter(|directives| EnvFilter::try_new(directives).is_ok());
     let directives = directives.as_deref().unwrap_or(default);
-    // Without the hint, every line of every level would be made and only then be dropped.
-    let shown = filter_fn(shows_no_request).with_max_level_hint(LevelFilter::TRACE);
-    let lines = lines(format).with_filter(EnvFilter::new(directives).and(shown));
+    let lines = lines(format).with_filter(filter(directives));
     // Fails only if a test has set up logging before.
     if tracing_subscriber::registry()
         .with(lines)
@@ -145,6 +143,16 @@ pub fn init(level: LogLevel, format: LogFormat) {
     if *FORMAT.get_or_init(|| format) == LogFormat::Json {
         std::panic::set_hook(Box::new(log_panic));
     }
+}
+
+/// Returns the filter of all lines. Its level is that of the directives. Without a level, every line of
+/// every level would be made and only then be dropped.
+fn filter<S>(directives: &str) -> impl Filter<S> + 'static
+where
+    S: 'static,
+{
+    let shown = filter_fn(shows_no_request).with_max_level_hint(LevelFilter::TRACE);
+    EnvFilter::new(directives).and(shown)
 }
 
 /// Returns the most verbose level at which records of the crate `log` may be shown. Libraries write them,
@@ -249,6 +257,19 @@ fn shows_no_request(metadata: &Metadata<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_level_of_the_log_is_that_of_its_directives() {
+        for (level, most) in [
+            (LogLevel::Off, LevelFilter::INFO),
+            (LogLevel::Critical, LevelFilter::INFO),
+            (LogLevel::Normal, LevelFilter::INFO),
+            (LogLevel::Debug, LevelFilter::DEBUG),
+        ] {
+            let filter = filter::<tracing_subscriber::Registry>(default_filter(level));
+            assert_eq!(filter.max_level_hint(), Some(most), "{level}");
+        }
+    }
 
     #[test]
     fn records_of_libraries_are_made_only_at_levels_that_are_shown() {
