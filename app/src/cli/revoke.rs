@@ -12,6 +12,7 @@ use rocket_diesel_sessions_app::monitoring::audit::Event;
 use super::database::{Access, Database, admin};
 use super::terminal::ask;
 use super::terminal::output::{audit, count, note, say_json};
+use super::terminal::progress;
 use super::terminal::table::printable;
 use super::{Failure, say, users};
 
@@ -207,8 +208,13 @@ pub(super) fn clear(
     if !yes && !ask::agrees(&question, otherwise)? {
         return Err("not confirmed; nothing was changed".into());
     }
+    let bar = progress::bar(|| store.count_created(now), "ended")?;
     let mut ended = 0;
-    let cleared = admin(store).clear(now, |batch| ended += batch.len() as u64);
+    let cleared = admin(store).clear(now, |batch| {
+        ended += batch.len() as u64;
+        bar.set_position(ended);
+    });
+    bar.finish_and_clear();
     if ended > 0 || cleared.is_ok() {
         audit(Event::SessionsCleared, None, None);
     }

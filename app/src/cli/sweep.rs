@@ -1,11 +1,7 @@
 //! `sweep`: deletes expired sessions once.
 
-use std::io::IsTerminal;
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use rocket::serde::json::json;
 use rocket_diesel_sessions::admin::SweepReport;
 use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
@@ -13,6 +9,7 @@ use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 
 use super::database::{Access, Database, admin};
 use super::terminal::output::say_json;
+use super::terminal::progress;
 use super::{Failure, say};
 
 #[derive(Args)]
@@ -63,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
 
 /// Deletes the expired sessions and records the sweep.
 fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<SweepReport, Failure> {
-    let bar = progress(store, now)?;
+    let bar = progress::bar(|| store.count_expired(now), "deleted")?;
     let mut deleted = 0;
     let swept = admin(store).sweep(now, |so_far| {
         deleted = so_far;
@@ -78,25 +75,4 @@ fn sweep(store: &DieselStore, now: DateTime<Utc>) -> Result<SweepReport, Failure
             .write();
     }
     Ok(swept?)
-}
-
-/// Returns a progress bar, which is hidden without a terminal. If the expired sessions cannot be counted
-/// within a statement's time limit, it shows progress without an end.
-fn progress(store: &DieselStore, now: DateTime<Utc>) -> Result<ProgressBar, Failure> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let (bar, style) = match store.count_expired(now) {
-        Ok(expired) => (
-            ProgressBar::new(expired),
-            "{wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left",
-        ),
-        Err(_) => (
-            ProgressBar::new_spinner(),
-            "{spinner} {human_pos} deleted, {per_sec}",
-        ),
-    };
-    bar.set_style(ProgressStyle::with_template(style)?);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    Ok(bar)
 }

@@ -155,3 +155,17 @@ fn a_sweep_shows_its_progress_and_then_only_the_result() {
     assert!(!last.contains(" of "), "{last:?}");
     assert_eq!(database.sessions(), 0);
 }
+
+#[test]
+fn clearing_shows_its_progress_and_then_only_the_result() {
+    let database = database();
+    let many: Vec<_> = (0..2500).map(|_| new_session(None)).collect();
+    database.store().create(&many).unwrap();
+    let (code, screen) = Terminal::start(&database, 80, "sessions clear --yes").end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains(" of 2,500"), "{screen:?}");
+    let last = screen.trim_end().rsplit("\u{1b}[2K").next().unwrap();
+    assert!(last.contains("ended 2500 sessions"), "{last:?}");
+    assert!(!last.contains(" of "), "{last:?}");
+    assert_eq!(database.sessions(), 0);
+}

@@ -2,4 +2,5 @@
 
 pub(super) mod ask;
 pub(super) mod output;
+pub(super) mod progress;
 pub(super) mod table;
