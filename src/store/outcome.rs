@@ -1,5 +1,7 @@
 //! Results of a store: plain values, independent of the database.
 
+use chrono::{DateTime, Utc};
+
 use super::ids::SessionHandle;
 
 /// The outcome of a [`SaveSession`](super::SaveSession).
@@ -94,6 +96,9 @@ pub struct SweepOutcome {
     pub handles: Vec<SessionHandle>,
     /// Whether a locked row or a concurrent sweep was met.
     pub contended: bool,
+    /// The moment before which all expired sessions are deleted, if the store knows it. It is the
+    /// next batch's [`from`](super::SweepBatch::from).
+    pub reached: Option<DateTime<Utc>>,
 }
 
 /// The connections of a store's pool.

@@ -210,6 +210,9 @@ pub struct SweepBatch {
     pub now: DateTime<Utc>,
     /// Maximum number of sessions to delete.
     pub limit: u32,
+    /// The moment that earlier batches of the pass have reached. No session that expires before it
+    /// needs to be looked for. A store may ignore this. Default `None`.
+    pub from: Option<DateTime<Utc>>,
     /// Whether to return the handles of deleted sessions, which takes longer. Default `false`.
     pub handles: bool,
     /// Whether to skip locked rows, which takes longer. Set once a batch has met a locked row or a
@@ -232,6 +235,7 @@ impl SweepBatch {
         Self {
             now,
             limit,
+            from: None,
             handles: false,
             contended: false,
         }

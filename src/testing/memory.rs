@@ -293,7 +293,7 @@ impl SessionStore for MemoryStore {
         Ok(SweepOutcome {
             deleted: handles.len(),
             handles,
-            contended: false,
+            ..SweepOutcome::default()
         })
     }
 

@@ -13,11 +13,15 @@ use crate::store::sessions::SessionStore;
 /// Rows in the first batch.
 const FIRST: u32 = 1000;
 
-/// The target duration of a batch. Batches grow below it and shrink above twice its value: large
-/// batches cost the least per row, but others must not wait long for them.
+/// The target duration of a batch of a sweep, which runs beside requests. Batches grow below it and
+/// shrink above twice its value: large batches cost the least per row, but others must not wait long
+/// for them.
 const GOOD: Duration = Duration::from_millis(20);
+/// The target duration of a batch that ends live sessions. Someone waits for the last of them.
+const GOOD_TO_CLEAR: Duration = Duration::from_millis(100);
 const SMALLEST: u32 = 100;
-const LARGEST: u32 = 20_000;
+/// Maximum number of rows in a batch. It bounds the memory of their handles to a few megabytes.
+const LARGEST: u32 = 50_000;
 
 /// Pause between two batches, in which other writers of SQLite get their turn.
 pub(crate) const BREATH: Duration = Duration::from_millis(2);
@@ -25,15 +29,24 @@ pub(crate) const BREATH: Duration = Duration::from_millis(2);
 /// Maximum time by which the clocks of other instances may be ahead of this one's.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// The maximum number of rows in the next batch.
-struct Size(u32);
+/// The size of the next batch.
+struct Size {
+    /// Maximum number of rows.
+    rows: u32,
+    /// The target duration.
+    good: Duration,
+}
 
 impl Size {
+    fn first(good: Duration) -> Self {
+        Self { rows: FIRST, good }
+    }
+
     fn learn(&mut self, took: Duration) {
-        if took < GOOD {
-            self.0 = (self.0 * 2).min(LARGEST);
-        } else if took > GOOD * 2 {
-            self.0 = (self.0 / 2).max(SMALLEST);
+        if took < self.good {
+            self.rows = (self.rows * 2).min(LARGEST);
+        } else if took > self.good * 2 {
+            self.rows = (self.rows / 2).max(SMALLEST);
         }
     }
 }
@@ -46,12 +59,13 @@ pub(super) fn sweep(
     handles: bool,
     mut stop_after: impl FnMut(&SweepOutcome, Duration) -> bool,
 ) -> Result<(), StoreError> {
-    let (mut size, mut contended) = (Size(FIRST), false);
+    let (mut size, mut contended, mut from) = (Size::first(GOOD), false, None);
     loop {
         let start = Instant::now();
         let batch = store.sweep(&SweepBatch {
             now,
-            limit: size.0,
+            limit: size.rows,
+            from,
             handles,
             contended,
         })?;
@@ -59,11 +73,12 @@ pub(super) fn sweep(
         if batch.deleted == 0 || stop_after(&batch, took) {
             return Ok(());
         }
+        from = batch.reached.or(from);
         if batch.contended == contended {
             size.learn(took);
         } else {
             contended = batch.contended;
-            size = Size(FIRST);
+            size = Size::first(GOOD);
         }
     }
 }
@@ -75,15 +90,15 @@ pub(super) fn clear(
     mut ended: impl FnMut(&[SessionHandle]),
 ) -> Result<(), StoreError> {
     let bound = now + AHEAD;
-    let mut size = Size(FIRST);
+    let mut size = Size::first(GOOD_TO_CLEAR);
     loop {
         let start = Instant::now();
-        let batch = store.clear(bound, size.0)?;
+        let batch = store.clear(bound, size.rows)?;
         let took = start.elapsed();
         ended(&batch);
         // Sessions created while this runs are not pursued. A batch can be slightly smaller than
         // its limit, because requests have ended some of its sessions.
-        if batch.len() < size.0 as usize / 2 {
+        if batch.len() < size.rows as usize / 2 {
             return Ok(());
         }
         size.learn(took);

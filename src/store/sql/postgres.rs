@@ -13,11 +13,11 @@
 mod by_handle;
 mod held;
 mod single;
+mod sweep;
 
 use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
-use diesel::connection::SimpleConnection;
 use diesel::dsl::{AsSelect, SqlTypeOf};
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -30,12 +30,13 @@ use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
 use crate::store::{
-    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle, SweepBatch,
-    SweepOutcome, TouchSession, UserId, WriteBatch, WriteOutcome,
+    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle,
+    TouchSession, UserId, WriteBatch, WriteOutcome,
 };
 
 pub(in crate::store) use by_handle::{delete, find_live};
 pub(in crate::store) use held::delete as delete_free;
+pub(in crate::store) use sweep::sweep;
 
 /// Loads many sessions.
 struct Load {
@@ -308,82 +309,6 @@ pub(in crate::store) fn try_rotate(
             .collect()),
         HeldRows::Skip => held::rotate(connection, rotations),
     }
-}
-
-statement! {
-    /// Sweeps one batch. Rows that a request or another sweep has locked are left to the next
-    /// batch. The array keeps a generic plan, which estimates the limit as a tenth of the table,
-    /// from reading the whole table.
-    Sweep on Pg, PgConnection, returns Text;
-    "WITH expired AS MATERIALIZED (SELECT id FROM sessions WHERE expires_at <= "
-        now: NaiveDateTime as Timestamp,
-    " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
-    " FOR UPDATE SKIP LOCKED) \
-     DELETE FROM sessions WHERE id = ANY(ARRAY(SELECT id FROM expired)) RETURNING id"
-}
-
-statement! {
-    /// Sweeps one batch if no row is locked, which is nearly always so. It is three times as fast
-    /// as `Sweep`, because rows are neither locked before they are deleted nor looked up by an
-    /// index again. If it has to wait for a lock, it fails soon.
-    SweepFast on Pg, PgConnection;
-    "DELETE FROM sessions WHERE expires_at <= " now: NaiveDateTime as Timestamp,
-    " AND ctid = ANY(ARRAY(SELECT ctid FROM sessions WHERE expires_at <= "
-        expired_at: NaiveDateTime as Timestamp,
-    " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
-    "))"
-}
-
-/// The lock timeout of the fast statement, which holds many rows while it waits for one.
-const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
-
-pub(in crate::store) fn sweep(
-    connection: &mut PgConnection,
-    batch: &SweepBatch,
-) -> QueryResult<SweepOutcome> {
-    let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
-    let mut contended = batch.contended;
-    if !batch.handles && !contended {
-        let fast = SweepFast {
-            now,
-            expired_at: now,
-            limit,
-        };
-        let swept = connection.transaction(|connection| {
-            connection.batch_execute(SHORT_WAIT)?;
-            fast.execute(connection)
-        });
-        match swept {
-            Ok(deleted @ 1..) => {
-                return Ok(SweepOutcome {
-                    deleted,
-                    ..SweepOutcome::default()
-                });
-            }
-            // Nothing is left, another sweep was faster, or another database engine has no ctid.
-            Ok(0) => {}
-            Err(error) if is_statements_fault(&error) => {}
-            Err(error) => return Err(error),
-        }
-        contended = true;
-    }
-    let handles: Vec<SessionHandle> = Sweep { now, limit }.load(connection)?;
-    let deleted = handles.len();
-    Ok(SweepOutcome {
-        deleted,
-        handles: if batch.handles { handles } else { Vec::new() },
-        contended,
-    })
-}
-
-/// Returns whether a different statement on the same connection may succeed.
-fn is_statements_fault(error: &diesel::result::Error) -> bool {
-    use diesel::result::{DatabaseErrorKind, Error};
-    matches!(error, Error::DatabaseError(kind, _) if !matches!(kind,
-        DatabaseErrorKind::ClosedConnection
-            | DatabaseErrorKind::UnableToSendCommand
-            | DatabaseErrorKind::ReadOnlyTransaction
-            | DatabaseErrorKind::SerializationFailure))
 }
 
 /// Returns whether the server has visibly closed the connection. This checks the socket and needs

@@ -199,7 +199,7 @@ pub(in crate::store) fn sweep(
     Ok(SweepOutcome {
         deleted,
         handles: if batch.handles { handles } else { Vec::new() },
-        contended: false,
+        ..SweepOutcome::default()
     })
 }
 

@@ -74,6 +74,7 @@ pub(super) fn a_sweep_deletes_only_expired_sessions(store: &dyn SessionStore) ->
     let batch = |handles| SweepBatch {
         now,
         limit: 2,
+        from: None,
         handles,
         contended: false,
     };

@@ -1,0 +1,186 @@
+//! Deletes expired sessions in batches, by the cheapest statement that is possible.
+//!
+//! A batch is a range of `expires_at` that is known to have no more rows than the batch may have.
+//! If very many sessions expire in one moment, it is that many places in the table instead. Once a
+//! batch has met a row that another transaction has locked, rows are locked before they are
+//! deleted, and those of others are skipped.
+
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use diesel::connection::SimpleConnection;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Timestamp};
+
+use crate::store::sql::statement::statement;
+use crate::store::{SessionHandle, SweepBatch, SweepOutcome};
+
+statement! {
+    /// Finds the moment before which the sessions of a batch expire. There is none if fewer
+    /// sessions than `limit` are left.
+    Bound on Pg, PgConnection, returns Timestamp;
+    "SELECT expires_at FROM sessions WHERE expires_at >= " from: NaiveDateTime as Timestamp,
+    " AND expires_at <= " now: NaiveDateTime as Timestamp,
+    " ORDER BY expires_at OFFSET " limit: i64 as BigInt;
+    " LIMIT 1"
+}
+
+statement! {
+    /// Sweeps the sessions that expire from one moment and before another. It is as fast as a plain
+    /// DELETE, because rows are read once, in the order of their places. If it has to wait for a
+    /// lock, it fails soon.
+    Range on Pg, PgConnection;
+    "DELETE FROM sessions WHERE expires_at >= " from: NaiveDateTime as Timestamp,
+    " AND expires_at < " end: NaiveDateTime as Timestamp;
+    ""
+}
+
+statement! {
+    /// Sweeps as `Range` does and yields the handles, which costs half as much again.
+    RangeWithHandles on Pg, PgConnection, returns Text;
+    "DELETE FROM sessions WHERE expires_at >= " from: NaiveDateTime as Timestamp,
+    " AND expires_at < " end: NaiveDateTime as Timestamp;
+    " RETURNING id"
+}
+
+statement! {
+    /// Sweeps one batch where more sessions than that expire in one moment. If it has to wait for a
+    /// lock, it fails soon.
+    Places on Pg, PgConnection, returns Text;
+    "DELETE FROM sessions WHERE expires_at <= " now: NaiveDateTime as Timestamp,
+    " AND ctid = ANY(ARRAY(SELECT ctid FROM sessions WHERE expires_at >= "
+        from: NaiveDateTime as Timestamp,
+    " AND expires_at <= " expired_at: NaiveDateTime as Timestamp,
+    " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
+    ")) RETURNING id"
+}
+
+statement! {
+    /// Sweeps one batch. Rows that a request or another sweep has locked are left to the next
+    /// pass. The array keeps a generic plan, which estimates the limit as a tenth of the table,
+    /// from reading the whole table.
+    Free on Pg, PgConnection, returns Text;
+    "WITH expired AS MATERIALIZED (SELECT id FROM sessions WHERE expires_at >= "
+        from: NaiveDateTime as Timestamp,
+    " AND expires_at <= " now: NaiveDateTime as Timestamp,
+    " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
+    " FOR UPDATE SKIP LOCKED) \
+     DELETE FROM sessions WHERE id = ANY(ARRAY(SELECT id FROM expired)) RETURNING id"
+}
+
+/// The lock timeout of the statements that hold many rows while they wait for one.
+const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
+
+/// Leaves a bitmap scan as the only plan of a range. It reads rows in the order of their places,
+/// and never the whole table.
+const BITMAP: &str = "; SET LOCAL enable_indexscan = off; SET LOCAL enable_seqscan = off";
+
+/// Lets a commit return before it is on disk. After a crash, the sessions are there again, are
+/// still expired, and are swept again. Nothing was reported of them but their number.
+const LATER: &str = "; SET LOCAL synchronous_commit = off";
+
+pub(in crate::store) fn sweep(
+    connection: &mut PgConnection,
+    batch: &SweepBatch,
+) -> QueryResult<SweepOutcome> {
+    let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
+    let from = batch.from.map_or(BEGINNING, |from| from.naive_utc());
+    let mut contended = batch.contended;
+    if !contended {
+        let swept = range(connection, batch, from).and_then(|swept| {
+            if swept.deleted > 0 {
+                return Ok(swept);
+            }
+            places(connection, batch, from)
+        });
+        match swept {
+            Ok(swept) if swept.deleted > 0 => return Ok(swept),
+            // Nothing is left, another sweep was faster, or another database engine has no ctid.
+            Ok(_) => {}
+            Err(error) if is_statements_fault(&error) => {}
+            Err(error) => return Err(error),
+        }
+        contended = true;
+    }
+    let handles = Free { from, now, limit }.load(connection)?;
+    Ok(SweepOutcome {
+        contended,
+        ..outcome(handles, batch)
+    })
+}
+
+/// The first moment of the first year, before which no session expires.
+const BEGINNING: NaiveDateTime = NaiveDateTime::new(
+    match NaiveDate::from_ymd_opt(1, 1, 1) {
+        Some(date) => date,
+        None => NaiveDate::MIN,
+    },
+    NaiveTime::MIN,
+);
+
+/// Sweeps a range of `expires_at`. Deletes nothing if too many sessions expire in its first moment.
+fn range(
+    connection: &mut PgConnection,
+    batch: &SweepBatch,
+    from: NaiveDateTime,
+) -> QueryResult<SweepOutcome> {
+    let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
+    let bound = Bound { from, now, limit }
+        .get_result(connection)
+        .optional()?;
+    // The database has microseconds, so this includes the sessions that expire now.
+    let end = bound.unwrap_or(now + TimeDelta::microseconds(1));
+    let swept = connection.transaction(|connection| {
+        if batch.handles {
+            connection.batch_execute(&format!("{SHORT_WAIT}{BITMAP}"))?;
+            let handles = RangeWithHandles { from, end }.load(connection)?;
+            return Ok(outcome(handles, batch));
+        }
+        connection.batch_execute(&format!("{SHORT_WAIT}{BITMAP}{LATER}"))?;
+        Ok::<_, diesel::result::Error>(SweepOutcome {
+            deleted: Range { from, end }.execute(connection)?,
+            ..SweepOutcome::default()
+        })
+    })?;
+    Ok(SweepOutcome {
+        reached: Some(end.and_utc()),
+        ..swept
+    })
+}
+
+/// Sweeps as many sessions as the batch may have.
+fn places(
+    connection: &mut PgConnection,
+    batch: &SweepBatch,
+    from: NaiveDateTime,
+) -> QueryResult<SweepOutcome> {
+    let now = batch.now.naive_utc();
+    let places = Places {
+        now,
+        from,
+        expired_at: now,
+        limit: batch.limit.into(),
+    };
+    let handles = connection.transaction(|connection| {
+        connection.batch_execute(SHORT_WAIT)?;
+        places.load(connection)
+    })?;
+    Ok(outcome(handles, batch))
+}
+
+fn outcome(handles: Vec<SessionHandle>, batch: &SweepBatch) -> SweepOutcome {
+    SweepOutcome {
+        deleted: handles.len(),
+        handles: if batch.handles { handles } else { Vec::new() },
+        ..SweepOutcome::default()
+    }
+}
+
+/// Returns whether a different statement on the same connection may succeed.
+fn is_statements_fault(error: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    matches!(error, Error::DatabaseError(kind, _) if !matches!(kind,
+        DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction
+            | DatabaseErrorKind::SerializationFailure))
+}
