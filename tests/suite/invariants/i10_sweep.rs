@@ -195,7 +195,7 @@ fn i10_handles_cost_no_slow_statement_on_postgresql() {
     create_expired(&*store, 2_000);
     for handles in [true, false] {
         let batch = altered(SweepBatch::new(Utc::now(), 900), |batch| {
-            batch.handles = handles
+            batch.handles = handles;
         });
         let swept = store.sweep(&batch).unwrap();
         assert!(!swept.contended);
