@@ -228,3 +228,23 @@ fn i10_locked_rows_are_skipped_on_postgresql() {
     holder.run("COMMIT");
     assert_eq!(sweep(&*store), 500);
 }
+
+#[test]
+fn i10_sessions_that_expired_at_an_infinite_time_are_swept_on_postgresql() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    create_expired(&*store, 1_000);
+    create_live(&*store, 1_000);
+    let half = "WHERE id IN (SELECT id FROM sessions WHERE expires_at < now() LIMIT 700)";
+    database.execute(&format!(
+        "UPDATE sessions SET expires_at = '-infinity' {half}"
+    ));
+    let endless = "SET expires_at = 'infinity', absolute_expires_at = 'infinity'";
+    database.execute(&format!(
+        "UPDATE sessions {endless} WHERE expires_at > now()"
+    ));
+    assert_eq!(sweep_with_handles(&*store, false).len(), 1_000);
+    assert_eq!(database.sessions(), 1_000);
+}

@@ -5,12 +5,13 @@
 //! batch has met a row that another transaction has locked, rows are locked before they are
 //! deleted, and those of others are skipped.
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text, Timestamp};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
+use crate::store::sql::row::StoredTime;
 use crate::store::sql::statement::statement;
 use crate::store::{SessionHandle, SweepBatch, SweepOutcome};
 
@@ -18,8 +19,9 @@ statement! {
     /// Finds the moment before which the sessions of a batch expire. There is none if fewer
     /// sessions than `limit` are left.
     Bound on Pg, PgConnection, returns Timestamp;
-    "SELECT expires_at FROM sessions WHERE expires_at >= " from: NaiveDateTime as Timestamp,
-    " AND expires_at <= " now: NaiveDateTime as Timestamp,
+    "SELECT expires_at FROM sessions WHERE expires_at >= coalesce("
+        from: Option<NaiveDateTime> as Nullable<Timestamp>,
+    ", '-infinity') AND expires_at <= " now: NaiveDateTime as Timestamp,
     " ORDER BY expires_at OFFSET " limit: i64 as BigInt;
     " LIMIT 1"
 }
@@ -29,16 +31,18 @@ statement! {
     /// DELETE, because rows are read once, in the order of their places. If it has to wait for a
     /// lock, it fails soon.
     Range on Pg, PgConnection;
-    "DELETE FROM sessions WHERE expires_at >= " from: NaiveDateTime as Timestamp,
-    " AND expires_at < " end: NaiveDateTime as Timestamp;
+    "DELETE FROM sessions WHERE expires_at >= coalesce("
+        from: Option<NaiveDateTime> as Nullable<Timestamp>,
+    ", '-infinity') AND expires_at < " end: NaiveDateTime as Timestamp;
     ""
 }
 
 statement! {
     /// Sweeps as `Range` does and yields the handles, which costs half as much again.
     RangeWithHandles on Pg, PgConnection, returns Text;
-    "DELETE FROM sessions WHERE expires_at >= " from: NaiveDateTime as Timestamp,
-    " AND expires_at < " end: NaiveDateTime as Timestamp;
+    "DELETE FROM sessions WHERE expires_at >= coalesce("
+        from: Option<NaiveDateTime> as Nullable<Timestamp>,
+    ", '-infinity') AND expires_at < " end: NaiveDateTime as Timestamp;
     " RETURNING id"
 }
 
@@ -47,9 +51,9 @@ statement! {
     /// lock, it fails soon.
     Places on Pg, PgConnection, returns Text;
     "DELETE FROM sessions WHERE expires_at <= " now: NaiveDateTime as Timestamp,
-    " AND ctid = ANY(ARRAY(SELECT ctid FROM sessions WHERE expires_at >= "
-        from: NaiveDateTime as Timestamp,
-    " AND expires_at <= " expired_at: NaiveDateTime as Timestamp,
+    " AND ctid = ANY(ARRAY(SELECT ctid FROM sessions WHERE expires_at >= coalesce("
+        from: Option<NaiveDateTime> as Nullable<Timestamp>,
+    ", '-infinity') AND expires_at <= " expired_at: NaiveDateTime as Timestamp,
     " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
     ")) RETURNING id"
 }
@@ -59,9 +63,9 @@ statement! {
     /// pass. The array keeps a generic plan, which estimates the limit as a tenth of the table,
     /// from reading the whole table.
     Free on Pg, PgConnection, returns Text;
-    "WITH expired AS MATERIALIZED (SELECT id FROM sessions WHERE expires_at >= "
-        from: NaiveDateTime as Timestamp,
-    " AND expires_at <= " now: NaiveDateTime as Timestamp,
+    "WITH expired AS MATERIALIZED (SELECT id FROM sessions WHERE expires_at >= coalesce("
+        from: Option<NaiveDateTime> as Nullable<Timestamp>,
+    ", '-infinity') AND expires_at <= " now: NaiveDateTime as Timestamp,
     " ORDER BY expires_at LIMIT " limit: i64 as BigInt;
     " FOR UPDATE SKIP LOCKED) \
      DELETE FROM sessions WHERE id = ANY(ARRAY(SELECT id FROM expired)) RETURNING id"
@@ -74,16 +78,12 @@ const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
 /// and never the whole table.
 const BITMAP: &str = "; SET LOCAL enable_indexscan = off; SET LOCAL enable_seqscan = off";
 
-/// Lets a commit return before it is on disk. After a crash, the sessions are there again, are
-/// still expired, and are swept again. Nothing was reported of them but their number.
-const LATER: &str = "; SET LOCAL synchronous_commit = off";
-
 pub(in crate::store) fn sweep(
     connection: &mut PgConnection,
     batch: &SweepBatch,
 ) -> QueryResult<SweepOutcome> {
     let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
-    let from = batch.from.map_or(BEGINNING, |from| from.naive_utc());
+    let from = batch.from.map(|from| from.naive_utc());
     let mut contended = batch.contended;
     if !contended {
         let swept = range(connection, batch, from).and_then(|swept| {
@@ -108,34 +108,29 @@ pub(in crate::store) fn sweep(
     })
 }
 
-/// The first moment of the first year, before which no session expires.
-const BEGINNING: NaiveDateTime = NaiveDateTime::new(
-    match NaiveDate::from_ymd_opt(1, 1, 1) {
-        Some(date) => date,
-        None => NaiveDate::MIN,
-    },
-    NaiveTime::MIN,
-);
-
-/// Sweeps a range of `expires_at`. Deletes nothing if too many sessions expire in its first moment.
+/// Sweeps a range of `expires_at`. Deletes nothing if too many sessions expire in its first moment,
+/// or if its end cannot be known, because foreign SQL has written an infinite time.
 fn range(
     connection: &mut PgConnection,
     batch: &SweepBatch,
-    from: NaiveDateTime,
+    from: Option<NaiveDateTime>,
 ) -> QueryResult<SweepOutcome> {
     let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
-    let bound = Bound { from, now, limit }
+    let bound: Option<StoredTime> = Bound { from, now, limit }
         .get_result(connection)
         .optional()?;
-    // The database has microseconds, so this includes the sessions that expire now.
-    let end = bound.unwrap_or(now + TimeDelta::microseconds(1));
+    let end = match bound {
+        Some(StoredTime(None)) => return Ok(SweepOutcome::default()),
+        Some(StoredTime(Some(end))) => end,
+        // The database has microseconds, so this includes the sessions that expire now.
+        None => now + TimeDelta::microseconds(1),
+    };
     let swept = connection.transaction(|connection| {
+        connection.batch_execute(&format!("{SHORT_WAIT}{BITMAP}"))?;
         if batch.handles {
-            connection.batch_execute(&format!("{SHORT_WAIT}{BITMAP}"))?;
             let handles = RangeWithHandles { from, end }.load(connection)?;
             return Ok(outcome(handles, batch));
         }
-        connection.batch_execute(&format!("{SHORT_WAIT}{BITMAP}{LATER}"))?;
         Ok::<_, diesel::result::Error>(SweepOutcome {
             deleted: Range { from, end }.execute(connection)?,
             ..SweepOutcome::default()
@@ -151,7 +146,7 @@ fn range(
 fn places(
     connection: &mut PgConnection,
     batch: &SweepBatch,
-    from: NaiveDateTime,
+    from: Option<NaiveDateTime>,
 ) -> QueryResult<SweepOutcome> {
     let now = batch.now.naive_utc();
     let places = Places {
