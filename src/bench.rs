@@ -94,7 +94,7 @@ impl BenchPipeline {
     ) -> Result<Option<SessionRecord>, SessionError> {
         let now = session.created_at;
         let apply = Box::new(move |_: &SessionRecord| Ok(Change::Data(data.to_owned())));
-        let updated = self.0.update(session, now, apply).await?;
-        Ok(updated.map(|updated| updated.record))
+        let updated = self.0.update(session.into(), now, apply).await?;
+        Ok(updated.map(|updated| Arc::unwrap_or_clone(updated.record)))
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod policies;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -75,6 +76,20 @@ impl ExpiryPolicy {
     /// The absolute lifetime is counted from the latest token, because a login starts a new
     /// lifetime.
     pub(crate) fn effective(&self, mut record: SessionRecord) -> SessionRecord {
+        (record.expires_at, record.absolute_expires_at) = self.deadlines(&record);
+        record
+    }
+
+    /// Gives a row its effective deadlines, and copies it only if they differ from the stored ones.
+    pub(crate) fn apply(&self, record: &mut Arc<SessionRecord>) {
+        let deadlines = self.deadlines(record);
+        if deadlines != (record.expires_at, record.absolute_expires_at) {
+            let record = Arc::make_mut(record);
+            (record.expires_at, record.absolute_expires_at) = deadlines;
+        }
+    }
+
+    fn deadlines(&self, record: &SessionRecord) -> (DateTime<Utc>, DateTime<Utc>) {
         let idle = self.idle(record.user_id.is_some(), &record.lifetime);
         let absolute = self.absolute(&record.lifetime);
         // Counted from the end of the token's millisecond, so that unchanged settings leave the
@@ -88,10 +103,9 @@ impl ExpiryPolicy {
             from.checked_add_signed(by)
                 .map_or(stored, |deadline| deadline.min(stored))
         };
-        record.absolute_expires_at = earlier(record.absolute_expires_at, begun, absolute);
-        record.expires_at =
-            earlier(record.expires_at, record.last_seen_at, idle).min(record.absolute_expires_at);
-        record
+        let absolute = earlier(record.absolute_expires_at, begun, absolute);
+        let idle = earlier(record.expires_at, record.last_seen_at, idle);
+        (idle.min(absolute), absolute)
     }
 
     /// Returns whether activity at `now` is due to be recorded.

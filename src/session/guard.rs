@@ -189,10 +189,10 @@ impl<D> Inner<D> {
     }
 
     /// Returns the stored session, or `None` if there is none.
-    pub(super) fn record(&self) -> Result<Option<SessionRecord>, SessionError> {
+    pub(super) fn record(&self) -> Result<Option<Arc<SessionRecord>>, SessionError> {
         match &self.state().phase {
             Phase::Absent => Ok(None),
-            Phase::Live(record) => Ok(Some((**record).clone())),
+            Phase::Live(record) => Ok(Some(Arc::clone(record))),
             Phase::Ended => Err(SessionError::Ended),
         }
     }

@@ -1,5 +1,7 @@
 //! Changes of a session's token: [`Session::login`], [`Session::logout`] and [`Session::rotate`].
 
+use std::sync::Arc;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -193,7 +195,9 @@ impl<D: TypedData> Session<D> {
         inner.state().check_open()?;
         let (token, rotation) = inner.rotation(&record)?;
         let (pipeline, context) = (&inner.shared().pipeline, inner.event_of(&record));
-        let rotated = pipeline.rotate(record, rotation, context).await?;
+        let rotated = pipeline
+            .rotate(Arc::unwrap_or_clone(record), rotation, context)
+            .await?;
         let mut state = inner.state();
         let Some(untold) = rotated else {
             state.found_ended();
@@ -249,7 +253,7 @@ impl<D: TypedData> Session<D> {
         let (token, rotation) = inner.rotation(&record)?;
         let pipeline = &inner.shared().pipeline;
         let context = inner.event_of(&record);
-        let rotate = pipeline.rotate_with(record, rotation, &context, commit);
+        let rotate = pipeline.rotate_with(Arc::unwrap_or_clone(record), rotation, &context, commit);
         let untold = inner.rotating(rotate).await?;
         inner.state().rotated(token, untold)?;
         Ok(())

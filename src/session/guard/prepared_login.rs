@@ -20,7 +20,7 @@ pub(super) struct PreparedLogin<D> {
     pub(super) context: EventContext,
     token: Token,
     /// The visitor's session, if it is to be kept.
-    record: Option<SessionRecord>,
+    record: Option<Arc<SessionRecord>>,
     /// The data of a new session.
     data: D,
     /// Handles of sessions that must not outlive the new token. They end just before the visitor
@@ -85,7 +85,7 @@ impl<D: TypedData> Inner<D> {
     pub(super) fn prepare_login(&self, login: Login) -> Result<PreparedLogin<D>, SessionError> {
         let (record, mut replaced) = match self.record()? {
             Some(record) if is_of_another(&record, &login) || self.undecodable().is_some() => {
-                (None, vec![record.id])
+                (None, vec![record.id.clone()])
             }
             record => (record, Vec::new()),
         };
@@ -111,7 +111,7 @@ impl<D: TypedData> Inner<D> {
             && shared.devices.as_ref().is_some_and(|devices| {
                 !devices.knows(self.context.device.as_deref(), &login.user_id)
             });
-        let request = self.login_session(login, record.as_ref(), fresh);
+        let request = self.login_session(login, record.as_deref(), fresh);
         context.actor = request
             .fresh
             .sign_in
@@ -140,7 +140,11 @@ impl<D: TypedData> Inner<D> {
         let mut state = self.state();
         match (outcome, login.record, untold) {
             (LoginOutcome::Bound(_), Some(record), Some(untold)) => {
-                state.bound(login.request.bound(record), login.token, untold)?;
+                state.bound(
+                    login.request.bound(Arc::unwrap_or_clone(record)),
+                    login.token,
+                    untold,
+                )?;
             }
             (LoginOutcome::UserRefused, ..) => {
                 return Err(SessionError::user_refused(&login.request.user_id));

@@ -18,7 +18,7 @@ pub(crate) enum Phase {
     /// No session is stored for this visitor.
     Absent,
     /// The session as last seen in the store.
-    Live(Box<SessionRecord>),
+    Live(Arc<SessionRecord>),
     /// This request ended the session or found it ended.
     Ended,
 }
@@ -96,7 +96,7 @@ impl<D> State<D> {
 
     pub(crate) fn loaded(record: SessionRecord, data: D) -> Self {
         Self {
-            phase: Phase::Live(Box::new(record)),
+            phase: Phase::Live(Arc::new(record)),
             data: Arc::new(data),
             cookie: CookieChange::Keep,
             is_new: false,
@@ -194,7 +194,7 @@ impl<D> State<D> {
         untold: Untold,
     ) -> Result<(), SessionError> {
         self.owe(untold)?;
-        self.phase = Phase::Live(Box::new(record));
+        self.phase = Phase::Live(Arc::new(record));
         self.data = data;
         self.is_overtaken = false;
         (self.hidden, self.undecodable) = (None, None);
@@ -204,8 +204,8 @@ impl<D> State<D> {
 
     /// Records new data under the same token. The cookie does not change. `is_overtaken` says
     /// whether the row has later changes that `data` lacks.
-    pub(crate) fn updated(&mut self, record: SessionRecord, data: Arc<D>, is_overtaken: bool) {
-        self.phase = Phase::Live(Box::new(record));
+    pub(crate) fn updated(&mut self, record: Arc<SessionRecord>, data: Arc<D>, is_overtaken: bool) {
+        self.phase = Phase::Live(record);
         self.data = data;
         self.is_overtaken = is_overtaken;
     }
@@ -221,7 +221,7 @@ impl<D> State<D> {
         untold: Untold,
     ) -> Result<(), SessionError> {
         self.owe(untold)?;
-        self.phase = Phase::Live(Box::new(record));
+        self.phase = Phase::Live(Arc::new(record));
         self.cookie = CookieChange::Issue(token);
         Ok(())
     }
@@ -233,6 +233,7 @@ impl<D> State<D> {
     pub(crate) fn rotated(&mut self, token: Token, untold: Untold) -> Result<(), SessionError> {
         self.owe(untold)?;
         if let Phase::Live(record) = &mut self.phase {
+            let record = Arc::make_mut(record);
             record.session_id = token.session_id();
             record.token_hash = token.hash();
             self.cookie = CookieChange::Issue(token);
@@ -313,7 +314,7 @@ mod tests {
         assert!(matches!(State::absent(0).cookie, CookieChange::Keep));
         let token = token();
         let mut state = State::loaded(record(&token), 0);
-        state.updated(record(&token), Arc::new(1), false);
+        state.updated(Arc::new(record(&token)), Arc::new(1), false);
         assert!(matches!(state.cookie, CookieChange::Keep));
         assert!(!state.is_new);
     }

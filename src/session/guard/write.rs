@@ -87,7 +87,7 @@ impl<D: TypedData> Inner<D> {
 
     /// Returns the stored session, or `None` if there is none. A session that has expired since it
     /// was loaded is not written to, because other requests may have been refused it.
-    fn writable(&self, now: DateTime<Utc>) -> Result<Option<SessionRecord>, SessionError> {
+    fn writable(&self, now: DateTime<Utc>) -> Result<Option<Arc<SessionRecord>>, SessionError> {
         let record = self.record()?;
         if record
             .as_ref()
@@ -135,7 +135,7 @@ impl<D: TypedData> Inner<D> {
 
     async fn change<R: Send + 'static>(
         &self,
-        record: SessionRecord,
+        record: Arc<SessionRecord>,
         now: DateTime<Utc>,
         requires: Requires,
         mut change: impl FnMut(D) -> (Option<Arc<D>>, R) + Send + 'static,
@@ -173,7 +173,8 @@ impl<D: TypedData> Inner<D> {
         let made = made.lock().take();
         // `update` returns a record only after it has applied the closure.
         let (data, result) = made.ok_or(SessionError::Timeout)?;
-        let record = shared.expiry.effective(updated.record);
+        let mut record = updated.record;
+        shared.expiry.apply(&mut record);
         self.state().updated(record, data, updated.is_overtaken);
         Ok(result)
     }

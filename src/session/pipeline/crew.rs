@@ -115,6 +115,7 @@ impl Crew {
             Ok(Nudge::Probe) | Err(RecvTimeoutError::Timeout)
         ) {
             let now = Instant::now();
+            shared.deadlines.wake_late(now);
             self.replace_stuck(shared, now);
             let metrics = &shared.monitor.metrics;
             for _ in 0..calls.give_up_stuck(now) {

@@ -1,6 +1,7 @@
 //! Jobs: the operations that requests ask of the store, and how each gets its answer.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -26,7 +27,7 @@ pub(crate) enum Change {
 /// The row that an update left.
 #[derive(Clone, Debug)]
 pub(crate) struct Updated {
-    pub(crate) record: SessionRecord,
+    pub(crate) record: Arc<SessionRecord>,
     /// Whether the row also has changes by later updates of its batch, which the caller has not
     /// seen.
     pub(crate) is_overtaken: bool,
@@ -137,14 +138,14 @@ impl Moment {
 
 /// An update of one session, with the row as its request last saw it.
 pub(super) struct Update {
-    pub(super) session: SessionRecord,
+    pub(super) session: Arc<SessionRecord>,
     pub(super) now: Moment,
     pub(super) apply: Apply,
 }
 
 /// A session to insert, and the request that makes it.
 pub(super) struct Creation {
-    pub(super) new: NewSession,
+    pub(super) new: Box<NewSession>,
     pub(super) context: EventContext,
 }
 

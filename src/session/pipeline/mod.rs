@@ -14,6 +14,7 @@ mod batch;
 mod breaker;
 mod calls;
 mod crew;
+mod deadlines;
 mod direct;
 mod health;
 mod job;

@@ -15,6 +15,8 @@ mod tests;
 mod turn;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -63,8 +65,8 @@ pub(super) struct Limits {
 pub(super) struct Queue {
     limits: Limits,
     state: Mutex<State>,
-    /// Signals that there is work for a worker, or that the queue was closed.
-    work: Condvar,
+    /// Whether the last turn had several jobs.
+    is_crowded: AtomicBool,
 }
 
 /// A stuck turn that was taken from its worker.
@@ -81,7 +83,7 @@ impl Queue {
         Self {
             limits,
             state: Mutex::default(),
-            work: Condvar::new(),
+            is_crowded: AtomicBool::new(false),
         }
     }
 
@@ -172,30 +174,32 @@ impl Queue {
 
     /// Waits for the next turn. Returns `None` once the queue is closed and all work is done.
     pub(super) fn next(&self) -> Option<Turn> {
-        step_back();
+        self.step_back();
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             if let Some(turn) = state.take(self.limits, now) {
+                self.is_crowded.store(turn.len() > 1, Ordering::Relaxed);
                 // The rest is for another worker.
                 self.wake(state);
                 return Some(turn);
             }
             if state.is_finished() {
-                self.work.notify_all();
+                state.wake_all();
                 return None;
             }
-            state.idle += 1;
+            let bell = Arc::<Condvar>::default();
+            state.idle.push(Arc::clone(&bell));
             if state.has_waiting(now) && !state.is_watched {
                 state.is_watched = true;
-                self.work.wait_for(&mut state, LONG);
+                bell.wait_for(&mut state, LONG);
                 state.is_watched = false;
             } else {
-                self.work.wait(&mut state);
+                bell.wait(&mut state);
             }
-            state.idle -= 1;
+            state.idle.retain(|idle| !Arc::ptr_eq(idle, &bell));
             drop(state);
-            step_back();
+            self.step_back();
             state = self.lock();
         }
     }
@@ -203,7 +207,7 @@ impl Queue {
     /// Ends a turn. Updates that waited for its sessions now go first and may start from the
     /// committed rows. Returns whether the turn still belonged to its worker. If not, another
     /// worker has replaced that one.
-    pub(super) fn end(&self, id: TurnId, committed: HashMap<Uuid, SessionRecord>) -> bool {
+    pub(super) fn end(&self, id: TurnId, committed: HashMap<Uuid, Arc<SessionRecord>>) -> bool {
         let mut state = self.lock();
         let was_running = state.end(id, committed);
         self.wake(state);
@@ -250,21 +254,33 @@ impl Queue {
 
     /// Closes the queue to new jobs. Jobs already queued will be done.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.work.notify_all();
+        let mut state = self.lock();
+        state.closed = true;
+        state.wake_all();
     }
 
     /// Wakes one idle worker if it is needed, to work or to watch turns that may take long. Waking
-    /// costs a system call, so workers are woken only then.
-    fn wake(&self, state: MutexGuard<'_, State>) {
+    /// costs a system call, so workers are woken only then. The last one to become idle is the
+    /// fastest, because the caches still have what it needs.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         let now = Instant::now();
-        let is_wanted = state.idle > 0
+        let is_wanted = !state.idle.is_empty()
             && (state.closed
                 || state.has_waiting(now) && !state.is_watched
                 || state.has_work(self.limits, now));
+        let woken = if is_wanted { state.idle.pop() } else { None };
         drop(state);
-        if is_wanted {
-            self.work.notify_one();
+        if let Some(bell) = woken {
+            bell.notify_one();
+        }
+    }
+
+    /// Lets other threads of the machine run first if there are several jobs at a time. If all cores
+    /// are busy, more jobs are queued afterwards and share a statement. If a core is free, this
+    /// returns at once.
+    fn step_back(&self) {
+        if self.is_crowded.load(Ordering::Relaxed) {
+            std::thread::yield_now();
         }
     }
 
@@ -283,7 +299,7 @@ impl Ledger for Queue {
         let was_in_time = state.attempts.remove(&number).is_some();
         if state.closed {
             // The workers may have been waiting only for this attempt.
-            self.work.notify_all();
+            state.wake_all();
         }
         was_in_time
     }
@@ -295,10 +311,4 @@ impl Ledger for Queue {
     fn patience(&self) -> Duration {
         self.limits.patience
     }
-}
-
-/// Lets other threads of the machine run first. If all cores are busy, more jobs are queued
-/// afterwards and share a statement. If a core is free, this returns at once.
-fn step_back() {
-    std::thread::yield_now();
 }

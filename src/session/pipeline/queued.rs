@@ -1,9 +1,9 @@
 //! The operations that go through the queue, which every request uses.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use rocket::tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::job::{
@@ -45,6 +45,7 @@ impl Pipeline {
         new: NewSession,
         context: EventContext,
     ) -> Result<Untold, SessionError> {
+        let new = Box::new(new);
         let creation = Creation { new, context };
         self.write(creation, WriteJob::Create).await
     }
@@ -53,7 +54,7 @@ impl Pipeline {
     /// if the session is gone, has a new token, or has expired.
     pub(crate) async fn update(
         &self,
-        session: SessionRecord,
+        session: Arc<SessionRecord>,
         now: DateTime<Utc>,
         apply: Apply,
     ) -> Result<Option<Updated>, SessionError> {
@@ -131,12 +132,12 @@ impl Pipeline {
         answer: Answer<T>,
     ) -> Result<T, SessionError> {
         let result = match queued {
-            Ok(()) => match timeout_at(deadline.into(), answer).await {
-                Ok(Ok(Ok(value))) => Ok(value),
-                Ok(Ok(Err(Failure::Error(error)))) => Err(error),
-                Ok(Ok(Err(Failure::Panic(panic)))) => std::panic::resume_unwind(panic),
-                Ok(Err(_)) => Err(SessionError::Aborted),
-                Err(_) => Err(SessionError::Timeout),
+            Ok(()) => match self.shared.deadlines.wait(deadline, answer).await {
+                Some(Ok(Ok(value))) => Ok(value),
+                Some(Ok(Err(Failure::Error(error)))) => Err(error),
+                Some(Ok(Err(Failure::Panic(panic)))) => std::panic::resume_unwind(panic),
+                Some(Err(_)) => Err(SessionError::Aborted),
+                None => Err(SessionError::Timeout),
             },
             Err(error) => Err(error),
         };

@@ -132,7 +132,7 @@ impl Writes {
             creates: self
                 .creates
                 .iter()
-                .map(|job| job.work.new.clone())
+                .map(|job| (*job.work.new).clone())
                 .collect(),
             saves: self.saves.iter_mut().map(|(_, save)| take(save)).collect(),
         }

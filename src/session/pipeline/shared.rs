@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker::Breaker;
+use super::deadlines::Deadlines;
 use super::queue::Queue;
 use super::untold::{Ledger, Untold};
 use crate::session::observe::monitor::Monitor;
@@ -12,6 +13,7 @@ use crate::store::{SessionStore, StoreError, Withdrawal};
 
 pub(super) struct Shared {
     pub(super) queue: Arc<Queue>,
+    pub(super) deadlines: Deadlines,
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) breaker: Breaker,

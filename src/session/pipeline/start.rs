@@ -11,6 +11,7 @@ use rocket::tokio::sync::Semaphore;
 use super::breaker::{Breaker, Nudge};
 use super::calls::Calls;
 use super::crew::Crew;
+use super::deadlines::Deadlines;
 use super::queue::{Limits, Queue};
 use super::shared::Shared;
 use super::sweep::Sweep;
@@ -162,6 +163,7 @@ fn shared(
     let breaker = Breaker::new(nudge, patience, Arc::clone(&monitor.outage));
     let shared = Arc::new(Shared {
         queue: Arc::new(Queue::new(limits)),
+        deadlines: Deadlines::default(),
         store,
         monitor,
         breaker,

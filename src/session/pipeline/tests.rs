@@ -74,7 +74,7 @@ fn jobs_queued_at_shutdown_are_done_and_later_ones_refused() {
     let mut answers = Vec::new();
     for _ in 0..1000 {
         let update = Update {
-            session: session.clone(),
+            session: session.clone().into(),
             now: pipeline.shared.queue.moment(session.created_at),
             apply: increment(),
         };
@@ -144,7 +144,7 @@ fn i1_each_caller_sees_its_own_update_and_can_continue_from_it() {
                     let now = session.created_at;
                     let (first, second) = (Arc::<AtomicU64>::default(), Arc::default());
                     let update = increment_into(Arc::clone(&first));
-                    let updated = pipeline.update(session, now, update).await;
+                    let updated = pipeline.update(session.into(), now, update).await;
                     let stored = updated.unwrap().unwrap();
                     let update = increment_into(Arc::clone(&second));
                     let stored = stored.record;
@@ -178,12 +178,12 @@ fn an_unchanged_update_is_verified_against_the_newest_row_and_not_written() {
         let stale = new.into_record();
         let now = stale.created_at;
         pipeline
-            .update(stale.clone(), now, increment())
+            .update(stale.clone().into(), now, increment())
             .await
             .unwrap();
         let unchanged: Apply = Box::new(|_| Ok(Change::Unchanged));
         let seen = pipeline
-            .update(stale.clone(), now, unchanged)
+            .update(stale.clone().into(), now, unchanged)
             .await
             .unwrap();
         let seen = seen.unwrap().record;
@@ -195,7 +195,7 @@ fn an_unchanged_update_is_verified_against_the_newest_row_and_not_written() {
                 .unwrap()
         );
         let unchanged: Apply = Box::new(|_| Ok(Change::Unchanged));
-        let gone = pipeline.update(stale, now, unchanged).await.unwrap();
+        let gone = pipeline.update(stale.into(), now, unchanged).await.unwrap();
         assert!(gone.is_none());
     });
 }

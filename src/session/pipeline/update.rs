@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -16,7 +17,9 @@ use crate::store::{SaveSession, SessionRecord};
 /// The updates of one session in one turn, in order of arrival.
 pub(super) struct SessionUpdates {
     /// The row to which they are applied.
-    base: SessionRecord,
+    base: Arc<SessionRecord>,
+    /// The row as the closures leave it.
+    made: Arc<SessionRecord>,
     /// Whether `base` was loaded in this turn, rather than earlier by a request.
     is_newest: bool,
     jobs: Vec<UpdateJob>,
@@ -46,12 +49,13 @@ impl SessionUpdates {
             match sessions.get_mut(place) {
                 Some(updates) => {
                     if session.version > updates.base.version {
-                        updates.base = session.clone();
+                        updates.base = Arc::clone(session);
                     }
                     updates.jobs.push(job);
                 }
                 None => sessions.push(Self {
-                    base: session.clone(),
+                    base: Arc::clone(session),
+                    made: Arc::clone(session),
                     is_newest: false,
                     jobs: vec![job],
                     last_change: 0,
@@ -81,7 +85,7 @@ impl SessionUpdates {
         let mut jobs = self.jobs;
         for job in &mut jobs {
             if base.version > job.work.session.version {
-                job.work.session = base.clone();
+                job.work.session = Arc::clone(base);
             }
         }
         jobs
@@ -100,7 +104,7 @@ impl SessionUpdates {
         if !self.is_newest && self.jobs.iter().any(|job| is_over(&self.base, job)) {
             return Plan::Verify;
         }
-        let mut current = self.base.clone();
+        self.made = Arc::clone(&self.base);
         let mut written_at: Option<DateTime<Utc>> = None;
         self.last_change = 0;
         let mut kept = Vec::with_capacity(self.jobs.len());
@@ -110,11 +114,12 @@ impl SessionUpdates {
                 job.fail(SessionError::Timeout);
                 continue;
             }
-            match catch_unwind(AssertUnwindSafe(|| (job.work.apply)(&current))) {
+            match catch_unwind(AssertUnwindSafe(|| (job.work.apply)(&self.made))) {
                 Ok(Ok(change)) => {
                     if let Change::Data(data) = change {
-                        current.data = data;
-                        current.version += 1;
+                        let made = Arc::make_mut(&mut self.made);
+                        made.data = data;
+                        made.version += 1;
                         self.last_change = kept.len();
                     }
                     written_at = written_at.max(Some(job.work.now.then()));
@@ -128,18 +133,21 @@ impl SessionUpdates {
         let Some(now) = written_at else {
             return Plan::Done;
         };
-        if current.version != self.base.version {
+        if self.made.version != self.base.version {
+            let made = Arc::make_mut(&mut self.made);
+            made.version = self.base.version + 1;
+            made.updated_at = now;
             return Plan::Save(SaveSession {
                 session_id: self.base.session_id,
                 version: self.base.version,
-                data: current.data,
+                data: std::mem::take(&mut made.data),
                 now,
             });
         }
         if !self.is_newest {
             return Plan::Verify;
         }
-        let base = self.base.clone();
+        let base = Arc::clone(&self.base);
         self.answer(&base);
         Plan::Done
     }
@@ -150,13 +158,9 @@ impl SessionUpdates {
     }
 
     /// Answers all jobs after `save` was committed, and returns the row as it is now stored.
-    pub(super) fn committed(mut self, save: SaveSession) -> SessionRecord {
-        let stored = SessionRecord {
-            version: save.version + 1,
-            data: save.data,
-            updated_at: save.now,
-            ..self.base.clone()
-        };
+    pub(super) fn committed(mut self, save: SaveSession) -> Arc<SessionRecord> {
+        let mut stored = std::mem::replace(&mut self.made, Arc::clone(&self.base));
+        Arc::make_mut(&mut stored).data = save.data;
         self.answer(&stored);
         stored
     }
@@ -164,10 +168,10 @@ impl SessionUpdates {
     /// Answers each job with the stored row, which includes the results of later jobs. A caller
     /// knows its own result from its closure. Data and version belong together, because the caller
     /// may start its next update from them.
-    fn answer(&mut self, stored: &SessionRecord) {
+    fn answer(&mut self, stored: &Arc<SessionRecord>) {
         for (index, job) in self.jobs.drain(..).enumerate() {
             job.answer(Ok(Some(Updated {
-                record: stored.clone(),
+                record: Arc::clone(stored),
                 is_overtaken: index < self.last_change,
             })));
         }
@@ -182,7 +186,7 @@ impl SessionUpdates {
                 _ => job.answer(Ok(None)),
             }
         }
-        self.base = newest?;
+        self.base = Arc::new(newest?);
         self.is_newest = true;
         (!self.jobs.is_empty()).then_some(self)
     }
@@ -220,7 +224,7 @@ mod tests {
 
     fn job(session: &SessionRecord, apply: Apply) -> (UpdateJob, Answer<Option<Updated>>) {
         let work = Update {
-            session: session.clone(),
+            session: session.clone().into(),
             now: Moment::new(session.created_at, false),
             apply,
         };

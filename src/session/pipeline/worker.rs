@@ -20,7 +20,7 @@ use crate::session::observe::metrics::Call;
 use crate::store::{SessionRecord, SessionStore, StoreError};
 
 /// The rows as a turn left them, by lookup half.
-type Committed = HashMap<Uuid, SessionRecord>;
+type Committed = HashMap<Uuid, Arc<SessionRecord>>;
 
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,

@@ -105,7 +105,7 @@ impl Shared {
     /// Counts the user of a served session and touches the session if that is due. The touch is
     /// sent now rather than with the response, because another request may have been refused by
     /// then. The request continues with the new deadline.
-    fn served(&self, context: &RequestContext, record: &mut SessionRecord) {
+    fn served(&self, context: &RequestContext, record: &mut Arc<SessionRecord>) {
         if let Some(user_id) = &record.user_id {
             self.monitor.usage.seen(user_id, context.now);
         }
@@ -118,7 +118,7 @@ impl Shared {
     pub(in crate::session) fn touch(
         &self,
         context: &RequestContext,
-        record: &mut SessionRecord,
+        record: &mut Arc<SessionRecord>,
         now: DateTime<Utc>,
     ) {
         let (absolute, is_signed_in) = (record.absolute_expires_at, record.user_id.is_some());
@@ -131,6 +131,7 @@ impl Shared {
             ip: context.ip.clone(),
         };
         let alive_until = record.expires_at;
+        let record = Arc::make_mut(record);
         record.expires_at = alive_until.max(touch.expires_at);
         record.last_seen_at = record.last_seen_at.max(now);
         self.pipeline.touch(touch, alive_until);

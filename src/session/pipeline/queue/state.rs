@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Condvar;
 use uuid::Uuid;
 
 use super::activity::Touches;
@@ -55,8 +56,8 @@ pub(super) struct State {
     parked: usize,
     running: Vec<Running>,
     turns: u64,
-    /// Number of workers that wait for work.
-    pub(super) idle: usize,
+    /// The workers that wait for work, those that have waited longest first.
+    pub(super) idle: Vec<Arc<Condvar>>,
     /// Whether one of them wakes up to check for turns that take long.
     pub(super) is_watched: bool,
     pub(super) closed: bool,
@@ -65,6 +66,13 @@ pub(super) struct State {
 impl State {
     pub(super) fn waiting_writes(&self) -> usize {
         self.writes.len() + self.parked + self.deferred.len()
+    }
+
+    /// Wakes all idle workers.
+    pub(super) fn wake_all(&mut self) {
+        for bell in self.idle.drain(..) {
+            bell.notify_one();
+        }
     }
 
     pub(super) fn push_write(&mut self, job: WriteJob) {
@@ -240,7 +248,7 @@ impl State {
     }
 
     /// Ends a turn. Returns whether it was still running.
-    pub(super) fn end(&mut self, id: TurnId, committed: HashMap<Uuid, SessionRecord>) -> bool {
+    pub(super) fn end(&mut self, id: TurnId, committed: HashMap<Uuid, Arc<SessionRecord>>) -> bool {
         let place = self.running.iter().position(|turn| turn.id == id);
         let Some(place) = place else { return false };
         self.release(place, committed);
@@ -248,7 +256,7 @@ impl State {
     }
 
     /// Removes a running turn. Updates that waited for its sessions now go first.
-    fn release(&mut self, place: usize, mut committed: HashMap<Uuid, SessionRecord>) {
+    fn release(&mut self, place: usize, mut committed: HashMap<Uuid, Arc<SessionRecord>>) {
         let turn = self.running.swap_remove(place);
         let Kind::Writes {
             sessions, touched, ..

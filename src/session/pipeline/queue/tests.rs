@@ -40,7 +40,7 @@ fn record(session_id: Uuid) -> SessionRecord {
 
 fn update(session_id: Uuid) -> (WriteJob, Answer<Option<Updated>>) {
     let work = Update {
-        session: record(session_id),
+        session: record(session_id).into(),
         now: Moment::new(DateTime::UNIX_EPOCH, false),
         apply: Box::new(|_| Ok(Change::Unchanged)),
     };
@@ -141,7 +141,7 @@ fn i1_updates_of_a_busy_session_wait_and_start_from_the_committed_row() {
     assert!(queue.end(second_began, HashMap::new()));
     let mut committed = record(hot);
     committed.version = 7;
-    queue.end(first_began, HashMap::from([(hot, committed)]));
+    queue.end(first_began, HashMap::from([(hot, committed.into())]));
     let (third, _) = writes(&queue);
     assert_eq!(third.updates.len(), 2);
     assert_eq!(third.updates[0].work.session.version, 7);

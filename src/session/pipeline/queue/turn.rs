@@ -21,6 +21,16 @@ pub(in crate::session::pipeline) enum Turn {
     Writes(WriteTurn, TurnId, Arc<Bench>),
 }
 
+impl Turn {
+    /// Returns the number of jobs for which someone waits.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Loads(jobs, _) => jobs.len(),
+            Self::Writes(turn, ..) => turn.len(),
+        }
+    }
+}
+
 /// Holds a round of writes while a closure of one of its updates runs. A closure that does not
 /// return blocks only its own session, because the rest of the round can be taken away and given to
 /// another worker.
