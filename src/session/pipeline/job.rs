@@ -46,6 +46,11 @@ impl From<SessionError> for Failure {
     }
 }
 
+/// Returns the answer to a job that no one answers.
+pub(super) fn abandoned() -> Failure {
+    SessionError::Aborted.into()
+}
+
 /// An operation, its deadline, and the channel for its answer. Dropping it unanswered informs the
 /// caller that it was abandoned.
 pub(super) struct Job<W, T> {

@@ -16,6 +16,7 @@ mod calls;
 mod crew;
 mod deadlines;
 mod direct;
+mod glance;
 mod health;
 mod job;
 mod queue;

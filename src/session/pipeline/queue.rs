@@ -9,6 +9,7 @@
 //! locked is put off for a moment, so that no worker waits for the row.
 
 mod activity;
+mod crowd;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -16,13 +17,14 @@ mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use uuid::Uuid;
 
+use self::crowd::Crowd;
 use self::state::State;
 use super::job::{LoadJob, Moment, WriteJob};
 use super::untold::{Ledger, Undo};
@@ -35,6 +37,9 @@ pub(super) use self::turn::{Bench, Turn, TurnId};
 /// A turn that has taken this long no longer prevents another from starting: the database is slow,
 /// far away or stuck, or a closure is.
 const LONG: Duration = Duration::from_millis(5);
+
+/// Time for which a worker without work stays awake.
+const LINGER: Duration = Duration::from_micros(100);
 
 /// A closure that runs longer keeps its worker to itself from then on.
 const LONGEST_CLOSURE: Duration = Duration::from_millis(100);
@@ -65,8 +70,9 @@ pub(super) struct Limits {
 pub(super) struct Queue {
     limits: Limits,
     state: Mutex<State>,
-    /// Whether the last turn had several jobs.
-    is_crowded: AtomicBool,
+    crowd: Crowd,
+    /// Changes with each job.
+    news: AtomicUsize,
 }
 
 /// A stuck turn that was taken from its worker.
@@ -83,7 +89,8 @@ impl Queue {
         Self {
             limits,
             state: Mutex::default(),
-            is_crowded: AtomicBool::new(false),
+            crowd: Crowd::default(),
+            news: AtomicUsize::new(0),
         }
     }
 
@@ -176,10 +183,11 @@ impl Queue {
     pub(super) fn next(&self) -> Option<Turn> {
         self.step_back();
         let mut state = self.lock();
+        let mut has_lingered = false;
         loop {
             let now = Instant::now();
             if let Some(turn) = state.take(self.limits, now) {
-                self.is_crowded.store(turn.len() > 1, Ordering::Relaxed);
+                self.crowd.took(turn.len());
                 // The rest is for another worker.
                 self.wake(state);
                 return Some(turn);
@@ -187,6 +195,16 @@ impl Queue {
             if state.is_finished() {
                 state.wake_all();
                 return None;
+            }
+            if !has_lingered && !state.is_lingering && self.crowd.is_small() {
+                has_lingered = true;
+                state.is_lingering = true;
+                let known = self.news.load(Ordering::Relaxed);
+                drop(state);
+                self.linger(known);
+                state = self.lock();
+                state.is_lingering = false;
+                continue;
             }
             let bell = Arc::<Condvar>::default();
             state.idle.push(Arc::clone(&bell));
@@ -201,6 +219,7 @@ impl Queue {
             drop(state);
             self.step_back();
             state = self.lock();
+            has_lingered = false;
         }
     }
 
@@ -264,10 +283,12 @@ impl Queue {
     /// fastest, because the caches still have what it needs.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         let now = Instant::now();
+        self.news.fetch_add(1, Ordering::Relaxed);
         let is_wanted = !state.idle.is_empty()
             && (state.closed
-                || state.has_waiting(now) && !state.is_watched
-                || state.has_work(self.limits, now));
+                || !state.is_lingering
+                    && (state.has_waiting(now) && !state.is_watched
+                        || state.has_work(self.limits, now)));
         let woken = if is_wanted { state.idle.pop() } else { None };
         drop(state);
         if let Some(bell) = woken {
@@ -275,11 +296,25 @@ impl Queue {
         }
     }
 
+    /// Stays awake for a moment, because the next job often comes soon and waking up takes longer
+    /// than the job.
+    fn linger(&self, known: usize) {
+        let start = Instant::now();
+        while self.news.load(Ordering::Relaxed) == known && start.elapsed() < LINGER {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Returns whether jobs nearly always come one at a time.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.crowd.is_alone()
+    }
+
     /// Lets other threads of the machine run first if there are several jobs at a time. If all cores
     /// are busy, more jobs are queued afterwards and share a statement. If a core is free, this
     /// returns at once.
     fn step_back(&self) {
-        if self.is_crowded.load(Ordering::Relaxed) {
+        if self.crowd.is_several() {
             std::thread::yield_now();
         }
     }

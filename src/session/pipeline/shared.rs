@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::deadlines::Deadlines;
+use super::glance::Glance;
 use super::queue::Queue;
 use super::untold::{Ledger, Untold};
 use crate::session::observe::monitor::Monitor;
@@ -14,6 +15,7 @@ use crate::store::{SessionStore, StoreError, Withdrawal};
 pub(super) struct Shared {
     pub(super) queue: Arc<Queue>,
     pub(super) deadlines: Deadlines,
+    pub(super) glance: Glance,
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) breaker: Breaker,

@@ -12,6 +12,7 @@ use super::breaker::{Breaker, Nudge};
 use super::calls::Calls;
 use super::crew::Crew;
 use super::deadlines::Deadlines;
+use super::glance::Glance;
 use super::queue::{Limits, Queue};
 use super::shared::Shared;
 use super::sweep::Sweep;
@@ -164,6 +165,7 @@ fn shared(
     let shared = Arc::new(Shared {
         queue: Arc::new(Queue::new(limits)),
         deadlines: Deadlines::default(),
+        glance: Glance::default(),
         store,
         monitor,
         breaker,

@@ -35,6 +35,10 @@ pub(super) struct Attempt {
 }
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 pub(super) struct State {
     pub(super) loads: VecDeque<LoadJob>,
     pub(super) writes: VecDeque<WriteJob>,
@@ -58,6 +62,8 @@ pub(super) struct State {
     turns: u64,
     /// The workers that wait for work, those that have waited longest first.
     pub(super) idle: Vec<Arc<Condvar>>,
+    /// Whether a worker that has no work is still awake.
+    pub(super) is_lingering: bool,
     /// Whether one of them wakes up to check for turns that take long.
     pub(super) is_watched: bool,
     pub(super) closed: bool,
