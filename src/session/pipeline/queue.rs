@@ -14,6 +14,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod undos;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -330,17 +331,19 @@ impl Ledger for Queue {
     }
 
     fn end_attempt(&self, number: u64) -> bool {
-        let mut state = self.lock();
-        let was_in_time = state.attempts.remove(&number).is_some();
-        if state.closed {
-            // The workers may have been waiting only for this attempt.
-            state.wake_all();
-        }
-        was_in_time
+        self.lock().attempts.remove(&number).is_some()
     }
 
-    fn push_undo(&self, undo: Undo) {
-        self.put_off_undo(undo, Duration::ZERO);
+    fn end_change(&self, undo: Option<Undo>) {
+        if let Some(undo) = undo {
+            self.put_off_undo(undo, Duration::ZERO);
+        }
+        let mut state = self.lock();
+        state.untold -= 1;
+        if state.closed {
+            // The workers may have been waiting only for this change.
+            state.wake_all();
+        }
     }
 
     fn patience(&self) -> Duration {

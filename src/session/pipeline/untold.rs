@@ -30,8 +30,9 @@ pub(super) trait Ledger: Send + Sync {
     /// Removes an attempt that has ended. Returns whether that was in time.
     fn end_attempt(&self, number: u64) -> bool;
 
-    /// Accepts an undo, even if the queue refuses everything else.
-    fn push_undo(&self, undo: Undo);
+    /// Ends a registered change, which is delivered or has to be undone. Accepts an undo even if
+    /// the queue refuses everything else.
+    fn end_change(&self, undo: Option<Undo>);
 
     /// Returns the time after which a call that has not returned counts as stuck.
     fn patience(&self) -> Duration;
@@ -165,9 +166,7 @@ impl Untold {
 impl Drop for Untold {
     fn drop(&mut self) {
         self.end_attempt();
-        if let Some(undo) = self.undo.take() {
-            self.ledger.push_undo(undo);
-        }
+        self.ledger.end_change(self.undo.take());
     }
 }
 
@@ -193,7 +192,7 @@ impl Untold {
                 true
             }
 
-            fn push_undo(&self, _: Undo) {}
+            fn end_change(&self, _: Option<Undo>) {}
 
             fn patience(&self) -> Duration {
                 Duration::ZERO

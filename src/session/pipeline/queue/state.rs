@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::activity::Touches;
 use super::turn::{Bench, Kind, Running, Turn, TurnId};
+use super::undos::Attempt;
 use super::{LONG, LONGEST_CLOSURE, Limits, Stuck};
 use crate::session::pipeline::job::{LoadJob, UpdateJob, WriteJob};
 use crate::session::pipeline::round::{Round, WriteTurn};
@@ -20,19 +21,8 @@ use crate::store::{SessionRecord, Withdrawal};
 /// Maximum number of undos in one turn. Each is a statement of its own.
 const MAX_UNDOS: usize = 32;
 
-/// Maximum number of superseded undos, whose tokens have been replaced.
-const MAX_SUPERSEDED: usize = 10_000;
-/// How long superseded undos are kept if there are that many.
-const SUPERSEDED_FOR: Duration = Duration::from_mins(1);
-
 /// Maximum time that touches wait while loads go first.
 const TOUCH_WAIT: Duration = Duration::from_millis(100);
-
-/// A change of a token in progress.
-pub(super) struct Attempt {
-    withdrawal: Withdrawal,
-    began: Instant,
-}
 
 #[derive(Default)]
 #[expect(
@@ -53,7 +43,9 @@ pub(super) struct State {
     pub(super) superseded: HashMap<Uuid, (Instant, Withdrawal)>,
     /// Changes of tokens in progress.
     pub(super) attempts: HashMap<u64, Attempt>,
-    next_attempt: u64,
+    pub(super) next_attempt: u64,
+    /// Number of changes of tokens, in progress or made, that are neither delivered nor undone.
+    pub(super) untold: usize,
     /// Sessions that a worker is updating, and the updates that wait for them.
     busy: HashMap<Uuid, Vec<UpdateJob>>,
     /// Number of updates that wait in `busy`.
@@ -148,7 +140,7 @@ impl State {
             && self.touches.is_settled()
             && self.deferred.is_empty()
             && self.undos.is_empty()
-            && self.attempts.is_empty()
+            && self.untold == 0
             && self.busy.is_empty()
     }
 
@@ -337,45 +329,6 @@ impl State {
         let updates = updates.map(WriteJob::Update);
         for job in updates.chain(creates).chain(rotations).chain(deletes) {
             self.writes.push_front(job);
-        }
-    }
-
-    pub(super) fn begin_attempt(&mut self, withdrawal: Withdrawal) -> u64 {
-        let number = self.next_attempt;
-        self.next_attempt += 1;
-        let began = Instant::now();
-        self.attempts.insert(number, Attempt { withdrawal, began });
-        number
-    }
-
-    /// Queues the undos of token changes whose callers have stopped waiting. Such a change may be
-    /// committed later, so it is looked for until it counts as stuck.
-    pub(super) fn undo_late_attempts(&mut self, limits: Limits, now: Instant) {
-        let late = self
-            .attempts
-            .extract_if(|_, attempt| now.duration_since(attempt.began) >= limits.timeout);
-        let undos = late.map(|(_, attempt)| Undo::unsure(attempt.withdrawal, limits.patience));
-        self.undos.extend(undos.map(|undo| (now, undo)));
-    }
-
-    /// Remembers an undo whose token has been replaced by another. If that one is withdrawn, this
-    /// undo is due after all.
-    pub(super) fn supersede(&mut self, withdrawal: Withdrawal) {
-        let now = Instant::now();
-        if self.superseded.len() >= MAX_SUPERSEDED {
-            let is_recent = |since: &Instant| now.duration_since(*since) < SUPERSEDED_FOR;
-            self.superseded.retain(|_, (since, _)| is_recent(since));
-        }
-        if self.superseded.len() < MAX_SUPERSEDED {
-            let token = withdrawal.session_id;
-            self.superseded.insert(token, (now, withdrawal));
-        }
-    }
-
-    /// Queues the superseded undo of a token that was just restored.
-    pub(super) fn restored(&mut self, token: &Uuid) {
-        if let Some((now, withdrawal)) = self.superseded.remove(token) {
-            self.undos.push((now, Undo::sure(withdrawal)));
         }
     }
 
