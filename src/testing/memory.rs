@@ -1,6 +1,6 @@
 //! [`MemoryStore`]: sessions in the memory of this process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -179,7 +179,8 @@ impl Tables {
 impl SessionStore for MemoryStore {
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
         let tables = self.0.lock();
-        let rows = session_ids.iter().filter_map(|id| tables.by_token(*id));
+        let distinct: BTreeSet<&Uuid> = session_ids.iter().collect();
+        let rows = distinct.into_iter().filter_map(|id| tables.by_token(*id));
         Ok(rows.cloned().collect())
     }
 

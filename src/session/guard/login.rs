@@ -1,7 +1,6 @@
 //! Changes of a session's token: [`Session::login`], [`Session::logout`] and [`Session::rotate`].
 
 use std::sync::Arc;
-
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -12,7 +12,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use rocket::futures::task::AtomicWaker;
 
-/// The requests that wait, in the order of their deadlines. All wait for the same time.
+/// The requests that wait, in the order of their deadlines.
 #[derive(Default)]
 pub(super) struct Deadlines {
     waiting: Mutex<VecDeque<(Instant, Arc<Caller>)>>,
@@ -59,7 +59,11 @@ impl Deadlines {
         while waiting.front().is_some_and(|(_, first)| first.is_gone()) {
             waiting.pop_front();
         }
-        waiting.push_back((deadline, Arc::clone(&caller)));
+        // At the end, unless this caller has already waited for an outage to end.
+        let earlier = waiting.iter().rev();
+        let later = earlier.take_while(|(other, _)| *other > deadline).count();
+        let place = waiting.len() - later;
+        waiting.insert(place, (deadline, Arc::clone(&caller)));
         Waiting(caller)
     }
 
@@ -117,6 +121,18 @@ mod tests {
             assert_eq!(caller.join().ok(), Some(None));
         });
         assert!(Instant::now() >= deadline);
+    }
+
+    #[test]
+    fn an_earlier_deadline_that_comes_later_counts() {
+        let deadlines = Deadlines::default();
+        let now = Instant::now();
+        let second = |seconds| now + Duration::from_secs(seconds);
+        let _waiting = [3, 2, 4, 1].map(|seconds| deadlines.add(second(seconds)));
+        for left in [3, 2, 1, 0] {
+            deadlines.wake_late(second(4 - left));
+            assert_eq!(deadlines.waiting.lock().len() as u64, left);
+        }
     }
 
     #[test]

@@ -8,14 +8,15 @@
 //! values to cost as much, but it knows the length of an actual array and expects ten elements of
 //! an unknown one. The condition `w.session_id = w.session_id || ''`, which is always true, makes
 //! it expect one row in both cases. It therefore also reads an index even if the table was empty
-//! when the plan was made, and never the whole table. A batch of one has its own statements.
+//! when the plan was made, and never the whole table. Loads and saves of one session have statements
+//! of their own.
 
 mod by_handle;
 mod held;
 mod single;
 mod sweep;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{AsSelect, SqlTypeOf};
@@ -76,9 +77,11 @@ pub(in crate::store) fn load(
     if let [session_id] = session_ids {
         return single::load(connection, *session_id);
     }
+    // A row is found once for each time that it is named.
+    let distinct: BTreeSet<&Uuid> = session_ids.iter().collect();
     Load {
         columns: SessionRow::as_select(),
-        session_ids: session_ids.iter().map(Uuid::to_string).collect(),
+        session_ids: distinct.into_iter().map(Uuid::to_string).collect(),
     }
     .load(connection)
 }

@@ -3,6 +3,8 @@
 //! A batch of writes is one immediate transaction. It takes the write lock at once instead of
 //! failing halfway, and needs one sync of the disk.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
@@ -37,16 +39,18 @@ pub(in crate::store) fn load(
     connection: &mut SqliteConnection,
     session_ids: &[Uuid],
 ) -> QueryResult<Vec<SessionRow>> {
+    let distinct: BTreeSet<&Uuid> = session_ids.iter().collect();
     // One prepared statement, run once per id. An `IN` list would be a new statement for each
     // length.
     let load_each = |connection: &mut SqliteConnection| {
         let mut rows = Vec::with_capacity(session_ids.len());
-        for session_id in session_ids {
-            let row = sessions::table
+        for session_id in distinct {
+            // Not `first`: SQLite 3.47 and newer prepares a statement with `LIMIT ?` again each time
+            // that it is run.
+            let row: Vec<SessionRow> = sessions::table
                 .filter(sessions::session_id.eq(session_id.to_string()))
                 .select(SessionRow::as_select())
-                .first(connection)
-                .optional()?;
+                .load(connection)?;
             rows.extend(row);
         }
         Ok(rows)

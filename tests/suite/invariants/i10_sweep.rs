@@ -6,8 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use rocket::local::asynchronous::Client;
 use rocket_diesel_sessions::admin::StoreAdmin;
-use rocket_diesel_sessions::store::{SessionStore, StoreError, SweepBatch};
-use rocket_diesel_sessions::{SessionAdmin, SessionConfig, SessionHandle, Sessions, SystemClock};
+use rocket_diesel_sessions::store::{SessionStore, StoreError, StoreOptions, SweepBatch};
+use rocket_diesel_sessions::{
+    DieselStore, SessionAdmin, SessionConfig, SessionHandle, Sessions, SystemClock,
+};
 
 use crate::support::altered;
 use crate::support::embedded::{Cart, rocket_with, run};
@@ -15,7 +17,7 @@ use crate::support::hooked::HookedStore;
 use crate::support::local::application;
 use crate::support::sessions::new_session;
 use crate::support::sessions::{create_expired, create_live};
-use crate::support::{Database, Kind, Server, Visitor, metric, wait_until};
+use crate::support::{AppPool, Database, Kind, Server, Visitor, metric, wait_until};
 
 /// Sweeps in batches of 400 as a pass does, and returns the handles of the sessions deleted.
 fn sweep_with_handles(store: &dyn SessionStore, contended: bool) -> Vec<SessionHandle> {
@@ -247,4 +249,29 @@ fn i10_sessions_that_expired_at_an_infinite_time_are_swept_on_postgresql() {
     ));
     assert_eq!(sweep_with_handles(&*store, false).len(), 1_000);
     assert_eq!(database.sessions(), 1_000);
+}
+
+/// On an application's connection, the whole job is one transaction, in which settings stay.
+#[test]
+fn i10_settings_of_one_statement_do_not_reach_the_next_on_postgresql() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    create_expired(&*database.store(), 3_000);
+    let moment = "(SELECT min(expires_at) FROM sessions)";
+    database.execute(&format!("UPDATE sessions SET expires_at = {moment}"));
+    database.execute(
+        "CREATE TABLE seen (setting TEXT); \
+         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO seen VALUES (current_setting('enable_indexscan')); RETURN NULL; END $$; \
+         CREATE TRIGGER see AFTER DELETE ON sessions EXECUTE FUNCTION see()",
+    );
+    let pool = AppPool::new(&database, 4);
+    let store = DieselStore::from_pool(pool.lent(), StoreOptions::default()).unwrap();
+    assert_eq!(sweep_with_handles(&store, false).len(), 3_000);
+    // A range has too many sessions in its first moment until the last batch. Before that, a
+    // statement by place deletes them.
+    let count = |setting| format!("SELECT count(*) AS n FROM seen WHERE setting = '{setting}'");
+    assert_eq!(database.number(&count("off")), 1);
+    assert!(database.number(&count("on")) >= 7);
 }

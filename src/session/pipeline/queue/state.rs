@@ -54,10 +54,10 @@ pub(super) struct State {
     turns: u64,
     /// The workers that wait for work, those that have waited longest first.
     pub(super) idle: Vec<Arc<Condvar>>,
-    /// Whether a worker that has no work is still awake.
-    pub(super) is_lingering: bool,
     /// Whether one of them wakes up to check for turns that take long.
     pub(super) is_watched: bool,
+    /// Whether a worker that has no work is still awake.
+    pub(super) is_lingering: bool,
     pub(super) closed: bool,
 }
 

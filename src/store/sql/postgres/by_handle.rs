@@ -22,7 +22,7 @@ pub(in crate::store) fn find_live(
     ids: &[SessionHandle],
     now: NaiveDateTime,
 ) -> QueryResult<Vec<SessionHandle>> {
-    let ids = ids.to_vec();
+    let ids = distinct(ids.iter());
     FindLive { ids, now }.load(connection)
 }
 
@@ -37,9 +37,14 @@ pub(in crate::store) fn delete(
     connection: &mut PgConnection,
     handles: &[SessionHandle],
 ) -> QueryResult<Vec<SessionHandle>> {
-    let handles = handles.iter().filter(|handle| handle.is_possible());
-    Delete {
-        ids: handles.cloned().collect(),
-    }
-    .load(connection)
+    let ids = distinct(handles.iter().filter(|handle| handle.is_possible()));
+    Delete { ids }.load(connection)
+}
+
+/// Returns each handle once, in an order in which two batches lock their rows alike.
+fn distinct<'h>(handles: impl Iterator<Item = &'h SessionHandle>) -> Vec<SessionHandle> {
+    let mut handles: Vec<SessionHandle> = handles.cloned().collect();
+    handles.sort_unstable();
+    handles.dedup();
+    handles
 }

@@ -1,8 +1,6 @@
 //! Statements for a batch of one, the usual case with few visitors.
 //!
-//! PostgreSQL keeps a generic plan if it costs no more than one for the actual values. Each of
-//! these statements is one lookup in a unique index, so its plan is kept. A statement over arrays
-//! is planned anew each time, which takes longer than running it.
+//! Each is one lookup in a unique index, without the array and the join of a batch.
 
 use chrono::NaiveDateTime;
 use diesel::pg::Pg;

@@ -9,6 +9,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use crate::store::sql::row::StoredTime;
@@ -94,8 +95,9 @@ pub(in crate::store) fn sweep(
         });
         match swept {
             Ok(swept) if swept.deleted > 0 => return Ok(swept),
-            // Nothing is left, another sweep was faster, or another database engine has no ctid.
+            // Nothing is left, or another sweep was faster.
             Ok(_) => {}
+            // A row is locked, or another database engine has no ctid or no such setting.
             Err(error) if is_statements_fault(&error) => {}
             Err(error) => return Err(error),
         }
@@ -125,13 +127,13 @@ fn range(
         // The database has microseconds, so this includes the sessions that expire now.
         None => now + TimeDelta::microseconds(1),
     };
-    let swept = connection.transaction(|connection| {
-        connection.batch_execute(&format!("{SHORT_WAIT}{BITMAP}"))?;
+    let settings = format!("{SHORT_WAIT}{BITMAP}");
+    let swept = attempt(connection, &settings, |connection| {
         if batch.handles {
             let handles = RangeWithHandles { from, end }.load(connection)?;
             return Ok(outcome(handles, batch));
         }
-        Ok::<_, diesel::result::Error>(SweepOutcome {
+        Ok(SweepOutcome {
             deleted: Range { from, end }.execute(connection)?,
             ..SweepOutcome::default()
         })
@@ -155,11 +157,30 @@ fn places(
         expired_at: now,
         limit: batch.limit.into(),
     };
-    let handles = connection.transaction(|connection| {
-        connection.batch_execute(SHORT_WAIT)?;
-        places.load(connection)
-    })?;
-    Ok(outcome(handles, batch))
+    attempt(connection, SHORT_WAIT, |connection| {
+        Ok(outcome(places.load(connection)?, batch))
+    })
+}
+
+/// Runs a statement under settings of its transaction. If it deletes nothing, the settings are
+/// undone, because a job on an application's connection goes on in the same transaction.
+fn attempt(
+    connection: &mut PgConnection,
+    settings: &str,
+    run: impl FnOnce(&mut PgConnection) -> QueryResult<SweepOutcome>,
+) -> QueryResult<SweepOutcome> {
+    let swept = connection.transaction(|connection| {
+        connection.batch_execute(settings)?;
+        let swept = run(connection)?;
+        if swept.deleted == 0 {
+            return Err(Error::RollbackTransaction);
+        }
+        Ok(swept)
+    });
+    match swept {
+        Err(Error::RollbackTransaction) => Ok(SweepOutcome::default()),
+        swept => swept,
+    }
 }
 
 fn outcome(handles: Vec<SessionHandle>, batch: &SweepBatch) -> SweepOutcome {
@@ -172,7 +193,6 @@ fn outcome(handles: Vec<SessionHandle>, batch: &SweepBatch) -> SweepOutcome {
 
 /// Returns whether a different statement on the same connection may succeed.
 fn is_statements_fault(error: &diesel::result::Error) -> bool {
-    use diesel::result::{DatabaseErrorKind, Error};
     matches!(error, Error::DatabaseError(kind, _) if !matches!(kind,
         DatabaseErrorKind::ClosedConnection
             | DatabaseErrorKind::UnableToSendCommand
