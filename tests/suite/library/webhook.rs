@@ -180,12 +180,10 @@ fn i6_a_receiver_that_is_down_costs_no_request_and_little_time_at_the_stop() {
     let database = Database::new(Kind::Sqlite).unwrap();
     database.store();
     database.add_users(&["ada"]);
-    // Nothing listens there.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    // Nothing listens there, and no other test is given that port.
+    let url = "http://127.0.0.1:1/";
     run(async {
-        let (rocket, _) = rocket_with(database.store(), config(&url, &[]), |sessions| sessions);
+        let (rocket, _) = rocket_with(database.store(), config(url, &[]), |sessions| sessions);
         let client = Client::untracked(rocket).await.unwrap();
         let answer = get(&client, "/login/ada", None).await;
         assert!(answer.cookie().is_some());
