@@ -16,7 +16,7 @@ use crate::session::{
     Change, Clock, Codec, EventContext, Monitor, Pipeline, PipelineOptions, Seal, SessionKeys,
     SystemClock, Token, TypedData, to_json,
 };
-use crate::store::{NewSession, SessionRecord, SessionStore, TokenHash};
+use crate::store::{NewSession, SessionKey, SessionRecord, SessionStore, TokenHash};
 use crate::testing::new_session;
 
 /// Generates a token and returns its cookie value.
@@ -83,7 +83,7 @@ impl BenchPipeline {
     }
 
     pub async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
-        self.0.load(id).await
+        self.0.load(SessionKey::new(id)).await
     }
 
     /// Writes `data` regardless of what is stored.

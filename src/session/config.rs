@@ -29,7 +29,9 @@ use super::expiry::ExpiryPolicy;
 use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS};
 #[cfg(feature = "diesel")]
 use crate::store::ApplicationPool;
-use crate::store::{DatabaseUrl, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource};
+use crate::store::{
+    DatabaseUrl, Dialect, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource,
+};
 
 /// Name of the section in Rocket's configuration.
 const SECTION: &str = "sessions";
@@ -160,6 +162,9 @@ pub struct SessionConfig {
     /// PostgreSQL only: whether statements are prepared once per connection. Default `true`. Set it
     /// to `false` for PgBouncer in transaction mode.
     pub prepared_statements: bool,
+    /// PostgreSQL only: which statements and migrations are used, `auto`, `postgres` or `portable`.
+    /// Default `auto`: those that fit the database, which is asked what it is.
+    pub dialect: Dialect,
     /// SQLite only: how durable a commit is. Default `full`.
     pub sqlite_synchronous: SqliteSynchronous,
 }
@@ -217,6 +222,7 @@ impl Default for SessionConfig {
             max_batch: 256,
             max_queue: 4096,
             prepared_statements: true,
+            dialect: Dialect::Auto,
             sqlite_synchronous: SqliteSynchronous::Full,
         }
     }

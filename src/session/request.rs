@@ -175,7 +175,7 @@ impl Shared {
     /// A browser sends several tokens after the cookie's path or domain was changed, or if another
     /// host of the domain has set one. A dead one must not hide the live one.
     async fn find(&self, context: &mut RequestContext) -> Result<Found, SessionError> {
-        let load = |opened: &Opened| self.pipeline.load(opened.token.session_id());
+        let load = |opened: &Opened| self.pipeline.load(opened.key());
         let loaded = match context.tokens.as_slice() {
             [] => return Ok(Found::default()),
             [token] => vec![load(token).await],

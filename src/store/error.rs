@@ -20,7 +20,7 @@ use crate::Cause;
 /// |---|---|---|
 /// | [`Constraint`](Self::Constraint), [`Refused`](Self::Refused), [`Corrupt`](Self::Corrupt) | 500 | repeats a batch in parts, so that only the faulty row fails |
 /// | [`Query`](Self::Query) | 503, or 500 if a single row of a write fails | repeats a batch in parts |
-/// | [`Server`](Self::Server), [`Full`](Self::Full), [`Locked`](Self::Locked) | 503 | repeats a batch in parts |
+/// | [`Server`](Self::Server), [`Full`](Self::Full), [`Locked`](Self::Locked), [`Partial`](Self::Partial) | 503 | repeats a batch in parts |
 /// | [`Serialization`](Self::Serialization) | 503 if it persists | tries again |
 /// | [`Connect`](Self::Connect), [`Broken`](Self::Broken), [`Other`](Self::Other) | 503 | answers further requests 503 until [`probe`](super::SessionStore::probe) succeeds |
 /// | all others | 503 | |
@@ -124,6 +124,10 @@ pub enum StoreError {
     /// Nothing was written.
     #[error("the database has no space left: {0}")]
     Full(#[source] Cause),
+    /// A part of the database, such as a node of a cluster, cannot be reached. Nothing was written.
+    /// Sessions in other parts can still be used.
+    #[error("a part of the database cannot be reached: {0}")]
+    Partial(#[source] Cause),
     /// The store failed for an unspecified reason. This counts as a failure of the database, after
     /// which it is unknown whether a write was committed.
     #[error("the session store failed: {0}")]
@@ -285,6 +289,7 @@ impl StoreError {
                 | Self::Server(_)
                 | Self::Full(_)
                 | Self::Locked(_)
+                | Self::Partial(_)
                 | Self::Corrupt { .. }
         )
     }

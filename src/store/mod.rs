@@ -28,13 +28,14 @@ pub use login::{
     Revocation, RevokeScope, SessionLimit,
 };
 pub(crate) use options::patience;
-pub use options::{SchemaName, SqliteSynchronous, StoreOptions, UserSource};
+pub use options::{Dialect, SchemaName, SqliteSynchronous, StoreOptions, UserSource};
 pub use outcome::{
     DeleteOutcome, PoolState, RotateOutcome, SaveOutcome, SweepOutcome, WriteOutcome,
 };
 pub use record::{NewSession, SessionRecord, TokenHash};
 pub use request::{
-    ListSessions, RotateSession, SaveSession, SweepBatch, TouchSession, Withdrawal, WriteBatch,
+    ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
+    WriteBatch,
 };
 pub use sessions::SessionStore;
 pub use sign_in::{Lifetime, PendingSignIn, SignIn};

@@ -38,6 +38,8 @@ pub struct StoreOptions {
     pub schema: Option<SchemaName>,
     /// Whether migrations create the tables of the statistics. Default `true`.
     pub statistics: bool,
+    /// PostgreSQL only: which statements and migrations are used. Default [`Dialect::Auto`].
+    pub dialect: Dialect,
 }
 
 #[cfg(feature = "diesel")]
@@ -65,6 +67,7 @@ impl Default for StoreOptions {
             users: UserSource::Own,
             schema: None,
             statistics: true,
+            dialect: Dialect::Auto,
         }
     }
 }
@@ -79,6 +82,20 @@ pub enum SqliteSynchronous {
     Full,
     /// A crash of the machine may lose the last commits but cannot damage the file. Faster.
     Normal,
+}
+
+/// Which statements and migrations a database gets that speaks PostgreSQL's language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Those that fit the database, which is asked what it is.
+    #[default]
+    Auto,
+    /// The fastest ones for PostgreSQL itself.
+    Postgres,
+    /// Those that every engine takes, for one that is not recognized.
+    Portable,
 }
 
 /// Where the users of sessions are kept.

@@ -8,6 +8,47 @@ use uuid::Uuid;
 use super::ids::{SessionHandle, UserId};
 use super::record::{NewSession, SessionRecord, TokenHash};
 
+/// Names the row of a session, by the lookup half of its token and by its handle.
+///
+/// The handle never changes, so a database that is sharded by it reads one shard instead of all.
+///
+/// # Example
+///
+/// ```
+/// use rocket_diesel_sessions::store::SessionKey;
+///
+/// let mut key = SessionKey::new(uuid::Uuid::now_v7());
+/// assert!(key.id.is_none());
+/// key.id = Some("tz4a98xxat96iws9zmbrgj3a".into());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SessionKey {
+    /// The lookup half of the session's token.
+    pub session_id: Uuid,
+    /// The session's handle, if known. A session with another handle is not meant. Default `None`.
+    pub id: Option<SessionHandle>,
+}
+
+impl SessionKey {
+    /// Creates the key of a session whose handle is not known.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::store::SessionKey;
+    ///
+    /// let session_id = uuid::Uuid::now_v7();
+    /// assert_eq!(SessionKey::new(session_id).session_id, session_id);
+    /// ```
+    pub fn new(session_id: Uuid) -> Self {
+        Self {
+            session_id,
+            id: None,
+        }
+    }
+}
+
 /// New data for a session. It is written only if the row still has the version that it was made
 /// from.
 #[derive(Clone, Debug)]
@@ -15,6 +56,8 @@ use super::record::{NewSession, SessionRecord, TokenHash};
 pub struct SaveSession {
     /// The session, by the lookup half of the token it was loaded with.
     pub session_id: Uuid,
+    /// The session's handle, if known, as in [`SessionKey`]. Default `None`.
+    pub id: Option<SessionHandle>,
     /// The version that the data was made from. The row's version becomes this + 1.
     pub version: i64,
     /// The typed data as JSON.
@@ -43,6 +86,7 @@ impl SaveSession {
     ) -> Self {
         Self {
             session_id,
+            id: None,
             version,
             data: data.into(),
             now,
@@ -57,6 +101,8 @@ impl SaveSession {
 pub struct TouchSession {
     /// The session, by the lookup half of the token it was loaded with.
     pub session_id: Uuid,
+    /// The session's handle, if known, as in [`SessionKey`]. Default `None`.
+    pub id: Option<SessionHandle>,
     /// Time of the activity. An expired session is not touched.
     pub now: DateTime<Utc>,
     /// The resulting idle deadline.
@@ -84,6 +130,7 @@ impl TouchSession {
     pub fn new(session_id: Uuid, now: DateTime<Utc>) -> Self {
         Self {
             session_id,
+            id: None,
             now,
             expires_at: now,
             user_agent: None,
@@ -127,6 +174,17 @@ impl<'a> WriteBatch<'a> {
             saves,
             touches,
         }
+    }
+
+    /// Returns whether one statement per row, or one in all, can write the batch.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_of_one_kind(&self) -> bool {
+        let has = [
+            !self.creates.is_empty(),
+            !self.saves.is_empty(),
+            !self.touches.is_empty(),
+        ];
+        has.into_iter().filter(|has| *has).count() <= 1
     }
 }
 

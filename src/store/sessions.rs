@@ -13,7 +13,8 @@ use super::outcome::{
 };
 use super::record::{NewSession, SessionRecord};
 use super::request::{
-    ListSessions, RotateSession, SaveSession, SweepBatch, TouchSession, Withdrawal, WriteBatch,
+    ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
+    WriteBatch,
 };
 
 /// A store of sessions, the counterpart of express-session's `Store` interface.
@@ -38,6 +39,21 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Loads the sessions with these lookup halves, each once, in no particular order. Absent
     /// sessions are omitted. Expired ones are returned; the caller decides whether to serve them.
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError>;
+
+    /// Loads sessions like [`load`](Self::load), by lookup half and handle. The default
+    /// implementation calls `load` and omits sessions with another handle.
+    fn load_by_key(&self, keys: &[SessionKey]) -> Result<Vec<SessionRecord>, StoreError> {
+        let session_ids: Vec<Uuid> = keys.iter().map(|key| key.session_id).collect();
+        let mut records = self.load(&session_ids)?;
+        records.retain(|record| {
+            let is_meant = |key: &SessionKey| {
+                key.session_id == record.session_id
+                    && key.id.as_ref().is_none_or(|id| *id == record.id)
+            };
+            keys.iter().any(is_meant)
+        });
+        Ok(records)
+    }
 
     /// Returns the session with this handle, even if it has expired.
     fn find(&self, handle: &SessionHandle) -> Result<Option<SessionRecord>, StoreError>;
@@ -125,6 +141,19 @@ pub trait SessionStore: Send + Sync + 'static {
     fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
         let rotated = self.rotate(rotations)?;
         Ok(rotated.into_iter().map(RotateOutcome::of).collect())
+    }
+
+    /// Rotates sessions like [`try_rotate`](Self::try_rotate), each also named by its handle. The
+    /// default implementation leaves the handles out, because a token belongs to one session.
+    fn rotate_by_key(
+        &self,
+        rotations: &[(SessionHandle, RotateSession)],
+    ) -> Result<Vec<RotateOutcome>, StoreError> {
+        let rotations: Vec<RotateSession> = rotations
+            .iter()
+            .map(|(_, rotation)| rotation.clone())
+            .collect();
+        self.try_rotate(&rotations)
     }
 
     /// Deletes sessions by handle without waiting long for rows that another transaction has

@@ -122,6 +122,7 @@ fn load(store: &dyn SessionStore, session_id: Uuid) -> Result<Option<SessionReco
 fn write(record: &SessionRecord, data: &str, now: DateTime<Utc>) -> SaveSession {
     SaveSession {
         session_id: record.session_id,
+        id: Some(record.id.clone()),
         version: record.version,
         data: data.to_owned(),
         now,
@@ -131,6 +132,7 @@ fn write(record: &SessionRecord, data: &str, now: DateTime<Utc>) -> SaveSession 
 fn touched(record: &SessionRecord, now: DateTime<Utc>, idle: TimeDelta) -> TouchSession {
     TouchSession {
         session_id: record.session_id,
+        id: Some(record.id.clone()),
         now,
         expires_at: now + idle,
         user_agent: None,

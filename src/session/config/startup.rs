@@ -275,6 +275,7 @@ impl SessionConfig {
             users: self.users,
             schema: self.schema.clone(),
             statistics: true,
+            dialect: self.dialect,
         };
         let mut patience = Patience::new(self.startup_timeout);
         loop {

@@ -22,7 +22,7 @@ use hmac::Mac;
 use super::keys::{Key, SessionKeys};
 use super::token::{TOKEN_LEN, Token};
 use crate::session::expiry::token_time;
-use crate::store::SessionHandle;
+use crate::store::{SessionHandle, SessionKey};
 
 /// Maximum length of a handle in a cookie, in bytes. A cuid2 has 24.
 const MAX_HANDLE: usize = 64;
@@ -58,6 +58,15 @@ pub(crate) struct Seal {
 pub(crate) struct Opened {
     pub(crate) token: Token,
     pub(crate) handle: Option<SessionHandle>,
+}
+
+impl Opened {
+    pub(crate) fn key(&self) -> SessionKey {
+        SessionKey {
+            session_id: self.token.session_id(),
+            id: self.handle.clone(),
+        }
+    }
 }
 
 impl Seal {

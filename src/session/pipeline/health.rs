@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::start::{LONG_CALLS, Pipeline};
 use crate::session::error::SessionError;
 use crate::session::observe::metrics::signed;
+use crate::store::SessionKey;
 #[cfg(feature = "testing")]
 use crate::store::{SessionRecord, StoreError};
 
@@ -20,7 +21,7 @@ impl Pipeline {
         if self.shared.queue.is_stuck(self.timeout) {
             return Err(self.failed(SessionError::Timeout));
         }
-        self.load(Uuid::nil()).await.map(drop)
+        self.load(SessionKey::new(Uuid::nil())).await.map(drop)
     }
 
     /// Waits until queued writes and touches are written, and until tokens that did not reach their

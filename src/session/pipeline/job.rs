@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rocket::tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::untold::Untold;
 use crate::session::error::SessionError;
 use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
-use crate::store::{EndReason, NewSession, RotateSession, SessionHandle, SessionRecord};
+use crate::store::{
+    EndReason, NewSession, RotateSession, SessionHandle, SessionKey, SessionRecord,
+};
 
 /// Makes the new data of a row. It is called again if another process has changed the row first.
 pub(crate) type Apply = Box<dyn FnMut(&SessionRecord) -> Result<Change, SessionError> + Send>;
@@ -169,7 +170,7 @@ pub(super) struct Deletion {
     pub(super) facts: Facts,
 }
 
-pub(super) type LoadJob = Job<Uuid, Option<SessionRecord>>;
+pub(super) type LoadJob = Job<SessionKey, Option<SessionRecord>>;
 pub(super) type CreateJob = Job<Creation, Untold>;
 /// Answered with `None` if the session is gone, has a new token, or has expired.
 pub(super) type UpdateJob = Job<Update, Option<Updated>>;

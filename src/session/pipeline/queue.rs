@@ -98,7 +98,7 @@ impl Queue {
     /// Queues a load. Also returns the session's touches that are not yet written.
     pub(super) fn push_load(&self, job: LoadJob) -> Result<Option<Seen>, SessionError> {
         let state = self.open(|state| state.loads.len())?;
-        let seen = state.touches.seen(&job.work);
+        let seen = state.touches.seen(&job.work.session_id);
         self.push(state, |state| state.loads.push_back(job));
         Ok(seen)
     }

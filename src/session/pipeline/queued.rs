@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::job::{
     Answer, Apply, Creation, Deletion, Failure, Job, Rotation, Update, Updated, WriteJob, abandoned,
@@ -16,15 +15,18 @@ use crate::session::error::SessionError;
 use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
 use crate::store::{
-    EndReason, NewSession, RotateSession, SessionHandle, SessionRecord, TouchSession,
+    EndReason, NewSession, RotateSession, SessionHandle, SessionKey, SessionRecord, TouchSession,
 };
 
 impl Pipeline {
     /// Loads the row of one session and applies the touches that this process has yet to write. A
     /// session that was used in time is therefore not refused because the write is slower than the
     /// next request.
-    pub(crate) async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
-        let (job, answer) = Job::new(id, self.deadline());
+    pub(crate) async fn load(
+        &self,
+        key: SessionKey,
+    ) -> Result<Option<SessionRecord>, SessionError> {
+        let (job, answer) = Job::new(key, self.deadline());
         let deadline = job.deadline;
         let mut seen = None;
         let queued = self.checked(deadline, |queue| {

@@ -121,10 +121,11 @@ pub(super) struct Values {
 }
 
 impl Writes {
-    /// Returns the values to write. The data of saves is moved out; [`put_back`](Self::put_back)
-    /// returns it.
+    /// Returns the values to write. The handles and the data of saves are moved out; [`put_back`](Self::put_back)
+    /// returns them.
     pub(super) fn values(&mut self) -> Values {
         let take = |save: &mut SaveSession| SaveSession {
+            id: save.id.take(),
             data: std::mem::take(&mut save.data),
             ..*save
         };
@@ -140,7 +141,7 @@ impl Writes {
 
     pub(super) fn put_back(&mut self, values: Values) {
         for ((_, save), value) in self.saves.iter_mut().zip(values.saves) {
-            save.data = value.data;
+            (save.id, save.data) = (value.id, value.data);
         }
     }
 

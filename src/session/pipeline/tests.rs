@@ -89,6 +89,7 @@ fn jobs_queued_at_shutdown_are_done_and_later_ones_refused() {
     let touched_at = session.created_at + TimeDelta::minutes(1);
     let touch = TouchSession {
         session_id: session.session_id,
+        id: None,
         now: touched_at,
         expires_at: session.expires_at,
         user_agent: None,

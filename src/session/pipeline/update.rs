@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::job::{Change, Failure, UpdateJob, Updated};
 use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
-use crate::store::{SaveSession, SessionRecord};
+use crate::store::{SaveSession, SessionKey, SessionRecord};
 
 /// The updates of one session in one turn, in order of arrival.
 pub(super) struct SessionUpdates {
@@ -67,6 +67,13 @@ impl SessionUpdates {
 
     pub(super) fn session_id(&self) -> Uuid {
         self.base.session_id
+    }
+
+    pub(super) fn key(&self) -> SessionKey {
+        SessionKey {
+            session_id: self.base.session_id,
+            id: Some(self.base.id.clone()),
+        }
     }
 
     /// Returns when the first caller stops waiting.
@@ -139,6 +146,7 @@ impl SessionUpdates {
             made.updated_at = now;
             return Plan::Save(SaveSession {
                 session_id: self.base.session_id,
+                id: Some(self.base.id.clone()),
                 version: self.base.version,
                 data: std::mem::take(&mut made.data),
                 now,

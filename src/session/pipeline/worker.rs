@@ -17,7 +17,7 @@ use super::job::{Job, LoadJob, fail_all, without_late};
 use super::queue::Turn;
 use super::shared::Shared;
 use crate::session::observe::metrics::Call;
-use crate::store::{SessionRecord, SessionStore, StoreError};
+use crate::store::{SessionKey, SessionRecord, SessionStore, StoreError};
 
 /// The rows as a turn left them, by lookup half.
 type Committed = HashMap<Uuid, Arc<SessionRecord>>;
@@ -60,20 +60,18 @@ impl Worker {
             "load",
             without_late,
             |jobs| {
-                let mut ids: Vec<Uuid> = jobs.iter().map(|job| job.work).collect();
-                ids.sort_unstable();
-                ids.dedup();
-                let records = self.call(Call::Load, jobs.len(), |store| store.load(&ids))?;
-                Ok((records, ids.len()))
+                let keys = distinct(jobs);
+                let load = |store: &dyn SessionStore| store.load_by_key(&keys);
+                Ok((self.call(Call::Load, jobs.len(), load)?, keys.len()))
             },
-            |jobs, (records, ids)| {
+            |jobs, (records, keys)| {
                 let mut records = by_session(records);
-                let are_shared = jobs.len() > ids;
+                let are_shared = jobs.len() > keys;
                 for job in jobs {
                     let record = if are_shared {
-                        records.get(&job.work).cloned()
+                        records.get(&job.work.session_id).cloned()
                     } else {
-                        records.remove(&job.work)
+                        records.remove(&job.work.session_id)
                     };
                     job.answer(Ok(record));
                 }
@@ -108,6 +106,14 @@ impl Worker {
         self.shared.breaker.learn(result.as_ref().err(), start);
         result
     }
+}
+
+/// Returns the key of each session once. A key with a handle is kept rather than one without.
+fn distinct(jobs: &[LoadJob]) -> Vec<SessionKey> {
+    let mut keys: Vec<SessionKey> = jobs.iter().map(|job| job.work.clone()).collect();
+    keys.sort_unstable_by(|a, b| (a.session_id, &b.id).cmp(&(b.session_id, &a.id)));
+    keys.dedup_by_key(|key| key.session_id);
+    keys
 }
 
 fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {

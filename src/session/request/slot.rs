@@ -125,6 +125,7 @@ impl Shared {
         let lifetime = &record.lifetime;
         let touch = TouchSession {
             session_id: record.session_id,
+            id: Some(record.id.clone()),
             now,
             expires_at: self.expiry.deadline(now, absolute, is_signed_in, lifetime),
             user_agent: context.user_agent.clone(),

@@ -1,6 +1,7 @@
 //! What requests do to a row, for stores that leave these rules to the library.
 
 use super::{ListSessions, RotateSession, SaveSession, TouchSession};
+use crate::store::ids::SessionHandle;
 use crate::store::record::SessionRecord;
 
 impl SaveSession {
@@ -24,6 +25,7 @@ impl SaveSession {
     /// ```
     pub fn saved(&self, stored: SessionRecord) -> Option<SessionRecord> {
         let is_meant = stored.session_id == self.session_id
+            && is_of(self.id.as_ref(), &stored)
             && stored.version == self.version
             && stored.expires_at > self.now;
         is_meant.then(|| SessionRecord {
@@ -53,7 +55,10 @@ impl TouchSession {
     /// assert!(touch.touched(stored).is_none(), "it has expired by then");
     /// ```
     pub fn touched(&self, stored: SessionRecord) -> Option<SessionRecord> {
-        if stored.session_id != self.session_id || stored.expires_at <= self.now {
+        let is_meant = stored.session_id == self.session_id
+            && is_of(self.id.as_ref(), &stored)
+            && stored.expires_at > self.now;
+        if !is_meant {
             return None;
         }
         let deadline = self.expires_at.min(stored.absolute_expires_at);
@@ -106,6 +111,11 @@ impl RotateSession {
             ..stored
         })
     }
+}
+
+/// Returns whether the session has this handle, if one is known.
+fn is_of(id: Option<&SessionHandle>, stored: &SessionRecord) -> bool {
+    id.is_none_or(|id| *id == stored.id)
 }
 
 impl ListSessions {

@@ -28,6 +28,7 @@ use self::application::ApplicationPool;
 use self::connection::{AnyConnection, OwnedConnection};
 use self::connections::Connections;
 use self::prelude::{Prelude, run_with};
+use crate::store::sql::engine::{self, Engine};
 #[cfg(feature = "sqlite")]
 use crate::store::url::sqlite::Location;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
@@ -44,12 +45,12 @@ pub(in crate::store) enum Opening {
     Look,
 }
 
-/// Connects once to check that the database can be used.
+/// Connects once to check that the database can be used. Returns what it is.
 pub(in crate::store) fn open(
     url: &DatabaseUrl,
     options: &StoreOptions,
     opening: Opening,
-) -> Result<(), StoreError> {
+) -> Result<Engine, StoreError> {
     url.check()?;
     refuse_schema(url, options)?;
     #[cfg(feature = "sqlite")]
@@ -68,18 +69,26 @@ pub(in crate::store) fn open(
     };
     let connection = &mut connection.lend();
     set_up(connection, url, options)?;
-    match opening {
-        Opening::Serve => serve(connection, url, options, Prelude::of(false, options)),
-        Opening::Look => Ok(()),
+    if opening == Opening::Serve {
+        serve(connection, url, options, Prelude::of(false, options))?;
     }
+    detect(connection, url, options)
+}
+
+fn detect(
+    connection: &mut AnyConnection<'_>,
+    url: &DatabaseUrl,
+    options: &StoreOptions,
+) -> Result<Engine, StoreError> {
+    engine::detect(connection, options).map_err(|error| failure::connecting(url, error))
 }
 
 /// Uses the application's pool, after checking like [`open`] that its database can be used. Also
-/// returns the name of the database.
+/// returns the name of the database and what it is.
 pub(in crate::store) fn open_pool(
     pool: ApplicationPool,
     options: &StoreOptions,
-) -> Result<(Connections, DatabaseUrl), StoreError> {
+) -> Result<(Connections, DatabaseUrl, Engine), StoreError> {
     let (connections, url) = Connections::of_application(pool, options)?;
     refuse_schema(&url, options)?;
     let mut lease = connections.checkout(options.timeout)?;
@@ -90,8 +99,9 @@ pub(in crate::store) fn open_pool(
         postgres::look(connection, &url)?;
     }
     serve(connection, &url, options, Prelude::of(true, options))?;
+    let engine = detect(connection, &url, options)?;
     drop(lease);
-    Ok((connections, url))
+    Ok((connections, url, engine))
 }
 
 fn refuse_schema(url: &DatabaseUrl, options: &StoreOptions) -> Result<(), StoreError> {

@@ -46,6 +46,7 @@ fn classify(error: DieselError) -> StoreError {
     use DatabaseErrorKind as Kind;
     let class = match &error {
         DieselError::DatabaseError(kind, information) => match kind {
+            Kind::ClosedConnection if is_away(information.message()) => StoreError::Partial,
             Kind::ClosedConnection | Kind::UnableToSendCommand => StoreError::Broken,
             Kind::SerializationFailure => StoreError::Serialization,
             Kind::ReadOnlyTransaction => StoreError::ReadOnly,
@@ -76,14 +77,40 @@ fn classify(error: DieselError) -> StoreError {
 /// Classifies an error for which Diesel has no kind.
 fn by_message(message: &str) -> fn(Cause) -> StoreError {
     match message {
-        // SQLSTATE 40P01 and 55P03.
+        // SQLSTATE 40P01, of Citus between nodes too, and 55P03.
         "deadlock detected" => StoreError::Serialization,
+        message if message.starts_with(DISTRIBUTED_DEADLOCK) => StoreError::Serialization,
+        // SQLSTATE 40003 of CockroachDB: it may have committed.
+        message if message.starts_with("result is ambiguous") => StoreError::Broken,
         message if is_lock_not_available(message) => StoreError::Locked,
         message if is_of_value(message) => StoreError::Refused,
         message if is_of_space(message) => StoreError::Full,
         message if is_of_server(message) => StoreError::Server,
         _ => StoreError::Query,
     }
+}
+
+/// Citus ends one of two statements that wait for each other on different nodes.
+const DISTRIBUTED_DEADLOCK: &str =
+    "canceling the transaction since it was involved in a distributed deadlock";
+
+/// Returns whether Citus could not connect to a node of the cluster (SQLSTATE 08006), so that the
+/// statement was not sent there, and was rolled back elsewhere. If an existing connection to a node
+/// broke, it is unknown what was committed.
+fn is_away(message: &str) -> bool {
+    let Some(cause) = message.strip_prefix("connection to the remote node ") else {
+        return message.starts_with("could not establish any connections to the node ");
+    };
+    let texts = [
+        // libpq says so of each failure to connect.
+        "is the server running on that host",
+        "timeout expired",
+        "could not translate host name",
+        "the database system is ",
+        "too many clients",
+        "connection slots are reserved",
+    ];
+    says_any(cause, &texts)
 }
 
 /// Returns whether the server closed the connection instead of running the statement (SQLSTATE
@@ -185,6 +212,13 @@ fn says_any(message: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| message.contains(text))
 }
 
+#[cfg(feature = "postgres")]
+/// Returns whether a statement waited too long for a lock (SQLSTATE 55P03).
+pub(super) fn is_lock_timeout(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(_, information)
+        if is_lock_not_available(information.message()))
+}
+
 fn is_lock_not_available(message: &str) -> bool {
     message == "canceling statement due to lock timeout"
         || message.starts_with("could not obtain lock on ")
@@ -248,6 +282,45 @@ mod tests {
             matches!(deadlock, StoreError::Serialization(_)),
             "{deadlock}"
         );
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_reached_does_not_fail_the_whole_database() {
+        let of_node = |message: &str| {
+            let information = Box::new(message.to_owned());
+            let kind = DatabaseErrorKind::ClosedConnection;
+            classify(DieselError::DatabaseError(kind, information))
+        };
+        for message in [
+            "connection to the remote node app@10.0.0.2:5432 failed with the following error: \
+             Connection refused\n\tIs the server running on that host and accepting TCP/IP \
+             connections?",
+            "connection to the remote node app@10.0.0.2:5432 failed with the following error: \
+             FATAL:  the database system is starting up",
+            "could not establish any connections to the node 10.0.0.2:5432 after 5000 ms",
+        ] {
+            assert!(
+                matches!(of_node(message), StoreError::Partial(_)),
+                "{message}"
+            );
+        }
+        for message in [
+            "connection to the remote node app@10.0.0.2:5432 failed with the following error: \
+             server closed the connection unexpectedly",
+            "server closed the connection unexpectedly",
+        ] {
+            assert!(
+                matches!(of_node(message), StoreError::Broken(_)),
+                "{message}"
+            );
+        }
+        let deadlock = of(DISTRIBUTED_DEADLOCK);
+        assert!(
+            matches!(deadlock, StoreError::Serialization(_)),
+            "{deadlock}"
+        );
+        let ambiguous = of("result is ambiguous: error=rpc error");
+        assert!(matches!(ambiguous, StoreError::Broken(_)), "{ambiguous}");
     }
 
     #[test]

@@ -230,6 +230,7 @@ fn end_replaced(
         return Ok(Vec::new());
     };
     let replaced = sessions::table
+        .find(&session.id)
         .filter(sessions::session_id.eq(session.session_id.to_string()))
         .filter(sessions::user_id.is_not_null());
     let deletion = diesel::delete(replaced).returning(sessions::id);

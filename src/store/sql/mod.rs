@@ -2,14 +2,18 @@
 //! Database-specific code is in the file of that database's name.
 
 pub(super) mod connect;
+mod engine;
 mod error;
 mod events;
 mod history;
 mod ids;
+mod keyed;
 pub(super) mod listing;
 pub(super) mod login;
 mod migrations;
 mod open;
+#[cfg(feature = "postgres")]
+mod portable;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;

@@ -7,6 +7,7 @@ use super::connect::connection::AnyConnection;
 use super::connect::connections::{Apart, Connections};
 use super::connect::prelude::{Prelude, run_with};
 use super::connect::{self, Opening};
+use super::engine::{Engine, KnownEngine};
 use super::migrations::{self, Direction};
 use super::run::contention::Contention;
 use crate::store::{DatabaseUrl, DieselStore, StoreError, StoreOptions};
@@ -32,8 +33,8 @@ impl DieselStore {
     /// # Errors
     /// Returns [`StoreError::Connect`] if the database cannot be reached, opened or written.
     pub fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
-        connect::open(url, &options, Opening::Serve)?;
-        Ok(Self::on(url, options))
+        let engine = connect::open(url, &options, Opening::Serve)?;
+        Ok(Self::on(url, options, engine))
     }
 
     /// Connects like [`open`](Self::open), but only to an existing database. Creates no SQLite file
@@ -55,8 +56,8 @@ impl DieselStore {
     /// # Errors
     /// Returns [`StoreError::Connect`] if the database cannot be reached or opened.
     pub fn open_existing(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
-        connect::open(url, &options, Opening::Look)?;
-        Ok(Self::on(url, options))
+        let engine = connect::open(url, &options, Opening::Look)?;
+        Ok(Self::on(url, options, engine))
     }
 
     /// Connects like [`open_existing`](Self::open_existing), but read-only: statements that would
@@ -118,24 +119,30 @@ impl DieselStore {
         pool: impl Into<ApplicationPool>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        let (connections, url) = connect::open_pool(pool.into(), &options)?;
-        Ok(Self::of(url, connections, options))
+        let (connections, url, engine) = connect::open_pool(pool.into(), &options)?;
+        Ok(Self::of(url, connections, options, engine))
     }
 
-    fn on(url: &DatabaseUrl, options: StoreOptions) -> Self {
+    fn on(url: &DatabaseUrl, options: StoreOptions, engine: Engine) -> Self {
         let connections = Connections::own(url, &options);
-        Self::of(url.clone(), connections, options)
+        Self::of(url.clone(), connections, options, engine)
     }
 
-    fn of(url: DatabaseUrl, connections: Connections, options: StoreOptions) -> Self {
+    fn of(
+        url: DatabaseUrl,
+        connections: Connections,
+        options: StoreOptions,
+        engine: Engine,
+    ) -> Self {
         Self {
             url,
             prelude: Prelude::of(connections.is_of_application(), &options),
             connections,
             options,
+            engine: KnownEngine::new(engine),
             writer: Mutex::new(()),
             contention: Contention::default(),
-            looked_for_stale: Mutex::new(None),
+            looked_into_failure: Mutex::new(None),
         }
     }
 

@@ -16,7 +16,7 @@ mod held;
 mod single;
 mod sweep;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{AsSelect, SqlTypeOf};
@@ -24,25 +24,28 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
-use uuid::Uuid;
 
+use super::keyed::{KeyedRotation, first_of_each_session};
 use super::row::{NewRow, SessionRow};
 use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
 use crate::store::{
-    NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle,
-    TouchSession, UserId, WriteBatch, WriteOutcome,
+    NewSession, RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, TouchSession,
+    UserId, WriteBatch, WriteOutcome,
 };
 
 pub(in crate::store) use by_handle::{delete, find_live};
 pub(in crate::store) use held::delete as delete_free;
+pub(super) use single::save as save_one;
+pub(super) use sweep::SHORT_WAIT;
 pub(in crate::store) use sweep::sweep;
 
 /// Loads many sessions.
 struct Load {
     columns: AsSelect<SessionRow, Pg>,
     session_ids: Vec<String>,
+    ids: Vec<Option<SessionHandle>>,
 }
 
 impl QueryId for Load {
@@ -56,9 +59,11 @@ impl QueryFragment<Pg> for Load {
         self.columns.walk_ast(out.reborrow())?;
         out.push_sql(" FROM unnest(");
         out.push_bind_param::<Array<Text>, _>(&self.session_ids)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.ids)?;
         out.push_sql(
-            "::text[]) AS w (session_id) JOIN sessions ON sessions.session_id = w.session_id \
-             WHERE w.session_id = w.session_id || ''",
+            "::text[]) AS w (session_id, id) JOIN sessions ON sessions.session_id = w.session_id \
+             AND sessions.id = coalesce(w.id, sessions.id) WHERE w.session_id = w.session_id || ''",
         );
         Ok(())
     }
@@ -72,16 +77,16 @@ impl RunQueryDsl<PgConnection> for Load {}
 
 pub(in crate::store) fn load(
     connection: &mut PgConnection,
-    session_ids: &[Uuid],
+    keys: &[SessionKey],
 ) -> QueryResult<Vec<SessionRow>> {
-    if let [session_id] = session_ids {
-        return single::load(connection, *session_id);
+    if let [key] = keys {
+        return single::load(connection, key);
     }
-    // A row is found once for each time that it is named.
-    let distinct: BTreeSet<&Uuid> = session_ids.iter().collect();
+    let keys = first_of_each_session(keys, |key| key.session_id).0;
     Load {
         columns: SessionRow::as_select(),
-        session_ids: distinct.into_iter().map(Uuid::to_string).collect(),
+        session_ids: keys.iter().map(|key| key.session_id.to_string()).collect(),
+        ids: keys.iter().map(|key| key.id.clone()).collect(),
     }
     .load(connection)
 }
@@ -92,15 +97,10 @@ pub(in crate::store) fn write(
     batch: &WriteBatch<'_>,
     held_rows: HeldRows,
 ) -> QueryResult<WriteOutcome> {
-    let kinds = [
-        batch.creates.is_empty(),
-        batch.saves.is_empty(),
-        batch.touches.is_empty(),
-    ];
-    if kinds.into_iter().filter(|is_empty| !is_empty).count() > 1 {
-        connection.transaction(|connection| write_each_kind(connection, batch, held_rows))
-    } else {
+    if batch.is_of_one_kind() {
         write_each_kind(connection, batch, held_rows)
+    } else {
+        connection.transaction(|connection| write_each_kind(connection, batch, held_rows))
     }
 }
 
@@ -147,7 +147,7 @@ statement! {
      absolute_expires_at, user_agent, ip, now, kind)"
 }
 
-fn create(connection: &mut PgConnection, new: &[NewSession]) -> QueryResult<usize> {
+pub(super) fn create(connection: &mut PgConnection, new: &[NewSession]) -> QueryResult<usize> {
     // Only logins create sessions with more columns, and their own transaction inserts those.
     if new.iter().any(NewSession::has_sign_in) {
         let rows: Vec<NewRow> = new.iter().map(NewRow::from).collect();
@@ -182,21 +182,25 @@ statement! {
     Save on Pg, PgConnection, returns Text;
     "UPDATE sessions AS s SET version = s.version + 1, data = w.data, updated_at = w.now \
      FROM unnest(" session_ids: Vec<String> as Array<Text>,
+    "::text[], " ids: Vec<Option<SessionHandle>> as Array<Nullable<Text>>,
     "::text[], " versions: Vec<i64> as Array<BigInt>,
     "::int8[], " data: Vec<String> as Array<Text>,
     "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
-    "::timestamp[]) AS w (session_id, version, data, now) \
+    "::timestamp[]) AS w (session_id, id, version, data, now) \
      WHERE w.session_id = w.session_id || '' AND s.session_id = w.session_id \
-     AND s.version = w.version AND s.expires_at > w.now RETURNING s.session_id"
+     AND s.id = coalesce(w.id, s.id) AND s.version = w.version AND s.expires_at > w.now RETURNING s.session_id"
 }
 
 fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Vec<SaveOutcome>> {
-    if let [write] = writes {
-        return single::save(connection, write);
+    if let [write] = writes
+        && let Some(id) = &write.id
+    {
+        return save_one(connection, id, write);
     }
     let (sent, is_first) = first_of_each_session(writes, |write| write.session_id);
     let written: HashSet<String> = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
+        ids: sent.iter().map(|w| w.id.clone()).collect(),
         versions: sent.iter().map(|w| w.version).collect(),
         data: sent.iter().map(|w| w.data.clone()).collect(),
         times: sent.iter().map(|w| w.now.naive_utc()).collect(),
@@ -204,57 +208,51 @@ fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Ve
     .load(connection)?
     .into_iter()
     .collect();
+    Ok(save_outcomes(writes, &is_first, &written))
+}
 
-    let outcome = |(write, is_first): (&SaveSession, bool)| {
-        if is_first && written.contains(&write.session_id.to_string()) {
+/// Returns the outcomes of saves of which the first of each session was sent, and those with these
+/// lookup halves were written.
+pub(super) fn save_outcomes(
+    writes: &[SaveSession],
+    is_first: &[bool],
+    written: &HashSet<String>,
+) -> Vec<SaveOutcome> {
+    let outcome = |(write, is_first): (&SaveSession, &bool)| {
+        if *is_first && written.contains(&write.session_id.to_string()) {
             SaveOutcome::Saved
         } else {
             SaveOutcome::Refused
         }
     };
-    Ok(writes.iter().zip(is_first).map(outcome).collect())
-}
-
-/// Returns the items that may be sent in one statement, and for each item whether it is among them.
-/// A row that is joined twice would be updated once, with either value.
-fn first_of_each_session<T>(items: &[T], session_id: impl Fn(&T) -> Uuid) -> (Vec<&T>, Vec<bool>) {
-    let mut seen = HashSet::new();
-    let is_first: Vec<bool> = items
-        .iter()
-        .map(|item| seen.insert(session_id(item)))
-        .collect();
-    let mut first: Vec<&T> = items
-        .iter()
-        .zip(&is_first)
-        .filter_map(|(item, first)| first.then_some(item))
-        .collect();
-    first.sort_unstable_by_key(|item| session_id(item));
-    (first, is_first)
+    writes.iter().zip(is_first).map(outcome).collect()
 }
 
 statement! {
     /// Touches many sessions. Rows that another transaction has locked are skipped. A batch that
     /// holds row locks therefore never waits for others and cannot deadlock.
     Touch on Pg, PgConnection;
-    "WITH free AS MATERIALIZED (SELECT s.id, w.* FROM unnest("
+    "WITH free AS MATERIALIZED (SELECT s.id AS row_id, w.* FROM unnest("
         session_ids: Vec<String> as Array<Text>,
+    "::text[], " ids: Vec<Option<SessionHandle>> as Array<Nullable<Text>>,
     "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " expires_at: Vec<NaiveDateTime> as Array<Timestamp>,
     "::timestamp[], " user_agents: Vec<Option<String>> as Array<Nullable<Text>>,
     "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>;
-    "::text[]) AS w (session_id, now, expires_at, user_agent, ip) \
-     JOIN sessions AS s ON s.session_id = w.session_id \
+    "::text[]) AS w (session_id, id, now, expires_at, user_agent, ip) \
+     JOIN sessions AS s ON s.session_id = w.session_id AND s.id = coalesce(w.id, s.id) \
      WHERE w.session_id = w.session_id || '' FOR NO KEY UPDATE OF s SKIP LOCKED) \
      UPDATE sessions AS s SET last_seen_at = greatest(s.last_seen_at, w.now), \
      expires_at = greatest(s.expires_at, least(s.absolute_expires_at, w.expires_at)), \
      user_agent = coalesce(w.user_agent, s.user_agent), ip = coalesce(w.ip, s.ip) \
-     FROM free AS w WHERE s.id = w.id AND s.expires_at > w.now"
+     FROM free AS w WHERE s.id = w.row_id AND s.expires_at > w.now"
 }
 
 fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
     let (touches, _) = first_of_each_session(touches, |touch| touch.session_id);
     Touch {
         session_ids: touches.iter().map(|t| t.session_id.to_string()).collect(),
+        ids: touches.iter().map(|t| t.id.clone()).collect(),
         times: touches.iter().map(|t| t.now.naive_utc()).collect(),
         expires_at: touches.iter().map(|t| t.expires_at.naive_utc()).collect(),
         user_agents: touches.iter().map(|t| t.user_agent.clone()).collect(),
@@ -268,33 +266,39 @@ statement! {
     Rotate on Pg, PgConnection, returns Text;
     "UPDATE sessions AS s SET session_id = r.new_session_id, token_hash = r.token_hash, \
      updated_at = r.now FROM unnest(" session_ids: Vec<String> as Array<Text>,
+    "::text[], " ids: Vec<Option<SessionHandle>> as Array<Nullable<Text>>,
     "::text[], " new_session_ids: Vec<String> as Array<Text>,
     "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
     "::bytea[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
-    "::timestamp[]) AS r (session_id, new_session_id, token_hash, now) \
+    "::timestamp[]) AS r (session_id, id, new_session_id, token_hash, now) \
      WHERE r.session_id = r.session_id || '' AND s.session_id = r.session_id \
-     AND s.expires_at > r.now RETURNING r.session_id"
+     AND s.id = coalesce(r.id, s.id) AND s.expires_at > r.now RETURNING r.session_id"
 }
 
-pub(in crate::store) fn rotate(
+fn rotate(
     connection: &mut PgConnection,
-    rotations: &[RotateSession],
+    rotations: &[KeyedRotation<'_>],
 ) -> QueryResult<Vec<bool>> {
-    let (sent, is_first) = first_of_each_session(rotations, |rotation| rotation.session_id);
+    let (sent, is_first) = first_of_each_session(rotations, |it| it.rotation.session_id);
+    let of = |it: &&KeyedRotation<'_>| it.rotation.session_id.to_string();
     let rotated: HashSet<String> = Rotate {
-        session_ids: sent.iter().map(|r| r.session_id.to_string()).collect(),
-        new_session_ids: sent.iter().map(|r| r.new_session_id.to_string()).collect(),
+        session_ids: sent.iter().map(of).collect(),
+        ids: sent.iter().map(|it| it.id.cloned()).collect(),
+        new_session_ids: sent
+            .iter()
+            .map(|it| it.rotation.new_session_id.to_string())
+            .collect(),
         token_hashes: sent
             .iter()
-            .map(|r| r.new_token_hash.as_bytes().to_vec())
+            .map(|it| it.rotation.new_token_hash.as_bytes().to_vec())
             .collect(),
-        times: sent.iter().map(|r| r.now.naive_utc()).collect(),
+        times: sent.iter().map(|it| it.rotation.now.naive_utc()).collect(),
     }
     .load(connection)?
     .into_iter()
     .collect();
-    let was_there = |(rotation, is_first): (&RotateSession, bool)| {
-        is_first && rotated.contains(&rotation.session_id.to_string())
+    let was_there = |(it, is_first): (&KeyedRotation<'_>, bool)| {
+        is_first && rotated.contains(&it.rotation.session_id.to_string())
     };
     Ok(rotations.iter().zip(is_first).map(was_there).collect())
 }
@@ -302,7 +306,7 @@ pub(in crate::store) fn rotate(
 /// Rotates sessions and returns the outcome of each.
 pub(in crate::store) fn try_rotate(
     connection: &mut PgConnection,
-    rotations: &[RotateSession],
+    rotations: &[KeyedRotation<'_>],
     held_rows: HeldRows,
 ) -> QueryResult<Vec<RotateOutcome>> {
     match held_rows {

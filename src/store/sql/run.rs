@@ -89,6 +89,9 @@ impl DieselStore {
         has_held: impl Fn(&T) -> bool,
         mut job: impl FnMut(&mut AnyConnection<'_>, HeldRows) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
+        if !self.engine.get().skips_held_rows() {
+            return self.change_batch(|connection| job(connection, HeldRows::Wait));
+        }
         if !self.contention.is_recent() {
             let mut ran = Duration::ZERO;
             let changed = self.change_batch(|connection| {
@@ -112,10 +115,9 @@ impl DieselStore {
     /// Returns whether a batch that failed after `ran` may have waited for a locked row. If the
     /// server's messages are in another language, only the time indicates it.
     fn may_have_met_held_row(&self, error: &StoreError, ran: Duration) -> bool {
-        match (&self.url, error) {
-            (DatabaseUrl::Sqlite(_), _) => false,
-            (_, StoreError::Locked(_)) => true,
-            (_, error) => is_unclassified(error) && ran >= self.options.timeout / 4,
+        match error {
+            StoreError::Locked(_) => true,
+            error => is_unclassified(error) && ran >= self.options.timeout / 4,
         }
     }
 
@@ -175,6 +177,7 @@ impl DieselStore {
                     drop(connection);
                     connection = self.usable_connection(deadline)?;
                 }
+                Next::Again if !is_late => {}
                 Next::Unprepared => {
                     return self.run_unprepared(&mut connection, prelude, job, error);
                 }
@@ -209,26 +212,35 @@ impl DieselStore {
                 self.connections.mark_broken(connection);
                 elsewhere_if(is_older)
             }
-            error
-                if is_unclassified(error)
-                    && is_older
-                    && start.elapsed() < self.options.timeout / 4
-                    && self.may_be_stale() =>
-            {
-                Next::Unprepared
+            error if is_unclassified(error) && start.elapsed() < self.options.timeout / 4 => {
+                self.look_into(connection, is_older)
             }
             _ => Next::Fail,
         }
     }
 
-    /// Returns whether an unknown error should be checked for a stale statement, which is not
-    /// recognized if the server's messages are in another language. The check costs a connection,
-    /// so it is made once per second.
-    fn may_be_stale(&self) -> bool {
-        if matches!(self.url, DatabaseUrl::Sqlite(_)) || !self.options.prepared_statements {
-            return false;
+    /// Looks for the cause of an unknown error in the database's change: the table may have been
+    /// distributed, which other statements can cope with, or the statement may be stale, which is
+    /// not recognized if the server's messages are in another language. This costs queries or the
+    /// connection, so it is done once per second.
+    fn look_into(&self, connection: &mut Lease<'_>, is_older: bool) -> Next {
+        if matches!(self.url, DatabaseUrl::Sqlite(_)) || !self.is_look_due() {
+            return Next::Fail;
         }
-        let mut looked = self.looked_for_stale.lock();
+        if let Ok(true) = self
+            .engine
+            .look_again(&mut connection.lend(), &self.options)
+        {
+            return Next::Again;
+        }
+        if is_older && self.options.prepared_statements {
+            return Next::Unprepared;
+        }
+        Next::Fail
+    }
+
+    fn is_look_due(&self) -> bool {
+        let mut looked = self.looked_into_failure.lock();
         let is_due = looked.is_none_or(|looked| looked.elapsed() >= Duration::from_secs(1));
         if is_due {
             *looked = Some(Instant::now());
@@ -289,6 +301,8 @@ fn is_closed(lease: &mut Lease<'_>) -> bool {
 enum Next {
     /// It did nothing and may run on another connection.
     Elsewhere,
+    /// It may run again at once, on the same connection.
+    Again,
     /// It may run again without prepared statements.
     Unprepared,
     /// Its caller gets the error.

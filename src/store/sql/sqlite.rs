@@ -3,20 +3,18 @@
 //! A batch of writes is one immediate transaction. It takes the write lock at once instead of
 //! failing halfway, and needs one sync of the disk.
 
-use std::collections::BTreeSet;
-
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
-use uuid::Uuid;
 
+use super::keyed::{KeyedRotation, first_of_each_session};
 use super::row::{NewRow, SessionRow};
 use super::run::contention::HeldRows;
 use super::schema::sessions;
 use super::statement::statement;
 use crate::store::{
-    RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle, SqliteSynchronous,
+    RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, SqliteSynchronous,
     StoreOptions, SweepBatch, SweepOutcome, TouchSession, WriteBatch, WriteOutcome,
 };
 
@@ -37,25 +35,28 @@ pub(in crate::store) fn session_setup(options: &StoreOptions) -> String {
 
 pub(in crate::store) fn load(
     connection: &mut SqliteConnection,
-    session_ids: &[Uuid],
+    keys: &[SessionKey],
 ) -> QueryResult<Vec<SessionRow>> {
-    let distinct: BTreeSet<&Uuid> = session_ids.iter().collect();
+    let distinct = first_of_each_session(keys, |key| key.session_id).0;
     // One prepared statement, run once per id. An `IN` list would be a new statement for each
     // length.
     let load_each = |connection: &mut SqliteConnection| {
-        let mut rows = Vec::with_capacity(session_ids.len());
-        for session_id in distinct {
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in distinct {
             // Not `first`: SQLite 3.47 and newer prepares a statement with `LIMIT ?` again each time
             // that it is run.
-            let row: Vec<SessionRow> = sessions::table
-                .filter(sessions::session_id.eq(session_id.to_string()))
-                .select(SessionRow::as_select())
-                .load(connection)?;
-            rows.extend(row);
+            let row = sessions::table
+                .filter(sessions::session_id.eq(key.session_id.to_string()))
+                .select(SessionRow::as_select());
+            let found: Vec<SessionRow> = match &key.id {
+                Some(id) => row.filter(sessions::id.eq(id)).load(connection)?,
+                None => row.load(connection)?,
+            };
+            rows.extend(found);
         }
         Ok(rows)
     };
-    if session_ids.len() > 1 {
+    if keys.len() > 1 {
         // One snapshot and one lock of the file.
         connection.transaction(load_each)
     } else {
@@ -94,7 +95,8 @@ statement! {
     "UPDATE sessions SET version = version + 1, data = " data: String as Text,
     ", updated_at = " now: NaiveDateTime as Timestamp,
     " WHERE session_id = " session_id: String as Text,
-    " AND version = " version: i64 as BigInt,
+    " AND id = coalesce(" id: Option<SessionHandle> as Nullable<Text>,
+    ", id) AND version = " version: i64 as BigInt,
     " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
     ""
 }
@@ -104,6 +106,7 @@ fn save(connection: &mut SqliteConnection, write: &SaveSession) -> QueryResult<S
         data: write.data.clone(),
         now: write.now.naive_utc(),
         session_id: write.session_id.to_string(),
+        id: write.id.clone(),
         version: write.version,
         alive_at: write.now.naive_utc(),
     }
@@ -124,7 +127,8 @@ statement! {
     ")), user_agent = coalesce(" user_agent: Option<String> as Nullable<Text>,
     ", user_agent), ip = coalesce(" ip: Option<String> as Nullable<Text>,
     ", ip) WHERE session_id = " session_id: String as Text,
-    " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
+    " AND id = coalesce(" id: Option<SessionHandle> as Nullable<Text>,
+    ", id) AND expires_at > " alive_at: NaiveDateTime as Timestamp;
     ""
 }
 
@@ -135,6 +139,7 @@ fn touch(connection: &mut SqliteConnection, touch: &TouchSession) -> QueryResult
         user_agent: touch.user_agent.clone(),
         ip: touch.ip.clone(),
         session_id: touch.session_id.to_string(),
+        id: touch.id.clone(),
         alive_at: touch.now.naive_utc(),
     }
     .execute(connection)
@@ -147,38 +152,32 @@ statement! {
     ", token_hash = " token_hash: Vec<u8> as Binary,
     ", updated_at = " now: NaiveDateTime as Timestamp,
     " WHERE session_id = " session_id: String as Text,
-    " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
+    " AND id = coalesce(" id: Option<SessionHandle> as Nullable<Text>,
+    ", id) AND expires_at > " alive_at: NaiveDateTime as Timestamp;
     ""
-}
-
-pub(in crate::store) fn rotate(
-    connection: &mut SqliteConnection,
-    rotations: &[RotateSession],
-) -> QueryResult<Vec<bool>> {
-    connection.immediate_transaction(|connection| {
-        let rotate = |rotation: &RotateSession| {
-            let rotated = Rotate {
-                new_session_id: rotation.new_session_id.to_string(),
-                token_hash: rotation.new_token_hash.as_bytes().to_vec(),
-                now: rotation.now.naive_utc(),
-                session_id: rotation.session_id.to_string(),
-                alive_at: rotation.now.naive_utc(),
-            }
-            .execute(connection)?;
-            Ok(rotated == 1)
-        };
-        rotations.iter().map(rotate).collect()
-    })
 }
 
 /// Rotates sessions and returns the outcome of each.
 pub(in crate::store) fn try_rotate(
     connection: &mut SqliteConnection,
-    rotations: &[RotateSession],
+    rotations: &[KeyedRotation<'_>],
     _: HeldRows,
 ) -> QueryResult<Vec<RotateOutcome>> {
-    let rotated = rotate(connection, rotations)?;
-    Ok(rotated.into_iter().map(RotateOutcome::of).collect())
+    connection.immediate_transaction(|connection| {
+        let rotate = |KeyedRotation { id, rotation }: &KeyedRotation<'_>| {
+            let rotated = Rotate {
+                new_session_id: rotation.new_session_id.to_string(),
+                token_hash: rotation.new_token_hash.as_bytes().to_vec(),
+                now: rotation.now.naive_utc(),
+                session_id: rotation.session_id.to_string(),
+                id: id.cloned(),
+                alive_at: rotation.now.naive_utc(),
+            }
+            .execute(connection)?;
+            Ok(RotateOutcome::of(rotated == 1))
+        };
+        rotations.iter().map(rotate).collect()
+    })
 }
 
 statement! {

@@ -11,23 +11,27 @@ use uuid::Uuid;
 use super::connect::connection::{AnyConnection, run_on};
 use super::connect::connections::Connections;
 use super::connect::prelude::Prelude;
+#[cfg(feature = "postgres")]
+use super::engine::Engine;
+use super::engine::KnownEngine;
 use super::error::SqlError;
 use super::history::taken_over_at;
+use super::keyed::KeyedRotation;
 use super::login::lock::sweep_locks;
 use super::login::{self, withdraw};
-#[cfg(feature = "postgres")]
-use super::postgres;
 use super::row::{self, SessionRow};
 use super::run::contention::{Contention, HeldRows};
 use super::schema::sessions;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::users;
+#[cfg(feature = "postgres")]
+use super::{portable, postgres};
 use crate::store::{
     DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
-    RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionHandle, SessionRecord,
-    SessionStore, StoreError, StoreOptions, SweepBatch, SweepOutcome, UserSource, Withdrawal,
-    WriteBatch, WriteOutcome,
+    RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionHandle, SessionKey,
+    SessionRecord, SessionStore, StoreError, StoreOptions, SweepBatch, SweepOutcome, UserSource,
+    Withdrawal, WriteBatch, WriteOutcome,
 };
 
 /// A store of sessions in SQLite or PostgreSQL, depending on the URL.
@@ -54,9 +58,10 @@ pub struct DieselStore {
     /// Orders the writers of this process, because SQLite allows one at a time. A waiting thread
     /// wakes up at once, unlike with SQLite's busy timeout, which only orders processes.
     pub(in crate::store) writer: Mutex<()>,
+    pub(in crate::store) engine: KnownEngine,
     pub(in crate::store) contention: Contention,
-    /// When an unknown error was last checked for a stale statement as its cause.
-    pub(in crate::store) looked_for_stale: Mutex<Option<Instant>>,
+    /// When the cause of an unknown error was last looked for in a change of the database.
+    pub(in crate::store) looked_into_failure: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for DieselStore {
@@ -70,21 +75,32 @@ impl fmt::Debug for DieselStore {
 
 diesel::alias!(sessions as old: OldSessions);
 
-/// Runs the database's own version of a statement.
-macro_rules! on_database {
-    ($connection:expr, $function:ident($($argument:expr),*)) => {
-        match $connection {
+/// Runs the engine's own version of a statement.
+macro_rules! on_engine {
+    ($store:expr, $connection:expr, $function:ident($($argument:expr),*)) => {
+        match ($connection.reborrow(), $store.engine.get()) {
             #[cfg(feature = "sqlite")]
-            AnyConnection::Sqlite(connection) => sqlite::$function(connection, $($argument),*)?,
+            (AnyConnection::Sqlite(connection), _) => sqlite::$function(connection, $($argument),*)?,
             #[cfg(feature = "postgres")]
-            AnyConnection::Postgres(connection) => postgres::$function(connection, $($argument),*)?,
+            (AnyConnection::Postgres(connection), Engine::Postgres) => {
+                postgres::$function(connection, $($argument),*)?
+            }
+            #[cfg(feature = "postgres")]
+            (AnyConnection::Postgres(connection), _) => {
+                portable::$function(connection, $($argument),*)?
+            }
         }
     };
 }
 
 impl SessionStore for DieselStore {
     fn load(&self, session_ids: &[Uuid]) -> Result<Vec<SessionRecord>, StoreError> {
-        let rows = self.look_up(|connection| Ok(on_database!(connection, load(session_ids))))?;
+        let keys: Vec<SessionKey> = session_ids.iter().copied().map(SessionKey::new).collect();
+        self.load_by_key(&keys)
+    }
+
+    fn load_by_key(&self, keys: &[SessionKey]) -> Result<Vec<SessionRecord>, StoreError> {
+        let rows = self.look_up(|connection| Ok(on_engine!(self, connection, load(keys))))?;
         row::records(rows)
     }
 
@@ -110,24 +126,33 @@ impl SessionStore for DieselStore {
         now: DateTime<Utc>,
     ) -> Result<Vec<SessionHandle>, StoreError> {
         let now = now.naive_utc();
-        self.read(|connection| Ok(on_database!(connection, find_live(ids, now))))
+        self.read(|connection| Ok(on_engine!(self, connection, find_live(ids, now))))
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
         if batch.saves.is_empty() {
             // New rows cannot be locked, and touches skip locked rows.
             return self.change_batch(|connection| {
-                Ok(on_database!(connection, write(batch, HeldRows::Wait)))
+                Ok(on_engine!(self, connection, write(batch, HeldRows::Wait)))
             });
         }
         self.change_around_held(
             |written: &WriteOutcome| written.saved.contains(&SaveOutcome::Held),
-            |connection, held_rows| Ok(on_database!(connection, write(batch, held_rows))),
+            |connection, held_rows| Ok(on_engine!(self, connection, write(batch, held_rows))),
         )
     }
 
     fn rotate(&self, rotations: &[RotateSession]) -> Result<Vec<bool>, StoreError> {
-        self.change_batch(|connection| Ok(on_database!(connection, rotate(rotations))))
+        let keyed: Vec<KeyedRotation<'_>> = rotations.iter().map(Into::into).collect();
+        let outcomes = self.change_batch(|connection| {
+            Ok(on_engine!(
+                self,
+                connection,
+                try_rotate(&keyed, HeldRows::Wait)
+            ))
+        })?;
+        let was_there = |outcome: RotateOutcome| outcome == RotateOutcome::Rotated;
+        Ok(outcomes.into_iter().map(was_there).collect())
     }
 
     fn login(&self, login: &LoginSession) -> Result<LoginOutcome, StoreError> {
@@ -149,14 +174,18 @@ impl SessionStore for DieselStore {
     }
 
     fn delete(&self, handles: &[SessionHandle]) -> Result<Vec<SessionHandle>, StoreError> {
-        self.change_batch(|connection| Ok(on_database!(connection, delete(handles))))
+        self.change_batch(|connection| Ok(on_engine!(self, connection, delete(handles))))
     }
 
     fn try_rotate(&self, rotations: &[RotateSession]) -> Result<Vec<RotateOutcome>, StoreError> {
-        self.change_around_held(
-            |outcomes: &Vec<RotateOutcome>| outcomes.contains(&RotateOutcome::Held),
-            |connection, held_rows| Ok(on_database!(connection, try_rotate(rotations, held_rows))),
-        )
+        self.rotate_keyed(&rotations.iter().map(Into::into).collect::<Vec<_>>())
+    }
+
+    fn rotate_by_key(
+        &self,
+        rotations: &[(SessionHandle, RotateSession)],
+    ) -> Result<Vec<RotateOutcome>, StoreError> {
+        self.rotate_keyed(&rotations.iter().map(Into::into).collect::<Vec<_>>())
     }
 
     fn try_delete(&self, handles: &[SessionHandle]) -> Result<DeleteOutcome, StoreError> {
@@ -168,7 +197,7 @@ impl SessionStore for DieselStore {
                     Ok(postgres::delete_free(connection, handles)?)
                 }
                 (connection, _) => Ok(DeleteOutcome {
-                    ended: on_database!(connection, delete(handles)),
+                    ended: on_engine!(self, connection, delete(handles)),
                     held: Vec::new(),
                 }),
             },
@@ -214,7 +243,7 @@ impl SessionStore for DieselStore {
 
     fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {
         self.change(|connection| {
-            let swept = on_database!(connection, sweep(batch));
+            let swept = on_engine!(self, connection, sweep(batch));
             if swept.deleted == 0 && self.options.users == UserSource::External {
                 sweep_locks(connection, batch.now)?;
             }
@@ -254,5 +283,23 @@ impl SessionStore for DieselStore {
             DatabaseUrl::Sqlite(_) => 2,
             DatabaseUrl::Postgres(_) => usize::MAX,
         }
+    }
+}
+
+impl DieselStore {
+    fn rotate_keyed(
+        &self,
+        rotations: &[KeyedRotation<'_>],
+    ) -> Result<Vec<RotateOutcome>, StoreError> {
+        self.change_around_held(
+            |outcomes: &Vec<RotateOutcome>| outcomes.contains(&RotateOutcome::Held),
+            |connection, held_rows| {
+                Ok(on_engine!(
+                    self,
+                    connection,
+                    try_rotate(rotations, held_rows)
+                ))
+            },
+        )
     }
 }

@@ -27,7 +27,7 @@ fn later() -> Instant {
 }
 
 fn load() -> LoadJob {
-    Job::new(Uuid::now_v7(), later()).0
+    Job::new(SessionKey::new(Uuid::now_v7()), later()).0
 }
 
 fn record(session_id: Uuid) -> SessionRecord {
@@ -52,6 +52,7 @@ fn touch(session_id: Uuid, seconds: i64, ip: Option<&str>) -> TouchSession {
     let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
     TouchSession {
         session_id,
+        id: None,
         now,
         expires_at: now,
         user_agent: None,
@@ -220,7 +221,9 @@ fn i4_a_touch_after_the_deadline_is_not_written() {
     );
     queue.push_touch(late.clone(), late.now);
     queue.push_touch(in_time.clone(), in_time.now + TimeDelta::hours(1));
-    let load = |touch: &TouchSession| queue.push_load(Job::new(touch.session_id, later()).0);
+    let load = |touch: &TouchSession| {
+        queue.push_load(Job::new(SessionKey::new(touch.session_id), later()).0)
+    };
     assert!(load(&late).unwrap().is_none());
     assert!(load(&in_time).unwrap().is_some());
     loads(&queue);

@@ -9,7 +9,9 @@ use crate::session::pipeline::batch::{isolate, report};
 use crate::session::pipeline::job::{RotateJob, Rotation, WriteJob, without_late};
 use crate::session::pipeline::shared::guarded_call;
 use crate::session::pipeline::untold::{Undo, Untold};
-use crate::store::{EndReason, RotateOutcome, RotateSession, SessionStore, StoreError, Withdrawal};
+use crate::store::{
+    EndReason, RotateOutcome, RotateSession, SessionHandle, SessionStore, StoreError, Withdrawal,
+};
 
 impl Worker {
     pub(super) fn rotate(&self, jobs: Vec<RotateJob>) {
@@ -46,8 +48,15 @@ impl Worker {
     }
 
     fn rotate_once(&self, jobs: &[RotateJob]) -> Result<Vec<(RotateOutcome, Untold)>, StoreError> {
-        let rotations: Vec<RotateSession> =
-            jobs.iter().map(|job| job.work.new_token.clone()).collect();
+        let rotation = |job: &RotateJob| {
+            let Rotation {
+                previous,
+                new_token,
+                ..
+            } = &job.work;
+            (previous.id.clone(), new_token.clone())
+        };
+        let rotations: Vec<(SessionHandle, RotateSession)> = jobs.iter().map(rotation).collect();
         let attempt = |job: &RotateJob| {
             self.shared.attempt(Withdrawal {
                 id: job.work.previous.id.clone(),
@@ -58,7 +67,7 @@ impl Worker {
         };
         let attempts: Vec<Untold> = jobs.iter().map(attempt).collect();
         match self.call(Call::Rotate, jobs.len(), |store| {
-            store.try_rotate(&rotations)
+            store.rotate_by_key(&rotations)
         }) {
             Ok(outcomes) => {
                 let attempts = attempts.into_iter().map(Untold::committed);

@@ -12,8 +12,6 @@
 
 use std::time::Instant;
 
-use uuid::Uuid;
-
 use super::{Committed, Worker, by_session};
 use crate::session::error::SessionError;
 use crate::session::observe::metrics::{Call, whole};
@@ -23,7 +21,9 @@ use crate::session::pipeline::queue::Bench;
 use crate::session::pipeline::round::{Round, WriteTurn, Writes};
 use crate::session::pipeline::untold::Untold;
 use crate::session::pipeline::update::{SessionUpdates, fail_updates};
-use crate::store::{SaveOutcome, SaveSession, StoreError, Withdrawal, WriteBatch, WriteOutcome};
+use crate::store::{
+    SaveOutcome, SaveSession, SessionKey, StoreError, Withdrawal, WriteBatch, WriteOutcome,
+};
 
 impl Worker {
     /// Runs a turn of writes and returns the rows that its updates left.
@@ -166,11 +166,11 @@ impl Worker {
     /// Restarts stale updates from the stored rows. Updates of sessions that have ended are
     /// answered.
     fn reload(&self, stale: Vec<SessionUpdates>) -> Vec<SessionUpdates> {
-        let ids: Vec<Uuid> = stale.iter().map(SessionUpdates::session_id).collect();
-        if ids.is_empty() {
+        let keys: Vec<SessionKey> = stale.iter().map(SessionUpdates::key).collect();
+        if keys.is_empty() {
             return Vec::new();
         }
-        match self.call(Call::Load, ids.len(), |store| store.load(&ids)) {
+        match self.call(Call::Load, keys.len(), |store| store.load_by_key(&keys)) {
             Ok(records) => {
                 let mut newest = by_session(records);
                 let restart = |updates: SessionUpdates| {

@@ -10,33 +10,33 @@ use std::collections::HashMap;
 use chrono::NaiveDateTime;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Text, Timestamp};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamp};
 
-use super::first_of_each_session;
+use crate::store::sql::keyed::{KeyedRotation, first_of_each_session};
 use crate::store::sql::statement::statement;
-use crate::store::{
-    DeleteOutcome, RotateOutcome, RotateSession, SaveOutcome, SaveSession, SessionHandle,
-};
+use crate::store::{DeleteOutcome, RotateOutcome, SaveOutcome, SaveSession, SessionHandle};
 
 statement! {
     /// Compare-and-swap of many sessions' data. Yields the lookup halves of the sessions written
     /// with true, and of those held with false.
     Save on Pg, PgConnection, returns (Text, Bool);
     "WITH w AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
+    "::text[], " ids: Vec<Option<SessionHandle>> as Array<Nullable<Text>>,
     "::text[], " versions: Vec<i64> as Array<BigInt>,
     "::int8[], " data: Vec<String> as Array<Text>,
     "::text[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
-    "::timestamp[]) AS w (session_id, version, data, now) \
+    "::timestamp[]) AS w (session_id, id, version, data, now) \
      WHERE w.session_id = w.session_id || ''), \
      free AS MATERIALIZED (SELECT s.id, s.session_id FROM w \
-     JOIN sessions AS s ON s.session_id = w.session_id FOR NO KEY UPDATE OF s SKIP LOCKED), \
+     JOIN sessions AS s ON s.session_id = w.session_id AND s.id = coalesce(w.id, s.id) \
+     FOR NO KEY UPDATE OF s SKIP LOCKED), \
      saved AS (UPDATE sessions AS s SET version = s.version + 1, data = w.data, updated_at = w.now \
      FROM free JOIN w ON w.session_id = free.session_id \
      WHERE s.id = free.id AND s.version = w.version AND s.expires_at > w.now \
      RETURNING w.session_id) \
      SELECT session_id, true FROM saved UNION ALL \
      SELECT s.session_id, false FROM sessions AS s JOIN w ON s.session_id = w.session_id \
-     WHERE s.version = w.version AND s.expires_at > w.now \
+     AND s.id = coalesce(w.id, s.id) WHERE s.version = w.version AND s.expires_at > w.now \
      AND NOT EXISTS (SELECT FROM free WHERE free.session_id = s.session_id)"
 }
 
@@ -48,6 +48,7 @@ pub(super) fn save(
     let (sent, is_first) = first_of_each_session(saves, |save| save.session_id);
     let was_saved: HashMap<String, bool> = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
+        ids: sent.iter().map(|w| w.id.clone()).collect(),
         versions: sent.iter().map(|w| w.version).collect(),
         data: sent.iter().map(|w| w.data.clone()).collect(),
         times: sent.iter().map(|w| w.now.naive_utc()).collect(),
@@ -71,43 +72,50 @@ statement! {
     /// true, and of those held with false.
     Rotate on Pg, PgConnection, returns (Text, Bool);
     "WITH r AS (SELECT * FROM unnest(" session_ids: Vec<String> as Array<Text>,
+    "::text[], " ids: Vec<Option<SessionHandle>> as Array<Nullable<Text>>,
     "::text[], " new_session_ids: Vec<String> as Array<Text>,
     "::text[], " token_hashes: Vec<Vec<u8>> as Array<Binary>,
     "::bytea[], " times: Vec<NaiveDateTime> as Array<Timestamp>;
-    "::timestamp[]) AS r (session_id, new_session_id, token_hash, now) \
+    "::timestamp[]) AS r (session_id, id, new_session_id, token_hash, now) \
      WHERE r.session_id = r.session_id || ''), \
      free AS MATERIALIZED (SELECT s.id, s.session_id FROM r \
-     JOIN sessions AS s ON s.session_id = r.session_id FOR UPDATE OF s SKIP LOCKED), \
+     JOIN sessions AS s ON s.session_id = r.session_id AND s.id = coalesce(r.id, s.id) \
+     FOR UPDATE OF s SKIP LOCKED), \
      rotated AS (UPDATE sessions AS s SET session_id = r.new_session_id, \
      token_hash = r.token_hash, updated_at = r.now \
      FROM free JOIN r ON r.session_id = free.session_id \
      WHERE s.id = free.id AND s.expires_at > r.now RETURNING r.session_id) \
      SELECT session_id, true FROM rotated UNION ALL \
      SELECT s.session_id, false FROM sessions AS s JOIN r ON s.session_id = r.session_id \
-     WHERE s.expires_at > r.now \
+     AND s.id = coalesce(r.id, s.id) WHERE s.expires_at > r.now \
      AND NOT EXISTS (SELECT FROM free WHERE free.session_id = s.session_id)"
 }
 
 /// Rotates the sessions whose rows are not locked.
 pub(super) fn rotate(
     connection: &mut PgConnection,
-    rotations: &[RotateSession],
+    rotations: &[KeyedRotation<'_>],
 ) -> QueryResult<Vec<RotateOutcome>> {
-    let (sent, is_first) = first_of_each_session(rotations, |rotation| rotation.session_id);
+    let (sent, is_first) = first_of_each_session(rotations, |it| it.rotation.session_id);
+    let of = |it: &&KeyedRotation<'_>| it.rotation.session_id.to_string();
     let was_rotated: HashMap<String, bool> = Rotate {
-        session_ids: sent.iter().map(|r| r.session_id.to_string()).collect(),
-        new_session_ids: sent.iter().map(|r| r.new_session_id.to_string()).collect(),
+        session_ids: sent.iter().map(of).collect(),
+        ids: sent.iter().map(|it| it.id.cloned()).collect(),
+        new_session_ids: sent
+            .iter()
+            .map(|it| it.rotation.new_session_id.to_string())
+            .collect(),
         token_hashes: sent
             .iter()
-            .map(|r| r.new_token_hash.as_bytes().to_vec())
+            .map(|it| it.rotation.new_token_hash.as_bytes().to_vec())
             .collect(),
-        times: sent.iter().map(|r| r.now.naive_utc()).collect(),
+        times: sent.iter().map(|it| it.rotation.now.naive_utc()).collect(),
     }
     .load(connection)?
     .into_iter()
     .collect();
-    let outcome = |(rotation, is_first): (&RotateSession, bool)| {
-        let was_rotated = was_rotated.get(&rotation.session_id.to_string());
+    let outcome = |(it, is_first): (&KeyedRotation<'_>, bool)| {
+        let was_rotated = was_rotated.get(&it.rotation.session_id.to_string());
         match was_rotated.filter(|_| is_first) {
             Some(true) => RotateOutcome::Rotated,
             Some(false) => RotateOutcome::Held,

@@ -6,21 +6,23 @@ use chrono::NaiveDateTime;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
-use uuid::Uuid;
 
 use crate::store::sql::row::SessionRow;
 use crate::store::sql::schema::sessions;
 use crate::store::sql::statement::statement;
-use crate::store::{SaveOutcome, SaveSession};
+use crate::store::{SaveOutcome, SaveSession, SessionHandle, SessionKey};
 
 pub(super) fn load(
     connection: &mut PgConnection,
-    session_id: Uuid,
+    key: &SessionKey,
 ) -> QueryResult<Vec<SessionRow>> {
-    sessions::table
-        .filter(sessions::session_id.eq(session_id.to_string()))
-        .select(SessionRow::as_select())
-        .load(connection)
+    let row = sessions::table
+        .filter(sessions::session_id.eq(key.session_id.to_string()))
+        .select(SessionRow::as_select());
+    match &key.id {
+        Some(id) => row.filter(sessions::id.eq(id)).load(connection),
+        None => row.load(connection),
+    }
 }
 
 statement! {
@@ -29,13 +31,15 @@ statement! {
     "UPDATE sessions SET version = version + 1, data = " data: String as Text,
     ", updated_at = " now: NaiveDateTime as Timestamp,
     " WHERE session_id = " session_id: String as Text,
+    " AND id = " id: SessionHandle as Text,
     " AND version = " version: i64 as BigInt,
     " AND expires_at > " alive_at: NaiveDateTime as Timestamp;
     ""
 }
 
-pub(super) fn save(
+pub(in crate::store::sql) fn save(
     connection: &mut PgConnection,
+    id: &SessionHandle,
     write: &SaveSession,
 ) -> QueryResult<Vec<SaveOutcome>> {
     let now = write.now.naive_utc();
@@ -43,6 +47,7 @@ pub(super) fn save(
         data: write.data.clone(),
         now,
         session_id: write.session_id.to_string(),
+        id: id.clone(),
         version: write.version,
         alive_at: now,
     }

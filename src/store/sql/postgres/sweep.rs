@@ -73,7 +73,7 @@ statement! {
 }
 
 /// The lock timeout of the statements that hold many rows while they wait for one.
-const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
+pub(in crate::store::sql) const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 20";
 
 /// Leaves a bitmap scan as the only plan of a range. It reads rows in the order of their places,
 /// and never the whole table.
