@@ -15,7 +15,8 @@ use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
 use crate::session::observe::monitor::Monitor;
 use crate::store::{
-    DieselStore, EndReason, ListSessions, NewSession, SessionStore, StoreOptions, TouchSession,
+    DieselStore, EndReason, ListSessions, NewSession, SessionKey, SessionStore, StoreOptions,
+    TouchSession,
 };
 use crate::testing::new_session;
 
@@ -120,7 +121,7 @@ fn jobs_queued_at_shutdown_are_done_and_later_ones_refused() {
     assert!(stored.version < 100, "{} writes", stored.version);
     assert_eq!(stored.last_seen_at, touched_at);
 
-    let (job, _answer) = Job::new(session.session_id, Instant::now());
+    let (job, _answer) = Job::new(SessionKey::new(session.session_id), Instant::now());
     assert!(matches!(queue.push_load(job), Err(SessionError::Aborted)));
 }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::session::pipeline::job::{Answer, Change, Job, Update, UpdateJob, Updated};
 use crate::session::pipeline::round::{Round, WriteTurn};
 use crate::session::pipeline::update::SessionUpdates;
+use crate::store::SessionKey;
 use crate::testing::new_session;
 
 fn queue(waiting: usize, batch: usize, writers: usize) -> Queue {
@@ -301,7 +302,9 @@ fn i4_touches_of_a_session_are_written_one_after_another() {
     let queue = queue(10, 10, 2);
     let session = Uuid::now_v7();
     let seen = || {
-        let seen = queue.push_load(Job::new(session, later()).0).unwrap();
+        let seen = queue
+            .push_load(Job::new(SessionKey::new(session), later()).0)
+            .unwrap();
         let (_, id) = loads(&queue);
         queue.end(id, HashMap::new());
         seen.map(|seen| (seen.first.timestamp(), seen.last.timestamp()))
