@@ -86,7 +86,11 @@ fn with_wait(error: SetupError, waited: Duration) -> Failure {
 
 #[derive(Args)]
 pub(super) struct Migrate {
-    /// Prints JSON: `{"migrations": […]}`, the migrations that were run.
+    /// Then distributes the tables over the nodes of a Citus cluster. Can be run again.
+    #[arg(long)]
+    distribute: bool,
+    /// Prints JSON: `{"migrations": […]}`, the migrations that were run, with --distribute also
+    /// `"distributed": […]`, what was done.
     #[arg(long)]
     json: bool,
 }
@@ -97,17 +101,39 @@ pub(super) fn migrate(
     wait: Option<Duration>,
 ) -> Result<(), Failure> {
     let (config, url) = settings(figment, wait)?;
+    if arguments.distribute && matches!(url, DatabaseUrl::Sqlite(_)) {
+        return Err("--distribute needs PostgreSQL with the extension Citus, not SQLite".into());
+    }
     let versions = config
         .migrate(&url)
         .map_err(|error| with_wait(error.into(), config.startup_timeout))?;
+    let distributed = if arguments.distribute {
+        let store = config.connect(&url)?;
+        Some(store.distribute()?)
+    } else {
+        None
+    };
     if arguments.json {
-        return say_json(&json!({"migrations": versions}));
+        let mut done = json!({"migrations": versions});
+        if let Some(distributed) = distributed {
+            done["distributed"] = json!(distributed);
+        }
+        return say_json(&done);
     }
     if versions.is_empty() {
         say(format_args!("{url} is up to date"))?;
     }
     for version in versions {
         say(format_args!("{url}: ran migration {version}"))?;
+    }
+    let Some(distributed) = distributed else {
+        return Ok(());
+    };
+    if distributed.is_empty() {
+        say(format_args!("{url}: all tables are distributed already"))?;
+    }
+    for sentence in distributed {
+        say(format_args!("{url}: {sentence}"))?;
     }
     Ok(())
 }

@@ -2,8 +2,11 @@
 //!
 //! Diesel's harness takes no lock, so two processes that start on an empty database would both
 //! create the tables, and one would fail. Here, all migrations run in one transaction, which takes
-//! an advisory lock on PostgreSQL and is an immediate one on SQLite.
+//! an advisory lock on PostgreSQL, writes to a row on other engines that speak its language, and is
+//! an immediate one on SQLite.
 
+#[cfg(feature = "postgres")]
+pub(in crate::store) mod lock;
 mod sets;
 
 use chrono::Utc;
@@ -19,13 +22,11 @@ use self::sets::{Named, Sets};
 use super::connect::connection::AnyConnection;
 use super::connect::failure::migrating;
 use super::connect::foreign::has_only_others;
+#[cfg(feature = "postgres")]
+use super::engine::{self, Engine};
 use super::error::SqlError;
 use super::history::{self, Applied, FIRST, History};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
-
-/// The key of this program's advisory lock in a PostgreSQL database ("sessions").
-#[cfg(feature = "postgres")]
-const LOCK: i64 = 0x7365_7373_696f_6e73;
 
 /// The direction in which migrations run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,24 +83,38 @@ fn postgres(
     options: &StoreOptions,
     direction: Direction,
 ) -> Result<Vec<String>, StoreError> {
-    // One connection and one transaction, so that a small pool of PgBouncer suffices. A process
-    // that has waited for the lock must see what was done in the meantime, hence READ COMMITTED.
-    let mut transaction = connection.build_transaction().read_committed();
-    let result: Result<_, SqlError> = transaction.run(|connection| {
-        // No limits, because waiting for the lock and running a migration may take long.
-        connection.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")?;
-        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-            .bind::<diesel::sql_types::BigInt, _>(LOCK)
-            .execute(connection)?;
+    let connected = &mut AnyConnection::Postgres(connection);
+    let engine = engine::detect(connected, options).map_err(SqlError::from)?;
+    if engine == Engine::Citus && direction == Direction::Down {
+        let reason = "its tables are distributed, and triggers that a revert expects are gone; drop \
+                      the tables instead";
+        return Err(migrating(url, reason));
+    }
+    let result = lock::exclusively(connection, engine, |connection| {
         if let Some(schema) = &options.schema {
             if direction == Direction::Up {
                 create_schema(connection, schema)?;
             }
             connection.batch_execute(&schema.for_transaction())?;
         }
-        Ok(apply(connection, &sets::POSTGRES, direction, url, options)?)
+        Ok(apply(
+            connection,
+            of_engine(engine),
+            direction,
+            url,
+            options,
+        )?)
     });
     Ok(result?)
+}
+
+/// Returns the migrations that an engine takes.
+#[cfg(feature = "postgres")]
+fn of_engine(engine: Engine) -> &'static Sets {
+    match engine {
+        Engine::Portable => &sets::PORTABLE,
+        _ => &sets::POSTGRES,
+    }
 }
 
 /// Creates the schema if it is missing. An existing schema needs no rights for this.
@@ -247,7 +262,17 @@ pub(in crate::store) fn pending(
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(connection) => lacking(*connection, &sets::SQLITE, url, options),
         #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(connection) => lacking(*connection, &sets::POSTGRES, url, options),
+        connection @ AnyConnection::Postgres(_) => {
+            let engine = engine::detect(connection, options);
+            let engine = engine.map_err(|error| failed(url, options, &error))?;
+            match connection {
+                AnyConnection::Postgres(connection) => {
+                    lacking(*connection, of_engine(engine), url, options)
+                }
+                #[cfg(feature = "sqlite")]
+                AnyConnection::Sqlite(_) => Ok(Vec::new()),
+            }
+        }
     }
 }
 

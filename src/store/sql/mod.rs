@@ -2,6 +2,8 @@
 //! Database-specific code is in the file of that database's name.
 
 pub(super) mod connect;
+#[cfg(feature = "postgres")]
+mod distribute;
 mod engine;
 mod error;
 mod events;

@@ -209,7 +209,9 @@ impl SessionStore for DieselStore {
         withdrawals: &[Withdrawal],
         now: DateTime<Utc>,
     ) -> Result<Vec<bool>, StoreError> {
-        self.change_batch(|connection| withdraw::withdraw(connection, withdrawals, now))
+        self.change_batch(|connection| {
+            withdraw::withdraw(connection, withdrawals, self.options.users, now)
+        })
     }
 
     fn clock(&self) -> Result<Option<DateTime<Utc>>, StoreError> {

@@ -12,7 +12,7 @@ use super::connect::connection::{AnyConnection, run_on};
 use super::error::SqlError;
 use super::login::in_time;
 use super::row::{StoredText, StoredTime};
-use super::schema::{sessions, users};
+use super::schema::{session_events, sessions, users};
 use crate::store::users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
 use crate::store::{
     ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, SessionHandle, StoreError,
@@ -377,8 +377,14 @@ impl UserStore for DieselStore {
                 return Ok(UserOutcome::SessionEnded);
             }
             let ended = end(connection, id, None, &RevokeScope::All)?;
+            // Where there are triggers, one does this too, for other programs.
+            let events = session_events::table.filter(session_events::user_id.eq(id));
+            let events = diesel::delete(events);
             let user = diesel::delete(users::table.find(id));
-            run_on!(connection, |connection| user.execute(connection)?);
+            run_on!(connection, |connection| {
+                events.execute(connection)?;
+                user.execute(connection)?;
+            });
             Ok(UserOutcome::Done(ended))
         })
     }

@@ -6,7 +6,7 @@ use diesel::sql_types::{Text, Timestamp};
 
 use crate::store::sql::connect::connection::{AnyConnection, run_on};
 use crate::store::sql::schema::users;
-use crate::store::{LoginSession, UserSource};
+use crate::store::{LoginSession, UserId, UserSource};
 
 /// Locks the user until the transaction ends. Returns whether the user may sign in, which stays
 /// true while the lock is held.
@@ -16,7 +16,10 @@ pub(super) fn lock_user(
     users: UserSource,
 ) -> QueryResult<bool> {
     match users {
-        UserSource::Own => lock_own(connection, login),
+        UserSource::Own => match &login.password_hash {
+            Some(hash) => lock_with_password(connection, &login.user_id, hash),
+            None => lock_own(connection, &login.user_id),
+        },
         UserSource::External if login.password_hash.is_some() => {
             tracing::error!(
                 "a login was refused: verified_against requires users = \"own\"; if the application \
@@ -32,17 +35,26 @@ pub(super) fn lock_user(
 }
 
 /// Locks a user of the library by a write that changes nothing, a lock that every database has.
-fn lock_own(connection: &mut AnyConnection<'_>, login: &LoginSession) -> QueryResult<bool> {
+/// Returns whether there is such a user who is not disabled.
+pub(super) fn lock_own(connection: &mut AnyConnection<'_>, id: &UserId) -> QueryResult<bool> {
+    let user = users::table.find(id).filter(users::disabled_at.is_null());
+    let lock = diesel::update(user).set(users::updated_at.eq(users::updated_at));
+    let locked = run_on!(connection, |connection| lock.execute(connection)?);
+    Ok(locked == 1)
+}
+
+/// Locks a user of the library whose password has this hash.
+fn lock_with_password(
+    connection: &mut AnyConnection<'_>,
+    id: &UserId,
+    hash: &str,
+) -> QueryResult<bool> {
     let user = users::table
-        .filter(users::id.eq(&login.user_id))
-        .filter(users::disabled_at.is_null());
-    let unchanged = users::updated_at.eq(users::updated_at);
-    let locked = run_on!(connection, |connection| match &login.password_hash {
-        Some(hash) => diesel::update(user.filter(users::password_hash.eq(hash)))
-            .set(unchanged)
-            .execute(connection)?,
-        None => diesel::update(user).set(unchanged).execute(connection)?,
-    });
+        .find(id)
+        .filter(users::disabled_at.is_null())
+        .filter(users::password_hash.eq(hash));
+    let lock = diesel::update(user).set(users::updated_at.eq(users::updated_at));
+    let locked = run_on!(connection, |connection| lock.execute(connection)?);
     Ok(locked == 1)
 }
 

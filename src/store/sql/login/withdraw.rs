@@ -6,14 +6,14 @@ use diesel::connection::SimpleConnection;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::case_when;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Timestamp;
 
 use crate::store::sql::connect::connection::{AnyConnection, run_on};
 use crate::store::sql::error::SqlError;
+use crate::store::sql::login::lock::lock_own;
 use crate::store::sql::row::{methods, pending, seconds};
 use crate::store::sql::schema::sessions;
-use crate::store::{SessionRecord, Withdrawal};
+use crate::store::{SessionRecord, UserSource, Withdrawal};
 
 /// Commits without waiting for a synchronous standby: an unreachable standby is one of the reasons
 /// for a withdrawal. A withdrawal lost in a failover is harmless, because it leaves a valid token
@@ -31,6 +31,7 @@ const SHORT_WAIT: &str = "SET LOCAL lock_timeout = 50";
 pub(in crate::store) fn withdraw(
     connection: &mut AnyConnection<'_>,
     withdrawals: &[Withdrawal],
+    users: UserSource,
     now: DateTime<Utc>,
 ) -> Result<Vec<bool>, SqlError> {
     // Sorted, so that two calls lock rows in the same order. Withdrawals of one session keep their
@@ -48,7 +49,7 @@ pub(in crate::store) fn withdraw(
         }
         let mut done = vec![false; withdrawals.len()];
         for of in order {
-            done[of] = take_back(connection, &withdrawals[of], now.naive_utc())?;
+            done[of] = take_back(connection, &withdrawals[of], users, now.naive_utc())?;
         }
         Ok(done)
     })
@@ -57,25 +58,21 @@ pub(in crate::store) fn withdraw(
 fn take_back(
     connection: &mut AnyConnection<'_>,
     withdrawal: &Withdrawal,
+    users: UserSource,
     now: NaiveDateTime,
 ) -> QueryResult<bool> {
     let Some(previous) = &withdrawal.previous else {
         return delete(connection, withdrawal);
     };
-    // The foreign key may refuse the user's id, which on PostgreSQL would abort the transaction, so
-    // a savepoint is used.
-    let restored = if previous.user_id.is_some() && !withdrawal.is_rotation {
-        connection.transaction(|connection| restore(connection, withdrawal, previous, now))
-    } else {
-        restore(connection, withdrawal, previous, now)
-    };
-    match restored {
-        // Its former user was deleted, which would have ended the session too.
-        Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
-            delete(connection, withdrawal)
-        }
-        restored => restored,
+    let user = previous.user_id.as_ref();
+    let user = user.filter(|_| !withdrawal.is_rotation && users == UserSource::Own);
+    // Its former user was disabled or deleted, which would have ended the session too.
+    if let Some(user) = user
+        && !lock_own(connection, user)?
+    {
+        return delete(connection, withdrawal);
     }
+    restore(connection, withdrawal, previous, now)
 }
 
 fn restore(

@@ -2,7 +2,8 @@
 //!
 //! `migrations/<database>` is the whole history, for a database in which the library keeps the
 //! users and for `diesel migration run`. `migrations/external/<database>` has the first migration
-//! in the form for a database in which the application keeps the users.
+//! in the form for a database in which the application keeps the users. `portable` stands for all
+//! engines that speak PostgreSQL's language and lack parts of it.
 
 use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, Result as MigrationResult};
@@ -34,6 +35,12 @@ pub(super) const SQLITE: Sets = Sets {
 pub(super) const POSTGRES: Sets = Sets {
     own: embed_migrations!("migrations/postgres"),
     external: embed_migrations!("migrations/external/postgres"),
+};
+
+#[cfg(feature = "postgres")]
+pub(super) const PORTABLE: Sets = Sets {
+    own: embed_migrations!("migrations/portable"),
+    external: embed_migrations!("migrations/external/portable"),
 };
 
 /// A migration with its version and its name, such as `2026-11-24-000000_create_sessions`.

@@ -1,0 +1,2 @@
+DROP TABLE session_user_locks;
+DROP TABLE sessions;

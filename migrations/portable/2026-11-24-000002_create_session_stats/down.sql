@@ -1,0 +1,3 @@
+DROP TABLE session_sweeps;
+DROP TABLE session_stats_users;
+DROP TABLE session_stats;
