@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::SessionError;
 use crate::session::{
-    Change, Clock, Codec, EventContext, Monitor, Pipeline, PipelineOptions, Seal, SessionKeys,
-    SystemClock, Token, TypedData, to_json,
+    Change, Clock, Codec, EventContext, Keeps, Monitor, Pipeline, PipelineOptions, Seal,
+    SessionKeys, SystemClock, Token, TypedData, to_json,
 };
 use crate::store::{NewSession, SessionKey, SessionRecord, SessionStore, TokenHash};
 use crate::testing::new_session;
@@ -63,7 +63,7 @@ impl BenchPipeline {
             direct_calls: 2,
             timeout: Duration::from_secs(10),
         };
-        let monitor = Monitor::new(Vec::new(), false, Arc::new(SystemClock));
+        let monitor = Monitor::new(Vec::new(), Keeps::default(), Arc::new(SystemClock));
         let monitor = monitor.map_err(std::io::Error::other)?;
         let pipeline = Pipeline::start(store, Arc::new(monitor), None, options)?;
         Ok(Self(Arc::new(pipeline)))

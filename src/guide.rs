@@ -102,6 +102,7 @@ pub mod from_rocket_flex_session {}
 /// [Operating]: operating#the-command-line
 /// [url]: operating#the-databases-url
 /// [events]: operating#the-record-of-events
+/// [sleep]: operating#databases-that-sleep
 /// [webhook]: operating#the-webhook
 /// [devices]: operating#new-devices
 /// [.env.example]: files#envexample

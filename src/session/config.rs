@@ -106,7 +106,8 @@ pub struct SessionConfig {
     /// 5 min.
     #[serde(with = "humantime_serde")]
     pub touch_interval: Duration,
-    /// Time between two sweeps of expired sessions. Default 1 h.
+    /// Time between two sweeps of expired sessions. Default 1 h. Events whose time is over are deleted
+    /// as often, but at most once an hour.
     #[serde(with = "humantime_serde")]
     pub cleanup_interval: Duration,
     /// Time limit of an operation, after which its request is answered with 503. Default 2 s.
@@ -130,7 +131,8 @@ pub struct SessionConfig {
     /// Default 10 min (OWASP ASVS 5.0, 7.5.2).
     #[serde(with = "humantime_serde")]
     pub fresh_for: Duration,
-    /// Time between two writes of usage to the statistics. Default 1 min.
+    /// Time between two writes of usage to the statistics, from 1 s on; `0s` records no usage.
+    /// Default 1 min.
     #[serde(with = "humantime_serde")]
     pub stats_interval: Duration,
     /// How long statistics are kept. Default 90 d.
@@ -291,6 +293,11 @@ impl SessionConfig {
             pool_size: self.pool_size.min(size),
             ..self.clone()
         })
+    }
+
+    /// Returns whether usage is written to the statistics, if there are any.
+    pub(crate) fn records_usage(&self) -> bool {
+        !self.stats_interval.is_zero()
     }
 
     pub(crate) fn expiry(&self) -> ExpiryPolicy {

@@ -58,6 +58,6 @@ pub(crate) use cookie::seal::Seal;
 #[cfg(feature = "bench")]
 pub(crate) use cookie::token::Token;
 #[cfg(feature = "bench")]
-pub(crate) use observe::monitor::Monitor;
+pub(crate) use observe::monitor::{Keeps, Monitor};
 #[cfg(feature = "bench")]
 pub(crate) use pipeline::{Change, Pipeline, PipelineOptions};

@@ -28,6 +28,8 @@ pub(super) enum Access {
 pub(super) struct Database {
     pub(super) url: DatabaseUrl,
     pub(super) store: DieselStore,
+    /// Whether servers with these settings record usage.
+    pub(super) records_usage: bool,
 }
 
 impl Database {
@@ -43,7 +45,11 @@ impl Database {
             Access::Write => config.open_to_write(&url),
         };
         let store = store.map_err(|error| with_wait(error, config.startup_timeout))?;
-        Ok(Self { url, store })
+        Ok(Self {
+            url,
+            store,
+            records_usage: !config.stats_interval.is_zero(),
+        })
     }
 }
 

@@ -191,7 +191,7 @@ pub(super) fn clear(
     database: &Database,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let Database { url, store } = database;
+    let Database { url, store, .. } = database;
     let Clear { yes, dry_run, json } = *arguments;
     let (verb, key) = verb(dry_run);
     let report = |ended: u64| {

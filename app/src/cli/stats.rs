@@ -38,6 +38,9 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
         "{at_least}{} live sessions: {} signed in, {anonymous} anonymous",
         stats.active, stats.signed_in
     ))?;
+    if !database.records_usage {
+        say("usage is not recorded, because sessions.stats_interval is 0s")?;
+    }
     if stats.hours.is_empty() {
         return say("there are no statistics of these hours");
     }

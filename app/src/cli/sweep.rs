@@ -34,7 +34,7 @@ impl Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Failure> {
-    let Database { url, store } = database;
+    let Database { url, store, .. } = database;
     let now = SystemClock.now();
     if arguments.dry_run {
         let expired = store.count_expired(now)?;

@@ -14,18 +14,23 @@ use crate::store::admin::BREATH;
 /// Time between two writes. An event is seen on other instances this much later.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time between two deletions of old events.
-const FORGET_EVERY: TimeDelta = TimeDelta::hours(1);
+/// Minimum time between two deletions of old events.
+const LEAST_FORGET_EVERY: Duration = Duration::from_hours(1);
 
 pub(crate) struct Archivist {
     archive: Arc<Archive>,
+    forget_every: TimeDelta,
     forgotten_at: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Archivist {
-    pub(crate) fn new(archive: Arc<Archive>) -> Self {
+    /// Creates an archivist that deletes old events as often as sessions are swept, so that an idle
+    /// database is not woken for them.
+    pub(crate) fn new(archive: Arc<Archive>, cleanup_interval: Duration) -> Self {
+        let forget_every = cleanup_interval.max(LEAST_FORGET_EVERY);
         Self {
             archive,
+            forget_every: TimeDelta::from_std(forget_every).unwrap_or(TimeDelta::MAX),
             forgotten_at: Mutex::default(),
         }
     }
@@ -59,7 +64,7 @@ impl Archivist {
         self.archive.write()?;
         let now = self.archive.now();
         let last = *self.forgotten_at.lock();
-        if last.is_none_or(|last| now - last >= FORGET_EVERY) {
+        if last.is_none_or(|last| now - last >= self.forget_every) {
             self.archive.forget_old(now, || stop.within(BREATH))?;
             *self.forgotten_at.lock() = Some(now);
         }

@@ -21,7 +21,6 @@ const FORGET_EVERY: TimeDelta = TimeDelta::hours(1);
 pub(crate) struct Recorder {
     statistics: Arc<Statistics>,
     monitor: Arc<Monitor>,
-    retention: TimeDelta,
     forgotten_at: Mutex<Option<DateTime<Utc>>>,
     /// Whether the statistics and the sessions are in the same store.
     is_of_sessions: bool,
@@ -33,13 +32,11 @@ impl Recorder {
     pub(crate) fn new(
         statistics: Arc<Statistics>,
         monitor: Arc<Monitor>,
-        retention: Duration,
         is_of_sessions: bool,
     ) -> Self {
         Self {
             statistics,
             monitor,
-            retention: TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX),
             forgotten_at: Mutex::default(),
             is_of_sessions,
             failure: Seldom::default(),
@@ -75,8 +72,7 @@ impl Recorder {
         self.statistics.write(census.ok().flatten())?;
         let forgotten_at = *self.forgotten_at.lock();
         if forgotten_at.is_none_or(|last| now - last >= FORGET_EVERY) {
-            let statistics = self.statistics.store();
-            statistics.forget(now - self.retention, now)?;
+            self.statistics.forget_old(now)?;
             *self.forgotten_at.lock() = Some(now);
         }
         Ok(())

@@ -37,11 +37,9 @@ impl SessionConfig {
 
     fn check_intervals(&self) -> Result<(), ConfigError> {
         within("cleanup_interval", self.cleanup_interval, SECOND, LONGEST)?;
-        within("stats_interval", self.stats_interval, SECOND, LONGEST)?;
+        within_or_off("stats_interval", self.stats_interval, SECOND)?;
         within("stats_retention", self.stats_retention, SECOND, LONGEST)?;
-        if !self.events_retention.is_zero() {
-            within("events_retention", self.events_retention, HOUR, LONGEST)?;
-        }
+        within_or_off("events_retention", self.events_retention, HOUR)?;
         if let Some(webhook) = &self.webhook {
             webhook.check()?;
         }
@@ -78,6 +76,16 @@ fn within(key: &str, value: Duration, least: Duration, most: Duration) -> Result
         return Ok(());
     }
     let allowed = format!("must be from {} to {}", words(least), words(most));
+    Err(refused(key, format!("\"{}\"", words(value)), allowed))
+}
+
+/// Refuses a duration that is neither zero, which switches something off, nor from `least` on.
+fn within_or_off(key: &str, value: Duration, least: Duration) -> Result<(), ConfigError> {
+    if value.is_zero() || (least..=LONGEST).contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = (words(least), words(LONGEST));
+    let allowed = format!("must be 0s, which switches it off, or from {least} to {most}");
     Err(refused(key, format!("\"{}\"", words(value)), allowed))
 }
 

@@ -30,6 +30,9 @@ fn a_refusal_names_the_key_and_the_allowed_values() {
             "100ms",
         ),
         ("watch_interval = '61m'", "sessions.watch_interval", "1h"),
+        ("stats_interval = '999ms'", "sessions.stats_interval", "0s,"),
+        ("stats_interval = '999ms'", "sessions.stats_interval", "1s"),
+        ("events_retention = '59m'", "events_retention", "1h"),
         ("pool_size = 9", "sessions.pool_size", "from 10"),
         (
             "anonymous_idle_timeout = '25h'",
@@ -66,6 +69,12 @@ fn a_refusal_names_the_key_and_the_allowed_values() {
             "{toml}: {message}"
         );
     }
+}
+
+#[test]
+fn zero_switches_usage_off() {
+    assert!(!read("stats_interval = '0s'").unwrap().records_usage());
+    assert!(read("stats_interval = '1s'").unwrap().records_usage());
 }
 
 #[test]

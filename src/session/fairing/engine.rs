@@ -18,7 +18,7 @@ use crate::session::error::SetupError;
 use crate::session::expiry::policies::Policies;
 use crate::session::observe::archive::Archive;
 use crate::session::observe::events::Hook;
-use crate::session::observe::monitor::Monitor;
+use crate::session::observe::monitor::{Keeps, Monitor};
 use crate::session::observe::statistics::Statistics;
 #[cfg(feature = "webhook")]
 use crate::session::observe::webhook;
@@ -66,7 +66,11 @@ impl Engine {
         } = stores;
         let events = events.filter(|_| !config.events_retention.is_zero());
         let upgraded_at = upgraded_at(&store).await?;
-        let monitor = Monitor::new(hooks, events.is_some(), Arc::clone(&clock))
+        let keeps = Keeps {
+            events: events.is_some(),
+            usage: stats.is_some() && config.records_usage(),
+        };
+        let monitor = Monitor::new(hooks, keeps, Arc::clone(&clock))
             .map_err(|error| SetupError::Metrics(error.to_string()))?;
         let monitor = Arc::new(monitor);
         #[cfg(feature = "webhook")]
@@ -82,7 +86,9 @@ impl Engine {
             let monitor = Arc::clone(&monitor);
             Archive::new(events, monitor, config.events_retention, is_one).map(Arc::new)
         });
-        let statistics = stats.map(|stats| Arc::new(Statistics::new(stats, Arc::clone(&monitor))));
+        let retention = config.stats_retention;
+        let statistics =
+            stats.map(|stats| Arc::new(Statistics::new(stats, Arc::clone(&monitor), retention)));
         let pipeline = Pipeline::start(
             store,
             Arc::clone(&monitor),
@@ -90,17 +96,18 @@ impl Engine {
             config.pipeline(),
         )
         .map_err(SetupError::Threads)?;
-        let recorder = statistics.map(|statistics| {
-            let monitor = Arc::clone(&monitor);
-            Recorder::new(statistics, monitor, config.stats_retention, is_one_store)
-        });
+        let recorded = statistics.filter(|statistics| statistics.records_usage());
+        let recorder = recorded
+            .map(|statistics| Recorder::new(statistics, Arc::clone(&monitor), is_one_store));
         let sweeper = Sweeper::new(Arc::clone(&pipeline.sweep), Arc::clone(&monitor));
         let tasks = BackgroundTasks {
             sweeper: Arc::new(sweeper),
             cleanup_interval: config.cleanup_interval,
             recorder: recorder.map(Arc::new),
             stats_interval: config.stats_interval,
-            archivist: archive.clone().map(Archivist::new).map(Arc::new),
+            archivist: archive
+                .clone()
+                .map(|archive| Arc::new(Archivist::new(archive, config.cleanup_interval))),
         };
         let engine = Self {
             pipeline: Arc::new(pipeline),

@@ -19,6 +19,7 @@ use super::watchers::Watchers;
 use crate::session::clock::Clock;
 use crate::store::{
     EndReason, LoginSession, NewSession, SessionHandle, SessionRecord, StoreError, SweepOutcome,
+    UserId,
 };
 
 /// Target of the security-relevant log lines.
@@ -30,7 +31,8 @@ type Learn = Box<dyn Fn(&StoreError, Instant) -> bool + Send + Sync>;
 
 pub(crate) struct Monitor {
     pub(crate) metrics: Metrics,
-    pub(crate) usage: Usage,
+    /// Usage that has yet to be written to the statistics, if it is.
+    pub(super) usage: Option<Usage>,
     pub(crate) watchers: Arc<Watchers>,
     /// Whether the database is known to be down. Set by the breaker.
     pub(crate) outage: Arc<AtomicBool>,
@@ -43,23 +45,32 @@ pub(crate) struct Monitor {
     clock: Arc<dyn Clock>,
 }
 
+/// What a monitor collects for the database.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Keeps {
+    pub(crate) events: bool,
+    pub(crate) usage: bool,
+}
+
 impl Monitor {
-    /// Creates a monitor with its metrics. If it keeps events, an
-    /// [`Archive`](super::archive::Archive) has to write them.
+    /// Creates a monitor with its metrics. What it keeps, an [`Archive`](super::archive::Archive) and
+    /// [`Statistics`](super::statistics::Statistics) have to write.
     ///
     /// # Errors
     /// Fails as [`Metrics::new`] does.
     pub(crate) fn new(
         hooks: Vec<Hook>,
-        keeps_events: bool,
+        keeps: Keeps,
         clock: Arc<dyn Clock>,
     ) -> prometheus::Result<Self> {
         let metrics = Metrics::new()?;
         Ok(Self {
-            log: keeps_events.then(|| Arc::new(EventLog::new(metrics.events.dropped.clone()))),
+            log: keeps
+                .events
+                .then(|| Arc::new(EventLog::new(metrics.events.dropped.clone()))),
             watchers: Arc::new(Watchers::new(metrics.watchers.clone())),
             metrics,
-            usage: Usage::new(),
+            usage: keeps.usage.then(Usage::new),
             outage: Arc::default(),
             breaker: OnceLock::new(),
             hooks: RwLock::new(hooks),
@@ -113,7 +124,7 @@ impl Monitor {
 
     pub(crate) fn created(&self, new: &NewSession, context: &EventContext) {
         self.metrics.created.inc();
-        self.usage.created(1, self.clock.now());
+        self.count_created();
         let facts = Facts {
             user: new.user_id.clone(),
             session_kind: new.kind.clone(),
@@ -152,17 +163,30 @@ impl Monitor {
             id
         } else {
             self.metrics.created.inc();
-            self.usage.created(1, self.clock.now());
+            self.count_created();
             self.tell([&login.fresh.id], SessionEventKind::Created, &facts);
             &login.fresh.id
         };
         if is_signed_in {
             self.metrics.logins.inc();
-            self.usage.seen(&login.user_id, login.fresh.now);
+            self.seen(&login.user_id, login.fresh.now);
             self.tell([id], SessionEventKind::Login, &facts);
         } else {
             facts.user = Some(login.user_id.clone());
             self.tell([id], SessionEventKind::LoginPending, &facts);
+        }
+    }
+
+    /// Reports a request of a signed-in user.
+    pub(crate) fn seen(&self, user_id: &UserId, now: DateTime<Utc>) {
+        if let Some(usage) = &self.usage {
+            usage.seen(user_id, now);
+        }
+    }
+
+    fn count_created(&self) {
+        if let Some(usage) = &self.usage {
+            usage.created(1, self.clock.now());
         }
     }
 
@@ -205,7 +229,9 @@ impl Monitor {
             return;
         }
         self.metrics.ended(reason, number);
-        self.usage.ended(reason, number, self.clock.now());
+        if let Some(usage) = &self.usage {
+            usage.ended(reason, number, self.clock.now());
+        }
         self.watchers.wake(ids);
         self.tell(ids, SessionEventKind::Ended(reason), facts);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::monitor::Monitor;
@@ -21,6 +21,7 @@ const LONGEST_WRITE: Duration = Duration::from_secs(1);
 pub(crate) struct Statistics {
     store: Arc<dyn StatsStore>,
     monitor: Arc<Monitor>,
+    retention: TimeDelta,
     samples: Mutex<Samples>,
     /// Held while usage is written.
     writing: Mutex<()>,
@@ -34,10 +35,15 @@ struct Samples {
 }
 
 impl Statistics {
-    pub(crate) fn new(store: Arc<dyn StatsStore>, monitor: Arc<Monitor>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn StatsStore>,
+        monitor: Arc<Monitor>,
+        retention: Duration,
+    ) -> Self {
         Self {
             store,
             monitor,
+            retention: TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX),
             samples: Mutex::new(Samples {
                 last: None,
                 next: Instant::now(),
@@ -50,6 +56,25 @@ impl Statistics {
         &*self.store
     }
 
+    /// Returns whether usage is recorded. If not, nothing samples the sessions every so often either.
+    pub(crate) fn records_usage(&self) -> bool {
+        self.monitor.usage.is_some()
+    }
+
+    /// Deletes statistics whose time is over.
+    pub(crate) fn forget_old(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let before = now.checked_sub_signed(self.retention);
+        self.store
+            .forget(before.unwrap_or(DateTime::UNIX_EPOCH), now)
+    }
+
+    /// Does what the recorder would if it ran: takes a sample for the metrics, and deletes statistics
+    /// whose time is over.
+    pub(crate) fn keep_up(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.sample(now)?;
+        self.forget_old(now)
+    }
+
     /// Returns the number of live sessions, and the usage of the last `hours` hours with what this
     /// instance had to add.
     pub(crate) fn read(&self, now: DateTime<Utc>, hours: u32) -> Result<SessionStats, StoreError> {
@@ -58,11 +83,16 @@ impl Statistics {
         if let Err(error) = self.write(counted.census) {
             tracing::debug!("usage could not be written: {error}");
         }
-        SessionStats::of(counted, self.store(), now, hours)
+        let stats = SessionStats::of(counted, self.store(), now, hours)?;
+        Ok(SessionStats {
+            is_recorded: self.records_usage(),
+            ..stats
+        })
     }
 
     /// Returns the number of live sessions. Few are counted now. Otherwise this is the last sample,
-    /// and the caller waits for a count only if there is no sample yet.
+    /// and the caller waits for a count only if there is no sample yet, or if nothing else takes
+    /// samples and one is due.
     fn counted(&self, now: DateTime<Utc>) -> Result<SessionCount, StoreError> {
         if let Some(few) = self.few(now)? {
             return Ok(SessionCount {
@@ -75,7 +105,9 @@ impl Statistics {
             (samples.last, Instant::now() >= samples.next)
         };
         let census = match last {
-            None if is_due => self.count(now).ok(),
+            last if is_due && (last.is_none() || !self.records_usage()) => {
+                self.count(now).ok().or(last)
+            }
             last => last,
         };
         Ok(SessionCount {
@@ -122,12 +154,16 @@ impl Statistics {
         Ok(census)
     }
 
-    /// Writes the collected usage, with the sample if there is one. Waits for another thread that is
+    /// Writes the collected usage, with the sample if there is one. Writes nothing if usage is not
+    /// recorded. Waits for another thread that is
     /// writing, so that a reader afterwards also finds what that thread has taken.
     pub(crate) fn write(&self, census: Option<Census>) -> Result<(), StoreError> {
+        let Some(usage) = &self.monitor.usage else {
+            return Ok(());
+        };
         // After this time, the other thread is probably stuck.
         let _writing = self.writing.try_lock_for(LONGEST_WRITE);
-        let mut deltas = self.monitor.usage.take();
+        let mut deltas = usage.take();
         if let Some(census) = census {
             let hour = HourStats::hour_of(self.monitor.now());
             match deltas.iter_mut().find(|delta| delta.hour == hour) {
@@ -144,7 +180,7 @@ impl Statistics {
         let written = self.store.add_usage(&deltas);
         // Usage that may have been written is not written again.
         if written.as_ref().is_err_and(StoreError::is_certain) {
-            self.monitor.usage.put_back(deltas);
+            usage.put_back(deltas);
         }
         written
     }

@@ -8,7 +8,8 @@ use crate::session::observe::statistics::Statistics;
 use crate::store::admin::{PassOptions, StoreAdmin, SweepReport};
 use crate::store::{SessionStore, StoreError};
 
-/// Runs sweep passes and reports them to the monitor and the statistics.
+/// Runs sweep passes and reports them to the monitor and the statistics. If usage is not recorded, a
+/// pass also does what is left of the recorder's work, because it has woken the database anyway.
 pub(crate) struct Sweep {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) statistics: Option<Arc<Statistics>>,
@@ -43,6 +44,12 @@ impl Sweep {
         }
         if let Err(error) = pass.recorded {
             tracing::debug!("the sweep could not be recorded in the statistics: {error}");
+        }
+        if let Some(statistics) = self.statistics.as_ref().filter(|it| !it.records_usage())
+            && pass.result.is_ok()
+            && let Err(error) = statistics.keep_up(options.now)
+        {
+            tracing::debug!("the statistics could not be kept up: {error}");
         }
         pass.result.map(|()| pass.report)
     }

@@ -13,7 +13,7 @@ use super::start::{Pipeline, PipelineOptions};
 use crate::session::error::SessionError;
 use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
-use crate::session::observe::monitor::Monitor;
+use crate::session::observe::monitor::{Keeps, Monitor};
 use crate::store::{
     DieselStore, EndReason, ListSessions, NewSession, SessionKey, SessionStore, StoreOptions,
     TouchSession,
@@ -36,7 +36,7 @@ fn pipeline(store: &Arc<DieselStore>) -> Pipeline {
         timeout: Duration::from_secs(10),
     };
     let clock = Arc::new(crate::session::SystemClock);
-    let monitor = Monitor::new(Vec::new(), false, clock).unwrap();
+    let monitor = Monitor::new(Vec::new(), Keeps::default(), clock).unwrap();
     Pipeline::start(Arc::clone(store) as _, Arc::new(monitor), None, options).unwrap()
 }
 

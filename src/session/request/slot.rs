@@ -107,7 +107,7 @@ impl Shared {
     /// then. The request continues with the new deadline.
     fn served(&self, context: &RequestContext, record: &mut Arc<SessionRecord>) {
         if let Some(user_id) = &record.user_id {
-            self.monitor.usage.seen(user_id, context.now);
+            self.monitor.seen(user_id, context.now);
         }
         if self.expiry.touch_due(record, context.now) {
             self.touch(context, record, context.now);

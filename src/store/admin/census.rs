@@ -26,6 +26,9 @@ pub struct SessionStats {
     /// sample. If they could never be counted in time, `active` is the known minimum (the last
     /// count of any instance, and more than 10,000), and `signed_in` is 0.
     pub is_exact: bool,
+    /// Whether the server records usage, or the setting `stats_interval` is `0s`. `true` if the numbers
+    /// were read without a server.
+    pub is_recorded: bool,
     /// The recorded hours, in ascending order.
     pub hours: Vec<HourStats>,
     /// The next deadlines of live sessions, earliest first, at most ten. Activity can still move
@@ -58,6 +61,7 @@ impl SessionStats {
             active: census.active,
             signed_in: census.signed_in,
             is_exact: true,
+            is_recorded: true,
             hours: Vec::new(),
             next_expiries: Vec::new(),
         }

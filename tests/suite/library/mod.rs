@@ -18,6 +18,7 @@ mod streams;
 mod testing;
 mod undecodable;
 mod undo_races;
+mod unrecorded;
 mod user_races;
 mod users;
 mod webhook;

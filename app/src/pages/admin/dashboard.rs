@@ -4,7 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::SessionAdmin;
-use rocket_diesel_sessions::store::SweepRecord;
+use rocket_diesel_sessions::store::{HourStats, SweepRecord};
 
 use super::chart::Chart;
 use super::hours;
@@ -33,6 +33,8 @@ struct Dashboard<'a> {
     frame: Frame,
     figures: Figures,
     is_exact: bool,
+    /// Whether usage is recorded.
+    is_recorded: bool,
     charts: [Chart; 2],
     sweeps: Vec<Sweep>,
     list: List,
@@ -74,14 +76,18 @@ pub(super) async fn show(
 ) -> PageResult {
     let now = users.now();
     let stats = sessions.stats(WEEK.into()).await?;
+    // The last hour with statistics may be an earlier one.
+    let hour = HourStats::hour_of(now);
+    let this = stats.hours.iter().find(|stats| stats.hour == hour);
     let rows = hours::rows(&stats.hours, now, WEEK);
     let sweeps = sessions.sweeps(SWEEPS).await?;
     let page = Dashboard {
         list: sessions::list(visitor, users, sessions, search).await?,
         frame: visitor.frame(users, done).await?,
-        figures: Figures::of(&stats),
+        figures: Figures::of(&stats, this),
         is_open: matches!(visitor.admin, Admin::Local),
         is_exact: stats.is_exact,
+        is_recorded: stats.is_recorded,
         charts: [Chart::of_day(&rows), Chart::of_week(&rows)],
         sweeps: sweeps
             .into_iter()

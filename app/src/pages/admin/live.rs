@@ -14,6 +14,7 @@ use rocket::tokio::{pin, select};
 use rocket::{Route, Shutdown, State, get, routes};
 use rocket_diesel_sessions::Session;
 use rocket_diesel_sessions::admin::SessionStats;
+use rocket_diesel_sessions::store::HourStats;
 use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 use super::viewer::AdminViewer;
@@ -48,8 +49,8 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn of(stats: &SessionStats) -> Self {
-        let this = stats.hours.last();
+    /// Returns the figures with those of the current hour, if something is recorded of it.
+    pub(super) fn of(stats: &SessionStats, this: Option<&HourStats>) -> Self {
         Self {
             active: stats.active,
             signed_in: stats.signed_in,
@@ -85,7 +86,7 @@ async fn read(
         Some((at, figures)) if at.elapsed() < FRESH => Ok(figures),
         _ => {
             let stats = sessions.stats(1).await?;
-            let figures = Figures::of(&stats);
+            let figures = Figures::of(&stats, stats.hours.last());
             *last = Some((Instant::now(), figures));
             Ok(figures)
         }
