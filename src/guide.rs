@@ -103,6 +103,7 @@ pub mod from_rocket_flex_session {}
 /// [url]: operating#the-databases-url
 /// [events]: operating#the-record-of-events
 /// [sleep]: operating#databases-that-sleep
+/// [password]: operating#passwords-that-expire
 /// [webhook]: operating#the-webhook
 /// [devices]: operating#new-devices
 /// [.env.example]: files#envexample

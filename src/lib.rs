@@ -119,7 +119,9 @@ pub use session::{
 #[doc(inline)]
 pub use store::{ApplicationPool, DieselStore};
 #[doc(inline)]
-pub use store::{DatabaseUrl, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource};
+pub use store::{
+    DatabasePassword, DatabaseUrl, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource,
+};
 
 // For observation.
 pub use session::{Clock, EventContext, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};

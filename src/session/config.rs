@@ -30,7 +30,8 @@ use super::pipeline::{CALL_CONNECTIONS, MIN_DIRECT_CALLS};
 #[cfg(feature = "diesel")]
 use crate::store::ApplicationPool;
 use crate::store::{
-    DatabaseUrl, Dialect, OnSessionLimit, SchemaName, SqliteSynchronous, UserSource,
+    DatabasePassword, DatabaseUrl, Dialect, OnSessionLimit, SchemaName, SqliteSynchronous,
+    UserSource,
 };
 
 /// Name of the section in Rocket's configuration.
@@ -79,6 +80,11 @@ const NOT_DIRECT: u32 = OTHER_CONNECTIONS - MIN_DIRECT_CALLS;
 pub struct SessionConfig {
     /// The URL of the database, such as `"postgres://app@db.internal/app"`. Default `DATABASE_URL`.
     pub url: Option<DatabaseUrl>,
+    /// PostgreSQL only, and only in code: supplies the password of each new connection, instead of
+    /// the URL. Default none. Kinds of session that share a store have that of the kind attached
+    /// first.
+    #[serde(skip)]
+    pub password: Option<DatabasePassword>,
     /// PostgreSQL only: the schema of the library's tables, regardless of the search path. It is
     /// created if it is missing. Default: the first schema of the search path.
     pub schema: Option<SchemaName>,
@@ -195,6 +201,7 @@ impl Default for SessionConfig {
         const HOUR: Duration = Duration::from_hours(1);
         Self {
             url: None,
+            password: None,
             schema: None,
             users: UserSource::Own,
             transport: Transport::Cookie,

@@ -28,7 +28,9 @@ pub use login::{
     Revocation, RevokeScope, SessionLimit,
 };
 pub(crate) use options::patience;
-pub use options::{Dialect, SchemaName, SqliteSynchronous, StoreOptions, UserSource};
+pub use options::{
+    DatabasePassword, Dialect, SchemaName, SqliteSynchronous, StoreOptions, UserSource,
+};
 pub use outcome::{
     DeleteOutcome, PoolState, RotateOutcome, SaveOutcome, SweepOutcome, WriteOutcome,
 };

@@ -1,10 +1,14 @@
 //! The options with which a [`DieselStore`](super::DieselStore) connects.
 
+mod password;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::password::DatabasePassword;
 
 /// The options with which a [`DieselStore`](super::DieselStore) connects.
 ///
@@ -40,6 +44,10 @@ pub struct StoreOptions {
     pub statistics: bool,
     /// PostgreSQL only: which statements and migrations are used. Default [`Dialect::Auto`].
     pub dialect: Dialect,
+    /// PostgreSQL only: supplies the password of each new connection, instead of the URL. Default
+    /// `None`. Not for [`DieselStore::from_pool`](super::DieselStore::from_pool), which makes no
+    /// connections.
+    pub password: Option<DatabasePassword>,
 }
 
 #[cfg(feature = "diesel")]
@@ -68,6 +76,7 @@ impl Default for StoreOptions {
             schema: None,
             statistics: true,
             dialect: Dialect::Auto,
+            password: None,
         }
     }
 }

@@ -106,16 +106,20 @@ impl SessionConfig {
         kinds.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Returns the first setting of the store that differs from those of another kind.
+    /// Returns the first setting of the store that differs from those of another kind, whose store
+    /// this one shares. A password that is missing here is that kind's.
     pub(crate) fn differs_in_store(&self, other: &Self) -> Option<String> {
         let settings = |config: &Self| {
             let settings = Value::serialize(config).ok().and_then(Value::into_dict);
             settings.unwrap_or_default()
         };
+        let other_password = other.password.clone();
         let (own, other) = (settings(self), settings(other));
         let differs =
             |name: &&String| !OWN.contains(&name.as_str()) && own.get(*name) != other.get(*name);
-        NAMES.iter().find(differs).cloned()
+        let has_own_password = self.password.is_some() && self.password != other_password;
+        let password = has_own_password.then(|| "password".to_owned());
+        NAMES.iter().find(differs).cloned().or(password)
     }
 
     fn checked(&self, debug: bool) -> Result<(), ConfigError> {

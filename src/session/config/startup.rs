@@ -276,12 +276,15 @@ impl SessionConfig {
             schema: self.schema.clone(),
             statistics: true,
             dialect: self.dialect,
+            password: self.password.clone(),
         };
         let mut patience = Patience::new(self.startup_timeout);
         loop {
             let (open, options) = (open.clone(), options.clone());
             let limit = patience.left().max(self.timeout + LEAST_TRY);
-            match bounded(database, limit, move || open(options)) {
+            match bounded(database, self.password.as_ref(), limit, move || {
+                open(options)
+            }) {
                 Err(error) if is_worth_waiting(&error) && patience.is_left(database, &error) => {}
                 result => return result,
             }

@@ -119,3 +119,19 @@ fn a_setting_of_a_kind_counts_before_one_of_all_kinds_in_a_closer_profile() {
     let shop = SessionConfig::from_figment(&environment).unwrap();
     assert_eq!(minutes(shop.idle_timeout), 4 * 60);
 }
+
+#[test]
+fn a_kind_with_a_password_of_its_own_does_not_share_a_store() {
+    let with = |text: &'static str| SessionConfig {
+        password: Some(DatabasePassword::new(move || {
+            Ok::<_, String>(text.to_owned())
+        })),
+        ..SessionConfig::default()
+    };
+    let (shop, staff) = (with("a"), with("a"));
+    assert_eq!(SessionConfig::default().differs_in_store(&shop), None);
+    assert_eq!(shop.clone().differs_in_store(&shop), None);
+    assert_eq!(staff.differs_in_store(&shop).as_deref(), Some("password"));
+    let refused = read("password = 'x'").unwrap_err();
+    assert!(refused.contains("password"), "{refused}");
+}

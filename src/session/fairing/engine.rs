@@ -96,8 +96,8 @@ impl Engine {
             config.pipeline(),
         )
         .map_err(SetupError::Threads)?;
-        let recorded = statistics.filter(|statistics| statistics.records_usage());
-        let recorder = recorded
+        let recorder = statistics
+            .filter(|statistics| statistics.records_usage())
             .map(|statistics| Recorder::new(statistics, Arc::clone(&monitor), is_one_store));
         let sweeper = Sweeper::new(Arc::clone(&pipeline.sweep), Arc::clone(&monitor));
         let tasks = BackgroundTasks {

@@ -31,7 +31,7 @@ use self::prelude::{Prelude, run_with};
 use crate::store::sql::engine::{self, Engine};
 #[cfg(feature = "sqlite")]
 use crate::store::url::sqlite::Location;
-use crate::store::{DatabaseUrl, StoreError, StoreOptions};
+use crate::store::{DatabasePassword, DatabaseUrl, StoreError, StoreOptions};
 
 /// How long an unrecognized refusal is assumed to be temporary.
 const DOUBT: Duration = Duration::from_secs(1);
@@ -53,6 +53,7 @@ pub(in crate::store) fn open(
 ) -> Result<Engine, StoreError> {
     url.check()?;
     refuse_schema(url, options)?;
+    refuse_password(url, options)?;
     #[cfg(feature = "sqlite")]
     if let DatabaseUrl::Sqlite(location) = url {
         let location = Location::of(location).map_err(StoreError::Url)?;
@@ -89,6 +90,13 @@ pub(in crate::store) fn open_pool(
     pool: ApplicationPool,
     options: &StoreOptions,
 ) -> Result<(Connections, DatabaseUrl, Engine), StoreError> {
+    if options.password.is_some() {
+        return Err(StoreError::Connect {
+            database: "the application's pool".to_owned(),
+            reason: "the pool makes its connections itself; remove the option password".to_owned(),
+            permanent: true,
+        });
+    }
     let (connections, url) = Connections::of_application(pool, options)?;
     refuse_schema(&url, options)?;
     let mut lease = connections.checkout(options.timeout)?;
@@ -109,6 +117,17 @@ fn refuse_schema(url: &DatabaseUrl, options: &StoreOptions) -> Result<(), StoreE
         (DatabaseUrl::Sqlite(_), Some(schema)) => Err(StoreError::Connect {
             database: url.to_string(),
             reason: format!("schema = \"{schema}\" is for PostgreSQL; remove the setting"),
+            permanent: true,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_password(url: &DatabaseUrl, options: &StoreOptions) -> Result<(), StoreError> {
+    match (url, &options.password) {
+        (DatabaseUrl::Sqlite(_), Some(_)) => Err(StoreError::Connect {
+            database: url.to_string(),
+            reason: "the option password is for PostgreSQL; remove it".to_owned(),
             permanent: true,
         }),
         _ => Ok(()),
@@ -180,12 +199,13 @@ pub(in crate::store) fn set_up(
 }
 
 /// Runs `job` on its own thread and waits for it for up to `limit`. A silent server may block the
-/// thread for ever, and the thread is then abandoned.
+/// thread for ever, and so may the function that supplies the `password`. The thread is then abandoned.
 ///
 /// # Errors
 /// Returns the errors of `job`, and [`StoreError::Connect`] if it has not ended in time.
 pub(crate) fn bounded<T: Send + 'static>(
     database: &dyn fmt::Display,
+    password: Option<&DatabasePassword>,
     limit: Duration,
     job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -201,9 +221,12 @@ pub(crate) fn bounded<T: Send + 'static>(
         .map_err(|error| failed(format!("a thread could not be started: {error}")))?;
     match receiver.recv_timeout(limit) {
         Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(failed(format!(
-            "it accepts connections but has not answered for {limit:?}"
-        ))),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(failed(match password {
+            None => format!("it accepts connections but has not answered for {limit:?}"),
+            Some(_) => format!(
+                "it, or the function that supplies its password, has not answered for {limit:?}"
+            ),
+        })),
         Err(mpsc::RecvTimeoutError::Disconnected) => {
             Err(failed("the connecting thread panicked".to_owned()))
         }

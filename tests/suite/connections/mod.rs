@@ -2,6 +2,7 @@
 
 mod application_pool;
 mod locks;
+mod passwords;
 mod pgbouncer;
 mod settings;
 mod stale;

@@ -17,6 +17,33 @@ pub(super) fn connecting(url: &DatabaseUrl, error: impl std::fmt::Display) -> St
     }
 }
 
+/// Converts an error into a failure to connect to PostgreSQL with `location`, which may have a
+/// password that the URL lacks.
+#[cfg(feature = "postgres")]
+pub(super) fn connecting_by(
+    url: &DatabaseUrl,
+    location: &str,
+    error: impl std::fmt::Display,
+) -> StoreError {
+    let secrets = crate::store::url::postgres::secrets(location);
+    let mut error = connecting(url, error);
+    if let StoreError::Connect { reason, .. } = &mut error {
+        *reason = blank(reason, &url.to_string(), &secrets);
+    }
+    error
+}
+
+/// Returns the failure to connect for want of a password that the application supplies. It may supply
+/// one later.
+#[cfg(feature = "postgres")]
+pub(super) fn without_password(url: &DatabaseUrl, reason: &str) -> StoreError {
+    StoreError::Connect {
+        database: url.to_string(),
+        reason: without_secrets(url, reason),
+        permanent: false,
+    }
+}
+
 /// Converts an error into a failed migration.
 pub(in crate::store) fn migrating(
     url: &DatabaseUrl,
@@ -199,6 +226,18 @@ mod tests {
         ] {
             assert!(!waiting_mends(text), "{text}");
         }
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn i8_a_supplied_password_is_blanked_in_messages_of_libpq() {
+        let url: DatabaseUrl = "postgres://app@h/d".parse().unwrap();
+        let location = "postgres://app@h/d?password=s3c%20ret%25";
+        let text = "invalid: \"s3c ret%\", in \"s3c%20ret%25\"";
+        let StoreError::Connect { reason, .. } = connecting_by(&url, location, text) else {
+            panic!("another error");
+        };
+        assert_eq!(reason, "invalid: \"...\", in \"...\"");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(in crate::store) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
     ]
 }
 
-/// Returns the URL to connect with.
+/// Returns the URL to connect with. A `password` replaces that of the URL.
 ///
 /// A connection whose peer has silently disappeared is given up after twice the timeout, at least 5
 /// s (`tcp_user_timeout`). An idle connection is given up after 8 s (`keepalives_…`), and
@@ -43,16 +43,18 @@ pub(in crate::store) fn limits(timeout: Duration) -> [(&'static str, u128); 2] {
 /// Fails with the reason if `sslrootcert=system` cannot be honoured.
 pub(in crate::store) fn location(
     url: &str,
+    password: Option<&str>,
     timeout: Duration,
     limits: Limits,
 ) -> Result<String, String> {
     let variable = |name: &str| std::env::var(name).ok();
-    location_in(&variable, url, timeout, limits)
+    location_in(&variable, url, password, timeout, limits)
 }
 
 fn location_in(
     environment: &Environment<'_>,
     url: &str,
+    password: Option<&str>,
     timeout: Duration,
     limits: Limits,
 ) -> Result<String, String> {
@@ -68,6 +70,10 @@ fn location_in(
     settings.set_default("keepalives_interval", 1);
     settings.set_default("keepalives_count", 3);
     settings.set_default("tcp_user_timeout", user_timeout);
+    if let Some(password) = password {
+        // As a parameter, it takes precedence over the one before the host.
+        settings.set("password", password);
+    }
     if limits == Limits::ByTimeout {
         limit_at_the_start(&mut settings, timeout);
     }
@@ -116,7 +122,7 @@ mod tests {
 
     fn at(url: &str, milliseconds: u64) -> String {
         let timeout = Duration::from_millis(milliseconds);
-        location_in(&|_| None, url, timeout, Limits::AsGiven).unwrap()
+        location_in(&|_| None, url, None, timeout, Limits::AsGiven).unwrap()
     }
 
     fn limited(variables: &[(&str, &str)], url: &str) -> String {
@@ -124,7 +130,14 @@ mod tests {
             let own = variables.iter().find(|(own, _)| *own == name);
             own.map(|(_, value)| (*value).to_owned())
         };
-        location_in(&variable, url, Duration::from_secs(2), Limits::ByTimeout).unwrap()
+        location_in(
+            &variable,
+            url,
+            None,
+            Duration::from_secs(2),
+            Limits::ByTimeout,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -143,6 +156,28 @@ mod tests {
         let rest = "keepalives_idle=5&keepalives_interval=1&keepalives_count=3";
         assert_eq!(at(own, 200), format!("{own}&{NAME}&{rest}"));
         assert_eq!(at("postgres://h/d?", 200), at("postgres://h/d", 200));
+    }
+
+    #[test]
+    fn a_supplied_password_replaces_the_urls_with_any_characters() {
+        let with = |url, password| {
+            let timeout = Duration::from_secs(2);
+            location_in(&|_| None, url, Some(password), timeout, Limits::AsGiven).unwrap()
+        };
+        let odd = " %'\"\\@:/?#&=+;€\u{1F511}\n";
+        let location = with("postgres://u:old@h/d?password=older&sslmode=disable", odd);
+        assert!(!location.contains("older"), "{location}");
+        let (_, parameters) = location.split_once('?').unwrap();
+        let of = |pair: &'_ str| pair.strip_prefix("password=").map(str::to_owned);
+        let encoded: Vec<String> = parameters.split('&').filter_map(of).collect();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "%-_./".contains(c);
+        assert!(
+            encoded.len() == 1 && encoded[0].chars().all(is_plain),
+            "{encoded:?}"
+        );
+        let decoded = crate::store::url::decode("", &encoded[0]).unwrap();
+        assert_eq!(String::from_utf8(decoded).unwrap(), odd);
+        assert!(with("postgres://u@h/d", "p").ends_with("&password=p"));
     }
 
     const LIMITS: &str = "options=-c%20statement_timeout%3D2000%20-c%20lock_timeout%3D500";

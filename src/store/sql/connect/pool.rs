@@ -138,10 +138,15 @@ impl Manager {
         }
         let (url, options) = (self.url.clone(), self.options.clone());
         let counted = Counted::new(&self.connecting);
-        bounded(&self.url, self.options.patience(), move || {
-            let _counted = counted;
-            connect(&url, &options)
-        })
+        bounded(
+            &self.url,
+            self.options.password.as_ref(),
+            self.options.patience(),
+            move || {
+                let _counted = counted;
+                connect(&url, &options)
+            },
+        )
     }
 }
 

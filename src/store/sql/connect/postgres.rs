@@ -12,15 +12,20 @@ use super::libpq::{self, Limits};
 use crate::store::sql::error::SqlError;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 
-/// Connects with limits, or without them if they are refused, because a service without limits is
-/// better than none.
+/// Connects with the password that the application supplies, if it does. Connects with limits, or
+/// without them if they are refused, because a service without limits is better than none.
 pub(super) fn connect(
     url: &DatabaseUrl,
     location: &str,
     options: &StoreOptions,
 ) -> Result<PgConnection, StoreError> {
     static WARNED: Once = Once::new();
-    let with = |limits| establish(url, location, options, limits);
+    let password = options.password.as_ref().map(|password| {
+        let password = password.ask();
+        password.map_err(|reason| failure::without_password(url, &reason))
+    });
+    let password = password.transpose()?;
+    let with = |limits| establish(url, location, password.as_deref(), options, limits);
     if options.prepared_statements {
         return with(Limits::AsGiven);
     }
@@ -42,15 +47,18 @@ pub(super) fn connect(
 }
 
 /// Makes a connection with only the settings of its start.
-pub(in crate::store) fn establish(
+fn establish(
     url: &DatabaseUrl,
     location: &str,
+    password: Option<&str>,
     options: &StoreOptions,
     limits: Limits,
 ) -> Result<PgConnection, StoreError> {
-    let location = libpq::location(location, options.timeout, limits).map_err(StoreError::Url)?;
+    let location = libpq::location(location, password, options.timeout, limits);
+    let location = location.map_err(StoreError::Url)?;
     let connection = PgConnection::establish(&location);
-    let mut connection = connection.map_err(|error| failure::connecting(url, error))?;
+    let mut connection =
+        connection.map_err(|error| failure::connecting_by(url, &location, error))?;
     if !options.prepared_statements {
         connection.set_prepared_statement_cache_size(CacheSize::Disabled);
     }
