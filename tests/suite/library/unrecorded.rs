@@ -1,8 +1,10 @@
 //! `stats_interval = "0s"`: usage is not recorded, and an idle server leaves its database alone.
 
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use rocket::http::Status;
-use rocket_diesel_sessions::store::{HourStats, SessionStore, StatsStore, UsageDelta};
+use rocket_diesel_sessions::store::{
+    EventRecord, EventStore, HourStats, SessionStore, StatsStore, UsageDelta,
+};
 use rocket_diesel_sessions::{Clock, SessionAdmin};
 
 use crate::support::accounts::registered;
@@ -96,6 +98,32 @@ on_each_database! {
         let kept = store.usage(long_ago).unwrap();
         assert_eq!(kept.len(), 1, "{kept:?}");
         assert_eq!((kept[0].hour, kept[0].created, kept[0].users), (yesterday, 7, 2));
+    }
+
+    fn old_events_are_deleted_as_rarely_as_sessions_are_swept(database: &Database) {
+        let store = database.store();
+        let add_old = || {
+            let at = Utc::now() - TimeDelta::days(91);
+            store.add_events(&[EventRecord::new(at, "old", "a session")]).unwrap();
+        };
+        let count = |event: &str| {
+            database.number(&format!(
+                "SELECT count(*) AS n FROM session_events WHERE event = '{event}'"
+            ))
+        };
+        add_old();
+        let (client, clock) = application(database, "cleanup_interval = \"6h\"");
+        wait_until("the start deletes old events", || count("old") == 0);
+        add_old();
+        clock.advance(TimeDelta::hours(5));
+        // A round of the thread writes events before it looks for old ones.
+        for (logins, name) in (1..).zip(["ada", "bob"]) {
+            registered(&client, name);
+            wait_until("the login is recorded", || count("login") == logins);
+        }
+        assert_eq!(count("old"), 1);
+        clock.advance(TimeDelta::hours(1));
+        wait_until("old events are deleted again", || count("old") == 0);
     }
 
     fn views_show_what_is_stored_and_say_that_nothing_is_added(database: &Database) {
