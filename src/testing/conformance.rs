@@ -231,7 +231,7 @@ fn a_taken_id_refuses_the_whole_batch(store: &dyn SessionStore) -> Checked {
     let taken = created(store, now)?;
     let good = new_session(now);
     let bad = NewSession {
-        session_id: taken.session_id,
+        id: taken.id.clone(),
         ..new_session(now)
     };
     let refused = store.create(&[good.clone(), bad]);

@@ -83,6 +83,7 @@ fn by_message(message: &str) -> fn(Cause) -> StoreError {
         // SQLSTATE 40003 of CockroachDB: it may have committed.
         message if message.starts_with("result is ambiguous") => StoreError::Broken,
         message if is_lock_not_available(message) => StoreError::Locked,
+        message if is_of_constraint(message) => StoreError::Constraint,
         message if is_of_value(message) => StoreError::Refused,
         message if is_of_space(message) => StoreError::Full,
         message if is_of_server(message) => StoreError::Server,
@@ -140,6 +141,18 @@ pub(super) fn is_unclassified(error: &StoreError) -> bool {
 /// timeout, and at once if waiting would be useless.
 fn is_sqlite_busy(message: &str) -> bool {
     message == "database is locked" || message.starts_with("database table is locked")
+}
+
+/// Returns whether a node of Citus reports a violation that Diesel does not recognize, because its
+/// SQLSTATE is lost on the way (XX000).
+fn is_of_constraint(message: &str) -> bool {
+    [
+        "violates unique constraint",
+        "violates foreign key constraint",
+        "violates not-null constraint",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
 }
 
 /// Returns whether the database refuses a value that it will never accept. An unknown message

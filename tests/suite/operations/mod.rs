@@ -3,6 +3,7 @@
 mod adversity;
 mod alerts;
 mod audit_log;
+mod citus;
 mod deploy;
 mod failover;
 mod instances;

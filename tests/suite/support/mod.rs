@@ -16,7 +16,7 @@ pub(crate) use altered::altered;
 pub(crate) use applications::{Visitor, accounts, cookie, embedded, exported, local, typed, users};
 pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{
-    AppPool, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
+    AppPool, Citus, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
 };
 pub(crate) use logged::logged;
 pub(crate) use metric::{metric, metric_of, queued};

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
+use super::Citus;
+
 /// A server for a single test.
 pub(crate) struct Cluster {
     script: Child,
@@ -97,6 +99,17 @@ static SHARED: LazyLock<Option<Shared>> = LazyLock::new(|| {
 /// skipped.
 pub(super) fn url() -> Option<&'static str> {
     SHARED.as_ref().map(|shared| shared.cluster.url())
+}
+
+/// The Citus cluster that tests share with `TEST_CITUS=1`.
+static CITUS: LazyLock<Option<Citus>> = LazyLock::new(|| {
+    let is_asked = std::env::var("TEST_CITUS").is_ok_and(|asked| asked == "1");
+    is_asked.then(|| Citus::start().expect("TEST_CITUS=1 needs the extension Citus"))
+});
+
+/// Returns the Citus cluster on which the tests' databases are, if there is one.
+pub(super) fn citus() -> Option<&'static Citus> {
+    CITUS.as_ref()
 }
 
 /// Returns the URL of the PgBouncer through which stores and servers connect, if there is one.

@@ -44,7 +44,8 @@ struct Backend {
 }
 
 impl Database {
-    /// Creates a database. Returns `None` if PostgreSQL is to be skipped.
+    /// Creates a database. Returns `None` if PostgreSQL is to be skipped. With `TEST_CITUS=1`, a
+    /// PostgreSQL database has the tables, distributed over a cluster.
     pub(crate) fn new(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Sqlite => {
@@ -56,6 +57,11 @@ impl Database {
                     url,
                     folder,
                 })
+            }
+            Kind::Postgres if cluster::citus().is_some() => {
+                let database = cluster::citus()?.database();
+                database.store().distribute().unwrap();
+                Some(database)
             }
             Kind::Postgres => {
                 let database = Self::on(cluster::url()?);

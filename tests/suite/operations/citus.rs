@@ -1,0 +1,203 @@
+//! Sessions distributed over a Citus cluster of three nodes. Skipped where Citus is not installed.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use rocket_diesel_sessions::admin::StoreAdmin;
+use rocket_diesel_sessions::store::SessionStore;
+use rocket_diesel_sessions::testing::conformance;
+
+use crate::support::command_line::{assert_fails, run};
+use crate::support::outages::{SETTINGS, assert_back};
+use crate::support::sessions::{create_expired, create_live, new_session};
+use crate::support::visitor::Browser;
+use crate::support::{Citus, Database, Load, Server, wait_until};
+
+static CITUS: LazyLock<Option<Citus>> = LazyLock::new(Citus::start);
+
+/// Returns a database with distributed tables.
+fn distributed() -> Option<Database> {
+    let database = CITUS.as_ref()?.database();
+    assert!(!database.store().distribute().unwrap().is_empty());
+    Some(database)
+}
+
+#[test]
+fn a_distributed_store_keeps_every_promise_of_a_store() {
+    let Some(database) = distributed() else {
+        return;
+    };
+    conformance::run(&*database.store()).unwrap();
+}
+
+#[test]
+fn distributing_keeps_sessions_and_users_and_can_be_repeated() {
+    let Some(citus) = CITUS.as_ref() else {
+        return;
+    };
+    let database = citus.database();
+    let store = database.store();
+    database.add_users(&["ada"]);
+    let (mine, anonymous) = (new_session(Some("ada")), new_session(None));
+    store.create(&[mine.clone(), anonymous.clone()]).unwrap();
+    let done = run(&database, &["migrate", "--distribute"]);
+    assert!(done.contains(": sessions is distributed by id"), "{done}");
+    assert!(done.contains(": users is on every node"), "{done}");
+    let again = run(&database, &["migrate", "--distribute"]);
+    assert!(again.contains("distributed already"), "{again}");
+    let kept = store
+        .load(&[mine.session_id, anonymous.session_id])
+        .unwrap();
+    assert_eq!(kept.len(), 2);
+    // A session still ends with its user.
+    database.execute("DELETE FROM users WHERE id = 'ada'");
+    let left = store
+        .load(&[mine.session_id, anonymous.session_id])
+        .unwrap();
+    assert_eq!(left.len(), 1);
+    let shards = "SELECT count(*) AS n FROM citus_shards WHERE table_name = 'sessions'::regclass";
+    assert!(database.number(shards) > 1);
+    let error = store.revert_migrations().unwrap_err().to_string();
+    assert!(error.contains("distributed"), "{error}");
+}
+
+/// Servers that were started before the distribution use other statements after it.
+#[test]
+fn servers_go_on_when_the_tables_are_distributed_under_them() {
+    let Some(citus) = CITUS.as_ref() else {
+        return;
+    };
+    let database = citus.database();
+    let server = Server::start_with(&database, &SETTINGS);
+    let load = Load::on(&[&server]);
+    load.wait_for_counts(50);
+    database.bare_store().distribute().unwrap();
+    assert_back(&load, "distribution of the tables");
+    let store = database.bare_store();
+    create_expired(&store, 500);
+    wait_until("the server has swept", || database.sessions() < 500);
+    eprintln!("LOG {}", server.log());
+    load.end();
+}
+
+#[test]
+fn i1_counts_on_one_distributed_session_are_exact_over_two_servers() {
+    let Some(database) = distributed() else {
+        return;
+    };
+    let servers = [(); 2].map(|()| Server::start_with(&database, &SETTINGS));
+    let mut first = servers[0].client();
+    assert_eq!(first.visit(), 1);
+    let counts: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|number: usize| {
+                let (mut browser, servers) = (first.clone(), &servers);
+                scope.spawn(move || {
+                    let mut visit = |turn: usize| {
+                        browser.set_url(servers[(number + turn) % 2].url());
+                        browser.visit()
+                    };
+                    (0..40).map(&mut visit).collect::<Vec<u64>>()
+                })
+            })
+            .collect();
+        let counts = threads.into_iter().map(|thread| thread.join().unwrap());
+        counts.flatten().collect()
+    });
+    assert_eq!(counts.len(), 320);
+    let distinct: BTreeSet<u64> = counts.into_iter().collect();
+    assert_eq!(distinct, (2..=321).collect());
+}
+
+#[test]
+fn i10_a_sweep_deletes_100_000_distributed_sessions_and_no_live_one() {
+    let Some(database) = distributed() else {
+        return;
+    };
+    let store = database.store();
+    create_live(&*store, 2_000);
+    create_expired(&*store, 100_000);
+    let start = std::time::Instant::now();
+    let swept = StoreAdmin::new(&*store).sweep(chrono::Utc::now(), |_| {});
+    eprintln!("swept in {:.1?}", start.elapsed());
+    assert_eq!(swept.unwrap().deleted, 100_000);
+    assert_eq!(database.sessions(), 2_000);
+}
+
+#[test]
+fn accounts_work_on_distributed_tables() {
+    let Some(database) = distributed() else {
+        return;
+    };
+    let server = Server::start_with(&database, &SETTINGS);
+    let credentials = r#"{"username": "ada", "password": "correct horse battery"}"#;
+    let mut ada = server.client();
+    let mut enter = |action: &str| ada.post(&format!("/api/auth/{action}"), credentials).status;
+    assert_eq!(enter("register"), 201);
+    assert_eq!(
+        server.client().post("/api/auth/login", credentials).status,
+        200
+    );
+    let of_users = "SELECT count(*) AS n FROM sessions WHERE user_id IS NOT NULL";
+    assert_eq!(database.number(of_users), 2);
+    run(&database, &["users", "disable", "ada"]);
+    assert_eq!(database.number(of_users), 0);
+    assert_eq!(enter("login"), 401);
+    run(&database, &["users", "enable", "ada"]);
+    assert_eq!(enter("login"), 200);
+    let events = "SELECT count(*) AS n FROM session_events WHERE user_id IS NOT NULL";
+    wait_until("events are recorded", || database.number(events) > 0);
+    run(&database, &["users", "delete", "ada", "--yes"]);
+    assert_eq!(database.number(of_users), 0);
+    assert_eq!(database.number("SELECT count(*) AS n FROM users"), 0);
+    assert_fails(&database, &["users", "show", "ada"], &["ada"]);
+}
+
+/// A worker that is lost takes its sessions along until it is back. The others are served.
+#[test]
+fn i6_a_lost_worker_refuses_its_sessions_and_logs_nobody_out() {
+    let Some(mut citus) = Citus::start() else {
+        return;
+    };
+    let database = citus.database();
+    database.store().distribute().unwrap();
+    let server = Server::start_with(&database, &SETTINGS);
+    let mut visitors: Vec<Browser> = (0..24).map(|_| server.client()).collect();
+    for visitor in &mut visitors {
+        assert_eq!(visitor.visit(), 1);
+    }
+    citus.tell_worker(0, "kill");
+    let port = citus.port_of_worker(0);
+    let lost = database.number(&format!(
+        "SELECT count(*) AS n FROM citus_shards \
+         WHERE table_name = 'sessions'::regclass AND nodeport = {port}"
+    ));
+    assert!(lost > 0);
+    // Each visitor is served by one of the workers, or refused.
+    let visit = |visitor: &mut Browser| {
+        let reply = visitor.get("/api/session/test-session");
+        assert_eq!(reply.set_cookie, None, "a lost worker is no logout");
+        assert!(
+            matches!(reply.status, 200 | 503),
+            "{}: {}",
+            reply.status,
+            reply.body
+        );
+        reply.status == 200
+    };
+    let mut are_served = || visitors.iter_mut().map(visit).collect::<Vec<bool>>();
+    wait_until("the visitors of the other worker are served", || {
+        are_served().into_iter().filter(|served| *served).count() >= 4
+    });
+    let served = are_served();
+    assert!(
+        served.contains(&false),
+        "some sessions are on the lost worker"
+    );
+    // The same ones again: a lost worker disturbs no others.
+    assert_eq!(are_served(), served);
+    citus.tell_worker(0, "start");
+    wait_until("all visitors are served", || {
+        are_served().iter().all(|served| *served)
+    });
+}

@@ -1,0 +1,69 @@
+//! A Citus cluster: a coordinator and two workers, each a throwaway server.
+
+use super::{Cluster, Database};
+
+/// Enough for the maintenance of the databases of all tests, and for transactions over several
+/// nodes.
+const OPTIONS: &str = "-c fsync=on -c shared_preload_libraries=citus -c max_worker_processes=300 \
+                       -c max_prepared_transactions=300 -c citus.shard_count=8 \
+                       -c citus.max_background_task_executors_per_node=1";
+
+/// A coordinator and its workers.
+pub(crate) struct Citus {
+    coordinator: Cluster,
+    workers: Vec<Cluster>,
+}
+
+impl Citus {
+    /// Starts a cluster. Returns `None` if Citus is not installed or PostgreSQL is to be skipped.
+    pub(crate) fn start() -> Option<Self> {
+        if !is_installed() {
+            eprintln!("the extension Citus is not installed: its tests are skipped");
+            return None;
+        }
+        Some(Self {
+            coordinator: Cluster::start_with(OPTIONS)?,
+            workers: vec![Cluster::start_with(OPTIONS)?, Cluster::start_with(OPTIONS)?],
+        })
+    }
+
+    /// Creates a database on all nodes. Its tables are not distributed yet.
+    pub(crate) fn database(&self) -> Database {
+        let database = Database::on(self.coordinator.url());
+        database.execute("CREATE EXTENSION citus");
+        let port = port_of(&self.coordinator);
+        database.execute(&format!(
+            "SELECT citus_set_coordinator_host('127.0.0.1', {port})"
+        ));
+        for worker in &self.workers {
+            let there = Database::named(worker.url(), database.name());
+            there.execute_on_server(&format!("CREATE DATABASE {}", database.name()));
+            there.execute("CREATE EXTENSION citus");
+            let port = port_of(worker);
+            database.execute(&format!("SELECT citus_add_node('127.0.0.1', {port})"));
+        }
+        database
+    }
+
+    /// Sends a worker's script a command, such as `kill` or `start`.
+    pub(crate) fn tell_worker(&mut self, worker: usize, command: &str) {
+        self.workers[worker].tell(command);
+    }
+
+    /// Returns the port of a worker.
+    pub(crate) fn port_of_worker(&self, worker: usize) -> &str {
+        port_of(&self.workers[worker])
+    }
+}
+
+fn port_of(cluster: &Cluster) -> &str {
+    cluster.url().rsplit_once(':').expect("it has a port").1
+}
+
+fn is_installed() -> bool {
+    std::fs::read_dir("/usr/share/postgresql").is_ok_and(|versions| {
+        versions
+            .flatten()
+            .any(|version| version.path().join("extension/citus.control").exists())
+    })
+}
