@@ -76,7 +76,6 @@ fn servers_go_on_when_the_tables_are_distributed_under_them() {
     let store = database.bare_store();
     create_expired(&store, 500);
     wait_until("the server has swept", || database.sessions() < 500);
-    eprintln!("LOG {}", server.log());
     load.end();
 }
 

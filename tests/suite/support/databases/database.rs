@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer};
-use rocket_diesel_sessions::store::StoreOptions;
+use rocket_diesel_sessions::store::{Dialect, StoreOptions};
 use rocket_diesel_sessions::{DatabaseUrl, DieselStore};
 use tempfile::TempDir;
 
@@ -67,6 +67,7 @@ impl Database {
                 let database = Self::on(cluster::url()?);
                 Some(match cluster::pooler() {
                     Some(pooler) => database.through(pooler),
+                    None if is_portable() => database.set("dialect = \"portable\""),
                     None => database,
                 })
             }
@@ -99,8 +100,13 @@ impl Database {
     /// database's directory find the necessary setting there.
     pub(crate) fn through(mut self, pooler: &str) -> Self {
         self.url = format!("{pooler}/{}", self.name());
-        let setting = "[default.sessions]\nprepared_statements = false\n";
-        std::fs::write(self.folder.path().join("Rocket.toml"), setting).unwrap();
+        self.set("prepared_statements = false")
+    }
+
+    /// Gives servers that run in the database's directory a setting.
+    fn set(self, setting: &str) -> Self {
+        let settings = format!("[default.sessions]\n{setting}\n");
+        std::fs::write(self.folder.path().join("Rocket.toml"), settings).unwrap();
         self
     }
 
@@ -160,6 +166,9 @@ impl Database {
     pub(crate) fn options(&self) -> StoreOptions {
         altered(StoreOptions::default(), |options| {
             options.prepared_statements = self.direct == self.url;
+            if is_portable() {
+                options.dialect = Dialect::Portable;
+            }
         })
     }
 
@@ -236,6 +245,11 @@ impl Database {
     pub(crate) fn sessions(&self) -> i64 {
         self.number("SELECT count(*) AS n FROM sessions")
     }
+}
+
+/// Returns whether stores and servers use the statements that every engine takes.
+fn is_portable() -> bool {
+    std::env::var("TEST_DIALECT").is_ok_and(|dialect| dialect == "portable")
 }
 
 /// A connection that runs SQL texts.
