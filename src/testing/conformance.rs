@@ -29,8 +29,9 @@ use uuid::Uuid;
 
 use super::sessions;
 use crate::store::{
-    BindSession, LoginSession, NewSession, RotateSession, SaveOutcome, SaveSession, SessionLimit,
-    SessionRecord, SessionStore, StoreError, TokenHash, TouchSession, WriteBatch, WriteOutcome,
+    BindSession, LoginSession, NewSession, RotateSession, SaveOutcome, SaveSession, SessionKey,
+    SessionLimit, SessionRecord, SessionStore, StoreError, TokenHash, TouchSession, WriteBatch,
+    WriteOutcome,
 };
 
 pub use users::{run_with_external_users, run_with_users};
@@ -182,6 +183,24 @@ fn created_sessions_are_loaded(store: &dyn SessionStore) -> Checked {
     expected.sort_by_key(|record| record.session_id);
     same(CHECK, loaded, expected)?;
     same(CHECK, store.load(&[])?, Vec::new())?;
+    // A session is also named by both its names, and not by one of its own and another's.
+    let (record, other) = (created(store, now)?, created(store, now)?);
+    let key = |id: Option<&SessionRecord>| SessionKey {
+        session_id: record.session_id,
+        id: id.map(|it| it.id.clone()),
+    };
+    for known in [None, Some(&record)] {
+        same(
+            CHECK,
+            store.load_by_key(&[key(known)])?,
+            vec![record.clone()],
+        )?;
+    }
+    let both = [SessionKey::new(other.session_id), key(Some(&record))];
+    same(CHECK, store.load_by_key(&both)?.len(), 2)?;
+    same(CHECK, store.load_by_key(&[key(Some(&other))])?, Vec::new())?;
+    let mixed = [key(Some(&other)), SessionKey::new(other.session_id)];
+    same(CHECK, store.load_by_key(&mixed)?, vec![other])?;
     // `find` returns a session by its handle, even if it has expired.
     for now in [now, now - TimeDelta::days(2)] {
         let record = created(store, now)?;

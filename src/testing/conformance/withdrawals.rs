@@ -67,10 +67,24 @@ pub(super) fn unlocked_rows_are_rotated_and_deleted(store: &dyn SessionStore) ->
     let now = now();
     let (record, gone) = (created(store, now)?, created(store, now)?);
     store.delete(std::slice::from_ref(&gone.id))?;
-    let outcomes = store.try_rotate(&[rotation(&record, now), rotation(&gone, now)])?;
+    let first = rotation(&record, now);
+    let outcomes = store.try_rotate(&[first.clone(), rotation(&gone, now)])?;
     same(
         CHECK,
         outcomes,
+        vec![RotateOutcome::Rotated, RotateOutcome::Gone],
+    )?;
+    let moved = SessionRecord {
+        session_id: first.new_session_id,
+        ..record.clone()
+    };
+    let again = [
+        (record.id.clone(), rotation(&moved, now)),
+        (gone.id.clone(), rotation(&gone, now)),
+    ];
+    same(
+        CHECK,
+        store.rotate_by_key(&again)?,
         vec![RotateOutcome::Rotated, RotateOutcome::Gone],
     )?;
     let deleted = store.try_delete(&[record.id.clone(), gone.id])?;

@@ -7,3 +7,4 @@ mod held_rows;
 mod migrations;
 mod other_programs;
 mod plans;
+mod portable;

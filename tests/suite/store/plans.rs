@@ -36,8 +36,16 @@ fn a_plan_for_an_empty_table_is_good_for_a_full_one() {
         let ids: Vec<Uuid> = made.iter().map(|new| new.session_id).collect();
         let found = store.load(&ids).unwrap();
         assert_eq!(found.len(), size);
-        let save =
-            |of: &SessionRecord| SaveSession::new(of.session_id, of.version, "{}", Utc::now());
+        // Half of the rows are named by their handles too.
+        let mut known = 0;
+        let mut id = |id: &SessionHandle| {
+            known += 1;
+            (known % 2 == 0).then(|| id.clone())
+        };
+        let save = |of: &SessionRecord| {
+            let save = SaveSession::new(of.session_id, of.version, "{}", Utc::now());
+            altered(save, |save| save.id = id(&of.id))
+        };
         let saves: Vec<SaveSession> = found.iter().map(save).collect();
         assert_eq!(store.save(&saves).unwrap(), vec![SaveOutcome::Saved; size]);
         let touch = |id: &Uuid| TouchSession::new(*id, Utc::now());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rocket::tokio::runtime::Builder;
+use tracing::Level;
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]
@@ -22,10 +23,16 @@ impl Write for Log {
 
 /// Runs a future on this thread. Returns its output, and what it has logged on this thread.
 pub(crate) fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
+    logged_at(Level::INFO, work)
+}
+
+/// Runs a future as [`logged`] does, with what it has logged at this level and above.
+pub(crate) fn logged_at<T>(level: Level, work: impl Future<Output = T>) -> (T, String) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
+        .with_max_level(level)
         .with_writer(move || writer.clone())
         .finish();
     let _logged = tracing::subscriber::set_default(subscriber);

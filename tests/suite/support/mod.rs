@@ -18,7 +18,7 @@ pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{
     AppPool, Citus, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
 };
-pub(crate) use logged::logged;
+pub(crate) use logged::{logged, logged_at};
 pub(crate) use metric::{metric, metric_of, queued};
 pub(crate) use programs::{
     Load, Server, command_line, example, log, nginx, outages, server, start, terminal, visitor,
