@@ -3,6 +3,7 @@
 pub(in crate::store) mod application;
 pub(in crate::store) mod connection;
 pub(in crate::store) mod connections;
+mod hosts;
 #[cfg(feature = "postgres")]
 pub(in crate::store) mod libpq;
 mod pool;

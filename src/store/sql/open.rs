@@ -277,6 +277,6 @@ impl DieselStore {
 
     /// Returns a connection outside the library's own pool.
     pub(super) fn apart(&self) -> Result<Apart<'_>, StoreError> {
-        self.connections.apart(&self.url, &self.options)
+        self.connections.apart(self.options.timeout)
     }
 }

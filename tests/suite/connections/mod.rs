@@ -5,5 +5,6 @@ mod locks;
 mod passwords;
 mod pgbouncer;
 mod settings;
+mod several_hosts;
 mod stale;
 mod tls;

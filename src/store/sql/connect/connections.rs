@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::application::{self, ApplicationPool, SharedLease, SharedPool};
 use super::connection::{AnyConnection, OwnedConnection};
 use super::pool::{OwnLease, OwnPool};
-use super::{connect, set_up};
 use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
 pub(in crate::store) enum Connections {
@@ -57,19 +56,11 @@ impl Connections {
         }
     }
 
-    /// Returns a connection with its settings to the database of `url`.
-    pub(in crate::store) fn apart(
-        &self,
-        url: &DatabaseUrl,
-        options: &StoreOptions,
-    ) -> Result<Apart<'_>, StoreError> {
+    /// Returns a connection with its settings.
+    pub(in crate::store) fn apart(&self, timeout: Duration) -> Result<Apart<'_>, StoreError> {
         match self {
-            Self::Own(_) => {
-                let mut connection = connect(url, options)?;
-                set_up(&mut connection.lend(), url, options)?;
-                Ok(Apart::New(connection))
-            }
-            Self::Application(_) => Ok(Apart::Lent(self.checkout(options.timeout)?)),
+            Self::Own(pool) => Ok(Apart::New(pool.apart()?)),
+            Self::Application(_) => Ok(Apart::Lent(self.checkout(timeout)?)),
         }
     }
 

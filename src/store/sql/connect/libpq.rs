@@ -1,12 +1,14 @@
 //! The parameters passed to libpq: the URL, and defaults for what the URL, libpq's environment and
 //! its service file do not set. They apply to each of several hosts.
 
+mod each_host;
 mod roots;
 mod settings;
 
 use std::sync::Once;
 use std::time::Duration;
 
+pub(super) use each_host::each_host;
 use settings::{Environment, Found, Settings};
 
 /// The limits of statements that are set when a connection starts.

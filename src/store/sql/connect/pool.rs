@@ -11,7 +11,8 @@ use parking_lot::{Mutex, MutexGuard};
 use r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
 
 use super::connection::{AnyConnection, OwnedConnection};
-use super::{bounded, connect, set_up};
+use super::hosts::Hosts;
+use super::{bounded, set_up};
 use crate::store::sql::error::SqlError;
 use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
@@ -104,6 +105,7 @@ impl Drop for OwnLease<'_> {
 pub(in crate::store) struct Manager {
     url: DatabaseUrl,
     options: StoreOptions,
+    hosts: Arc<Hosts>,
     /// Number of threads that are connecting, including stuck ones.
     connecting: Arc<AtomicUsize>,
 }
@@ -136,7 +138,7 @@ impl Manager {
                 permanent: false,
             });
         }
-        let (url, options) = (self.url.clone(), self.options.clone());
+        let (hosts, options) = (Arc::clone(&self.hosts), self.options.clone());
         let counted = Counted::new(&self.connecting);
         bounded(
             &self.url,
@@ -144,7 +146,7 @@ impl Manager {
             self.options.patience(),
             move || {
                 let _counted = counted;
-                connect(&url, &options)
+                hosts.connect(&options)
             },
         )
     }
@@ -185,6 +187,7 @@ impl ManageConnection for Manager {
 pub(in crate::store) struct OwnPool {
     url: DatabaseUrl,
     options: StoreOptions,
+    hosts: Arc<Hosts>,
     pool: Pool<Manager>,
     loans: Mutex<Loans>,
     /// When a connection was last found to be broken.
@@ -193,9 +196,11 @@ pub(in crate::store) struct OwnPool {
 
 impl OwnPool {
     pub(super) fn new(url: &DatabaseUrl, options: &StoreOptions) -> Self {
+        let hosts = Arc::new(Hosts::of(url));
         let manager = Manager {
             url: url.clone(),
             options: options.clone(),
+            hosts: Arc::clone(&hosts),
             connecting: Arc::default(),
         };
         let pool = Pool::builder()
@@ -212,10 +217,18 @@ impl OwnPool {
         Self {
             url: url.clone(),
             options: options.clone(),
+            hosts,
             pool,
             loans: Mutex::default(),
             last_break: Mutex::new(None),
         }
+    }
+
+    /// Makes a connection outside of the pool, with its settings.
+    pub(super) fn apart(&self) -> Result<OwnedConnection, StoreError> {
+        let mut connection = self.hosts.connect(&self.options)?;
+        set_up(&mut connection.lend(), &self.url, &self.options)?;
+        Ok(connection)
     }
 
     /// Waits for a connection for up to `timeout`. Connections older than the last break are not

@@ -9,12 +9,13 @@ use crate::store::url::postgres::split_credentials;
 pub(super) type Environment<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
 /// The parameters, among those used here, that libpq also reads from the environment.
-const VARIABLES: [(&str, &str); 5] = [
+const VARIABLES: [(&str, &str); 6] = [
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
     ("options", "PGOPTIONS"),
     ("service", "PGSERVICE"),
     ("sslmode", "PGSSLMODE"),
     ("sslrootcert", "PGSSLROOTCERT"),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
 /// The result of looking up a parameter.
