@@ -13,11 +13,17 @@
 /// [Dockerfile]: files#dockerfile
 /// [compose.yaml]: files#composeyaml
 /// [Rolling deploys]: rolling_deploys
+/// [Scaling]: scaling#a-standby-with-patroni
 /// [grafana.json]: files#grafanajson
 /// [alerts.yml]: files#alertsyml
 ///
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
+
+/// How to serve more than one machine can, and go on when one dies.
+///
+#[doc = include_str!("../docs/scaling.md")]
+pub mod scaling {}
 
 /// How to change the data's type, the secrets and the schema while sessions are being served.
 ///

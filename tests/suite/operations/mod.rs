@@ -6,6 +6,7 @@ mod audit_log;
 mod citus;
 mod deploy;
 mod failover;
+mod high_availability;
 mod instances;
 mod logs;
 mod metrics;

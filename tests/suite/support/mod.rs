@@ -16,7 +16,7 @@ pub(crate) use altered::altered;
 pub(crate) use applications::{Visitor, accounts, cookie, embedded, exported, local, typed, users};
 pub(crate) use browser::{Chromium, Tab, site};
 pub(crate) use databases::{
-    AppPool, Citus, Cluster, Database, Kind, Sql, certificates, fake_postgres, proxy,
+    AppPool, Citus, Cluster, Database, Kind, Patroni, Sql, certificates, fake_postgres, proxy,
 };
 pub(crate) use logged::{logged, logged_at};
 pub(crate) use metric::{metric, metric_of, queued};
@@ -24,4 +24,4 @@ pub(crate) use programs::{
     Load, Server, command_line, example, log, nginx, outages, server, start, terminal, visitor,
 };
 pub(crate) use stores::{faulty, gathered, hooked, memory, sessions};
-pub(crate) use wait::{holds_for, wait_for, wait_until};
+pub(crate) use wait::{holds_for, wait_for, wait_patiently, wait_until};

@@ -9,10 +9,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` holds. Panics, naming `what`, after 20 seconds.
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_within(PATIENCE, what, condition);
+}
+
+/// Waits until `condition` holds, for programs that take their time. Panics, naming `what`, after
+/// 90 seconds.
+pub(crate) fn wait_patiently(what: &str, condition: impl FnMut() -> bool) {
+    wait_within(Duration::from_secs(90), what, condition);
+}
+
+fn wait_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < limit, "waited in vain: {what}");
         std::thread::sleep(LOOK);
     }
 }

@@ -1,18 +1,14 @@
 //! Throwaway PostgreSQL servers, which end with this process, even after a crash: one for the whole
 //! run, and others for tests that stop or crash theirs.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
 use super::Citus;
+use super::script::Script;
 
 /// A server for a single test.
 pub(crate) struct Cluster {
-    script: Child,
-    /// When this closes, the script stops the server.
-    commands: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    script: Script,
     url: String,
 }
 
@@ -30,28 +26,13 @@ impl Cluster {
             return None;
         }
         let given = std::env::var("POSTGRES_OPTIONS").unwrap_or_default();
-        let mut script = Command::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/postgres-cluster"
-        ))
-        .env("POSTGRES_OPTIONS", format!("{options} {given}"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("tests/postgres-cluster can be run");
-        let commands = script.stdin.take();
-        let mut answers = BufReader::new(script.stdout.take().expect("piped"));
-        let url = answer(&mut answers);
+        let options = format!("{options} {given}");
+        let (script, url) = Script::start("postgres-cluster", &[("POSTGRES_OPTIONS", &options)]);
         assert!(
             !url.is_empty(),
             "PostgreSQL did not start; SKIP_POSTGRES=1 leaves its tests out"
         );
-        Some(Self {
-            script,
-            commands,
-            answers,
-            url,
-        })
+        Some(Self { script, url })
     }
 
     /// Returns the server's URL without a database.
@@ -61,25 +42,8 @@ impl Cluster {
 
     /// Sends the script a command (see its first lines) and waits until it is done.
     pub(crate) fn tell(&mut self, command: &str) -> String {
-        let commands = self.commands.as_mut().expect("it runs");
-        writeln!(commands, "{command}").expect("the script reads");
-        let answer = answer(&mut self.answers);
-        assert!(!answer.is_empty(), "the server did not {command}");
-        answer
+        self.script.tell(command)
     }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.commands = None;
-        let _ = self.script.wait();
-    }
-}
-
-fn answer(answers: &mut BufReader<ChildStdout>) -> String {
-    let mut line = String::new();
-    answers.read_line(&mut line).expect("UTF-8");
-    line.trim().to_owned()
 }
 
 /// The server that tests share, and with `TEST_PGBOUNCER=1` the PgBouncer in front of it.

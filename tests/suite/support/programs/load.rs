@@ -1,7 +1,7 @@
 //! A steady load: eight clients that count and check their answers.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -53,6 +53,8 @@ struct Seen {
     counted: AtomicUsize,
     refused: AtomicUsize,
     unanswered: AtomicUsize,
+    /// The longest time that a request took, in milliseconds.
+    slowest: AtomicU64,
     /// Set by each client that is answered 200.
     served: [AtomicBool; CLIENTS],
 }
@@ -114,6 +116,11 @@ impl Load {
         self.seen.unanswered.load(Ordering::SeqCst)
     }
 
+    /// Returns the longest time that a request took so far.
+    pub(crate) fn slowest(&self) -> Duration {
+        Duration::from_millis(self.seen.slowest.load(Ordering::SeqCst))
+    }
+
     pub(crate) fn wait_until_refused(&self) {
         let before = self.refused();
         self.wait("requests are refused", || self.refused() > before);
@@ -148,8 +155,29 @@ impl Load {
         });
     }
 
+    /// Ends the clients, and compares their acknowledged counts with what `server` has. Each request
+    /// without an acknowledgement may have been counted once, or not at all.
+    pub(crate) fn end_and_compare(mut self, server: &Server) {
+        self.join();
+        let mut unknown = self.refused() + self.unanswered();
+        for session in self.sessions.iter() {
+            let mut browser = server.client();
+            browser.cookie.clone_from(&session.cookie);
+            let newest = session.newest();
+            session.acknowledge(&browser.get("/api/session/test-session"), newest);
+            let counted = usize::try_from(session.newest()).unwrap();
+            let acknowledged = session.counts.lock().unwrap().len();
+            let more = counted.checked_sub(acknowledged).expect("none is lost");
+            unknown = unknown.checked_sub(more).expect("none is counted twice");
+        }
+    }
+
     /// Ends the clients. Panics if one has observed a violation.
     pub(crate) fn end(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
         for (stop, client) in self.clients.drain(..) {
             drop(stop);
             if let Err(failure) = client.join() {
@@ -177,7 +205,11 @@ fn count_until(
             turn += 1;
         }
         let newest = session.newest();
-        match browser.try_get("/api/session/test-session") {
+        let start = Instant::now();
+        let reply = browser.try_get("/api/session/test-session");
+        let took = u64::try_from(start.elapsed().as_millis()).unwrap();
+        seen.slowest.fetch_max(took, Ordering::SeqCst);
+        match reply {
             Some(reply) if reply.status == 200 => {
                 session.acknowledge(&reply, newest);
                 seen.counted.fetch_add(1, Ordering::SeqCst);
