@@ -96,8 +96,8 @@ pub struct SweepOutcome {
     pub handles: Vec<SessionHandle>,
     /// Whether a locked row or a concurrent sweep was met.
     pub contended: bool,
-    /// The moment before which all expired sessions are deleted, if the store knows it. It is the
-    /// next batch's [`from`](super::SweepBatch::from).
+    /// The moment before which all expired sessions are deleted or left to the next pass, if the
+    /// store knows it. It is the next batch's [`from`](super::SweepBatch::from).
     pub reached: Option<DateTime<Utc>>,
 }
 

@@ -322,48 +322,67 @@ pub(in crate::store) fn delete(
         .get_results(connection)
 }
 
-/// Maximum number of times that a batch of a sweep looks again because others were faster.
-const LOOK_AGAIN: usize = 10;
+/// Maximum number of times that a batch of a sweep looks further because it could delete nothing.
+const LOOK_FURTHER: usize = 10;
+
+/// Maximum number of times that a batch of a sweep waits for a lock.
+const WAITS: usize = 10;
 
 /// Sweeps one batch: reads which sessions have expired, and deletes those of them that still have.
+/// Rows that another transaction has locked are left to the next pass.
 pub(in crate::store) fn sweep(
     connection: &mut PgConnection,
     batch: &SweepBatch,
 ) -> QueryResult<SweepOutcome> {
-    for _ in 0..LOOK_AGAIN {
-        let expired = expired(connection, batch)?;
+    let now = batch.now.naive_utc();
+    let mut from = batch.from.map(|from| from.naive_utc());
+    let (mut left, mut contended) = (0, false);
+    for _ in 0..LOOK_FURTHER {
+        let expired = expired(connection, batch, from, left)?;
         let Some((_, StoredTime(last))) = expired.last() else {
             break;
         };
-        let reached = last.map(|last| last.and_utc());
-        let ids: Vec<SessionHandle> = expired.into_iter().map(|(id, _)| id).collect();
-        let (handles, is_locked) = delete_expired(connection, ids, batch.now.naive_utc())?;
-        if !handles.is_empty() || is_locked {
+        let last = *last;
+        let ids = expired.iter().map(|(id, _)| id.clone()).collect();
+        let (handles, is_locked) = delete_expired(connection, ids, now)?;
+        contended |= is_locked;
+        if !handles.is_empty() {
             return Ok(SweepOutcome {
                 deleted: handles.len(),
                 handles: if batch.handles { handles } else { Vec::new() },
-                contended: is_locked,
-                reached: reached.filter(|_| !is_locked),
+                contended,
+                reached: last.map(|last| last.and_utc()),
             });
         }
+        // All of them are locked, or were faster. Of those that expire last, others may follow.
+        let stay = expired.iter().filter(|(_, StoredTime(at))| *at == last);
+        left = if from == last { left } else { 0 } + stay.count();
+        from = last;
     }
-    Ok(SweepOutcome::default())
+    Ok(SweepOutcome {
+        contended,
+        ..SweepOutcome::default()
+    })
 }
 
-/// Returns the sessions of a batch, with their deadlines in order.
+/// Returns the sessions of a batch, with their deadlines in order: those that have expired since
+/// `from`, without the first `left`.
 fn expired(
     connection: &mut PgConnection,
     batch: &SweepBatch,
+    from: Option<NaiveDateTime>,
+    left: usize,
 ) -> QueryResult<Vec<(SessionHandle, StoredTime)>> {
     let expired = sessions::table
         .filter(sessions::expires_at.le(batch.now.naive_utc()))
         .order(sessions::expires_at)
         .limit(batch.limit.min(SWEEP_AT_MOST).into())
+        .offset(i64::try_from(left).unwrap_or(i64::MAX))
         .select((sessions::id, sessions::expires_at));
-    match batch.from {
+    match from {
         // The index has entries of deleted rows before this moment.
         Some(from) => expired
-            .filter(sessions::expires_at.ge(from.naive_utc()))
+            .filter(sessions::expires_at.ge(from))
             .load(connection),
         None => expired.load(connection),
     }
@@ -377,7 +396,7 @@ fn delete_expired(
     now: NaiveDateTime,
 ) -> QueryResult<(Vec<SessionHandle>, bool)> {
     let mut deleted = Vec::with_capacity(ids.len());
-    let mut is_locked = false;
+    let mut waits = 0;
     let mut parts = vec![ids];
     while let Some(mut part) = parts.pop() {
         let delete = diesel::delete(sessions::table.filter(sessions::id.eq_any(&part)))
@@ -389,13 +408,18 @@ fn delete_expired(
         });
         match result {
             Ok(handles) => deleted.extend(handles),
-            Err(error) if is_lock_timeout(&error) && part.len() > 1 => {
-                parts.push(part.split_off(part.len() / 2));
-                parts.push(part);
+            Err(error) if is_lock_timeout(&error) => {
+                waits += 1;
+                if waits == WAITS {
+                    break;
+                }
+                if part.len() > 1 {
+                    parts.push(part.split_off(part.len() / 2));
+                    parts.push(part);
+                }
             }
-            Err(error) if is_lock_timeout(&error) => is_locked = true,
             Err(error) => return Err(error),
         }
     }
-    Ok((deleted, is_locked))
+    Ok((deleted, waits > 0))
 }

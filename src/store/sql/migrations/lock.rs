@@ -35,12 +35,13 @@ pub(in crate::store) fn exclusively<T>(
             job(connection)
         });
     }
-    make_row(connection)?;
     let mut tries = 0;
     loop {
-        let result = in_transaction(connection, |connection| {
-            connection.batch_execute(LOCK_ROW)?;
-            job(connection)
+        let result = make_row(connection).map_err(SqlError::from).and_then(|()| {
+            in_transaction(connection, |connection| {
+                connection.batch_execute(LOCK_ROW)?;
+                job(connection)
+            })
         });
         match result {
             Err(SqlError::Diesel(DieselError::DatabaseError(
