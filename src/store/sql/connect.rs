@@ -192,7 +192,7 @@ pub(in crate::store) fn set_up(
     match connection {
         #[cfg(feature = "sqlite")]
         AnyConnection::Sqlite(connection) => connection
-            .batch_execute(&super::sqlite::session_setup(options))
+            .batch_execute(&super::statements::sqlite::session_setup(options))
             .map_err(|error| failure::connecting(url, error)),
         #[cfg(feature = "postgres")]
         AnyConnection::Postgres(connection) => postgres::set_up(connection, url, options),

@@ -6,7 +6,10 @@
 //! an immediate one on SQLite.
 
 #[cfg(feature = "postgres")]
-pub(in crate::store) mod lock;
+mod distribute;
+pub(super) mod history;
+#[cfg(feature = "postgres")]
+mod lock;
 mod sets;
 
 use chrono::Utc;
@@ -18,6 +21,7 @@ use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel_migrations::EmbeddedMigrations;
 
+use self::history::{Applied, FIRST, History};
 use self::sets::{Named, Sets};
 use super::connect::connection::AnyConnection;
 use super::connect::failure::migrating;
@@ -25,7 +29,6 @@ use super::connect::foreign::has_only_others;
 #[cfg(feature = "postgres")]
 use super::engine::{self, Engine};
 use super::error::SqlError;
-use super::history::{self, Applied, FIRST, History};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
 
 /// The direction in which migrations run.

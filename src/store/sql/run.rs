@@ -13,7 +13,7 @@ use super::connect::connections::{Connections, Lease};
 use super::connect::prelude::{Prelude, run_with};
 use super::error::{SqlError, is_stale_statement, is_termination, is_unclassified};
 #[cfg(feature = "postgres")]
-use super::postgres;
+use super::statements::postgres;
 use crate::store::{DatabaseUrl, DieselStore, StoreError};
 
 /// Maximum number of times that a job is repeated after it lost to another transaction.

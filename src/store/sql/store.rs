@@ -15,18 +15,18 @@ use super::connect::prelude::Prelude;
 use super::engine::Engine;
 use super::engine::KnownEngine;
 use super::error::SqlError;
-use super::history::taken_over_at;
-use super::keyed::KeyedRotation;
 use super::login::lock::sweep_locks;
 use super::login::{self, withdraw};
+use super::migrations::history::taken_over_at;
 use super::row::{self, SessionRow};
 use super::run::contention::{Contention, HeldRows};
 use super::schema::sessions;
+use super::statements::keyed::KeyedRotation;
 #[cfg(feature = "sqlite")]
-use super::sqlite;
-use super::users;
+use super::statements::sqlite;
 #[cfg(feature = "postgres")]
-use super::{portable, postgres};
+use super::statements::{portable, postgres};
+use super::users;
 use crate::store::{
     DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
     RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionHandle, SessionKey,

@@ -14,7 +14,7 @@ use super::failure;
 #[cfg(feature = "sqlite")]
 use super::sqlite::Borrowed;
 use crate::store::sql::error::SqlError;
-use crate::store::sql::history::History;
+use crate::store::sql::migrations::history::History;
 use crate::store::{DatabaseUrl, PoolState, StoreError, StoreOptions};
 
 /// An r2d2 pool of Diesel connections built by the application:

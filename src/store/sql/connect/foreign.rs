@@ -4,7 +4,7 @@ use diesel::QueryResult;
 
 use super::connection::{AnyConnection, run_on};
 use super::failure::migrating;
-use crate::store::sql::history::{self, FIRST, History};
+use crate::store::sql::migrations::history::{self, FIRST, History};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
 
 /// The tables that the migrations create, in addition to `users`.

@@ -10,7 +10,7 @@ use diesel::sql_types::{Integer, Text};
 use parking_lot::Mutex;
 
 use super::{Opening, failure};
-use crate::store::sql::sqlite::session_setup;
+use crate::store::sql::statements::sqlite::session_setup;
 use crate::store::url::sqlite::Location;
 use crate::store::{DatabaseUrl, StoreError, StoreOptions};
 

@@ -117,7 +117,7 @@ fn in_schema<T>(
     use diesel::prelude::*;
     use diesel::sql_types::Text;
 
-    use crate::store::sql::history::History;
+    use crate::store::sql::migrations::history::History;
 
     // If the job fails, the rollback to the savepoint restores the path.
     connection.transaction(|connection| {

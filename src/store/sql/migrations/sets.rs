@@ -9,7 +9,7 @@ use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, Result as MigrationResult};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use crate::store::sql::history::FIRST;
+use crate::store::sql::migrations::history::FIRST;
 use crate::store::{StoreOptions, UserSource};
 
 /// Migrations of the table `users` and its triggers from before names began with their set.

@@ -6,10 +6,11 @@
 //! its rows. The handles are also given as a plain array, because the planner of a sharded database
 //! does not look into a join for the shards.
 
+mod sweep;
+
 use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDateTime;
-use diesel::connection::SimpleConnection;
 use diesel::dsl::{AsSelect, SqlTypeOf};
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -17,20 +18,18 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 use uuid::Uuid;
 
-use super::error::is_lock_timeout;
 use super::keyed::{KeyedRotation, first_of_each_session};
 use super::postgres;
-use super::row::{SessionRow, StoredTime};
-use super::run::contention::HeldRows;
-use super::schema::sessions;
 use super::statement::statement;
+use crate::store::sql::row::SessionRow;
+use crate::store::sql::run::contention::HeldRows;
+use crate::store::sql::schema::sessions;
 use crate::store::{
-    RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, SweepBatch, SweepOutcome,
-    TouchSession, WriteBatch, WriteOutcome,
+    RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, TouchSession, WriteBatch,
+    WriteOutcome,
 };
 
-/// Maximum number of sessions that a sweep deletes in one statement.
-const SWEEP_AT_MOST: u32 = 1000;
+pub(in crate::store) use sweep::sweep;
 
 /// Loads many sessions.
 struct Load {
@@ -320,106 +319,4 @@ pub(in crate::store) fn delete(
     diesel::delete(sessions::table.filter(sessions::id.eq_any(handles)))
         .returning(sessions::id)
         .get_results(connection)
-}
-
-/// Maximum number of times that a batch of a sweep looks further because it could delete nothing.
-const LOOK_FURTHER: usize = 10;
-
-/// Maximum number of times that a batch of a sweep waits for a lock.
-const WAITS: usize = 10;
-
-/// Sweeps one batch: reads which sessions have expired, and deletes those of them that still have.
-/// Rows that another transaction has locked are left to the next pass.
-pub(in crate::store) fn sweep(
-    connection: &mut PgConnection,
-    batch: &SweepBatch,
-) -> QueryResult<SweepOutcome> {
-    let now = batch.now.naive_utc();
-    let mut from = batch.from.map(|from| from.naive_utc());
-    let (mut left, mut contended) = (0, false);
-    for _ in 0..LOOK_FURTHER {
-        let expired = expired(connection, batch, from, left)?;
-        let Some((_, StoredTime(last))) = expired.last() else {
-            break;
-        };
-        let last = *last;
-        let ids = expired.iter().map(|(id, _)| id.clone()).collect();
-        let (handles, is_locked) = delete_expired(connection, ids, now)?;
-        contended |= is_locked;
-        if !handles.is_empty() {
-            return Ok(SweepOutcome {
-                deleted: handles.len(),
-                handles: if batch.handles { handles } else { Vec::new() },
-                contended,
-                reached: last.map(|last| last.and_utc()),
-            });
-        }
-        // All of them are locked, or were faster. Of those that expire last, others may follow.
-        let stay = expired.iter().filter(|(_, StoredTime(at))| *at == last);
-        left = if from == last { left } else { 0 } + stay.count();
-        from = last;
-    }
-    Ok(SweepOutcome {
-        contended,
-        ..SweepOutcome::default()
-    })
-}
-
-/// Returns the sessions of a batch, with their deadlines in order: those that have expired since
-/// `from`, without the first `left`.
-fn expired(
-    connection: &mut PgConnection,
-    batch: &SweepBatch,
-    from: Option<NaiveDateTime>,
-    left: usize,
-) -> QueryResult<Vec<(SessionHandle, StoredTime)>> {
-    let expired = sessions::table
-        .filter(sessions::expires_at.le(batch.now.naive_utc()))
-        .order(sessions::expires_at)
-        .limit(batch.limit.min(SWEEP_AT_MOST).into())
-        .offset(i64::try_from(left).unwrap_or(i64::MAX))
-        .select((sessions::id, sessions::expires_at));
-    match from {
-        // The index has entries of deleted rows before this moment.
-        Some(from) => expired
-            .filter(sessions::expires_at.ge(from))
-            .load(connection),
-        None => expired.load(connection),
-    }
-}
-
-/// Deletes those of these sessions that have expired by `now`, and leaves out rows that another
-/// transaction has locked. Returns the handles of the deleted ones, and whether any was locked.
-fn delete_expired(
-    connection: &mut PgConnection,
-    ids: Vec<SessionHandle>,
-    now: NaiveDateTime,
-) -> QueryResult<(Vec<SessionHandle>, bool)> {
-    let mut deleted = Vec::with_capacity(ids.len());
-    let mut waits = 0;
-    let mut parts = vec![ids];
-    while let Some(mut part) = parts.pop() {
-        let delete = diesel::delete(sessions::table.filter(sessions::id.eq_any(&part)))
-            .filter(sessions::expires_at.le(now))
-            .returning(sessions::id);
-        let result: QueryResult<Vec<SessionHandle>> = connection.transaction(|connection| {
-            connection.batch_execute(postgres::SHORT_WAIT)?;
-            delete.get_results(connection)
-        });
-        match result {
-            Ok(handles) => deleted.extend(handles),
-            Err(error) if is_lock_timeout(&error) => {
-                waits += 1;
-                if waits == WAITS {
-                    break;
-                }
-                if part.len() > 1 {
-                    parts.push(part.split_off(part.len() / 2));
-                    parts.push(part);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((deleted, waits > 0))
 }

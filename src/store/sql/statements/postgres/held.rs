@@ -12,8 +12,8 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamp};
 
-use crate::store::sql::keyed::{KeyedRotation, first_of_each_session};
-use crate::store::sql::statement::statement;
+use crate::store::sql::statements::keyed::{KeyedRotation, first_of_each_session};
+use crate::store::sql::statements::statement::statement;
 use crate::store::{DeleteOutcome, RotateOutcome, SaveOutcome, SaveSession, SessionHandle};
 
 statement! {

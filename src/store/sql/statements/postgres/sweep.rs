@@ -13,7 +13,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use crate::store::sql::row::StoredTime;
-use crate::store::sql::statement::statement;
+use crate::store::sql::statements::statement::statement;
 use crate::store::{SessionHandle, SweepBatch, SweepOutcome};
 
 statement! {

@@ -9,13 +9,13 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 /// The version of the first migration.
-pub(super) const FIRST: &str = "20261124000000";
+pub(in crate::store::sql) const FIRST: &str = "20261124000000";
 
 /// The format of the recorded times.
 const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// A connection that can be asked which migrations have been applied.
-pub(super) trait History: Connection {
+pub(in crate::store::sql) trait History: Connection {
     /// Returns the column `text` of each row of a query.
     fn texts(&mut self, query: &str) -> QueryResult<Vec<String>>;
 
@@ -32,10 +32,10 @@ pub(super) trait History: Connection {
 
 /// An applied migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Applied {
-    pub(super) version: String,
+pub(in crate::store::sql) struct Applied {
+    pub(in crate::store::sql) version: String,
     /// The migration's name. Empty if only Diesel's table, which has no names, lists it.
-    pub(super) name: String,
+    pub(in crate::store::sql) name: String,
 }
 
 #[derive(QueryableByName)]
@@ -107,7 +107,7 @@ impl History for PgConnection {
 }
 
 /// Returns the applied migrations of this library. Only reads.
-pub(super) fn applied(connection: &mut impl History) -> QueryResult<Vec<Applied>> {
+pub(in crate::store::sql) fn applied(connection: &mut impl History) -> QueryResult<Vec<Applied>> {
     let mut applied = recorded(connection)?;
     // An installation that the library itself created has nothing in Diesel's table. A version
     // there that equals one of the library's belongs to the application.
@@ -162,7 +162,7 @@ fn of_diesel(connection: &mut impl History) -> QueryResult<Vec<String>> {
 }
 
 /// Creates the table if it does not exist.
-pub(super) fn create(connection: &mut impl History) -> QueryResult<()> {
+pub(in crate::store::sql) fn create(connection: &mut impl History) -> QueryResult<()> {
     connection.batch_execute(
         "CREATE TABLE IF NOT EXISTS session_schema_migrations (
             version    TEXT NOT NULL PRIMARY KEY,
@@ -174,7 +174,7 @@ pub(super) fn create(connection: &mut impl History) -> QueryResult<()> {
 }
 
 /// Records that a migration was run, either now or earlier with Diesel's table.
-pub(super) fn record(
+pub(in crate::store::sql) fn record(
     connection: &mut impl History,
     version: &str,
     name: &str,
@@ -189,7 +189,10 @@ pub(super) fn record(
 }
 
 /// Removes a reverted migration, also from Diesel's table if the installation was taken over.
-pub(super) fn forget(connection: &mut impl History, version: &str) -> QueryResult<()> {
+pub(in crate::store::sql) fn forget(
+    connection: &mut impl History,
+    version: &str,
+) -> QueryResult<()> {
     let is_of_diesel = of_diesel(connection)?.iter().any(|other| other == version);
     if is_of_diesel && is_taken_over(connection)? {
         connection.batch_execute(&format!(
@@ -204,7 +207,7 @@ pub(super) fn forget(connection: &mut impl History, version: &str) -> QueryResul
 /// Returns when this version took the installation over from an earlier one, or `None` if it
 /// created the tables itself. If Diesel's command line ran the migrations, the time was not
 /// recorded, and the current time is used.
-pub(super) fn taken_over_at(
+pub(in crate::store::sql) fn taken_over_at(
     connection: &mut impl History,
     now: DateTime<Utc>,
 ) -> QueryResult<Option<DateTime<Utc>>> {

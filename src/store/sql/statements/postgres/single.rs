@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use crate::store::sql::row::SessionRow;
 use crate::store::sql::schema::sessions;
-use crate::store::sql::statement::statement;
+use crate::store::sql::statements::statement::statement;
 use crate::store::{SaveOutcome, SaveSession, SessionHandle, SessionKey};
 
 pub(super) fn load(

@@ -26,10 +26,10 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 
 use super::keyed::{KeyedRotation, first_of_each_session};
-use super::row::{NewRow, SessionRow};
-use super::run::contention::HeldRows;
-use super::schema::sessions;
 use super::statement::statement;
+use crate::store::sql::row::{NewRow, SessionRow};
+use crate::store::sql::run::contention::HeldRows;
+use crate::store::sql::schema::sessions;
 use crate::store::{
     NewSession, RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, TouchSession,
     UserId, WriteBatch, WriteOutcome,

@@ -6,12 +6,12 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::connect::connection::AnyConnection;
-use super::connect::failure::migrating;
-use super::engine::Engine;
-use super::error::SqlError;
 use super::history::History;
-use super::migrations::lock::exclusively;
+use super::lock::exclusively;
+use crate::store::sql::connect::connection::AnyConnection;
+use crate::store::sql::connect::failure::migrating;
+use crate::store::sql::engine::Engine;
+use crate::store::sql::error::SqlError;
 use crate::store::{DieselStore, StoreError};
 
 /// How a table is kept.

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Text, Timestamp};
 
 use crate::store::SessionHandle;
-use crate::store::sql::statement::statement;
+use crate::store::sql::statements::statement::statement;
 
 statement! {
     /// Yields the handles of the live ones among many sessions.

@@ -9,10 +9,10 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
 
 use super::keyed::{KeyedRotation, first_of_each_session};
-use super::row::{NewRow, SessionRow};
-use super::run::contention::HeldRows;
-use super::schema::sessions;
 use super::statement::statement;
+use crate::store::sql::row::{NewRow, SessionRow};
+use crate::store::sql::run::contention::HeldRows;
+use crate::store::sql::schema::sessions;
 use crate::store::{
     RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, SqliteSynchronous,
     StoreOptions, SweepBatch, SweepOutcome, TouchSession, WriteBatch, WriteOutcome,

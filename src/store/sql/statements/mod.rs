@@ -1,0 +1,10 @@
+//! The hot statements of a store, in the form of each engine.
+
+pub(super) mod keyed;
+#[cfg(feature = "postgres")]
+pub(super) mod portable;
+#[cfg(feature = "postgres")]
+pub(super) mod postgres;
+#[cfg(feature = "sqlite")]
+pub(super) mod sqlite;
+mod statement;
