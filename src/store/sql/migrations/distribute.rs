@@ -45,8 +45,10 @@ const TRIGGERS: [&str; 3] = [
 
 /// A unique index must include the column of the shards. Lookup halves are random, so they need
 /// none to be unique.
-const NOT_UNIQUE: [&str; 2] = [
+const NOT_UNIQUE: [&str; 3] = [
     "ALTER TABLE sessions DROP CONSTRAINT IF EXISTS sessions_session_id_key",
+    // Of the portable migrations.
+    "DROP INDEX IF EXISTS sessions_session_id",
     "CREATE INDEX IF NOT EXISTS sessions_session_id ON sessions (session_id)",
 ];
 

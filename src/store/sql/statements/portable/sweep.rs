@@ -1,5 +1,7 @@
 //! Deletes expired sessions in batches, on any engine.
 
+use std::collections::VecDeque;
+
 use chrono::NaiveDateTime;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -17,7 +19,7 @@ const SWEEP_AT_MOST: u32 = 1000;
 const LOOK_FURTHER: usize = 10;
 
 /// Maximum number of times that a batch of a sweep waits for a lock.
-const WAITS: usize = 10;
+const WAITS: usize = 32;
 
 /// Sweeps one batch: reads which sessions have expired, and deletes those of them that still have.
 /// Rows that another transaction has locked are left to the next pass.
@@ -35,14 +37,19 @@ pub(in crate::store) fn sweep(
         };
         let last = *last;
         let ids = expired.iter().map(|(id, _)| id.clone()).collect();
-        let (handles, is_locked) = delete_expired(connection, ids, now)?;
-        contended |= is_locked;
-        if !handles.is_empty() {
+        let deleted = delete_expired(connection, ids, now)?;
+        contended |= deleted.is_locked;
+        if !deleted.handles.is_empty() {
+            let reached = last.filter(|_| !deleted.is_cut_short);
             return Ok(SweepOutcome {
-                deleted: handles.len(),
-                handles: if batch.handles { handles } else { Vec::new() },
+                deleted: deleted.handles.len(),
+                handles: if batch.handles {
+                    deleted.handles
+                } else {
+                    Vec::new()
+                },
                 contended,
-                reached: last.map(|last| last.and_utc()),
+                reached: reached.map(|reached| reached.and_utc()),
             });
         }
         // All of them are locked, or were faster. Of those that expire last, others may follow.
@@ -79,17 +86,28 @@ fn expired(
     }
 }
 
-/// Deletes those of these sessions that have expired by `now`, and leaves out rows that another
-/// transaction has locked. Returns the handles of the deleted ones, and whether any was locked.
+/// What became of the sessions of a batch.
+struct Deleted {
+    handles: Vec<SessionHandle>,
+    /// Whether another transaction has locked any.
+    is_locked: bool,
+    /// Whether some were not tried, because others had taken too long.
+    is_cut_short: bool,
+}
+
+/// Deletes those of these sessions that have expired by `now`. If one of them is locked, the halves
+/// are tried, then their halves, and so on.
 fn delete_expired(
     connection: &mut PgConnection,
     ids: Vec<SessionHandle>,
     now: NaiveDateTime,
-) -> QueryResult<(Vec<SessionHandle>, bool)> {
-    let mut deleted = Vec::with_capacity(ids.len());
+) -> QueryResult<Deleted> {
+    let mut handles = Vec::with_capacity(ids.len());
     let mut waits = 0;
-    let mut parts = vec![ids];
-    while let Some(mut part) = parts.pop() {
+    let mut parts = VecDeque::from([ids]);
+    while waits < WAITS
+        && let Some(mut part) = parts.pop_front()
+    {
         let delete = diesel::delete(sessions::table.filter(sessions::id.eq_any(&part)))
             .filter(sessions::expires_at.le(now))
             .returning(sessions::id);
@@ -98,19 +116,20 @@ fn delete_expired(
             delete.get_results(connection)
         });
         match result {
-            Ok(handles) => deleted.extend(handles),
+            Ok(deleted) => handles.extend(deleted),
             Err(error) if is_lock_timeout(&error) => {
                 waits += 1;
-                if waits == WAITS {
-                    break;
-                }
                 if part.len() > 1 {
-                    parts.push(part.split_off(part.len() / 2));
-                    parts.push(part);
+                    let second = part.split_off(part.len() / 2);
+                    parts.extend([part, second]);
                 }
             }
             Err(error) => return Err(error),
         }
     }
-    Ok((deleted, waits > 0))
+    Ok(Deleted {
+        handles,
+        is_locked: waits > 0,
+        is_cut_short: !parts.is_empty(),
+    })
 }
