@@ -22,6 +22,11 @@ pub mod operating {}
 
 /// How to serve more than one machine can, and go on when one dies.
 ///
+/// [sleep]: operating#databases-that-sleep
+/// [function]: operating#passwords-that-expire
+/// [Rolling deploys]: rolling_deploys
+/// [PgBouncer]: operating#pgbouncer
+///
 #[doc = include_str!("../docs/scaling.md")]
 pub mod scaling {}
 
@@ -115,6 +120,8 @@ pub mod from_rocket_flex_session {}
 /// [.env.example]: files#envexample
 /// [Clients without cookies]: bearer_clients
 /// [Evolving data]: evolving_data
+/// [Citus cluster]: scaling#citus
+/// [engine]: scaling#other-engines
 ///
 #[doc = include_str!("../docs/reference.md")]
 pub mod reference {}

@@ -15,6 +15,11 @@ use crate::store::StoreOptions;
 #[cfg(feature = "postgres")]
 use crate::store::{Dialect, SchemaName};
 
+/// Maximum number of rows that a statement for every engine changes. Engines over several nodes
+/// limit what one transaction may write.
+#[cfg(feature = "postgres")]
+pub(in crate::store) const PORTABLE_BATCH: u32 = 1000;
+
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Engine {
@@ -32,6 +37,15 @@ pub(in crate::store) enum Engine {
 }
 
 impl Engine {
+    /// Returns the maximum number of rows that one statement should change.
+    pub(in crate::store) fn largest_batch(self) -> u32 {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Citus | Self::Portable => PORTABLE_BATCH,
+            _ => u32::MAX,
+        }
+    }
+
     /// Returns whether there are statements for the database that skip locked rows.
     pub(in crate::store) fn skips_held_rows(self) -> bool {
         match self {
@@ -91,7 +105,7 @@ pub(in crate::store) fn detect(
     }
 }
 
-/// What `version()` of other programs contains: `CockroachDB` and `YugabyteDB`.
+/// What `version()` of other programs contains: CockroachDB and YugabyteDB.
 #[cfg(feature = "postgres")]
 const OTHERS: [&str; 2] = ["CockroachDB", "-YB-"];
 

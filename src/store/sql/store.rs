@@ -225,6 +225,7 @@ impl SessionStore for DieselStore {
     }
 
     fn clear(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SessionHandle>, StoreError> {
+        let limit = limit.min(self.engine.get().largest_batch());
         // Ordered by `session_id`, so that a session rotated in the meantime moves to the end and
         // is still reached.
         let some = old

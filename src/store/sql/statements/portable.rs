@@ -1,5 +1,5 @@
 //! Hot statements for engines that speak PostgreSQL's language without being one PostgreSQL: Citus
-//! with distributed sessions, `CockroachDB`, `YugabyteDB`.
+//! with distributed sessions, CockroachDB, YugabyteDB.
 //!
 //! They lock no rows and skip none, name no place in a table, and take no explicit locks. Each names
 //! its rows by handle, by which a sharded table is distributed, so a batch asks only the shards of

@@ -6,14 +6,12 @@ use chrono::NaiveDateTime;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
+use crate::store::sql::engine::PORTABLE_BATCH;
 use crate::store::sql::error::is_lock_timeout;
 use crate::store::sql::row::StoredTime;
 use crate::store::sql::schema::sessions;
 use crate::store::sql::statements::postgres::SHORT_WAIT;
 use crate::store::{SessionHandle, SweepBatch, SweepOutcome};
-
-/// Maximum number of sessions that a sweep deletes in one statement.
-const SWEEP_AT_MOST: u32 = 1000;
 
 /// Maximum number of times that a batch of a sweep looks further because it could delete nothing.
 const LOOK_FURTHER: usize = 10;
@@ -74,7 +72,7 @@ fn expired(
     let expired = sessions::table
         .filter(sessions::expires_at.le(batch.now.naive_utc()))
         .order(sessions::expires_at)
-        .limit(batch.limit.min(SWEEP_AT_MOST).into())
+        .limit(batch.limit.min(PORTABLE_BATCH).into())
         .offset(i64::try_from(left).unwrap_or(i64::MAX))
         .select((sessions::id, sessions::expires_at));
     match from {
