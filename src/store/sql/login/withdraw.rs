@@ -129,3 +129,56 @@ fn delete(connection: &mut AnyConnection<'_>, withdrawal: &Withdrawal) -> QueryR
     let deleted = run_on!(connection, |connection| deletion.execute(connection)?);
     Ok(deleted == 1)
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::{
+        DieselStore, LastAdmin, NewSession, SessionStore, StoreOptions, UserRecord, UserStore,
+    };
+    use crate::testing::new_session;
+
+    /// Makes the session of a user anonymous, as the first half of a second sign-in does, and
+    /// returns its withdrawal.
+    fn second_sign_in(store: &DieselStore, user: &str) -> Withdrawal {
+        let before = new_session(Utc::now()).into_record();
+        let during = NewSession {
+            id: before.id.clone(),
+            ..new_session(Utc::now())
+        };
+        store.create(std::slice::from_ref(&during)).unwrap();
+        let previous = SessionRecord {
+            user_id: Some(user.into()),
+            ..before
+        };
+        Withdrawal {
+            id: during.id,
+            session_id: during.session_id,
+            previous: Some(Box::new(previous)),
+            is_rotation: false,
+        }
+    }
+
+    #[test]
+    fn i2_a_withdrawal_gives_no_session_back_to_a_user_who_is_disabled_or_gone() {
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite://{}/test.db", folder.path().display());
+        let store = DieselStore::open(&url.parse().unwrap(), StoreOptions::default()).unwrap();
+        store.migrate().unwrap();
+        for name in ["ada", "bob"] {
+            let user = UserRecord::new(name, name, Utc::now());
+            assert!(store.add_user(&user).unwrap());
+        }
+        let withdrawn = ["ada", "bob", "nobody"].map(|user| second_sign_in(&store, user));
+        store
+            .disable_user(&"bob".into(), Utc::now(), LastAdmin::Keep)
+            .unwrap();
+        let outcomes = store.withdraw(&withdrawn, Utc::now()).unwrap();
+        assert_eq!(outcomes, [true, true, true]);
+        let [ada, bob, nobody] = withdrawn.map(|it| store.find(&it.id).unwrap());
+        assert_eq!(ada.unwrap().user_id, Some("ada".into()));
+        assert!(bob.is_none() && nobody.is_none());
+    }
+}
