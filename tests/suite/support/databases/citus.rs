@@ -1,10 +1,12 @@
 //! A Citus cluster: a coordinator and two workers, each a throwaway server.
 
+use parking_lot::Mutex;
+
 use super::{Cluster, Database};
 
 /// Enough for the maintenance of the databases of all tests, and for transactions over several
 /// nodes.
-const OPTIONS: &str = "-c fsync=on -c shared_preload_libraries=citus -c max_worker_processes=300 \
+const OPTIONS: &str = "-c fsync=on -c max_connections=1500 -c shared_preload_libraries=citus -c max_worker_processes=300 \
                        -c max_prepared_transactions=300 -c citus.shard_count=8 \
                        -c citus.max_background_task_executors_per_node=1";
 
@@ -12,6 +14,7 @@ const OPTIONS: &str = "-c fsync=on -c shared_preload_libraries=citus -c max_work
 pub(crate) struct Citus {
     coordinator: Cluster,
     workers: Vec<Cluster>,
+    setting_up: Mutex<()>,
 }
 
 impl Citus {
@@ -24,11 +27,14 @@ impl Citus {
         Some(Self {
             coordinator: Cluster::start_with(OPTIONS)?,
             workers: vec![Cluster::start_with(OPTIONS)?, Cluster::start_with(OPTIONS)?],
+            setting_up: Mutex::new(()),
         })
     }
 
     /// Creates a database on all nodes. Its tables are not distributed yet.
     pub(crate) fn database(&self) -> Database {
+        // The nodes do not like several databases to be set up at once.
+        let _alone = self.setting_up.lock();
         let database = Database::on(self.coordinator.url());
         database.execute("CREATE EXTENSION citus");
         let port = port_of(&self.coordinator);
