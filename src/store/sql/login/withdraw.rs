@@ -140,25 +140,25 @@ mod tests {
     };
     use crate::testing::new_session;
 
-    /// Makes the session of a user anonymous, as the first half of a second sign-in does, and
-    /// returns its withdrawal.
-    fn second_sign_in(store: &DieselStore, user: &str) -> Withdrawal {
+    /// Returns a session of a user during a second sign-in, when it is anonymous, and its
+    /// withdrawal.
+    fn second_sign_in(user: &str) -> (NewSession, Withdrawal) {
         let before = new_session(Utc::now()).into_record();
         let during = NewSession {
             id: before.id.clone(),
             ..new_session(Utc::now())
         };
-        store.create(std::slice::from_ref(&during)).unwrap();
         let previous = SessionRecord {
             user_id: Some(user.into()),
             ..before
         };
-        Withdrawal {
-            id: during.id,
+        let withdrawal = Withdrawal {
+            id: during.id.clone(),
             session_id: during.session_id,
             previous: Some(Box::new(previous)),
             is_rotation: false,
-        }
+        };
+        (during, withdrawal)
     }
 
     #[test]
@@ -171,7 +171,11 @@ mod tests {
             let user = UserRecord::new(name, name, Utc::now());
             assert!(store.add_user(&user).unwrap());
         }
-        let withdrawn = ["ada", "bob", "nobody"].map(|user| second_sign_in(&store, user));
+        let withdrawn = ["ada", "bob", "nobody"].map(|user| {
+            let (during, withdrawal) = second_sign_in(user);
+            store.create(&[during]).unwrap();
+            withdrawal
+        });
         store
             .disable_user(&"bob".into(), Utc::now(), LastAdmin::Keep)
             .unwrap();
