@@ -128,6 +128,9 @@ pub enum StoreError {
     /// Sessions in other parts can still be used.
     #[error("a part of the database cannot be reached: {0}")]
     Partial(#[source] Cause),
+    /// A commit failed in a part of the database. It is unknown whether the write was committed.
+    #[error("a commit failed in a part of the database: {0}")]
+    Uncertain(#[source] Cause),
     /// The store failed for an unspecified reason. This counts as a failure of the database, after
     /// which it is unknown whether a write was committed.
     #[error("the session store failed: {0}")]
@@ -300,7 +303,7 @@ impl StoreError {
     pub(crate) fn is_certain(&self) -> bool {
         !matches!(
             self,
-            Self::Broken(_) | Self::Other(_) | Self::TooLate | Self::Panicked
+            Self::Broken(_) | Self::Uncertain(_) | Self::Other(_) | Self::TooLate | Self::Panicked
         )
     }
 }

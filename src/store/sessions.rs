@@ -21,8 +21,8 @@ use super::request::{
 ///
 /// The methods are synchronous, because Diesel is, and take batches, because a batch costs one
 /// statement and one commit. The caller decides how many threads call them. A call is atomic: an
-/// error means that nothing was written, unless it is [`StoreError::Broken`] or
-/// [`StoreError::Other`], after which this is unknown. [`StoreError`] lists the effect of each
+/// error means that nothing was written, unless it is [`StoreError::Broken`],
+/// [`StoreError::Uncertain`] or [`StoreError::Other`], after which this is unknown. [`StoreError`] lists the effect of each
 /// error on a request.
 ///
 /// Only `creates` and logins insert sessions. All other methods do nothing for a session that is

@@ -95,12 +95,11 @@ pub(super) fn clear(
         let start = Instant::now();
         let batch = store.clear(bound, size.rows)?;
         let took = start.elapsed();
-        ended(&batch);
-        // Sessions created while this runs are not pursued. A batch can be slightly smaller than
-        // its limit, because requests have ended some of its sessions.
-        if batch.len() < size.rows as usize / 2 {
+        // A store may end fewer than asked for. Sessions created while this runs are not pursued.
+        if batch.is_empty() {
             return Ok(());
         }
+        ended(&batch);
         size.learn(took);
         std::thread::sleep(BREATH);
     }

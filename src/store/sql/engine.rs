@@ -11,9 +11,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use parking_lot::RwLock;
 
 use super::connect::connection::AnyConnection;
-use crate::store::StoreOptions;
 #[cfg(feature = "postgres")]
 use crate::store::{Dialect, SchemaName};
+use crate::store::{StoreError, StoreOptions};
 
 /// Maximum number of rows that a statement for every engine changes. Engines over several nodes
 /// limit what one transaction may write.
@@ -46,11 +46,33 @@ impl Engine {
         }
     }
 
-    /// Returns whether there are statements for the database that skip locked rows.
-    pub(in crate::store) fn skips_held_rows(self) -> bool {
+    /// Returns whether other transactions can lock single rows.
+    pub(in crate::store) fn has_row_locks(self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => false,
+            #[cfg(feature = "postgres")]
+            _ => true,
+        }
+    }
+
+    /// Returns what an error means here. On several nodes, one that is not recognized may be a node's,
+    /// and then has nothing to do with the row.
+    pub(in crate::store) fn explain(self, error: StoreError) -> StoreError {
+        match (self, error) {
+            #[cfg(feature = "postgres")]
+            (Self::Citus, StoreError::Query(cause) | StoreError::Server(cause)) => {
+                StoreError::Partial(cause)
+            }
+            (_, error) => error,
+        }
+    }
+
+    /// Returns whether a batch of touches may wait for a locked row.
+    pub(in crate::store) fn waits_to_touch(self) -> bool {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres => true,
+            Self::Citus | Self::Portable => true,
             _ => false,
         }
     }
@@ -117,9 +139,6 @@ struct Answer {
     /// A catalog that Citus has.
     #[diesel(sql_type = Nullable<Text>)]
     citus: Option<String>,
-    /// A catalog that Aurora DSQL has.
-    #[diesel(sql_type = Nullable<Text>)]
-    dsql: Option<String>,
 }
 
 #[cfg(feature = "postgres")]
@@ -132,11 +151,10 @@ struct Number {
 #[cfg(feature = "postgres")]
 fn ask(connection: &mut PgConnection, schema: Option<&SchemaName>) -> QueryResult<Engine> {
     let answer: Answer = diesel::sql_query(
-        "SELECT version() AS version, to_regclass('pg_catalog.pg_dist_partition')::text AS citus, \
-         to_regclass('sys.jobs')::text AS dsql",
+        "SELECT version() AS version, to_regclass('pg_catalog.pg_dist_partition')::text AS citus",
     )
     .get_result(connection)?;
-    if answer.dsql.is_some() || OTHERS.iter().any(|name| answer.version.contains(name)) {
+    if OTHERS.iter().any(|name| answer.version.contains(name)) {
         return Ok(Engine::Portable);
     }
     if answer.citus.is_some() && is_distributed(connection, schema)? {

@@ -74,6 +74,22 @@ fn classify(error: DieselError) -> StoreError {
     class(Cause::new(error))
 }
 
+/// Converts the error of a commit on several nodes. Some may have committed.
+#[cfg(feature = "postgres")]
+pub(super) fn of_distributed_commit(error: DieselError) -> SqlError {
+    match classify(error) {
+        StoreError::Query(cause)
+        | StoreError::Server(cause)
+        | StoreError::Full(cause)
+        | StoreError::Refused(cause)
+        | StoreError::Constraint(cause)
+        | StoreError::Locked(cause)
+        | StoreError::Partial(cause) => StoreError::Uncertain(cause),
+        error => error,
+    }
+    .into()
+}
+
 /// Classifies an error for which Diesel has no kind.
 fn by_message(message: &str) -> fn(Cause) -> StoreError {
     match message {
@@ -84,6 +100,7 @@ fn by_message(message: &str) -> fn(Cause) -> StoreError {
         message if message.starts_with("result is ambiguous") => StoreError::Broken,
         message if is_lock_not_available(message) => StoreError::Locked,
         message if is_of_constraint(message) => StoreError::Constraint,
+        message if is_away(message) => StoreError::Partial,
         message if is_of_value(message) => StoreError::Refused,
         message if is_of_space(message) => StoreError::Full,
         message if is_of_server(message) => StoreError::Server,
@@ -100,7 +117,8 @@ const DISTRIBUTED_DEADLOCK: &str =
 /// broke, it is unknown what was committed.
 fn is_away(message: &str) -> bool {
     let Some(cause) = message.strip_prefix("connection to the remote node ") else {
-        return message.starts_with("could not establish any connections to the node ");
+        return message.starts_with("could not establish any connections to the node ")
+            || message.starts_with("failure on connection marked as essential");
     };
     let texts = [
         // libpq says so of each failure to connect.
@@ -297,6 +315,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "postgres")]
     #[test]
     fn a_node_that_cannot_be_reached_does_not_fail_the_whole_database() {
         let of_node = |message: &str| {
@@ -311,6 +330,7 @@ mod tests {
             "connection to the remote node app@10.0.0.2:5432 failed with the following error: \
              FATAL:  the database system is starting up",
             "could not establish any connections to the node 10.0.0.2:5432 after 5000 ms",
+            "failure on connection marked as essential: 10.0.0.2:5432",
         ] {
             assert!(
                 matches!(of_node(message), StoreError::Partial(_)),
@@ -332,6 +352,12 @@ mod tests {
             matches!(deadlock, StoreError::Serialization(_)),
             "{deadlock}"
         );
+        let message = "could not commit transaction for shard 102017 on at least one active node";
+        let information = Box::new(message.to_owned());
+        let half = DieselError::DatabaseError(DatabaseErrorKind::Unknown, information);
+        let half = StoreError::from(of_distributed_commit(half));
+        assert!(matches!(half, StoreError::Uncertain(_)), "{half}");
+        assert!(!half.is_certain() && !half.is_of_statement());
         let ambiguous = of("result is ambiguous: error=rpc error");
         assert!(matches!(ambiguous, StoreError::Broken(_)), "{ambiguous}");
     }

@@ -15,8 +15,6 @@ mod sets;
 use chrono::Utc;
 use diesel::backend::Backend;
 use diesel::connection::BoxableConnection;
-#[cfg(feature = "postgres")]
-use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel_migrations::EmbeddedMigrations;
@@ -93,13 +91,7 @@ fn postgres(
                       the tables instead";
         return Err(migrating(url, reason));
     }
-    let result = lock::exclusively(connection, engine, |connection| {
-        if let Some(schema) = &options.schema {
-            if direction == Direction::Up {
-                create_schema(connection, schema)?;
-            }
-            connection.batch_execute(&schema.for_transaction())?;
-        }
+    let result = lock::exclusively(connection, engine, options.schema.as_ref(), |connection| {
         Ok(apply(
             connection,
             of_engine(engine),
@@ -118,21 +110,6 @@ fn of_engine(engine: Engine) -> &'static Sets {
         Engine::Portable => &sets::PORTABLE,
         _ => &sets::POSTGRES,
     }
-}
-
-/// Creates the schema if it is missing. An existing schema needs no rights for this.
-#[cfg(feature = "postgres")]
-fn create_schema(
-    connection: &mut PgConnection,
-    schema: &crate::store::SchemaName,
-) -> QueryResult<()> {
-    let found = connection.texts(&format!(
-        "SELECT nspname::text AS text FROM pg_namespace WHERE nspname = '{schema}'"
-    ))?;
-    if found.is_empty() {
-        connection.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
-    }
-    Ok(())
 }
 
 fn apply<C>(

@@ -137,6 +137,8 @@ impl DieselStore {
         Self {
             url,
             prelude: Prelude::of(connections.is_of_application(), &options),
+            #[cfg(feature = "postgres")]
+            distributed: Prelude::distributed(&options),
             connections,
             options,
             engine: KnownEngine::new(engine),

@@ -11,6 +11,8 @@ use self::contention::HeldRows;
 use super::connect::connection::AnyConnection;
 use super::connect::connections::{Connections, Lease};
 use super::connect::prelude::{Prelude, run_with};
+#[cfg(feature = "postgres")]
+use super::engine::Engine;
 use super::error::{SqlError, is_stale_statement, is_termination, is_unclassified};
 #[cfg(feature = "postgres")]
 use super::statements::postgres;
@@ -25,7 +27,7 @@ impl DieselStore {
         &self,
         mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
-        self.read_with(self.prelude.as_ref(), &mut job)
+        self.read_with(Job::Read, &mut job)
     }
 
     /// Runs a job that reads rows by their ids. It waits for no row lock and is short. On a
@@ -34,13 +36,12 @@ impl DieselStore {
         &self,
         mut job: impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
-        let prelude = self.prelude.as_ref();
-        self.read_with(prelude.and_then(Prelude::without_limits), &mut job)
+        self.read_with(Job::LookUp, &mut job)
     }
 
     fn read_with<T>(
         &self,
-        prelude: Option<&Prelude>,
+        kind: Job,
         job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         let start = Instant::now();
@@ -50,7 +51,7 @@ impl DieselStore {
             Connections::Application(_) => self.connections.state().size,
         };
         loop {
-            match self.run(OnLock::Tell, prelude, job) {
+            match self.run(OnLock::Tell, kind, job) {
                 Err(StoreError::Broken(_))
                     if repeats > 0 && start.elapsed() < self.options.timeout =>
                 {
@@ -89,7 +90,7 @@ impl DieselStore {
         has_held: impl Fn(&T) -> bool,
         mut job: impl FnMut(&mut AnyConnection<'_>, HeldRows) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
-        if !self.engine.get().skips_held_rows() {
+        if !self.engine.get().has_row_locks() {
             return self.change_batch(|connection| job(connection, HeldRows::Wait));
         }
         if !self.contention.is_recent() {
@@ -134,13 +135,13 @@ impl DieselStore {
             }
             DatabaseUrl::Postgres(_) => None,
         };
-        self.run(on_lock, self.prelude.as_ref(), &mut job)
+        self.run(on_lock, Job::Write, &mut job)
     }
 
     fn run<T>(
         &self,
         on_lock: OnLock,
-        prelude: Option<&Prelude>,
+        kind: Job,
         job: &mut impl FnMut(&mut AnyConnection<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         let start = Instant::now();
@@ -148,6 +149,7 @@ impl DieselStore {
         let mut connection = self.usable_connection(deadline)?;
         let mut tries = 0;
         loop {
+            let prelude = self.prelude_of(kind);
             let (error, next) = match run_with(connection.lend(), prelude, &mut *job) {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(error)) => {
@@ -179,14 +181,26 @@ impl DieselStore {
                 }
                 Next::Again if !is_late => {}
                 Next::Unprepared => {
-                    return self.run_unprepared(&mut connection, prelude, job, error);
+                    let repeated = self.run_unprepared(&mut connection, prelude, job, error);
+                    return repeated.map_err(|error| self.engine.get().explain(error));
                 }
                 _ if matches!(error, StoreError::Busy { .. }) => {
                     let waited = start.elapsed();
                     return Err(StoreError::Busy { waited });
                 }
-                _ => return Err(error),
+                _ => return Err(self.engine.get().explain(error)),
             }
+        }
+    }
+
+    /// Returns the beginning of a job's transaction, if it has one of its own.
+    fn prelude_of(&self, kind: Job) -> Option<&Prelude> {
+        let prelude = self.prelude.as_ref();
+        match kind {
+            Job::LookUp => prelude.and_then(Prelude::without_limits),
+            #[cfg(feature = "postgres")]
+            Job::Write if self.engine.get() == Engine::Citus => Some(&self.distributed),
+            Job::Read | Job::Write => prelude,
         }
     }
 
@@ -294,6 +308,15 @@ fn is_closed(lease: &mut Lease<'_>) -> bool {
         #[cfg(feature = "postgres")]
         AnyConnection::Postgres(connection) => postgres::is_closed(connection),
     }
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Job {
+    /// Reads rows by their ids.
+    LookUp,
+    Read,
+    Write,
 }
 
 /// The reaction to a failed job.

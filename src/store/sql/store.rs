@@ -55,6 +55,9 @@ pub struct DieselStore {
     pub(in crate::store) connections: Connections,
     /// The start of a job on a connection of the application.
     pub(in crate::store) prelude: Option<Prelude>,
+    /// The start of a write to distributed tables.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) distributed: Prelude,
     /// Orders the writers of this process, because SQLite allows one at a time. A waiting thread
     /// wakes up at once, unlike with SQLite's busy timeout, which only orders processes.
     pub(in crate::store) writer: Mutex<()>,
@@ -130,7 +133,8 @@ impl SessionStore for DieselStore {
     }
 
     fn write(&self, batch: &WriteBatch<'_>) -> Result<WriteOutcome, StoreError> {
-        if batch.saves.is_empty() {
+        let waits = !batch.touches.is_empty() && self.engine.get().waits_to_touch();
+        if batch.saves.is_empty() && !waits {
             // New rows cannot be locked, and touches skip locked rows.
             return self.change_batch(|connection| {
                 Ok(on_engine!(self, connection, write(batch, HeldRows::Wait)))
@@ -194,7 +198,10 @@ impl SessionStore for DieselStore {
             |connection, held_rows| match (connection, held_rows) {
                 #[cfg(feature = "postgres")]
                 (AnyConnection::Postgres(connection), HeldRows::Skip) => {
-                    Ok(postgres::delete_free(connection, handles)?)
+                    Ok(match self.engine.get() {
+                        Engine::Postgres => postgres::delete_free(connection, handles)?,
+                        _ => portable::delete_free(connection, handles)?,
+                    })
                 }
                 (connection, _) => Ok(DeleteOutcome {
                     ended: on_engine!(self, connection, delete(handles)),

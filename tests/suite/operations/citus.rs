@@ -7,6 +7,7 @@ use rocket_diesel_sessions::admin::StoreAdmin;
 use rocket_diesel_sessions::store::SessionStore;
 use rocket_diesel_sessions::testing::conformance;
 
+use crate::store::portable::assert_locked_row_is_held;
 use crate::support::command_line::{assert_fails, run};
 use crate::support::outages::{SETTINGS, assert_back};
 use crate::support::sessions::{create_expired, create_live, new_session};
@@ -74,8 +75,8 @@ fn servers_go_on_when_the_tables_are_distributed_under_them() {
     database.bare_store().distribute().unwrap();
     assert_back(&load, "distribution of the tables");
     let store = database.bare_store();
-    create_expired(&store, 500);
-    wait_until("the server has swept", || database.sessions() < 500);
+    create_expired(&store, 1000);
+    wait_until("the server has swept", || database.sessions() < 1000);
     load.end();
 }
 
@@ -121,6 +122,21 @@ fn i10_a_sweep_deletes_100_000_distributed_sessions_and_no_live_one() {
     eprintln!("swept in {:.1?}", start.elapsed());
     assert_eq!(swept.unwrap().deleted, 100_000);
     assert_eq!(database.sessions(), 2_000);
+}
+
+/// The limits of a statement reach the nodes, which a connection's settings do not.
+#[test]
+fn i11_a_locked_row_on_a_node_holds_up_no_other() {
+    let Some(database) = distributed() else {
+        return;
+    };
+    assert_locked_row_is_held(&database.store(), &database);
+    let store = database.store();
+    create_live(&*store, 5_000);
+    StoreAdmin::new(&*store)
+        .clear(chrono::Utc::now(), |_| {})
+        .unwrap();
+    assert_eq!(database.sessions(), 0);
 }
 
 #[test]

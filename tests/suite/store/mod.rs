@@ -7,4 +7,4 @@ mod held_rows;
 mod migrations;
 mod other_programs;
 mod plans;
-mod portable;
+pub(crate) mod portable;

@@ -7,12 +7,14 @@ use chrono::Utc;
 use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::admin::StoreAdmin;
 use rocket_diesel_sessions::store::{
-    Dialect, LastAdmin, SessionStore, StatsStore, StoreOptions, UserStore,
+    Dialect, LastAdmin, NewSession, RotateOutcome, RotateSession, SaveOutcome, SaveSession,
+    SessionHandle, SessionStore, StatsStore, StoreOptions, TouchSession, UserStore,
 };
 use rocket_diesel_sessions::testing::conformance;
 use tracing::Level;
+use uuid::Uuid;
 
-use crate::support::sessions::{create_expired, new_session};
+use crate::support::sessions::{create_expired, create_live, new_session};
 use crate::support::{Database, Kind, altered, logged_at};
 
 /// What some engine refuses, or accepts and ignores.
@@ -59,7 +61,7 @@ fn statements(dialect: Dialect) -> Option<String> {
         store
             .delete_user(&"eve".into(), None, LastAdmin::Keep)
             .unwrap();
-        create_expired(&store, 30);
+        create_expired(&store, 1000);
         let admin = StoreAdmin::new(&store).statistics(&store);
         admin.sweep(Utc::now(), |_| {}).unwrap();
         admin.clear(Utc::now(), |_| {}).unwrap();
@@ -163,4 +165,114 @@ fn several_processes_run_portable_migrations_at_once() {
             .sum()
     });
     assert_eq!(ran, 4, "each migration was run once");
+}
+
+/// A store that uses the portable statements on PostgreSQL.
+fn portable(database: &Database) -> DieselStore {
+    let options = altered(database.options(), |options| {
+        options.dialect = Dialect::Portable;
+    });
+    let store = DieselStore::open(&database.url(), options).unwrap();
+    store.migrate().unwrap();
+    store
+}
+
+#[test]
+fn clearing_ends_all_sessions_a_thousand_at_a_time() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = portable(&database);
+    create_live(&store, 10_000);
+    let mut ended = 0;
+    let clear = StoreAdmin::new(&store).clear(Utc::now(), |batch| {
+        assert!(batch.len() <= 1000);
+        ended += batch.len();
+    });
+    clear.unwrap();
+    assert_eq!((ended, database.sessions()), (10_000, 0));
+}
+
+#[test]
+fn i11_a_locked_row_holds_up_no_other_without_skip_locked() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    assert_locked_row_is_held(&portable(&database), &database);
+}
+
+/// Saves, rotates and deletes 20 sessions of which one is locked, and sweeps as many.
+pub(crate) fn assert_locked_row_is_held(store: &DieselStore, database: &Database) {
+    let made: Vec<NewSession> = (0..20).map(|_| new_session(None)).collect();
+    store.create(&made).unwrap();
+    let lock = |id: &SessionHandle| {
+        let mut holder = database.connection();
+        holder.run(&format!(
+            "BEGIN; UPDATE sessions SET kind = kind WHERE id = '{id}'"
+        ));
+        holder
+    };
+    let holder = lock(&made[7].id);
+    let save = |new: &NewSession| {
+        let save = SaveSession::new(new.session_id, 0, "{}", Utc::now());
+        altered(save, |save| save.id = Some(new.id.clone()))
+    };
+    let saves: Vec<SaveSession> = made.iter().map(save).collect();
+    let mut expected = vec![SaveOutcome::Saved; 20];
+    expected[7] = SaveOutcome::Held;
+    assert_eq!(store.save(&saves).unwrap(), expected);
+    let touch = |new: &NewSession| {
+        let touch = TouchSession::new(new.session_id, Utc::now());
+        altered(touch, |touch| touch.id = Some(new.id.clone()))
+    };
+    let touches: Vec<TouchSession> = made.iter().map(touch).collect();
+    assert_eq!(store.touch(&touches).unwrap(), 19);
+    let rotation = |new: &NewSession| {
+        let rotation = RotateSession {
+            session_id: new.session_id,
+            new_session_id: Uuid::now_v7(),
+            new_token_hash: new.token_hash,
+            now: Utc::now(),
+        };
+        (new.id.clone(), rotation)
+    };
+    let rotations: Vec<_> = made.iter().map(rotation).collect();
+    let mut expected = vec![RotateOutcome::Rotated; 20];
+    expected[7] = RotateOutcome::Held;
+    assert_eq!(store.rotate_by_key(&rotations).unwrap(), expected);
+    let handles: Vec<SessionHandle> = made.iter().map(|new| new.id.clone()).collect();
+    let deleted = store.try_delete(&handles).unwrap();
+    assert_eq!(
+        (deleted.ended.len(), deleted.held),
+        (19, vec![made[7].id.clone()])
+    );
+    drop(holder);
+    create_expired(store, 2_000);
+    let mut expired = new_session(None);
+    expired.expires_at -= chrono::TimeDelta::days(3);
+    store.create(std::slice::from_ref(&expired)).unwrap();
+    let holder = lock(&expired.id);
+    let swept = StoreAdmin::new(store).sweep(Utc::now(), |_| {}).unwrap();
+    assert_eq!(swept.deleted, 2_000);
+    drop(holder);
+    let swept = StoreAdmin::new(store).sweep(Utc::now(), |_| {}).unwrap();
+    assert_eq!(swept.deleted, 1);
+}
+
+#[test]
+fn a_schema_of_its_own_is_made_for_portable_tables_too() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let options = altered(database.options(), |options| {
+        options.dialect = Dialect::Portable;
+        options.schema = Some("of_sessions".parse().unwrap());
+    });
+    let store = DieselStore::open(&database.url(), options).unwrap();
+    assert_eq!(store.migrate().unwrap().len(), 4);
+    store.create(&[new_session(None)]).unwrap();
+    assert_eq!(
+        database.number("SELECT count(*) AS n FROM of_sessions.sessions"),
+        1
+    );
 }

@@ -13,6 +13,8 @@ use super::connection::AnyConnection;
 #[cfg(feature = "postgres")]
 use super::libpq::limits;
 use crate::store::StoreOptions;
+#[cfg(feature = "postgres")]
+use crate::store::sql::error;
 use crate::store::sql::error::SqlError;
 
 /// The beginning of a job's transaction.
@@ -21,6 +23,9 @@ pub(in crate::store) struct Prelude {
     begin: String,
     /// Whether statements would fail without the prelude, or use other tables.
     is_needed: bool,
+    /// Whether a commit may fail after a part of it was done.
+    #[cfg(feature = "postgres")]
+    is_distributed: bool,
 }
 
 impl Prelude {
@@ -34,7 +39,23 @@ impl Prelude {
             #[cfg(feature = "postgres")]
             begin: begin(is_of_application, schema, options),
             is_needed: schema.is_some(),
+            #[cfg(feature = "postgres")]
+            is_distributed: false,
         })
+    }
+
+    /// Returns the prelude for writes to distributed tables. The nodes get its limits, which they
+    /// do not get from the connection. Within a transaction, a statement that fails has written
+    /// nothing on any node.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn distributed(options: &StoreOptions) -> Self {
+        let begin = begin(true, options.schema.as_ref(), options);
+        let passed_on = "BEGIN; SET LOCAL citus.propagate_set_commands = 'local'";
+        Self {
+            begin: begin.replacen("BEGIN", passed_on, 1),
+            is_needed: true,
+            is_distributed: true,
+        }
     }
 
     /// Returns the prelude for a job that needs no limits.
@@ -83,7 +104,7 @@ pub(in crate::store) fn run_with<T>(
     match (connection, prelude) {
         #[cfg(feature = "postgres")]
         (AnyConnection::Postgres(connection), Some(prelude)) => {
-            within_transaction(connection, &prelude.begin, job)
+            within_transaction(connection, prelude, job)
         }
         (mut connection, _) => Ok(job(&mut connection)),
     }
@@ -94,13 +115,16 @@ pub(in crate::store) fn run_with<T>(
 #[cfg(feature = "postgres")]
 fn within_transaction<T>(
     connection: &mut PgConnection,
-    begin: &str,
+    prelude: &Prelude,
     job: impl FnOnce(&mut AnyConnection<'_>) -> Result<T, SqlError>,
 ) -> Result<Result<T, SqlError>, SqlError> {
-    AnsiTransactionManager::begin_transaction_sql(connection, begin)?;
+    AnsiTransactionManager::begin_transaction_sql(connection, &prelude.begin)?;
     let result = job(&mut AnyConnection::Postgres(connection)).and_then(|done| {
-        AnsiTransactionManager::commit_transaction(connection)?;
-        Ok(done)
+        match AnsiTransactionManager::commit_transaction(connection) {
+            Ok(()) => Ok(done),
+            Err(error) if prelude.is_distributed => Err(error::of_distributed_commit(error)),
+            Err(error) => Err(error.into()),
+        }
     });
     if result.is_err() {
         // If this fails as well, the pool closes the connection.

@@ -101,10 +101,8 @@ impl DieselStore {
                          with citus_add_node",
                     );
                 }
-                exclusively(connection, Engine::Citus, |connection| {
-                    if let Some(schema) = &self.options.schema {
-                        connection.batch_execute(&schema.for_transaction())?;
-                    }
+                let schema = self.options.schema.as_ref();
+                exclusively(connection, Engine::Citus, schema, |connection| {
                     Ok(distribute(connection)?)
                 })
             }

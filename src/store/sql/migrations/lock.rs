@@ -5,6 +5,8 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::BigInt;
 
+use super::history::History;
+use crate::store::SchemaName;
 use crate::store::sql::engine::Engine;
 use crate::store::sql::error::SqlError;
 
@@ -25,6 +27,7 @@ const RETRIES: u32 = 10;
 pub(in crate::store) fn exclusively<T>(
     connection: &mut PgConnection,
     engine: Engine,
+    schema: Option<&SchemaName>,
     mut job: impl FnMut(&mut PgConnection) -> Result<T, SqlError>,
 ) -> Result<T, SqlError> {
     if engine != Engine::Portable {
@@ -32,17 +35,21 @@ pub(in crate::store) fn exclusively<T>(
             diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
                 .bind::<BigInt, _>(KEY)
                 .execute(connection)?;
+            enter(connection, schema)?;
             job(connection)
         });
     }
     let mut tries = 0;
     loop {
-        let result = make_row(connection).map_err(SqlError::from).and_then(|()| {
-            in_transaction(connection, |connection| {
-                connection.batch_execute(LOCK_ROW)?;
-                job(connection)
-            })
-        });
+        let result = make_row(connection, schema)
+            .map_err(SqlError::from)
+            .and_then(|()| {
+                in_transaction(connection, |connection| {
+                    enter(connection, schema)?;
+                    connection.batch_execute(LOCK_ROW)?;
+                    job(connection)
+                })
+            });
         match result {
             Err(SqlError::Diesel(DieselError::DatabaseError(
                 DatabaseErrorKind::SerializationFailure,
@@ -55,11 +62,33 @@ pub(in crate::store) fn exclusively<T>(
 
 /// Makes the row that is locked. Two processes that make the table at once may both find it
 /// missing, and one of them then fails.
-fn make_row(connection: &mut PgConnection) -> QueryResult<()> {
-    connection
-        .batch_execute(MAKE_ROW)
-        .or_else(|_| connection.batch_execute(MAKE_ROW))?;
-    connection.batch_execute(ADD_ROW)
+fn make_row(connection: &mut PgConnection, schema: Option<&SchemaName>) -> QueryResult<()> {
+    let make = |connection: &mut PgConnection| {
+        connection.transaction(|connection| {
+            enter(connection, schema)?;
+            connection.batch_execute(MAKE_ROW)
+        })
+    };
+    make(connection).or_else(|_| make(connection))?;
+    connection.transaction(|connection| {
+        enter(connection, schema)?;
+        connection.batch_execute(ADD_ROW)
+    })
+}
+
+/// Uses the schema for the rest of the transaction, and creates it if it is missing. An existing
+/// schema needs no rights for this.
+fn enter(connection: &mut PgConnection, schema: Option<&SchemaName>) -> QueryResult<()> {
+    let Some(schema) = schema else {
+        return Ok(());
+    };
+    let found = connection.texts(&format!(
+        "SELECT nspname::text AS text FROM pg_namespace WHERE nspname = '{schema}'"
+    ))?;
+    if found.is_empty() {
+        connection.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
+    }
+    connection.batch_execute(&schema.for_transaction())
 }
 
 /// One connection and one transaction, so that a small pool of PgBouncer suffices. A process that

@@ -1,11 +1,7 @@
 //! How the statements of a batch name their rows: by the lookup half of the token, and by the handle
 //! where it is known.
 
-use std::collections::HashSet;
-
-use uuid::Uuid;
-
-use crate::store::{RotateSession, SessionHandle};
+use crate::store::{RotateSession, SessionHandle, SessionKey};
 
 /// A rotation, and the handle of its session if it is known.
 pub(in crate::store) struct KeyedRotation<'r> {
@@ -26,22 +22,13 @@ impl<'r> From<&'r (SessionHandle, RotateSession)> for KeyedRotation<'r> {
     }
 }
 
-/// Returns the items that may be sent in one statement, and for each item whether it is among them.
-/// A row that is joined twice would be updated once, with either value.
-pub(super) fn first_of_each_session<T>(
-    items: &[T],
-    session_id: impl Fn(&T) -> Uuid,
-) -> (Vec<&T>, Vec<bool>) {
-    let mut seen = HashSet::new();
-    let is_first: Vec<bool> = items
-        .iter()
-        .map(|item| seen.insert(session_id(item)))
-        .collect();
-    let mut first: Vec<&T> = items
-        .iter()
-        .zip(&is_first)
-        .filter_map(|(item, first)| first.then_some(item))
-        .collect();
-    first.sort_unstable_by_key(|item| session_id(item));
-    (first, is_first)
+/// Returns the keys whose rows are to be read, so that no row is read twice.
+pub(super) fn distinct(keys: &[SessionKey]) -> Vec<&SessionKey> {
+    let mut distinct: Vec<&SessionKey> = keys.iter().collect();
+    distinct.sort_unstable_by_key(|key| (key.session_id, &key.id));
+    // A key without a handle comes first, and means what those with one mean.
+    distinct.dedup_by(|next, kept| {
+        next.session_id == kept.session_id && (kept.id.is_none() || kept.id == next.id)
+    });
+    distinct
 }

@@ -1,5 +1,7 @@
 //! The hot statements of a store, in the form of each engine.
 
+#[cfg(feature = "postgres")]
+mod batch;
 pub(super) mod keyed;
 #[cfg(feature = "postgres")]
 pub(super) mod portable;

@@ -6,6 +6,7 @@
 //! its rows. The handles are also given as a plain array, because the planner of a sharded database
 //! does not look into a join for the shards.
 
+mod locked;
 mod sweep;
 
 use std::collections::{HashMap, HashSet};
@@ -16,17 +17,17 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
-use uuid::Uuid;
 
-use super::keyed::{KeyedRotation, first_of_each_session};
+use super::batch::{Keyed, first_of_each_session};
+use super::keyed::{KeyedRotation, distinct};
 use super::postgres;
 use super::statement::statement;
-use crate::store::sql::row::SessionRow;
+use crate::store::sql::row::{NewRow, SessionRow};
 use crate::store::sql::run::contention::HeldRows;
 use crate::store::sql::schema::sessions;
 use crate::store::{
-    RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, TouchSession, WriteBatch,
-    WriteOutcome,
+    DeleteOutcome, RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey,
+    TouchSession, WriteBatch, WriteOutcome,
 };
 
 pub(in crate::store) use sweep::sweep;
@@ -74,9 +75,9 @@ pub(in crate::store) fn load(
     if let [_] = keys {
         return postgres::load(connection, keys);
     }
-    let (sent, _) = first_of_each_session(keys, |key| key.session_id);
-    let (known, unknown): (Vec<_>, Vec<_>) = sent.into_iter().partition(|key| key.id.is_some());
-    let mut rows = Vec::with_capacity(keys.len());
+    let keys = distinct(keys);
+    let (known, unknown): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.id.is_some());
+    let mut rows = Vec::with_capacity(known.len() + unknown.len());
     if !known.is_empty() {
         let load = Load {
             columns: SessionRow::as_select(),
@@ -96,76 +97,85 @@ pub(in crate::store) fn load(
     Ok(rows)
 }
 
-/// The handles of a batch, looked up for the items of which only the lookup half is known.
-struct Handles(HashMap<Uuid, SessionHandle>);
+/// The items that are sent, with their handles, and for each item whether it is among them.
+type Sent<'i, T> = (Vec<(SessionHandle, &'i T)>, Vec<bool>);
 
-impl Handles {
-    fn of<'k>(
-        connection: &mut PgConnection,
-        keys: impl Iterator<Item = (Uuid, Option<&'k SessionHandle>)>,
-    ) -> QueryResult<Self> {
-        let mut known = HashMap::new();
-        let mut unknown = Vec::new();
-        for (session_id, id) in keys {
-            match id {
-                Some(id) => drop(known.insert(session_id, id.clone())),
-                None => unknown.push(session_id.to_string()),
-            }
-        }
-        if !unknown.is_empty() {
-            let found: Vec<(String, SessionHandle)> = sessions::table
-                .filter(sessions::session_id.eq_any(unknown))
-                .select((sessions::session_id, sessions::id))
-                .load(connection)?;
-            let found = found.into_iter();
-            known.extend(found.filter_map(|(session_id, id)| Some((session_id.parse().ok()?, id))));
-        }
-        Ok(Self(known))
+/// Returns the items whose sessions may exist, the first of each session with its handle, in the
+/// order of the handles. Handles that are not known are looked up. Also returns, for each item,
+/// whether it is the first of its session.
+fn with_handles<'i, T: Keyed>(
+    connection: &mut PgConnection,
+    items: &'i [T],
+) -> QueryResult<Sent<'i, T>> {
+    let (first, is_first) = first_of_each_session(items);
+    let unknown: Vec<String> = first
+        .iter()
+        .filter(|item| item.id().is_none())
+        .map(|item| item.session_id().to_string())
+        .collect();
+    let mut found: HashMap<String, SessionHandle> = HashMap::new();
+    if !unknown.is_empty() {
+        let rows: Vec<(String, SessionHandle)> = sessions::table
+            .filter(sessions::session_id.eq_any(unknown))
+            .select((sessions::session_id, sessions::id))
+            .load(connection)?;
+        found.extend(rows);
     }
-
-    /// Returns the items whose sessions exist, each once, in the order of their handles. The order
-    /// makes two batches lock rows in the same order on each shard.
-    fn sent<'i, T>(
-        &self,
-        items: &'i [T],
-        session_id: impl Fn(&T) -> Uuid,
-    ) -> (Vec<(&SessionHandle, &'i T)>, Vec<bool>) {
-        let (first, is_first) = first_of_each_session(items, &session_id);
-        let mut sent: Vec<(&SessionHandle, &T)> = first
-            .into_iter()
-            .filter_map(|item| Some((self.0.get(&session_id(item))?, item)))
-            .collect();
-        sent.sort_unstable_by_key(|(id, _)| *id);
-        (sent, is_first)
-    }
+    let with_handle = |item: &'i T| {
+        let looked_up = || found.remove(&item.session_id().to_string());
+        let id = item.id().cloned().or_else(looked_up);
+        Some((id?, item))
+    };
+    let mut sent: Vec<(SessionHandle, &T)> = first.into_iter().filter_map(with_handle).collect();
+    sent.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok((sent, is_first))
 }
 
 /// Runs a batch as one statement per kind of write, in a transaction if there are several kinds.
 pub(in crate::store) fn write(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
-    _: HeldRows,
+    held_rows: HeldRows,
 ) -> QueryResult<WriteOutcome> {
     if batch.is_of_one_kind() {
-        write_each_kind(connection, batch)
+        write_each_kind(connection, batch, held_rows)
     } else {
-        connection.transaction(|connection| write_each_kind(connection, batch))
+        connection.transaction(|connection| write_each_kind(connection, batch, held_rows))
     }
 }
 
 fn write_each_kind(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
+    held_rows: HeldRows,
 ) -> QueryResult<WriteOutcome> {
     let mut written = WriteOutcome::default();
-    if !batch.creates.is_empty() {
-        postgres::create(connection, batch.creates)?;
+    match batch.creates {
+        [] => {}
+        // A statement for one shard commits in one phase.
+        [new] => {
+            diesel::insert_into(sessions::table)
+                .values(NewRow::from(new))
+                .execute(connection)?;
+        }
+        new => {
+            postgres::create(connection, new)?;
+        }
     }
     if !batch.saves.is_empty() {
-        written.saved = save(connection, batch.saves)?;
+        written.saved = match held_rows {
+            HeldRows::Wait => save(connection, batch.saves)?,
+            HeldRows::Skip => locked::each(connection, batch.saves, &SaveOutcome::Held, save)?,
+        };
     }
     if !batch.touches.is_empty() {
-        written.touched = touch(connection, batch.touches)?;
+        written.touched = match held_rows {
+            HeldRows::Wait => touch(connection, batch.touches)?,
+            HeldRows::Skip => {
+                let touched = locked::around(connection, batch.touches, touch)?;
+                touched.done.into_iter().map(|(_, touched)| touched).sum()
+            }
+        };
     }
     Ok(written)
 }
@@ -191,14 +201,8 @@ fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Ve
     {
         return postgres::save_one(connection, id, write);
     }
-    let handles = Handles::of(
-        connection,
-        writes
-            .iter()
-            .map(|write| (write.session_id, write.id.as_ref())),
-    )?;
-    let (sent, is_first) = handles.sent(writes, |write| write.session_id);
-    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| (*id).clone()).collect();
+    let (sent, is_first) = with_handles(connection, writes)?;
+    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| id.clone()).collect();
     let written: HashSet<String> = Save {
         shards: ids.clone(),
         ids,
@@ -231,14 +235,8 @@ statement! {
 }
 
 fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
-    let handles = Handles::of(
-        connection,
-        touches
-            .iter()
-            .map(|touch| (touch.session_id, touch.id.as_ref())),
-    )?;
-    let (sent, _) = handles.sent(touches, |touch| touch.session_id);
-    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| (*id).clone()).collect();
+    let (sent, _) = with_handles(connection, touches)?;
+    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| id.clone()).collect();
     Touch {
         shards: ids.clone(),
         ids,
@@ -270,14 +268,20 @@ statement! {
 pub(in crate::store) fn try_rotate(
     connection: &mut PgConnection,
     rotations: &[KeyedRotation<'_>],
-    _: HeldRows,
+    held_rows: HeldRows,
 ) -> QueryResult<Vec<RotateOutcome>> {
-    let handles = Handles::of(
-        connection,
-        rotations.iter().map(|it| (it.rotation.session_id, it.id)),
-    )?;
-    let (sent, is_first) = handles.sent(rotations, |it| it.rotation.session_id);
-    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| (*id).clone()).collect();
+    match held_rows {
+        HeldRows::Wait => rotate(connection, rotations),
+        HeldRows::Skip => locked::each(connection, rotations, &RotateOutcome::Held, rotate),
+    }
+}
+
+fn rotate(
+    connection: &mut PgConnection,
+    rotations: &[KeyedRotation<'_>],
+) -> QueryResult<Vec<RotateOutcome>> {
+    let (sent, is_first) = with_handles(connection, rotations)?;
+    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| id.clone()).collect();
     let sent: Vec<_> = sent.into_iter().map(|(_, it)| it.rotation).collect();
     let rotated: HashSet<String> = Rotate {
         shards: ids.clone(),
@@ -319,4 +323,21 @@ pub(in crate::store) fn delete(
     diesel::delete(sessions::table.filter(sessions::id.eq_any(handles)))
         .returning(sessions::id)
         .get_results(connection)
+}
+
+/// Deletes the sessions whose rows are not locked.
+pub(in crate::store) fn delete_free(
+    connection: &mut PgConnection,
+    handles: &[SessionHandle],
+) -> QueryResult<DeleteOutcome> {
+    let outcomes = locked::around(connection, handles, delete)?;
+    let left = outcomes.left.into_iter();
+    Ok(DeleteOutcome {
+        ended: outcomes
+            .done
+            .into_iter()
+            .flat_map(|(_, ended)| ended)
+            .collect(),
+        held: left.flat_map(|part| handles[part].to_vec()).collect(),
+    })
 }

@@ -25,7 +25,8 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 
-use super::keyed::{KeyedRotation, first_of_each_session};
+use super::batch::first_of_each_session;
+use super::keyed::{KeyedRotation, distinct};
 use super::statement::statement;
 use crate::store::sql::row::{NewRow, SessionRow};
 use crate::store::sql::run::contention::HeldRows;
@@ -82,7 +83,7 @@ pub(in crate::store) fn load(
     if let [key] = keys {
         return single::load(connection, key);
     }
-    let keys = first_of_each_session(keys, |key| key.session_id).0;
+    let keys = distinct(keys);
     Load {
         columns: SessionRow::as_select(),
         session_ids: keys.iter().map(|key| key.session_id.to_string()).collect(),
@@ -197,7 +198,7 @@ fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Ve
     {
         return save_one(connection, id, write);
     }
-    let (sent, is_first) = first_of_each_session(writes, |write| write.session_id);
+    let (sent, is_first) = first_of_each_session(writes);
     let written: HashSet<String> = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
         ids: sent.iter().map(|w| w.id.clone()).collect(),
@@ -249,7 +250,7 @@ statement! {
 }
 
 fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
-    let (touches, _) = first_of_each_session(touches, |touch| touch.session_id);
+    let (touches, _) = first_of_each_session(touches);
     Touch {
         session_ids: touches.iter().map(|t| t.session_id.to_string()).collect(),
         ids: touches.iter().map(|t| t.id.clone()).collect(),
@@ -279,7 +280,7 @@ fn rotate(
     connection: &mut PgConnection,
     rotations: &[KeyedRotation<'_>],
 ) -> QueryResult<Vec<bool>> {
-    let (sent, is_first) = first_of_each_session(rotations, |it| it.rotation.session_id);
+    let (sent, is_first) = first_of_each_session(rotations);
     let of = |it: &&KeyedRotation<'_>| it.rotation.session_id.to_string();
     let rotated: HashSet<String> = Rotate {
         session_ids: sent.iter().map(of).collect(),

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamp};
 use diesel::sqlite::Sqlite;
 
-use super::keyed::{KeyedRotation, first_of_each_session};
+use super::keyed::{KeyedRotation, distinct};
 use super::statement::statement;
 use crate::store::sql::row::{NewRow, SessionRow};
 use crate::store::sql::run::contention::HeldRows;
@@ -37,7 +37,7 @@ pub(in crate::store) fn load(
     connection: &mut SqliteConnection,
     keys: &[SessionKey],
 ) -> QueryResult<Vec<SessionRow>> {
-    let distinct = first_of_each_session(keys, |key| key.session_id).0;
+    let distinct = distinct(keys);
     // One prepared statement, run once per id. An `IN` list would be a new statement for each
     // length.
     let load_each = |connection: &mut SqliteConnection| {

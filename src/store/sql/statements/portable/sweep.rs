@@ -1,23 +1,16 @@
 //! Deletes expired sessions in batches, on any engine.
 
-use std::collections::VecDeque;
-
 use chrono::NaiveDateTime;
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
+use super::locked;
 use crate::store::sql::engine::PORTABLE_BATCH;
-use crate::store::sql::error::is_lock_timeout;
 use crate::store::sql::row::StoredTime;
 use crate::store::sql::schema::sessions;
-use crate::store::sql::statements::postgres::SHORT_WAIT;
 use crate::store::{SessionHandle, SweepBatch, SweepOutcome};
 
 /// Maximum number of times that a batch of a sweep looks further because it could delete nothing.
 const LOOK_FURTHER: usize = 10;
-
-/// Maximum number of times that a batch of a sweep waits for a lock.
-const WAITS: usize = 32;
 
 /// Sweeps one batch: reads which sessions have expired, and deletes those of them that still have.
 /// Rows that another transaction has locked are left to the next pass.
@@ -34,18 +27,18 @@ pub(in crate::store) fn sweep(
             break;
         };
         let last = *last;
-        let ids = expired.iter().map(|(id, _)| id.clone()).collect();
-        let deleted = delete_expired(connection, ids, now)?;
-        contended |= deleted.is_locked;
-        if !deleted.handles.is_empty() {
-            let reached = last.filter(|_| !deleted.is_cut_short);
+        let ids: Vec<SessionHandle> = expired.iter().map(|(id, _)| id.clone()).collect();
+        let outcomes = locked::around(connection, &ids, |connection, ids| {
+            delete_expired(connection, ids, now)
+        })?;
+        contended |= !outcomes.left.is_empty();
+        let parts = outcomes.done.into_iter();
+        let handles: Vec<SessionHandle> = parts.flat_map(|(_, handles)| handles).collect();
+        if !handles.is_empty() {
+            let reached = last.filter(|_| !outcomes.is_cut_short);
             return Ok(SweepOutcome {
-                deleted: deleted.handles.len(),
-                handles: if batch.handles {
-                    deleted.handles
-                } else {
-                    Vec::new()
-                },
+                deleted: handles.len(),
+                handles: if batch.handles { handles } else { Vec::new() },
                 contended,
                 reached: reached.map(|reached| reached.and_utc()),
             });
@@ -84,50 +77,14 @@ fn expired(
     }
 }
 
-/// What became of the sessions of a batch.
-struct Deleted {
-    handles: Vec<SessionHandle>,
-    /// Whether another transaction has locked any.
-    is_locked: bool,
-    /// Whether some were not tried, because others had taken too long.
-    is_cut_short: bool,
-}
-
-/// Deletes those of these sessions that have expired by `now`. If one of them is locked, the halves
-/// are tried, then their halves, and so on.
+/// Deletes those of these sessions that have expired by `now`.
 fn delete_expired(
     connection: &mut PgConnection,
-    ids: Vec<SessionHandle>,
+    ids: &[SessionHandle],
     now: NaiveDateTime,
-) -> QueryResult<Deleted> {
-    let mut handles = Vec::with_capacity(ids.len());
-    let mut waits = 0;
-    let mut parts = VecDeque::from([ids]);
-    while waits < WAITS
-        && let Some(mut part) = parts.pop_front()
-    {
-        let delete = diesel::delete(sessions::table.filter(sessions::id.eq_any(&part)))
-            .filter(sessions::expires_at.le(now))
-            .returning(sessions::id);
-        let result: QueryResult<Vec<SessionHandle>> = connection.transaction(|connection| {
-            connection.batch_execute(SHORT_WAIT)?;
-            delete.get_results(connection)
-        });
-        match result {
-            Ok(deleted) => handles.extend(deleted),
-            Err(error) if is_lock_timeout(&error) => {
-                waits += 1;
-                if part.len() > 1 {
-                    let second = part.split_off(part.len() / 2);
-                    parts.extend([part, second]);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Deleted {
-        handles,
-        is_locked: waits > 0,
-        is_cut_short: !parts.is_empty(),
-    })
+) -> QueryResult<Vec<SessionHandle>> {
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(ids)))
+        .filter(sessions::expires_at.le(now))
+        .returning(sessions::id)
+        .get_results(connection)
 }

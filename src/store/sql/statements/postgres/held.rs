@@ -12,7 +12,8 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamp};
 
-use crate::store::sql::statements::keyed::{KeyedRotation, first_of_each_session};
+use crate::store::sql::statements::batch::first_of_each_session;
+use crate::store::sql::statements::keyed::KeyedRotation;
 use crate::store::sql::statements::statement::statement;
 use crate::store::{DeleteOutcome, RotateOutcome, SaveOutcome, SaveSession, SessionHandle};
 
@@ -45,7 +46,7 @@ pub(super) fn save(
     connection: &mut PgConnection,
     saves: &[SaveSession],
 ) -> QueryResult<Vec<SaveOutcome>> {
-    let (sent, is_first) = first_of_each_session(saves, |save| save.session_id);
+    let (sent, is_first) = first_of_each_session(saves);
     let was_saved: HashMap<String, bool> = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
         ids: sent.iter().map(|w| w.id.clone()).collect(),
@@ -96,7 +97,7 @@ pub(super) fn rotate(
     connection: &mut PgConnection,
     rotations: &[KeyedRotation<'_>],
 ) -> QueryResult<Vec<RotateOutcome>> {
-    let (sent, is_first) = first_of_each_session(rotations, |it| it.rotation.session_id);
+    let (sent, is_first) = first_of_each_session(rotations);
     let of = |it: &&KeyedRotation<'_>| it.rotation.session_id.to_string();
     let was_rotated: HashMap<String, bool> = Rotate {
         session_ids: sent.iter().map(of).collect(),
