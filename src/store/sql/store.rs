@@ -21,7 +21,7 @@ use super::migrations::history::taken_over_at;
 use super::row::{self, SessionRow};
 use super::run::contention::{Contention, HeldRows};
 use super::schema::sessions;
-use super::statements::keyed::KeyedRotation;
+use super::statements::keyed::{KeyedRotation, keep_named};
 #[cfg(feature = "sqlite")]
 use super::statements::sqlite;
 #[cfg(feature = "postgres")]
@@ -104,7 +104,9 @@ impl SessionStore for DieselStore {
 
     fn load_by_key(&self, keys: &[SessionKey]) -> Result<Vec<SessionRecord>, StoreError> {
         let rows = self.look_up(|connection| Ok(on_engine!(self, connection, load(keys))))?;
-        row::records(rows)
+        let mut records = row::records(rows)?;
+        keep_named(&mut records, keys);
+        Ok(records)
     }
 
     fn find(&self, handle: &SessionHandle) -> Result<Option<SessionRecord>, StoreError> {

@@ -19,7 +19,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 
 use super::batch::{Keyed, first_of_each_session};
-use super::keyed::{KeyedRotation, distinct};
+use super::keyed::KeyedRotation;
 use super::postgres;
 use super::statement::statement;
 use crate::store::sql::row::{NewRow, SessionRow};
@@ -48,15 +48,10 @@ impl QueryFragment<Pg> for Load {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("SELECT ");
         self.columns.walk_ast(out.reborrow())?;
-        out.push_sql(" FROM unnest(");
+        out.push_sql(" FROM sessions WHERE sessions.id = ANY(");
         out.push_bind_param::<Array<Text>, _>(&self.ids)?;
-        out.push_sql("::text[], ");
+        out.push_sql(") AND sessions.session_id = ANY(");
         out.push_bind_param::<Array<Text>, _>(&self.session_ids)?;
-        out.push_sql(
-            "::text[]) AS w (id, session_id) JOIN sessions ON sessions.id = w.id \
-             AND sessions.session_id = w.session_id WHERE sessions.id = ANY(",
-        );
-        out.push_bind_param::<Array<Text>, _>(&self.ids)?;
         out.push_sql(")");
         Ok(())
     }
@@ -72,17 +67,16 @@ pub(in crate::store) fn load(
     connection: &mut PgConnection,
     keys: &[SessionKey],
 ) -> QueryResult<Vec<SessionRow>> {
-    if let [_] = keys {
-        return postgres::load(connection, keys);
-    }
-    let keys = distinct(keys);
-    let (known, unknown): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.id.is_some());
-    let mut rows = Vec::with_capacity(known.len() + unknown.len());
+    let (mut known, unknown): (Vec<&SessionKey>, Vec<&SessionKey>) =
+        keys.iter().partition(|key| key.id.is_some());
+    // No row is read twice.
+    known.retain(|key| unknown.iter().all(|it| it.session_id != key.session_id));
+    let mut rows = Vec::with_capacity(keys.len());
     if !known.is_empty() {
         let load = Load {
             columns: SessionRow::as_select(),
-            ids: known.iter().filter_map(|key| key.id.clone()).collect(),
             session_ids: known.iter().map(|key| key.session_id.to_string()).collect(),
+            ids: known.iter().filter_map(|key| key.id.clone()).collect(),
         };
         rows.extend(load.load(connection)?);
     }

@@ -24,6 +24,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
+use uuid::Uuid;
 
 use super::batch::first_of_each_session;
 use super::keyed::{KeyedRotation, distinct};
@@ -42,11 +43,10 @@ pub(super) use single::save as save_one;
 pub(super) use sweep::SHORT_WAIT;
 pub(in crate::store) use sweep::sweep;
 
-/// Loads many sessions.
+/// Loads many sessions, by their lookup halves alone: their handles would cost more than they find.
 struct Load {
     columns: AsSelect<SessionRow, Pg>,
     session_ids: Vec<String>,
-    ids: Vec<Option<SessionHandle>>,
 }
 
 impl QueryId for Load {
@@ -60,11 +60,9 @@ impl QueryFragment<Pg> for Load {
         self.columns.walk_ast(out.reborrow())?;
         out.push_sql(" FROM unnest(");
         out.push_bind_param::<Array<Text>, _>(&self.session_ids)?;
-        out.push_sql("::text[], ");
-        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.ids)?;
         out.push_sql(
-            "::text[]) AS w (session_id, id) JOIN sessions ON sessions.session_id = w.session_id \
-             AND sessions.id = coalesce(w.id, sessions.id) WHERE w.session_id = w.session_id || ''",
+            "::text[]) AS w (session_id) JOIN sessions ON sessions.session_id = w.session_id \
+             WHERE w.session_id = w.session_id || ''",
         );
         Ok(())
     }
@@ -81,13 +79,11 @@ pub(in crate::store) fn load(
     keys: &[SessionKey],
 ) -> QueryResult<Vec<SessionRow>> {
     if let [key] = keys {
-        return single::load(connection, key);
+        return single::load(connection, key.session_id);
     }
-    let keys = distinct(keys);
     Load {
         columns: SessionRow::as_select(),
-        session_ids: keys.iter().map(|key| key.session_id.to_string()).collect(),
-        ids: keys.iter().map(|key| key.id.clone()).collect(),
+        session_ids: distinct(keys).iter().map(Uuid::to_string).collect(),
     }
     .load(connection)
 }

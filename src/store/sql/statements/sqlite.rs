@@ -42,17 +42,14 @@ pub(in crate::store) fn load(
     // length.
     let load_each = |connection: &mut SqliteConnection| {
         let mut rows = Vec::with_capacity(keys.len());
-        for key in distinct {
+        for session_id in distinct {
             // Not `first`: SQLite 3.47 and newer prepares a statement with `LIMIT ?` again each time
             // that it is run.
-            let row = sessions::table
-                .filter(sessions::session_id.eq(key.session_id.to_string()))
-                .select(SessionRow::as_select());
-            let found: Vec<SessionRow> = match &key.id {
-                Some(id) => row.filter(sessions::id.eq(id)).load(connection)?,
-                None => row.load(connection)?,
-            };
-            rows.extend(found);
+            let row: Vec<SessionRow> = sessions::table
+                .filter(sessions::session_id.eq(session_id.to_string()))
+                .select(SessionRow::as_select())
+                .load(connection)?;
+            rows.extend(row);
         }
         Ok(rows)
     };

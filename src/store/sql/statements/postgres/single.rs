@@ -6,23 +6,21 @@ use chrono::NaiveDateTime;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
+use uuid::Uuid;
 
 use crate::store::sql::row::SessionRow;
 use crate::store::sql::schema::sessions;
 use crate::store::sql::statements::statement::statement;
-use crate::store::{SaveOutcome, SaveSession, SessionHandle, SessionKey};
+use crate::store::{SaveOutcome, SaveSession, SessionHandle};
 
-pub(super) fn load(
+pub(in crate::store::sql) fn load(
     connection: &mut PgConnection,
-    key: &SessionKey,
+    session_id: Uuid,
 ) -> QueryResult<Vec<SessionRow>> {
-    let row = sessions::table
-        .filter(sessions::session_id.eq(key.session_id.to_string()))
-        .select(SessionRow::as_select());
-    match &key.id {
-        Some(id) => row.filter(sessions::id.eq(id)).load(connection),
-        None => row.load(connection),
-    }
+    sessions::table
+        .filter(sessions::session_id.eq(session_id.to_string()))
+        .select(SessionRow::as_select())
+        .load(connection)
 }
 
 statement! {
