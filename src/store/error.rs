@@ -22,6 +22,7 @@ use crate::Cause;
 /// | [`Query`](Self::Query) | 503, or 500 if a single row of a write fails | repeats a batch in parts |
 /// | [`Server`](Self::Server), [`Full`](Self::Full), [`Locked`](Self::Locked), [`Partial`](Self::Partial) | 503 | repeats a batch in parts |
 /// | [`Serialization`](Self::Serialization) | 503 if it persists | tries again |
+/// | [`Uncertain`](Self::Uncertain) | 503 | looks for a change of token and takes it back |
 /// | [`Connect`](Self::Connect), [`Broken`](Self::Broken), [`Other`](Self::Other) | 503 | answers further requests 503 until [`probe`](super::SessionStore::probe) succeeds |
 /// | all others | 503 | |
 ///
