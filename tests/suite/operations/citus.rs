@@ -109,6 +109,26 @@ fn i1_counts_on_one_distributed_session_are_exact_over_two_servers() {
     assert_eq!(distinct, (2..=321).collect());
 }
 
+/// Connections to the workers break at any moment, also after a worker has committed and before
+/// it says so.
+#[test]
+fn i1_a_write_that_breaks_on_a_node_is_not_made_twice() {
+    let Some(citus) = CITUS.as_ref() else {
+        return;
+    };
+    let (database, proxies) = citus.database_behind_proxies();
+    database.store().distribute().unwrap();
+    // Shards of several rows of a session's batch are often on one worker.
+    let server = Server::start_with(&database, &SETTINGS);
+    let load = Load::on(&[&server]);
+    for turn in 0..150 {
+        load.wait_for_counts(2);
+        proxies[turn % 2].reset_existing();
+    }
+    load.wait_until_served();
+    load.end_and_compare(&server);
+}
+
 #[test]
 fn i10_a_sweep_deletes_100_000_distributed_sessions_and_no_live_one() {
     let Some(database) = distributed() else {

@@ -37,7 +37,7 @@ impl Prelude {
         let schema = schema.filter(|_| is_of_application || !options.prepared_statements);
         (is_of_application || schema.is_some()).then(|| Self {
             #[cfg(feature = "postgres")]
-            begin: begin(is_of_application, schema, options),
+            begin: begin(options).to_owned() + &settings(is_of_application, schema, options),
             is_needed: schema.is_some(),
             #[cfg(feature = "postgres")]
             is_distributed: false,
@@ -49,10 +49,10 @@ impl Prelude {
     /// nothing on any node.
     #[cfg(feature = "postgres")]
     pub(in crate::store) fn distributed(options: &StoreOptions) -> Self {
-        let begin = begin(true, options.schema.as_ref(), options);
-        let passed_on = "BEGIN; SET LOCAL citus.propagate_set_commands = 'local'";
+        let rest = settings(true, options.schema.as_ref(), options);
+        let begin = begin(options);
         Self {
-            begin: begin.replacen("BEGIN", passed_on, 1),
+            begin: format!("{begin}; SET LOCAL citus.propagate_set_commands = 'local'{rest}"),
             is_needed: true,
             is_distributed: true,
         }
@@ -65,23 +65,28 @@ impl Prelude {
 }
 
 #[cfg(feature = "postgres")]
-fn begin(
+fn begin(options: &StoreOptions) -> &'static str {
+    if options.read_only {
+        "BEGIN READ ONLY"
+    } else {
+        "BEGIN"
+    }
+}
+
+/// Returns the settings of a transaction, each after a semicolon.
+#[cfg(feature = "postgres")]
+fn settings(
     has_no_limits: bool,
     schema: Option<&crate::store::SchemaName>,
     options: &StoreOptions,
 ) -> String {
-    let begin = if options.read_only {
-        "BEGIN READ ONLY"
-    } else {
-        "BEGIN"
-    };
-    let mut statements = vec![begin.to_owned()];
+    let mut statements = Vec::new();
     if has_no_limits {
-        let limit = |(name, value)| format!("SET LOCAL {name} = {value}");
+        let limit = |(name, value)| format!("; SET LOCAL {name} = {value}");
         statements.extend(limits(options.timeout).map(limit));
     }
-    statements.extend(schema.map(crate::store::SchemaName::for_transaction));
-    statements.join("; ")
+    statements.extend(schema.map(|schema| format!("; {}", schema.for_transaction())));
+    statements.concat()
 }
 
 /// Runs a job on a connection. With a prelude on PostgreSQL, it runs in a transaction that begins
