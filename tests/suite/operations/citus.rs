@@ -144,8 +144,8 @@ fn i1_a_write_that_breaks_on_a_node_is_not_made_twice() {
     assert!(counted.iter().all(|counted| *counted > 0), "{counted:?}");
 }
 
-/// Counts on a visitor's own session, which has counted once. A request that is answered 503 may have been counted, and every
-/// other one is counted once. Returns how many were.
+/// Counts on a visitor's own session, which has counted once. A request that is answered 503 may
+/// have been counted, and every other one is counted once. Returns how many were.
 fn count_until(mut visitor: Browser, is_over: &AtomicBool) -> u64 {
     let (mut last, mut unknown, mut counted) = (1, 0, 0);
     while !is_over.load(Ordering::SeqCst) {
