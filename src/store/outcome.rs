@@ -31,7 +31,17 @@ pub enum RotateOutcome {
     Held,
 }
 
+impl SaveOutcome {
+    /// The outcomes of a changed row, a locked row and a row that was not found.
+    #[cfg(feature = "postgres")]
+    pub(super) const OF_ROWS: [Self; 3] = [Self::Saved, Self::Held, Self::Refused];
+}
+
 impl RotateOutcome {
+    /// The outcomes of a changed row, a locked row and a row that was not found.
+    #[cfg(feature = "postgres")]
+    pub(super) const OF_ROWS: [Self; 3] = [Self::Rotated, Self::Held, Self::Gone];
+
     /// Returns the outcome if no row was locked.
     pub(super) fn of(was_there: bool) -> Self {
         if was_there { Self::Rotated } else { Self::Gone }

@@ -18,8 +18,8 @@ use super::error::{SqlError, is_stale_statement, is_termination, is_unclassified
 use super::statements::postgres;
 use crate::store::{DatabaseUrl, DieselStore, StoreError};
 
-/// Maximum number of times that a job is repeated after it lost to another transaction.
-const RETRIES: u32 = 10;
+/// The longest pause, in milliseconds, before a job is repeated that lost to another transaction.
+const LONGEST_PAUSE: u64 = 20;
 
 impl DieselStore {
     /// Runs a job that only reads. It is repeated on another connection if its own broke.
@@ -88,7 +88,7 @@ impl DieselStore {
     pub(in crate::store) fn change_around_held<T>(
         &self,
         has_held: impl Fn(&T) -> bool,
-        mut job: impl FnMut(&mut AnyConnection<'_>, HeldRows) -> Result<T, SqlError>,
+        mut job: impl FnMut(&mut AnyConnection<'_>, HeldRows<'_>) -> Result<T, SqlError>,
     ) -> Result<T, StoreError> {
         if !self.engine.get().has_row_locks() {
             return self.change_batch(|connection| job(connection, HeldRows::Wait));
@@ -106,7 +106,8 @@ impl DieselStore {
                 changed => return changed,
             }
         }
-        let changed = self.change_batch(|connection| job(connection, HeldRows::Skip))?;
+        let skip = HeldRows::Skip(&self.contention);
+        let changed = self.change_batch(|connection| job(connection, skip))?;
         if has_held(&changed) {
             self.contention.record();
         }
@@ -147,7 +148,7 @@ impl DieselStore {
         let start = Instant::now();
         let deadline = start + self.options.timeout;
         let mut connection = self.usable_connection(deadline)?;
-        let mut tries = 0;
+        let mut pause = 0;
         loop {
             let prelude = self.prelude_of(kind);
             let (error, next) = match run_with(connection.lend(), prelude, &mut *job) {
@@ -170,9 +171,10 @@ impl DieselStore {
             };
             let is_late = Instant::now() >= deadline;
             match next {
-                _ if is_worth_another(&error, on_lock) && tries < RETRIES && !is_late => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(u64::from(tries)));
+                // The other one may be long.
+                _ if is_worth_another(&error, on_lock) && !is_late => {
+                    pause = LONGEST_PAUSE.min(pause + 1);
+                    std::thread::sleep(Duration::from_millis(pause));
                 }
                 Next::Elsewhere if !is_late => {
                     // Returned first, because it may be the pool's last connection.

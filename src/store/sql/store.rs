@@ -199,10 +199,10 @@ impl SessionStore for DieselStore {
             |deleted: &DeleteOutcome| !deleted.held.is_empty(),
             |connection, held_rows| match (connection, held_rows) {
                 #[cfg(feature = "postgres")]
-                (AnyConnection::Postgres(connection), HeldRows::Skip) => {
+                (AnyConnection::Postgres(connection), HeldRows::Skip(contention)) => {
                     Ok(match self.engine.get() {
                         Engine::Postgres => postgres::delete_free(connection, handles)?,
-                        _ => portable::delete_free(connection, handles)?,
+                        _ => portable::delete_free(connection, handles, contention)?,
                     })
                 }
                 (connection, _) => Ok(DeleteOutcome {
@@ -255,7 +255,7 @@ impl SessionStore for DieselStore {
 
     fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {
         self.change(|connection| {
-            let swept = on_engine!(self, connection, sweep(batch));
+            let swept = on_engine!(self, connection, sweep(batch, &self.contention));
             if swept.deleted == 0 && self.options.users == UserSource::External {
                 sweep_locks(connection, batch.now)?;
             }

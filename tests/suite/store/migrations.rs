@@ -26,7 +26,7 @@ fn migrations_of(config: &str) -> FileBasedMigrations {
 on_each_database! {
     fn asking_for_pending_migrations_changes_nothing(database: &Database) {
         let store = database.bare_store();
-        assert_eq!(store.pending_migrations().unwrap().len(), 7);
+        assert!(!store.pending_migrations().unwrap().is_empty());
         let tables = match database.kind() {
             Kind::Sqlite => "SELECT count(*) AS n FROM sqlite_master",
             Kind::Postgres => "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'",

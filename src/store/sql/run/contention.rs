@@ -1,16 +1,19 @@
 //! Remembers for a few seconds that other transactions hold rows.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::store::SessionHandle;
+
 /// The reaction of a batch to rows that another transaction has locked. SQLite has no row locks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum HeldRows {
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) enum HeldRows<'c> {
     /// Waits for them, up to the lock timeout.
     Wait,
-    /// Skips and reports them.
-    Skip,
+    /// Skips and reports them. On engines that cannot skip rows, those that were met are remembered.
+    Skip(&'c Contention),
 }
 
 /// Records whether a locked row was met recently. While that is so, batches skip locked rows at
@@ -18,6 +21,8 @@ pub(in crate::store) enum HeldRows {
 #[derive(Debug, Default)]
 pub(in crate::store) struct Contention {
     last_met: Mutex<Option<Instant>>,
+    /// When each session was last met with a locked row.
+    held: Mutex<HashMap<SessionHandle, Instant>>,
 }
 
 impl Contention {
@@ -33,5 +38,23 @@ impl Contention {
     pub(in crate::store) fn is_recent(&self) -> bool {
         let last_met = *self.last_met.lock();
         last_met.is_some_and(|met| met.elapsed() < Self::REMEMBERED)
+    }
+
+    /// Returns when the row of this session was last met locked, if that was recently.
+    pub(in crate::store) fn held_at(&self, id: &SessionHandle) -> Option<Instant> {
+        let held_at = self.held.lock().get(id).copied();
+        held_at.filter(|at| at.elapsed() < Self::REMEMBERED)
+    }
+
+    /// Records that the row of this session is locked.
+    pub(in crate::store) fn record_held(&self, id: &SessionHandle) {
+        let mut held = self.held.lock();
+        held.retain(|_, at| at.elapsed() < Self::REMEMBERED);
+        held.insert(id.clone(), Instant::now());
+    }
+
+    /// Records that the row of this session is free.
+    pub(in crate::store) fn record_free(&self, id: &SessionHandle) {
+        self.held.lock().remove(id);
     }
 }

@@ -9,7 +9,7 @@
 mod locked;
 mod sweep;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{AsSelect, SqlTypeOf};
@@ -18,12 +18,12 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 
-use super::batch::{Keyed, first_of_each_session};
+use super::batch::{Keyed, Named, atomically, first_of_each_session, outcomes};
 use super::keyed::KeyedRotation;
 use super::postgres;
 use super::statement::statement;
 use crate::store::sql::row::{NewRow, SessionRow};
-use crate::store::sql::run::contention::HeldRows;
+use crate::store::sql::run::contention::{Contention, HeldRows};
 use crate::store::sql::schema::sessions;
 use crate::store::{
     DeleteOutcome, RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey,
@@ -91,16 +91,13 @@ pub(in crate::store) fn load(
     Ok(rows)
 }
 
-/// The items that are sent, with their handles, and for each item whether it is among them.
-type Sent<'i, T> = (Vec<(SessionHandle, &'i T)>, Vec<bool>);
-
 /// Returns the items whose sessions may exist, the first of each session with its handle, in the
 /// order of the handles. Handles that are not known are looked up. Also returns, for each item,
 /// whether it is the first of its session.
 fn with_handles<'i, T: Keyed>(
     connection: &mut PgConnection,
     items: &'i [T],
-) -> QueryResult<Sent<'i, T>> {
+) -> QueryResult<(Vec<Named<'i, T>>, Vec<bool>)> {
     let (first, is_first) = first_of_each_session(items);
     let unknown: Vec<String> = first
         .iter()
@@ -120,28 +117,26 @@ fn with_handles<'i, T: Keyed>(
         let id = item.id().cloned().or_else(looked_up);
         Some((id?, item))
     };
-    let mut sent: Vec<(SessionHandle, &T)> = first.into_iter().filter_map(with_handle).collect();
-    sent.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    Ok((sent, is_first))
+    let mut named: Vec<Named<'i, T>> = first.into_iter().filter_map(with_handle).collect();
+    named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok((named, is_first))
 }
 
-/// Runs a batch as one statement per kind of write, in a transaction if there are several kinds.
+/// Runs a batch as one statement per kind of write.
 pub(in crate::store) fn write(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
-    held_rows: HeldRows,
+    held_rows: HeldRows<'_>,
 ) -> QueryResult<WriteOutcome> {
-    if batch.is_of_one_kind() {
+    atomically(connection, batch, |connection| {
         write_each_kind(connection, batch, held_rows)
-    } else {
-        connection.transaction(|connection| write_each_kind(connection, batch, held_rows))
-    }
+    })
 }
 
 fn write_each_kind(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
-    held_rows: HeldRows,
+    held_rows: HeldRows<'_>,
 ) -> QueryResult<WriteOutcome> {
     let mut written = WriteOutcome::default();
     match batch.creates {
@@ -157,19 +152,10 @@ fn write_each_kind(
         }
     }
     if !batch.saves.is_empty() {
-        written.saved = match held_rows {
-            HeldRows::Wait => save(connection, batch.saves)?,
-            HeldRows::Skip => locked::each(connection, batch.saves, &SaveOutcome::Held, save)?,
-        };
+        written.saved = save(connection, batch.saves, held_rows)?;
     }
     if !batch.touches.is_empty() {
-        written.touched = match held_rows {
-            HeldRows::Wait => touch(connection, batch.touches)?,
-            HeldRows::Skip => {
-                let touched = locked::around(connection, batch.touches, touch)?;
-                touched.done.into_iter().map(|(_, touched)| touched).sum()
-            }
-        };
+        written.touched = touch(connection, batch.touches, held_rows)?;
     }
     Ok(written)
 }
@@ -189,31 +175,37 @@ statement! {
      AND s.expires_at > w.now RETURNING s.session_id"
 }
 
-fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Vec<SaveOutcome>> {
-    if let [write] = writes
+fn save(
+    connection: &mut PgConnection,
+    writes: &[SaveSession],
+    held_rows: HeldRows<'_>,
+) -> QueryResult<Vec<SaveOutcome>> {
+    if let ([write], HeldRows::Wait) = (writes, held_rows)
         && let Some(id) = &write.id
     {
         return postgres::save_one(connection, id, write);
     }
-    let (sent, is_first) = with_handles(connection, writes)?;
-    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| id.clone()).collect();
-    let written: HashSet<String> = Save {
-        shards: ids.clone(),
-        ids,
-        session_ids: sent.iter().map(|(_, w)| w.session_id.to_string()).collect(),
-        versions: sent.iter().map(|(_, w)| w.version).collect(),
-        data: sent.iter().map(|(_, w)| w.data.clone()).collect(),
-        times: sent.iter().map(|(_, w)| w.now.naive_utc()).collect(),
-    }
-    .load(connection)?
-    .into_iter()
-    .collect();
-    Ok(postgres::save_outcomes(writes, &is_first, &written))
+    let (mut named, is_first) = with_handles(connection, writes)?;
+    let changed = locked::changed(connection, &mut named, held_rows, |connection, named| {
+        let ids: Vec<SessionHandle> = named.iter().map(|(id, _)| id.clone()).collect();
+        let writes = || named.iter().map(|(_, write)| write);
+        Save {
+            shards: ids.clone(),
+            ids,
+            session_ids: writes().map(|w| w.session_id.to_string()).collect(),
+            versions: writes().map(|w| w.version).collect(),
+            data: writes().map(|w| w.data.clone()).collect(),
+            times: writes().map(|w| w.now.naive_utc()).collect(),
+        }
+        .load(connection)
+    })?;
+    Ok(outcomes(writes, &is_first, &changed, SaveOutcome::OF_ROWS))
 }
 
 statement! {
-    /// Touches many sessions. The later times count, whichever batch is first.
-    Touch on Pg, PgConnection;
+    /// Touches many sessions. The later times count, whichever batch is first. Yields the lookup
+    /// halves of the sessions touched.
+    Touch on Pg, PgConnection, returns Text;
     "UPDATE sessions AS s SET last_seen_at = greatest(s.last_seen_at, w.now), \
      expires_at = greatest(s.expires_at, least(s.absolute_expires_at, w.expires_at)), \
      user_agent = coalesce(w.user_agent, s.user_agent), ip = coalesce(w.ip, s.ip) FROM unnest("
@@ -225,22 +217,31 @@ statement! {
     "::text[], " ips: Vec<Option<String>> as Array<Nullable<Text>>,
     "::text[]) AS w (id, session_id, now, expires_at, user_agent, ip) WHERE s.id = ANY("
         shards: Vec<SessionHandle> as Array<Text>;
-    ") AND s.id = w.id AND s.session_id = w.session_id AND s.expires_at > w.now"
+    ") AND s.id = w.id AND s.session_id = w.session_id AND s.expires_at > w.now \
+     RETURNING s.session_id"
 }
 
-fn touch(connection: &mut PgConnection, touches: &[TouchSession]) -> QueryResult<usize> {
-    let (sent, _) = with_handles(connection, touches)?;
-    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| id.clone()).collect();
-    Touch {
-        shards: ids.clone(),
-        ids,
-        session_ids: sent.iter().map(|(_, t)| t.session_id.to_string()).collect(),
-        times: sent.iter().map(|(_, t)| t.now.naive_utc()).collect(),
-        expires_at: sent.iter().map(|(_, t)| t.expires_at.naive_utc()).collect(),
-        user_agents: sent.iter().map(|(_, t)| t.user_agent.clone()).collect(),
-        ips: sent.iter().map(|(_, t)| t.ip.clone()).collect(),
-    }
-    .execute(connection)
+fn touch(
+    connection: &mut PgConnection,
+    touches: &[TouchSession],
+    held_rows: HeldRows<'_>,
+) -> QueryResult<usize> {
+    let (mut named, _) = with_handles(connection, touches)?;
+    let changed = locked::changed(connection, &mut named, held_rows, |connection, named| {
+        let ids: Vec<SessionHandle> = named.iter().map(|(id, _)| id.clone()).collect();
+        let touches = || named.iter().map(|(_, touch)| touch);
+        Touch {
+            shards: ids.clone(),
+            ids,
+            session_ids: touches().map(|t| t.session_id.to_string()).collect(),
+            times: touches().map(|t| t.now.naive_utc()).collect(),
+            expires_at: touches().map(|t| t.expires_at.naive_utc()).collect(),
+            user_agents: touches().map(|t| t.user_agent.clone()).collect(),
+            ips: touches().map(|t| t.ip.clone()).collect(),
+        }
+        .load(connection)
+    })?;
+    Ok(changed.into_values().filter(|changed| *changed).count())
 }
 
 statement! {
@@ -262,39 +263,26 @@ statement! {
 pub(in crate::store) fn try_rotate(
     connection: &mut PgConnection,
     rotations: &[KeyedRotation<'_>],
-    held_rows: HeldRows,
+    held_rows: HeldRows<'_>,
 ) -> QueryResult<Vec<RotateOutcome>> {
-    match held_rows {
-        HeldRows::Wait => rotate(connection, rotations),
-        HeldRows::Skip => locked::each(connection, rotations, &RotateOutcome::Held, rotate),
-    }
-}
-
-fn rotate(
-    connection: &mut PgConnection,
-    rotations: &[KeyedRotation<'_>],
-) -> QueryResult<Vec<RotateOutcome>> {
-    let (sent, is_first) = with_handles(connection, rotations)?;
-    let ids: Vec<SessionHandle> = sent.iter().map(|(id, _)| id.clone()).collect();
-    let sent: Vec<_> = sent.into_iter().map(|(_, it)| it.rotation).collect();
-    let rotated: HashSet<String> = Rotate {
-        shards: ids.clone(),
-        ids,
-        session_ids: sent.iter().map(|r| r.session_id.to_string()).collect(),
-        new_session_ids: sent.iter().map(|r| r.new_session_id.to_string()).collect(),
-        token_hashes: sent
-            .iter()
-            .map(|r| r.new_token_hash.as_bytes().to_vec())
-            .collect(),
-        times: sent.iter().map(|r| r.now.naive_utc()).collect(),
-    }
-    .load(connection)?
-    .into_iter()
-    .collect();
-    let outcome = |(it, is_first): (&KeyedRotation<'_>, bool)| {
-        RotateOutcome::of(is_first && rotated.contains(&it.rotation.session_id.to_string()))
-    };
-    Ok(rotations.iter().zip(is_first).map(outcome).collect())
+    let (mut named, is_first) = with_handles(connection, rotations)?;
+    let changed = locked::changed(connection, &mut named, held_rows, |connection, named| {
+        let ids: Vec<SessionHandle> = named.iter().map(|(id, _)| id.clone()).collect();
+        let rotations = || named.iter().map(|(_, it)| it.rotation);
+        Rotate {
+            shards: ids.clone(),
+            ids,
+            session_ids: rotations().map(|r| r.session_id.to_string()).collect(),
+            new_session_ids: rotations().map(|r| r.new_session_id.to_string()).collect(),
+            token_hashes: rotations()
+                .map(|r| r.new_token_hash.as_bytes().to_vec())
+                .collect(),
+            times: rotations().map(|r| r.now.naive_utc()).collect(),
+        }
+        .load(connection)
+    })?;
+    let of_rows = RotateOutcome::OF_ROWS;
+    Ok(outcomes(rotations, &is_first, &changed, of_rows))
 }
 
 pub(in crate::store) fn find_live(
@@ -323,15 +311,13 @@ pub(in crate::store) fn delete(
 pub(in crate::store) fn delete_free(
     connection: &mut PgConnection,
     handles: &[SessionHandle],
+    contention: &Contention,
 ) -> QueryResult<DeleteOutcome> {
-    let outcomes = locked::around(connection, handles, delete)?;
-    let left = outcomes.left.into_iter();
+    let distinct: BTreeSet<&SessionHandle> = handles.iter().collect();
+    let mut handles: Vec<SessionHandle> = distinct.into_iter().cloned().collect();
+    let outcomes = locked::around(connection, &mut handles, contention, delete)?;
     Ok(DeleteOutcome {
-        ended: outcomes
-            .done
-            .into_iter()
-            .flat_map(|(_, ended)| ended)
-            .collect(),
-        held: left.flat_map(|part| handles[part].to_vec()).collect(),
+        ended: outcomes.done.into_iter().flatten().collect(),
+        held: outcomes.left,
     })
 }

@@ -16,8 +16,6 @@ mod held;
 mod single;
 mod sweep;
 
-use std::collections::HashSet;
-
 use chrono::NaiveDateTime;
 use diesel::dsl::{AsSelect, SqlTypeOf};
 use diesel::pg::Pg;
@@ -26,7 +24,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 use uuid::Uuid;
 
-use super::batch::first_of_each_session;
+use super::batch::{atomically, first_of_each_session, outcomes};
 use super::keyed::{KeyedRotation, distinct};
 use super::statement::statement;
 use crate::store::sql::row::{NewRow, SessionRow};
@@ -88,23 +86,21 @@ pub(in crate::store) fn load(
     .load(connection)
 }
 
-/// Runs a batch as one statement per kind of write, in a transaction if there are several kinds.
+/// Runs a batch as one statement per kind of write.
 pub(in crate::store) fn write(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
-    held_rows: HeldRows,
+    held_rows: HeldRows<'_>,
 ) -> QueryResult<WriteOutcome> {
-    if batch.is_of_one_kind() {
+    atomically(connection, batch, |connection| {
         write_each_kind(connection, batch, held_rows)
-    } else {
-        connection.transaction(|connection| write_each_kind(connection, batch, held_rows))
-    }
+    })
 }
 
 fn write_each_kind(
     connection: &mut PgConnection,
     batch: &WriteBatch<'_>,
-    held_rows: HeldRows,
+    held_rows: HeldRows<'_>,
 ) -> QueryResult<WriteOutcome> {
     let mut written = WriteOutcome::default();
     if !batch.creates.is_empty() {
@@ -113,7 +109,7 @@ fn write_each_kind(
     if !batch.saves.is_empty() {
         written.saved = match held_rows {
             HeldRows::Wait => save(connection, batch.saves)?,
-            HeldRows::Skip => held::save(connection, batch.saves)?,
+            HeldRows::Skip(_) => held::save(connection, batch.saves)?,
         };
     }
     if !batch.touches.is_empty() {
@@ -195,34 +191,16 @@ fn save(connection: &mut PgConnection, writes: &[SaveSession]) -> QueryResult<Ve
         return save_one(connection, id, write);
     }
     let (sent, is_first) = first_of_each_session(writes);
-    let written: HashSet<String> = Save {
+    let written: Vec<String> = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
         ids: sent.iter().map(|w| w.id.clone()).collect(),
         versions: sent.iter().map(|w| w.version).collect(),
         data: sent.iter().map(|w| w.data.clone()).collect(),
         times: sent.iter().map(|w| w.now.naive_utc()).collect(),
     }
-    .load(connection)?
-    .into_iter()
-    .collect();
-    Ok(save_outcomes(writes, &is_first, &written))
-}
-
-/// Returns the outcomes of saves of which the first of each session was sent, and those with these
-/// lookup halves were written.
-pub(super) fn save_outcomes(
-    writes: &[SaveSession],
-    is_first: &[bool],
-    written: &HashSet<String>,
-) -> Vec<SaveOutcome> {
-    let outcome = |(write, is_first): (&SaveSession, &bool)| {
-        if *is_first && written.contains(&write.session_id.to_string()) {
-            SaveOutcome::Saved
-        } else {
-            SaveOutcome::Refused
-        }
-    };
-    writes.iter().zip(is_first).map(outcome).collect()
+    .load(connection)?;
+    let changed = written.into_iter().map(|id| (id, true)).collect();
+    Ok(outcomes(writes, &is_first, &changed, SaveOutcome::OF_ROWS))
 }
 
 statement! {
@@ -275,10 +253,10 @@ statement! {
 fn rotate(
     connection: &mut PgConnection,
     rotations: &[KeyedRotation<'_>],
-) -> QueryResult<Vec<bool>> {
+) -> QueryResult<Vec<RotateOutcome>> {
     let (sent, is_first) = first_of_each_session(rotations);
     let of = |it: &&KeyedRotation<'_>| it.rotation.session_id.to_string();
-    let rotated: HashSet<String> = Rotate {
+    let rotated: Vec<String> = Rotate {
         session_ids: sent.iter().map(of).collect(),
         ids: sent.iter().map(|it| it.id.cloned()).collect(),
         new_session_ids: sent
@@ -291,27 +269,21 @@ fn rotate(
             .collect(),
         times: sent.iter().map(|it| it.rotation.now.naive_utc()).collect(),
     }
-    .load(connection)?
-    .into_iter()
-    .collect();
-    let was_there = |(it, is_first): (&KeyedRotation<'_>, bool)| {
-        is_first && rotated.contains(&it.rotation.session_id.to_string())
-    };
-    Ok(rotations.iter().zip(is_first).map(was_there).collect())
+    .load(connection)?;
+    let changed = rotated.into_iter().map(|id| (id, true)).collect();
+    let of_rows = RotateOutcome::OF_ROWS;
+    Ok(outcomes(rotations, &is_first, &changed, of_rows))
 }
 
 /// Rotates sessions and returns the outcome of each.
 pub(in crate::store) fn try_rotate(
     connection: &mut PgConnection,
     rotations: &[KeyedRotation<'_>],
-    held_rows: HeldRows,
+    held_rows: HeldRows<'_>,
 ) -> QueryResult<Vec<RotateOutcome>> {
     match held_rows {
-        HeldRows::Wait => Ok(rotate(connection, rotations)?
-            .into_iter()
-            .map(RotateOutcome::of)
-            .collect()),
-        HeldRows::Skip => held::rotate(connection, rotations),
+        HeldRows::Wait => rotate(connection, rotations),
+        HeldRows::Skip(_) => held::rotate(connection, rotations),
     }
 }
 

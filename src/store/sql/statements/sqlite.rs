@@ -11,7 +11,7 @@ use diesel::sqlite::Sqlite;
 use super::keyed::{KeyedRotation, distinct};
 use super::statement::statement;
 use crate::store::sql::row::{NewRow, SessionRow};
-use crate::store::sql::run::contention::HeldRows;
+use crate::store::sql::run::contention::{Contention, HeldRows};
 use crate::store::sql::schema::sessions;
 use crate::store::{
     RotateOutcome, SaveOutcome, SaveSession, SessionHandle, SessionKey, SqliteSynchronous,
@@ -65,7 +65,7 @@ pub(in crate::store) fn load(
 pub(in crate::store) fn write(
     connection: &mut SqliteConnection,
     batch: &WriteBatch<'_>,
-    _: HeldRows,
+    _: HeldRows<'_>,
 ) -> QueryResult<WriteOutcome> {
     connection.immediate_transaction(|connection| {
         for new in batch.creates {
@@ -158,7 +158,7 @@ statement! {
 pub(in crate::store) fn try_rotate(
     connection: &mut SqliteConnection,
     rotations: &[KeyedRotation<'_>],
-    _: HeldRows,
+    _: HeldRows<'_>,
 ) -> QueryResult<Vec<RotateOutcome>> {
     connection.immediate_transaction(|connection| {
         let rotate = |KeyedRotation { id, rotation }: &KeyedRotation<'_>| {
@@ -189,6 +189,7 @@ statement! {
 pub(in crate::store) fn sweep(
     connection: &mut SqliteConnection,
     batch: &SweepBatch,
+    _: &Contention,
 ) -> QueryResult<SweepOutcome> {
     let handles: Vec<SessionHandle> = Sweep {
         now: batch.now.naive_utc(),

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind::SerializationFailure;
+use diesel::result::Error::DatabaseError;
 use diesel::sql_types::{BigInt, Integer};
 use rocket_diesel_sessions::store::{Dialect, StoreOptions};
 use rocket_diesel_sessions::{DatabaseUrl, DieselStore};
@@ -174,15 +176,22 @@ impl Database {
 
     /// Runs SQL on its own connection.
     pub(crate) fn execute(&self, sql: &str) {
-        self.connection().run(sql);
+        until_serialized(|| match self.kind {
+            Kind::Sqlite => self.sqlite().batch_execute(sql),
+            Kind::Postgres => self.postgres().batch_execute(sql),
+        });
     }
 
     /// Returns a separate connection, to hold a transaction open.
     pub(crate) fn connection(&self) -> Box<dyn Sql> {
         match self.kind {
             Kind::Sqlite => Box::new(self.sqlite()),
-            Kind::Postgres => Box::new(PgConnection::establish(&self.direct).unwrap()),
+            Kind::Postgres => Box::new(self.postgres()),
         }
+    }
+
+    fn postgres(&self) -> PgConnection {
+        PgConnection::establish(&self.direct).unwrap()
     }
 
     /// Opens the file. Waits for others, because the last connection that closes the file locks it
@@ -197,14 +206,10 @@ impl Database {
 
     /// Returns the number in the column `n` of a query's result.
     pub(crate) fn number(&self, sql: &str) -> i64 {
-        let query = diesel::sql_query(sql);
-        let number: Number = match self.kind {
-            Kind::Sqlite => query.get_result(&mut self.sqlite()).unwrap(),
-            Kind::Postgres => {
-                let mut connection = PgConnection::establish(&self.direct).unwrap();
-                query.get_result(&mut connection).unwrap()
-            }
-        };
+        let number: Number = until_serialized(|| match self.kind {
+            Kind::Sqlite => diesel::sql_query(sql).get_result(&mut self.sqlite()),
+            Kind::Postgres => diesel::sql_query(sql).get_result(&mut self.postgres()),
+        });
         number.n
     }
 
@@ -221,7 +226,7 @@ impl Database {
 
     /// Returns the processes of this PostgreSQL database's connections, except our own.
     pub(crate) fn backends(&self) -> Vec<i32> {
-        let mut connection = PgConnection::establish(&self.direct).unwrap();
+        let mut connection = self.postgres();
         let found: Vec<Backend> = diesel::sql_query(
             "SELECT pid FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -244,6 +249,16 @@ impl Database {
     /// Returns the number of rows in `sessions`.
     pub(crate) fn sessions(&self) -> i64 {
         self.number("SELECT count(*) AS n FROM sessions")
+    }
+}
+
+/// Runs a statement, again while it loses to another serializable transaction.
+fn until_serialized<T>(mut run: impl FnMut() -> QueryResult<T>) -> T {
+    loop {
+        match run() {
+            Err(DatabaseError(SerializationFailure, _)) => {}
+            result => return result.unwrap(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use super::locked;
 use crate::store::sql::engine::PORTABLE_BATCH;
 use crate::store::sql::row::StoredTime;
+use crate::store::sql::run::contention::Contention;
 use crate::store::sql::schema::sessions;
 use crate::store::{SessionHandle, SweepBatch, SweepOutcome};
 
@@ -17,6 +18,7 @@ const LOOK_FURTHER: usize = 10;
 pub(in crate::store) fn sweep(
     connection: &mut PgConnection,
     batch: &SweepBatch,
+    contention: &Contention,
 ) -> QueryResult<SweepOutcome> {
     let now = batch.now.naive_utc();
     let mut from = batch.from.map(|from| from.naive_utc());
@@ -27,13 +29,12 @@ pub(in crate::store) fn sweep(
             break;
         };
         let last = *last;
-        let ids: Vec<SessionHandle> = expired.iter().map(|(id, _)| id.clone()).collect();
-        let outcomes = locked::around(connection, &ids, |connection, ids| {
+        let mut ids: Vec<SessionHandle> = expired.iter().map(|(id, _)| id.clone()).collect();
+        let outcomes = locked::around(connection, &mut ids, contention, |connection, ids| {
             delete_expired(connection, ids, now)
         })?;
         contended |= !outcomes.left.is_empty();
-        let parts = outcomes.done.into_iter();
-        let handles: Vec<SessionHandle> = parts.flat_map(|(_, handles)| handles).collect();
+        let handles: Vec<SessionHandle> = outcomes.done.into_iter().flatten().collect();
         if !handles.is_empty() {
             let reached = last.filter(|_| !outcomes.is_cut_short);
             return Ok(SweepOutcome {

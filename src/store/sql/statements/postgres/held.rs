@@ -5,14 +5,12 @@
 //! not be locked is reported as held. A row that was changed in between may be reported as held
 //! too; trying again then finds the actual outcome.
 
-use std::collections::HashMap;
-
 use chrono::NaiveDateTime;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamp};
 
-use crate::store::sql::statements::batch::first_of_each_session;
+use crate::store::sql::statements::batch::{Changed, first_of_each_session, outcomes};
 use crate::store::sql::statements::keyed::KeyedRotation;
 use crate::store::sql::statements::statement::statement;
 use crate::store::{DeleteOutcome, RotateOutcome, SaveOutcome, SaveSession, SessionHandle};
@@ -47,7 +45,7 @@ pub(super) fn save(
     saves: &[SaveSession],
 ) -> QueryResult<Vec<SaveOutcome>> {
     let (sent, is_first) = first_of_each_session(saves);
-    let was_saved: HashMap<String, bool> = Save {
+    let changed: Changed = Save {
         session_ids: sent.iter().map(|w| w.session_id.to_string()).collect(),
         ids: sent.iter().map(|w| w.id.clone()).collect(),
         versions: sent.iter().map(|w| w.version).collect(),
@@ -57,15 +55,7 @@ pub(super) fn save(
     .load(connection)?
     .into_iter()
     .collect();
-    let outcome = |(save, is_first): (&SaveSession, bool)| {
-        let was_saved = was_saved.get(&save.session_id.to_string());
-        match was_saved.filter(|_| is_first) {
-            Some(true) => SaveOutcome::Saved,
-            Some(false) => SaveOutcome::Held,
-            None => SaveOutcome::Refused,
-        }
-    };
-    Ok(saves.iter().zip(is_first).map(outcome).collect())
+    Ok(outcomes(saves, &is_first, &changed, SaveOutcome::OF_ROWS))
 }
 
 statement! {
@@ -99,7 +89,7 @@ pub(super) fn rotate(
 ) -> QueryResult<Vec<RotateOutcome>> {
     let (sent, is_first) = first_of_each_session(rotations);
     let of = |it: &&KeyedRotation<'_>| it.rotation.session_id.to_string();
-    let was_rotated: HashMap<String, bool> = Rotate {
+    let changed: Changed = Rotate {
         session_ids: sent.iter().map(of).collect(),
         ids: sent.iter().map(|it| it.id.cloned()).collect(),
         new_session_ids: sent
@@ -115,15 +105,12 @@ pub(super) fn rotate(
     .load(connection)?
     .into_iter()
     .collect();
-    let outcome = |(it, is_first): (&KeyedRotation<'_>, bool)| {
-        let was_rotated = was_rotated.get(&it.rotation.session_id.to_string());
-        match was_rotated.filter(|_| is_first) {
-            Some(true) => RotateOutcome::Rotated,
-            Some(false) => RotateOutcome::Held,
-            None => RotateOutcome::Gone,
-        }
-    };
-    Ok(rotations.iter().zip(is_first).map(outcome).collect())
+    Ok(outcomes(
+        rotations,
+        &is_first,
+        &changed,
+        RotateOutcome::OF_ROWS,
+    ))
 }
 
 statement! {

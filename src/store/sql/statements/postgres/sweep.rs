@@ -13,6 +13,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use crate::store::sql::row::StoredTime;
+use crate::store::sql::run::contention::Contention;
 use crate::store::sql::statements::statement::statement;
 use crate::store::{SessionHandle, SweepBatch, SweepOutcome};
 
@@ -82,6 +83,7 @@ const BITMAP: &str = "; SET LOCAL enable_indexscan = off; SET LOCAL enable_seqsc
 pub(in crate::store) fn sweep(
     connection: &mut PgConnection,
     batch: &SweepBatch,
+    _: &Contention,
 ) -> QueryResult<SweepOutcome> {
     let (now, limit) = (batch.now.naive_utc(), i64::from(batch.limit));
     let from = batch.from.map(|from| from.naive_utc());
