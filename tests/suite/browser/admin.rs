@@ -48,7 +48,6 @@ on_each_database! {
         tab.reload();
         tab.follow("Administration");
         assert_eq!(tab.path(), "/admin");
-        assert_eq!(tab.count("#session-list tbody tr"), 50);
         assert_eq!(tab.count("figure svg"), 2);
         assert_sound(&tab);
 
@@ -61,6 +60,9 @@ on_each_database! {
         client.click(COUNT_A_VISIT);
         wait_until("the new session is counted", || created() > before);
 
+        tab.follow("Sessions");
+        assert_eq!(tab.path(), "/admin/sessions");
+        assert_eq!(tab.count("#session-list tbody tr"), 50);
         tab.follow("Older");
         assert_eq!(tab.count("#session-list tbody tr"), 50);
         tab.fill("q", "Grace");
@@ -79,11 +81,13 @@ on_each_database! {
         assert_eq!(database.sessions(), i64::from(SESSIONS) + 1);
 
         assert_quiet(&tab);
-        tab.goto("/admin");
-        tab.execute("document.querySelectorAll('details').forEach((one) => (one.open = true))");
-        for width in [390, 320] {
-            tab.set_width(width);
-            assert_fits(&tab, width);
+        for path in ["/admin", "/admin/sessions", "/admin/maintenance"] {
+            tab.goto(path);
+            tab.execute("document.querySelectorAll('details').forEach((one) => (one.open = true))");
+            for width in [390, 320] {
+                tab.set_width(width);
+                assert_fits(&tab, width);
+            }
         }
     }
 }

@@ -51,7 +51,7 @@ fn the_revoke_button_is_visible_at_every_screen_width() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let server = crowded(&database);
     let tab = chromium.open(&server);
-    tab.goto("/admin");
+    tab.goto("/admin/sessions");
     for width in [1920, 1280, 1024, 800, 760, 600, 390, 320] {
         tab.set_width(width);
         assert!(is_reachable(&tab), "at {width}");
@@ -113,7 +113,7 @@ fn revoking_a_found_session_returns_to_the_same_list() {
     let tab = chromium.open(&server);
     tab.goto("/");
     tab.click(COUNT_A_VISIT);
-    tab.goto("/admin");
+    tab.goto("/admin/sessions");
     let is_in_sight = || {
         let script = "const {top} = document.getElementById('sessions').getBoundingClientRect();
             return top >= 0 && top < innerHeight / 3";
@@ -135,7 +135,7 @@ fn revoking_a_found_session_returns_to_the_same_list() {
         return top >= 0 && bottom <= innerHeight";
     assert_eq!(tab.execute(is_seen), json!(true));
     // Revoking on the second page returns to the second page.
-    tab.goto("/admin");
+    tab.goto("/admin/sessions");
     tab.follow("Older");
     let first = tab.text("#session-1");
     tab.click("#session-list tbody tr:nth-child(2) button");

@@ -168,7 +168,7 @@ on_each_database! {
         assert_eq!(ruth.post_form("/admin/sweep", "").status, Status::SeeOther, "harmless");
         assert_eq!(database.sessions(), 2);
         let done = ruth.post_form(&revoke, "q=ad%26a&password=correct+horse+battery");
-        assert_eq!(done.header("location"), Some("/admin?q=ad%26a#sessions"));
+        assert_eq!(done.header("location"), Some("/admin/sessions?q=ad%26a#sessions"));
         assert_eq!(ada.session(), Value::Null);
         // The password was just given.
         let mut bob = registered(&client, "bob");
@@ -249,9 +249,9 @@ fn a_wrong_method_is_405_and_a_forms_address_redirects_to_its_page() {
         ("/account/password", "/account"),
         ("/account/sessions/end-others", "/account"),
         ("/account/sessions/x/end", "/account"),
-        ("/admin/clear", "/admin"),
-        ("/admin/sweep", "/admin"),
-        ("/admin/sessions/x/revoke", "/admin"),
+        ("/admin/clear", "/admin/maintenance"),
+        ("/admin/sweep", "/admin/maintenance"),
+        ("/admin/sessions/x/revoke", "/admin/sessions"),
     ] {
         let answer = Answer::from(client.get(path).header(Accept::HTML).dispatch());
         assert_eq!(answer.status, Status::SeeOther, "{path}");

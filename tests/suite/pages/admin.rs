@@ -11,8 +11,12 @@ use crate::support::local::{ADMIN_TOKEN, Answer, application, application_of, fi
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, Visitor};
 
-const PAGES: [(Method, &str); 6] = [
+const PAGES: [(Method, &str); 10] = [
     (Method::Get, "/admin"),
+    (Method::Get, "/admin/sessions"),
+    (Method::Get, "/admin/users"),
+    (Method::Get, "/admin/events"),
+    (Method::Get, "/admin/maintenance"),
     (Method::Get, "/admin/live"),
     (Method::Get, "/admin/sessions/x"),
     (Method::Post, "/admin/sessions/x/revoke"),
@@ -91,7 +95,7 @@ on_each_database! {
         assert!(root.get("/").body.contains("<a href=\"/admin\">Administration</a>"));
         assert!(!ada.get("/").body.contains("/admin"));
         assert_eq!(root.get("/admin").status, Status::Ok);
-        let page = browse(&client, Method::Get, "/admin", Some(ADMIN_TOKEN));
+        let page = browse(&client, Method::Get, "/admin/sessions", Some(ADMIN_TOKEN));
         assert_eq!((listed(&page).len(), page.cookie()), (2, None));
         database.execute("UPDATE users SET is_admin = FALSE");
         assert_eq!(root.get("/admin").status, Status::Forbidden);
@@ -102,7 +106,7 @@ on_each_database! {
         let made: Vec<NewSession> = (0..120).map(|_| new_session(None)).collect();
         database.store().create(&made).unwrap();
         let mut visitor = Visitor::new(&client);
-        let (mut path, mut seen) = ("/admin".to_owned(), Vec::new());
+        let (mut path, mut seen) = ("/admin/sessions".to_owned(), Vec::new());
         let mut lengths = Vec::new();
         loop {
             let page = visitor.get(&path);
@@ -119,7 +123,7 @@ on_each_database! {
         assert_eq!((lengths, seen), (vec![50, 50, 20], newest_first));
         assert_eq!(visitor.cookie, None);
         assert_eq!(database.sessions(), 120, "who looks is not stored");
-        assert_eq!(visitor.get("/admin?after=x").status, Status::UnprocessableEntity);
+        assert_eq!(visitor.get("/admin/sessions?after=x").status, Status::UnprocessableEntity);
     }
 
     fn the_search_finds_users_and_handles(database: &Database) {
@@ -132,7 +136,7 @@ on_each_database! {
         registered(&client, &hers);
         let mut visitor = Visitor::new(&client);
         let mut found = |q: &str| {
-            let mut handles = listed(&visitor.get(&format!("/admin?q={q}")));
+            let mut handles = listed(&visitor.get(&format!("/admin/sessions?q={q}")));
             handles.sort();
             handles
         };
@@ -165,7 +169,7 @@ on_each_database! {
             assert_eq!(found(q), [""; 0], "{q}");
         }
         assert_eq!(found("").len(), 4);
-        let page = visitor.get("/admin?q=%3Cscript%3Ealert(1)%22").body;
+        let page = visitor.get("/admin/sessions?q=%3Cscript%3Ealert(1)%22").body;
         assert!(!page.contains("<script>") && page.contains("&#60;script&#62;alert"), "{page}");
     }
 
@@ -213,25 +217,25 @@ on_each_database! {
         let revoke = |id: &str| format!("/admin/sessions/{id}/revoke");
         let hers = handle(&mut ada);
         let answer = root.post_form(&revoke(&hers), "q=ad%26a&after=");
-        assert_eq!(next(&answer), "/admin?q=ad%26a#sessions");
+        assert_eq!(next(&answer), "/admin/sessions?q=ad%26a#sessions");
         assert_eq!((ada.user_id(), bob.user_id().is_string()), (Value::Null, true));
         assert!(root.get("/admin").body.contains("That session has ended."));
         assert!(!root.get("/admin").body.contains("has ended."), "a notice is shown once");
         let after = "01900000-0000-7000-8000-000000000000";
         let answer = root.post_form(&revoke(&hers), &format!("q=x&after={after}"));
-        assert_eq!(next(&answer), format!("/admin?q=x&after={after}#sessions"));
+        assert_eq!(next(&answer), format!("/admin/sessions?q=x&after={after}#sessions"));
         assert!(root.get("/admin").body.contains("had ended already"));
 
         // With the token there is no session for a notice, so the address carries it.
         let path = revoke(&handle(&mut bob));
         let answer = browse(&client, Method::Post, &path, Some(ADMIN_TOKEN));
         let address = next(&answer).strip_suffix("#sessions").unwrap();
-        assert!(address.starts_with("/admin?done=session_ended."), "{address}");
+        assert!(address.starts_with("/admin/sessions?done=session_ended."), "{address}");
         assert_eq!(answer.cookie(), None);
         let page = browse(&client, Method::Get, address, Some(ADMIN_TOKEN));
         assert!(page.body.contains("That session has ended."), "{}", page.body);
         for forged in ["%3Cb%3E", "all_ended", "all_ended.1.x"] {
-            let path = format!("/admin?done={forged}");
+            let path = format!("/admin/sessions?done={forged}");
             let page = browse(&client, Method::Get, &path, Some(ADMIN_TOKEN));
             assert!(!page.body.contains("id=\"notice\""), "{}", page.body);
         }
@@ -265,7 +269,7 @@ on_each_database! {
         let mut visitor = Visitor::new(&open);
         visitor.visit();
         let answer = visitor.post_form("/admin/clear", "word=clear");
-        assert!(next(&answer).starts_with("/admin?done=all_ended."), "{}", next(&answer));
+        assert!(next(&answer).starts_with("/admin/maintenance?done=all_ended."), "{}", next(&answer));
         assert!(visitor.get(next(&answer)).body.contains("All sessions have ended."));
         assert_eq!(database.sessions(), 0);
     }
@@ -273,15 +277,15 @@ on_each_database! {
     fn a_sweep_can_be_started_and_its_result_is_shown(database: &Database) {
         let (client, _) = application(database, "");
         let mut visitor = Visitor::new(&client);
-        assert!(visitor.get("/admin").body.contains("No sweep has been made yet"));
+        assert!(visitor.get("/admin/maintenance").body.contains("No sweep has been made yet"));
         let mut made: Vec<NewSession> = (0..7).map(|_| new_session(None)).collect();
         for new in &mut made[1..] {
             new.expires_at = Utc::now() - TimeDelta::hours(1);
         }
         database.store().create(&made).unwrap();
-        assert_eq!(listed(&visitor.get("/admin")), [made[0].id.clone()]);
+        assert_eq!(listed(&visitor.get("/admin/sessions")), [made[0].id.clone()]);
         let answer = visitor.post_form("/admin/sweep", "");
-        assert!(next(&answer).starts_with("/admin?done=swept."), "{}", next(&answer));
+        assert!(next(&answer).starts_with("/admin/maintenance?done=swept."), "{}", next(&answer));
         assert_eq!(database.sessions(), 1);
         let page = visitor.get(next(&answer)).body;
         assert!(page.contains("Expired sessions are deleted."), "{page}");
@@ -331,11 +335,46 @@ on_each_database! {
 }
 
 #[test]
+fn each_page_has_its_heading_and_marks_its_tab() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut visitor = Visitor::new(&client);
+    for (path, title) in [
+        ("/admin", "Overview"),
+        ("/admin/sessions", "Sessions"),
+        ("/admin/users", "Users"),
+        ("/admin/events", "Events"),
+        ("/admin/maintenance", "Maintenance"),
+    ] {
+        let page = visitor.get(path).body;
+        assert!(page.contains(&format!("<h1>{title}</h1>")), "{page}");
+        let tab = format!("<a href=\"{path}\" aria-current=\"page\">{title}</a>");
+        assert!(page.contains(&tab), "{page}");
+        assert_eq!(page.matches("aria-current=\"page\"").count(), 1, "{page}");
+    }
+}
+
+#[test]
+fn links_to_a_search_of_the_former_dashboard_go_to_the_list() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut visitor = Visitor::new(&client);
+    for (query, list) in [
+        ("q=ad%26a", "/admin/sessions?q=ad%26a"),
+        ("after=x&q=a", "/admin/sessions?q=a&after=x"),
+        ("q=", "/admin/sessions"),
+    ] {
+        assert_eq!(next(&visitor.get(&format!("/admin?{query}"))), list);
+    }
+}
+
+#[test]
 fn the_dashboard_of_an_empty_database_has_no_errors() {
     let database = Database::new(Kind::Sqlite).unwrap();
     let (client, _) = application(&database, "");
+    let list = Visitor::new(&client).get("/admin/sessions").body;
+    assert!(list.contains("There are no sessions."), "{list}");
     let page = Visitor::new(&client).get("/admin").body;
-    assert!(page.contains("There are no sessions."), "{page}");
     assert!(page.contains("0 sessions created and 0 ended."), "{page}");
 }
 

@@ -1,22 +1,22 @@
-//! `/admin`: what administrators see of all sessions, and what they can do.
+//! `/admin`: what administrators see of all sessions and users, and what they can do.
 
-mod actions;
-mod chart;
-mod dashboard;
-mod hours;
-mod live;
-mod search;
+mod events;
+mod maintenance;
+mod overview;
 mod sessions;
+mod shell;
+mod users;
 mod viewer;
 
 use rocket::Route;
 
-pub(crate) use live::Live;
+pub(crate) use overview::Live;
 
 pub(super) fn routes() -> Vec<Route> {
-    let mut routes = dashboard::routes();
+    let mut routes = overview::routes();
     routes.extend(sessions::routes());
-    routes.extend(actions::routes());
-    routes.extend(live::routes());
+    routes.extend(users::routes());
+    routes.extend(events::routes());
+    routes.extend(maintenance::routes());
     routes
 }

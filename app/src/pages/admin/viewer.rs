@@ -10,8 +10,10 @@ use crate::guards::admin_token::presented_token;
 use crate::guards::signed_in::{SignedIn, session};
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
+use crate::monitoring::audit::Trail;
+use crate::pages::confirm::{Confirmed, Question};
 use crate::pages::frame::Frame;
-use crate::pages::notice::Notice;
+use crate::pages::notice::{Marks, Notice};
 use crate::session_data::SessionData;
 
 /// An administrator who looks at a page. No session is created for one who has none, because they
@@ -88,5 +90,34 @@ impl AdminViewer {
     /// The handle of the visitor's own session.
     pub(super) fn handle(&self) -> Option<SessionHandle> {
         self.session.as_ref()?.handle()
+    }
+
+    /// Returns an address that reports what was done. The visitor's session keeps the notice, so that it
+    /// is shown once. Without a session, the address carries it, because no session is created for it.
+    pub(super) async fn go_on(&self, address: String, notice: Notice, marks: &Marks) -> String {
+        let is_kept = match &self.session {
+            Some(session) => session.update(move |data| notice.leave(data)).await.is_ok(),
+            None => false,
+        };
+        if is_kept {
+            return address;
+        }
+        let join = if address.contains('?') { '&' } else { '?' };
+        format!("{address}{join}done={}", marks.mark(notice))
+    }
+
+    /// Confirms an action that cannot be undone. A user must have entered the password recently, while
+    /// other administrators have none.
+    pub(super) async fn confirm(
+        &self,
+        question: &Question<'_>,
+        users: &Users,
+        trail: Trail,
+        password: Option<&str>,
+    ) -> Result<Confirmed, ApiError> {
+        match &self.signed_in {
+            Some(signed_in) => question.confirm(signed_in, users, trail, password).await,
+            None => Ok(Confirmed::Recently),
+        }
     }
 }

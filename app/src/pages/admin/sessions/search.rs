@@ -11,22 +11,21 @@ use uuid::Uuid;
 use crate::accounts::users::Users;
 use crate::api::query;
 use crate::http::error::ApiError;
+use crate::pages::admin::shell::Tab;
 use crate::words;
 
-/// The path of the dashboard.
-pub(super) const PATH: &str = "/admin";
-
-/// Returns the address of the dashboard with a query.
-pub(super) fn address(query: &[(&str, &str)]) -> String {
+/// Returns the address of the list with a query.
+pub(in crate::pages::admin) fn address(query: &[(&str, &str)]) -> String {
     let pair = |(name, value): &(&str, &str)| {
         let value = RawStr::new(value).percent_encode();
         format!("{name}={value}")
     };
     let pairs: Vec<String> = query.iter().map(pair).collect();
+    let path = Tab::Sessions.path();
     if pairs.is_empty() {
-        return PATH.to_owned();
+        return path.to_owned();
     }
-    format!("{PATH}?{}", pairs.join("&"))
+    format!("{path}?{}", pairs.join("&"))
 }
 
 /// A search for sessions, and the page of its results.
@@ -43,17 +42,17 @@ impl<'a> Search<'a> {
         let q = q.map(str::trim).filter(|q| !q.is_empty());
         Ok(Self { q, after })
     }
+}
 
-    /// Returns the query of an address that searches for this and continues after the cursor.
-    pub(super) fn query_of<'q>(
-        q: Option<&'q str>,
-        after: Option<&'q str>,
-    ) -> Vec<(&'static str, &'q str)> {
-        let pairs = [("q", q), ("after", after)];
-        let given = |(name, value): (&'static str, Option<&'q str>)| Some((name, value?));
-        let pairs = pairs.into_iter().filter_map(given);
-        pairs.filter(|(_, value)| !value.is_empty()).collect()
-    }
+/// Returns the query of an address that searches for this and continues after the cursor.
+pub(in crate::pages::admin) fn query_of<'q>(
+    q: Option<&'q str>,
+    after: Option<&'q str>,
+) -> Vec<(&'static str, &'q str)> {
+    let pairs = [("q", q), ("after", after)];
+    let given = |(name, value): (&'static str, Option<&'q str>)| Some((name, value?));
+    let pairs = pairs.into_iter().filter_map(given);
+    pairs.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// The number of sessions per page.

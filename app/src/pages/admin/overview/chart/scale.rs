@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pages::admin::hours::Row;
+use crate::pages::admin::overview::hours::Row;
 use crate::words::grouped;
 
 /// The horizontal places of the bars.

@@ -51,7 +51,11 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in crate::pages::admin) fn hour(hour: &str, created: u64, ended: [u64; 5]) -> HourStats {
+    pub(in crate::pages::admin::overview) fn hour(
+        hour: &str,
+        created: u64,
+        ended: [u64; 5],
+    ) -> HourStats {
         let mut stats = HourStats::new(hour.parse().unwrap());
         stats.created = created;
         stats.ended = EndReason::ALL.iter().copied().zip(ended).collect();

@@ -165,7 +165,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::pages::admin::hours::{rows, tests::hour};
+    use crate::pages::admin::overview::hours::{rows, tests::hour};
 
     fn week() -> Vec<Row> {
         let stats = [

@@ -17,10 +17,10 @@ use rocket_diesel_sessions::admin::SessionStats;
 use rocket_diesel_sessions::store::HourStats;
 use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
-use super::viewer::AdminViewer;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
+use crate::pages::admin::viewer::AdminViewer;
 use crate::session_data::SessionData;
 
 /// How often a stream sends the figures.

@@ -1,0 +1,16 @@
+//! `/admin`: how sessions are used, in figures and charts.
+
+mod chart;
+mod hours;
+mod live;
+mod page;
+
+use rocket::Route;
+
+pub(crate) use live::Live;
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = page::routes();
+    routes.extend(live::routes());
+    routes
+}

@@ -1,0 +1,5 @@
+//! `/admin/users`: the users.
+
+mod page;
+
+pub(super) use page::routes;
