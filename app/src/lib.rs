@@ -24,6 +24,7 @@ pub use settings::config::{AppConfig, MetricsAccess};
 pub use settings::{Settings, figment, rocket_config, warn_of_missing_file};
 
 use accounts::users::Users;
+use api::openapi::Description;
 use guards::admin;
 use http::request_log::{RequestLog, wrapped};
 use monitoring::counters::Counters;
@@ -73,6 +74,8 @@ pub fn rocket(
     let metrics_access = settings.app.metrics_access(is_debug);
     let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
     let transport = settings.sessions.transport;
+    let cookie = settings.sessions.effective(&settings.figment).cookie;
+    let description = Description::new(&cookie.name.unwrap_or_default());
     let marks = Marks::new(settings.keys.clone(), Arc::clone(&clock));
     let users = users(
         stores.users,
@@ -116,6 +119,7 @@ pub fn rocket(
         .manage(settings.admin_token)
         .manage(metrics_access)
         .manage(marks)
+        .manage(description)
         .manage(pages::CookieNeedsTls(needs_tls))
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
@@ -123,6 +127,7 @@ pub fn rocket(
         .mount("/api/auth", wrapped(api::auth::routes()))
         .mount("/api/account", wrapped(api::account::routes()))
         .mount("/api/account", wrapped(api::activity::routes()))
+        .mount("/", wrapped(api::openapi::routes()))
         .mount("/", wrapped(pages::routes()))
         .mount("/", wrapped(monitoring::health::routes()))
         .mount("/", wrapped(api::well_known::routes()))

@@ -2,13 +2,16 @@
 
 use rocket::serde::json::Value;
 use rocket::serde::{Deserialize, DeserializeOwned, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{RefOr, schema::AdditionalProperties};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The longest display name, in characters.
 const MAX_NAME: usize = 64;
 
 /// The typed data of a session. Fields have defaults and unknown ones are kept, so that instances
 /// of two versions can run side by side.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase", default)]
 pub struct SessionData {
     /// The number of visits that were counted.
@@ -23,7 +26,7 @@ pub struct SessionData {
 }
 
 /// A theme of the pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "lowercase")]
 pub enum Theme {
     /// The theme of the visitor's system.
@@ -76,6 +79,35 @@ pub(super) struct DataPatch {
     display_name: Option<Option<String>>,
     theme: Option<Option<Theme>>,
 }
+
+/// Describes what [`DataPatch::from_json`] takes.
+impl PartialSchema for DataPatch {
+    fn schema() -> RefOr<Schema> {
+        let or_null = |kind| {
+            let types = SchemaType::from_iter([kind, Type::Null]);
+            ObjectBuilder::new().schema_type(types)
+        };
+        let count = or_null(Type::Integer).minimum(Some(0));
+        let name = or_null(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(MAX_NAME))
+            .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"));
+        let themes = Theme::ALL.map(|theme| Value::from(theme.name()));
+        let theme =
+            or_null(Type::String).enum_values(Some(themes.into_iter().chain([Value::Null])));
+        ObjectBuilder::new()
+            .property("visitCount", count.maximum(Some(u64::MAX)))
+            .property("displayName", name)
+            .property("theme", theme)
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .description(Some(
+                "A JSON Merge Patch (RFC 7396): absent fields stay, null resets a field",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for DataPatch {}
 
 /// The values of a form's fields.
 #[derive(Clone, Copy, Default)]

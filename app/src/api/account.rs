@@ -6,8 +6,13 @@ use rocket::serde::json::Json;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::{Route, State, delete, get, post, routes};
 use rocket_diesel_sessions::{SessionHandle, UserSession, UserSessionPage, UserSessions};
+use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
+use super::openapi::parameters::{After, Limit};
+use super::openapi::responses::{
+    Changes, Checked, ChecksPassword, ForUsers, Names, NeedsPassword, OwnSite, ReadsBody, Stored,
+};
 use super::query::{self, NoQuery};
 use super::session::{Answer, Deleted};
 use crate::accounts::revoke;
@@ -22,20 +27,24 @@ use crate::monitoring::audit::Trail;
 const MAX_LIMIT: u32 = 1000;
 
 /// `{"sessions": […], "next": …}`, with a cursor or null.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 struct DeviceList {
     sessions: Vec<DeviceView>,
+    #[schema(required)]
     next: Option<Uuid>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct DeviceView {
+    #[schema(value_type = String)]
     id: SessionHandle,
     /// Whether it is the device that asks.
     current: bool,
+    #[schema(required)]
     user_agent: Option<String>,
+    #[schema(required)]
     ip: Option<String>,
     created_at: DateTime<Utc>,
     last_seen_at: DateTime<Utc>,
@@ -57,6 +66,15 @@ impl DeviceView {
 }
 
 /// Lists a page of the user's devices, newest sign-in first.
+#[utoipa::path(
+    get, path = "/sessions", operation_id = "listDevices", tag = "account",
+    params(Limit<MAX_LIMIT, MAX_LIMIT>, After),
+    responses(
+        (status = 200, description = "A page, newest sign-in first", body = DeviceList),
+        ForUsers, Checked, Stored,
+    ),
+    security(("session" = [])),
+)]
 #[get("/sessions?<limit>&<after>")]
 async fn list(
     signed_in: SignedIn,
@@ -93,6 +111,17 @@ pub(crate) async fn devices(
 }
 
 /// Signs out one device.
+#[utoipa::path(
+    delete, path = "/sessions/{id}", operation_id = "signOutDevice", tag = "account",
+    params(("id" = String, Path, description = "The handle of a session")),
+    responses(
+        (status = 204, description = "The device is signed out", headers(
+            ("Set-Cookie" = String, description = "Removes the cookie, if it was this device")
+        )),
+        ForUsers, OwnSite, NeedsPassword, Names, Checked, Changes, Stored,
+    ),
+    security(("session" = [])),
+)]
 #[delete("/sessions/<id>")]
 async fn revoke_one(
     signed_in: SignedIn,
@@ -120,6 +149,14 @@ async fn revoke_one(
 }
 
 /// Signs out all devices but this one.
+#[utoipa::path(
+    delete, path = "/sessions", operation_id = "signOutOtherDevices", tag = "account",
+    responses(
+        (status = 200, description = "The other devices are signed out", body = Deleted),
+        ForUsers, OwnSite, NeedsPassword, Checked, Changes, Stored,
+    ),
+    security(("session" = [])),
+)]
 #[delete("/sessions")]
 async fn revoke_others(
     signed_in: SignedIn,
@@ -138,7 +175,7 @@ async fn revoke_others(
 }
 
 /// `{"currentPassword","newPassword"}`, in snake case too.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct PasswordChange {
     #[serde(alias = "current_password")]
@@ -148,6 +185,20 @@ struct PasswordChange {
 }
 
 /// Changes the password and signs out the other devices.
+#[utoipa::path(
+    post, path = "/password", operation_id = "changePassword", tag = "account",
+    request_body(content(
+        (PasswordChange = "application/json"),
+        (PasswordChange = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 204, description = "The password is changed, and the other devices are signed out", headers(
+            ("Set-Cookie" = String, description = "The session, under a new token")
+        )),
+        ForUsers, ReadsBody, ChecksPassword, OwnSite, Changes, Stored,
+    ),
+    security(("session" = [])),
+)]
 #[post("/password", data = "<body>")]
 async fn change_password(
     signed_in: SignedIn,
@@ -166,6 +217,16 @@ async fn change_password(
 }
 
 /// Deletes the account, and with it all of its sessions.
+#[utoipa::path(
+    delete, path = "/", operation_id = "deleteAccount", tag = "account",
+    responses(
+        (status = 204, description = "The account is deleted", headers(
+            ("Set-Cookie" = String, description = "Removes the cookie")
+        )),
+        ForUsers, OwnSite, NeedsPassword, Checked, Changes, Stored,
+    ),
+    security(("session" = [])),
+)]
 #[delete("/")]
 async fn delete_account(
     signed_in: SignedIn,
@@ -178,6 +239,10 @@ async fn delete_account(
     signed_in.account(trail).delete(users, sessions).await?;
     Ok(Status::NoContent)
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(list, revoke_one, revoke_others, change_password, delete_account))]
+pub(crate) struct Paths;
 
 pub(crate) fn routes() -> Vec<Route> {
     routes![

@@ -6,8 +6,11 @@ use rocket::serde::json::Json;
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::store::EventRecord;
 use rocket_diesel_sessions::{SessionError, SessionHandle, UserSessions};
+use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
+use super::openapi::parameters::Limit;
+use super::openapi::responses::{Checked, ForUsers, Stored};
 use super::query;
 use super::session::Answer;
 use crate::guards::signed_in::SignedIn;
@@ -16,25 +19,30 @@ const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1000;
 
 /// `{"events": […]}`, newest first.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 struct ActivityList {
     events: Vec<Activity>,
 }
 
 /// An event. What administrators do is shown without where they did it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub(crate) struct Activity {
     id: Uuid,
     pub(crate) at: DateTime<Utc>,
     pub(crate) event: String,
+    #[schema(required)]
     pub(crate) reason: Option<String>,
     /// The handle of the session to which it happened.
+    #[schema(value_type = String)]
     session: SessionHandle,
     pub(crate) by_administrator: bool,
+    #[schema(required)]
     pub(crate) ip: Option<String>,
+    #[schema(required)]
     pub(crate) user_agent: Option<String>,
+    #[schema(required)]
     request_id: Option<String>,
 }
 
@@ -71,6 +79,15 @@ pub(crate) async fn recent(
 }
 
 /// Lists what has happened to the user's sessions lately.
+#[utoipa::path(
+    get, path = "/activity", operation_id = "listActivity", tag = "account",
+    params(Limit<DEFAULT_LIMIT, MAX_LIMIT>),
+    responses(
+        (status = 200, description = "The newest events", body = ActivityList),
+        ForUsers, Checked, Stored,
+    ),
+    security(("session" = [])),
+)]
 #[get("/activity?<limit>")]
 async fn activity(
     signed_in: SignedIn,
@@ -83,6 +100,10 @@ async fn activity(
         events: events.unwrap_or_default(),
     }))
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(activity))]
+pub(crate) struct Paths;
 
 pub(crate) fn routes() -> Vec<Route> {
     routes![activity]

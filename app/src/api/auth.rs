@@ -7,7 +7,9 @@ use rocket::serde::{Deserialize, Serialize};
 use rocket::{Route, State, post, routes};
 use rocket_diesel_sessions::store::UserRecord;
 use rocket_diesel_sessions::{Session, UserId};
+use utoipa::{OpenApi, ToSchema};
 
+use super::openapi::responses::{Changes, ChecksPassword, ForUsers, OwnSite, ReadsBody, Stored};
 use super::session::Answer;
 use crate::accounts::sign_in::{Lasting, sign_in, sign_out};
 use crate::accounts::users::Users;
@@ -20,15 +22,16 @@ use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
 
 /// `{"user":{"id","username"}}`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 struct UserAnswer {
     user: UserView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 struct UserView {
+    #[schema(value_type = String)]
     id: UserId,
     username: String,
 }
@@ -45,7 +48,7 @@ impl From<UserRecord> for UserAnswer {
 }
 
 /// `{"username","password"}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 struct Credentials {
     username: String,
@@ -53,6 +56,20 @@ struct Credentials {
 }
 
 /// Adds a user and signs in.
+#[utoipa::path(
+    post, path = "/register", operation_id = "register", tag = "auth",
+    request_body(content(
+        (Credentials = "application/json"),
+        (Credentials = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 201, description = "The user is signed in", body = UserAnswer, headers(
+            ("Set-Cookie" = String, description = "The session")
+        )),
+        ReadsBody, ChecksPassword, OwnSite, Changes, Stored,
+    ),
+    security((), ("session" = [])),
+)]
 #[post("/register", data = "<body>")]
 async fn register(
     session: Session<SessionData>,
@@ -68,6 +85,20 @@ async fn register(
 }
 
 /// Signs in, or confirms the password of the user who is signed in.
+#[utoipa::path(
+    post, path = "/login", operation_id = "signIn", tag = "auth",
+    request_body(content(
+        (Credentials = "application/json"),
+        (Credentials = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 200, description = "The user is signed in", body = UserAnswer, headers(
+            ("Set-Cookie" = String, description = "The session")
+        )),
+        ReadsBody, ChecksPassword, OwnSite, Changes, Stored,
+    ),
+    security((), ("session" = [])),
+)]
 #[post("/login", data = "<body>")]
 async fn login(
     session: Session<SessionData>,
@@ -85,11 +116,25 @@ async fn login(
 }
 
 /// Ends the session.
+#[utoipa::path(
+    post, path = "/logout", operation_id = "signOut", tag = "auth",
+    responses(
+        (status = 204, description = "The session has ended", headers(
+            ("Set-Cookie" = String, description = "Removes the cookie")
+        )),
+        ForUsers, OwnSite, Changes, Stored,
+    ),
+    security(("session" = [])),
+)]
 #[post("/logout")]
 async fn logout(signed_in: SignedIn, trail: Trail) -> Result<Status, ApiError> {
     sign_out(&signed_in.session, trail).await?;
     Ok(Status::NoContent)
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(register, login, logout))]
+pub(crate) struct Paths;
 
 pub(crate) fn routes() -> Vec<Route> {
     routes![register, login, logout]

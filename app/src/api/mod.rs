@@ -4,6 +4,7 @@ pub(super) mod account;
 pub(super) mod activity;
 pub(super) mod auth;
 pub mod cursor;
+pub(super) mod openapi;
 pub(super) mod query;
 pub(super) mod session;
 pub mod views;

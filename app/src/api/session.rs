@@ -8,8 +8,13 @@ use rocket::{Request, Route, State, delete, get, patch, routes};
 use rocket_diesel_sessions::{
     EventContext, PassiveSession, Session, SessionAdmin, UserId, UserSessions,
 };
+use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
+use super::openapi::parameters::{After, Hours, Limit, OfUser};
+use super::openapi::responses::{
+    Changes, Checked, ForAdministrators, Names, NeedsPassword, OwnSite, ReadsBody, Stored, TooLarge,
+};
 use super::query::{self, NoQuery, Scope};
 use super::views::{CurrentSession, SessionList, StatsView, StatusView};
 use crate::accounts::revoke;
@@ -30,21 +35,32 @@ const MAX_HOURS: u32 = 90 * 24;
 
 pub(crate) type Answer<T> = Result<Json<T>, ApiError>;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct Visit {
+    #[schema(required)]
     session_id: Option<Uuid>,
     visit_count: u64,
 }
 
 /// How many sessions were ended.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 pub(crate) struct Deleted {
     pub(crate) deleted: usize,
 }
 
 /// Counts a visit, and makes the session if there is none.
+#[utoipa::path(
+    get, path = "/test-session", operation_id = "countVisit", tag = "session",
+    responses(
+        (status = 200, description = "The visit is counted", body = Visit, headers(
+            ("Set-Cookie" = String, description = "The session, if it is new")
+        )),
+        Changes, TooLarge, Stored,
+    ),
+    security((), ("session" = [])),
+)]
 #[get("/test-session")]
 async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
     let visit_count = session.update(SessionData::visit).await?;
@@ -55,6 +71,11 @@ async fn test_session(session: Session<SessionData>) -> Answer<Visit> {
 }
 
 /// Shows the visitor's session. Only reads.
+#[utoipa::path(
+    get, path = "/", operation_id = "showSession", tag = "session",
+    responses((status = 200, description = "The session, or null", body = CurrentSession), Stored),
+    security((), ("session" = [])),
+)]
 #[get("/")]
 fn current(session: Session<SessionData>) -> Answer<CurrentSession> {
     session.try_data()?;
@@ -62,12 +83,28 @@ fn current(session: Session<SessionData>) -> Answer<CurrentSession> {
 }
 
 /// Returns how long the visitor's session still lives. Asking is no activity.
+#[utoipa::path(
+    get, path = "/status", operation_id = "showStatus", tag = "session",
+    responses((status = 200, description = "The time left, or nulls", body = StatusView), Stored),
+    security((), ("session" = [])),
+)]
 #[get("/status")]
 fn status(session: PassiveSession<SessionData>) -> Json<StatusView> {
     Json(session.status().into())
 }
 
 /// Changes fields of the visitor's data.
+#[utoipa::path(
+    patch, path = "/data", operation_id = "changeData", tag = "session",
+    request_body = DataPatch,
+    responses(
+        (status = 200, description = "The session as it is now", body = CurrentSession, headers(
+            ("Set-Cookie" = String, description = "The session, if it is new")
+        )),
+        ReadsBody, OwnSite, Changes, Stored,
+    ),
+    security((), ("session" = [])),
+)]
 #[patch("/data", data = "<patch>")]
 async fn change_data(session: Session<SessionData>, patch: DataPatch) -> Answer<CurrentSession> {
     session.update(move |data| patch.apply(data)).await?;
@@ -75,6 +112,16 @@ async fn change_data(session: Session<SessionData>, patch: DataPatch) -> Answer<
 }
 
 /// Ends the visitor's session.
+#[utoipa::path(
+    delete, path = "/", operation_id = "endSession", tag = "session",
+    responses(
+        (status = 204, description = "There is no session any more", headers(
+            ("Set-Cookie" = String, description = "Removes the cookie")
+        )),
+        Checked, OwnSite, Changes, Stored,
+    ),
+    security((), ("session" = [])),
+)]
 #[delete("/")]
 async fn destroy(_query: NoQuery, session: Session<SessionData>) -> Result<Status, ApiError> {
     session.destroy().await?;
@@ -82,6 +129,15 @@ async fn destroy(_query: NoQuery, session: Session<SessionData>) -> Result<Statu
 }
 
 /// Lists a page of everyone's sessions.
+#[utoipa::path(
+    get, path = "/sessions", operation_id = "listSessions", tag = "administration",
+    params(Limit<DEFAULT_LIMIT, MAX_LIMIT>, After, OfUser),
+    responses(
+        (status = 200, description = "A page, newest first", body = SessionList),
+        ForAdministrators, Checked, Stored,
+    ),
+    security(("adminToken" = []), ("session" = [])),
+)]
 #[get("/sessions?<limit>&<after>&<user>")]
 async fn list(
     _admin: Admin,
@@ -97,6 +153,15 @@ async fn list(
 }
 
 /// Shows how sessions are used.
+#[utoipa::path(
+    get, path = "/stats", operation_id = "showStatistics", tag = "administration",
+    params(Hours<DEFAULT_HOURS, MAX_HOURS>),
+    responses(
+        (status = 200, description = "The statistics", body = StatsView),
+        ForAdministrators, Checked, Stored,
+    ),
+    security(("adminToken" = []), ("session" = [])),
+)]
 #[get("/stats?<hours>")]
 async fn stats(
     _admin: Admin,
@@ -108,6 +173,15 @@ async fn stats(
 }
 
 /// Ends everyone's sessions, or those of one user.
+#[utoipa::path(
+    delete, path = "/sessions", operation_id = "endSessions", tag = "administration",
+    params(OfUser),
+    responses(
+        (status = 200, description = "The sessions have ended", body = Deleted),
+        ForAdministrators, OwnSite, NeedsPassword, Checked, Stored,
+    ),
+    security(("adminToken" = []), ("session" = [])),
+)]
 #[delete("/sessions")]
 async fn clear(
     admin: RecentAdmin,
@@ -133,6 +207,15 @@ async fn clear(
 }
 
 /// Ends one session, by handle.
+#[utoipa::path(
+    delete, path = "/sessions/{id}", operation_id = "endAnySession", tag = "administration",
+    params(("id" = String, Path, description = "The handle of a session")),
+    responses(
+        (status = 204, description = "The session has ended"),
+        ForAdministrators, OwnSite, NeedsPassword, Names, Checked, Stored,
+    ),
+    security(("adminToken" = []), ("session" = [])),
+)]
 #[delete("/sessions/<id>")]
 async fn revoke_one(
     admin: RecentAdmin,
@@ -168,6 +251,20 @@ async fn read_patch(request: &Request<'_>, body: Data<'_>) -> Result<DataPatch, 
     let body = read_body(body, 64.kibibytes()).await?;
     DataPatch::from_json(parse_json(&body)?).map_err(ApiError::unprocessable)
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    test_session,
+    current,
+    status,
+    change_data,
+    destroy,
+    list,
+    stats,
+    clear,
+    revoke_one
+))]
+pub(crate) struct Paths;
 
 pub(crate) fn routes() -> Vec<Route> {
     routes![

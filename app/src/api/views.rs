@@ -9,15 +9,21 @@ use rocket_diesel_sessions::SessionStatus;
 use rocket_diesel_sessions::admin::{SessionPage, SessionStats, typed_data};
 use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
 use rocket_diesel_sessions::{SessionHandle, UserId};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A session as its visitor sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub(crate) struct SessionView {
+    #[schema(value_type = String)]
     id: SessionHandle,
     session_id: Uuid,
+    #[schema(value_type = Option<String>, required)]
     user_id: Option<UserId>,
+    /// What `SessionData` has, and fields of other versions of the server. Data that is not JSON is a
+    /// text.
+    #[schema(value_type = Value)]
     data: Value,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -42,10 +48,12 @@ impl From<SessionRecord> for SessionView {
 }
 
 /// How long the visitor's session still lives, in whole seconds. Null without a session.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub(crate) struct StatusView {
+    #[schema(required)]
     idle_seconds: Option<u64>,
+    #[schema(required)]
     absolute_seconds: Option<u64>,
 }
 
@@ -59,9 +67,10 @@ impl From<Option<SessionStatus>> for StatusView {
 }
 
 /// `{"session": …}`, with null for a visitor without a session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 pub(crate) struct CurrentSession {
+    #[schema(required)]
     session: Option<SessionView>,
 }
 
@@ -74,14 +83,16 @@ impl From<Option<SessionRecord>> for CurrentSession {
 }
 
 /// A session as an administrator sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct AdminSessionView {
     #[serde(flatten)]
     session: SessionView,
     absolute_expires_at: DateTime<Utc>,
     last_seen_at: DateTime<Utc>,
+    #[schema(required)]
     user_agent: Option<String>,
+    #[schema(required)]
     ip: Option<String>,
 }
 
@@ -98,15 +109,16 @@ impl From<SessionRecord> for AdminSessionView {
 }
 
 /// `{"sessions": […], "next": …}`, with a cursor or null.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 pub struct SessionList {
     sessions: Vec<AdminSessionView>,
+    #[schema(required)]
     next: Option<Uuid>,
 }
 
 /// Statistics of the use of sessions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub struct StatsView {
     active: u64,
@@ -119,12 +131,13 @@ pub struct StatsView {
     next_expiries: Vec<DateTime<Utc>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct HourView {
     hour: DateTime<Utc>,
     created: u64,
     /// Numbers by reason, ordered by the reasons' names.
+    #[schema(value_type = BTreeMap<String, u64>)]
     ended: BTreeMap<&'static str, u64>,
     peak_active: u64,
     users: u64,
@@ -168,13 +181,13 @@ impl From<SessionPage> for SessionList {
 }
 
 /// `{"session": …}`, with all columns of the session except the hash of its token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 pub struct SessionDetail {
     session: VersionedView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 struct VersionedView {
     #[serde(flatten)]
@@ -194,14 +207,14 @@ impl From<SessionRecord> for SessionDetail {
 }
 
 /// `{"users": […]}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 pub struct UserList {
     users: Vec<AdminUserView>,
 }
 
 /// `{"user": …}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 pub struct UserDetail {
     user: AdminUserView,
@@ -214,12 +227,14 @@ impl From<UserRecord> for UserDetail {
 }
 
 /// A user as an administrator sees it, with all columns except the hash of the password.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct AdminUserView {
+    #[schema(value_type = String)]
     id: UserId,
     username: String,
     is_admin: bool,
+    #[schema(required)]
     disabled_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use rocket::http::{Method, Status};
 use rocket::response::{self, Responder};
-use rocket::serde::{Serialize, json::Json};
+use rocket::serde::Serialize;
+use rocket::serde::json::{Json, Value, to_value};
 use rocket::{Request, Response};
 use rocket_diesel_sessions::SessionError;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::request_id;
@@ -29,6 +31,9 @@ const SIGNED_OUT: &str = "signed_out";
 const ADMIN_CHALLENGE: &str = "Bearer";
 const USER_CHALLENGE: &str = "Session";
 
+/// The id in an example.
+const EXAMPLE_ID: Uuid = Uuid::from_u128(0x0198_f2a4_6f6a_7c39_b6c7_0b5d_6f0a_9e11);
+
 /// An error as `{"error":{"code":"…","message":"…","requestId":"…"}}`.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -45,17 +50,23 @@ pub(crate) struct ApiError {
     challenge: &'static str,
 }
 
-#[derive(Serialize)]
+/// The answer to a request that failed.
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
-struct Body<'a> {
+#[schema(as = Error)]
+pub(crate) struct ErrorAnswer<'a> {
     error: Detail<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
+#[schema(as = ErrorDetail)]
 struct Detail<'a> {
+    /// What programs go by.
     code: &'a str,
+    /// What happened, for people who write programs.
     message: &'a str,
+    /// The `X-Request-Id` of the answer, which is also in the log.
     request_id: Uuid,
 }
 
@@ -112,14 +123,24 @@ impl ApiError {
 
     /// Responds with JSON.
     pub(crate) fn as_json(&self, request: &Request<'_>) -> response::Result<'static> {
-        let body = Body {
-            error: Detail {
-                code: self.code,
-                message: &self.message,
-                request_id: request_id::of(request),
-            },
-        };
+        let body = self.answer(request_id::of(request));
         Ok(self.with_headers(Json(body).respond_to(request)?))
+    }
+
+    fn answer(&self, request_id: Uuid) -> ErrorAnswer<'_> {
+        let (code, message) = (self.code, &*self.message);
+        let error = Detail {
+            code,
+            message,
+            request_id,
+        };
+        ErrorAnswer { error }
+    }
+
+    /// Returns the JSON of an answer, for the description of the API.
+    pub(crate) fn example(&self) -> Value {
+        let example = self.answer(EXAMPLE_ID);
+        to_value(example).unwrap_or_default()
     }
 
     /// Gives a response the status of the error and its headers.

@@ -6,8 +6,10 @@ use rocket::http::{ContentType, Status};
 use rocket::request::{self, FromRequest, Request};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::SessionAdmin;
+use utoipa::OpenApi;
 
 use super::counters::Counters;
+use crate::api::openapi::responses::{ForAdministrators, Stored};
 use crate::guards::admin::{Admin, is_from_this_machine};
 use crate::guards::admin_token::presented_token;
 use crate::http::error::ApiError;
@@ -41,6 +43,17 @@ impl Scraper {
 }
 
 /// Answers with all metrics, without a statement.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "showMetrics", tag = "monitoring",
+    responses(
+        (
+            status = 200, description = "The metrics, in Prometheus' text format", body = String,
+            content_type = "text/plain",
+        ),
+        ForAdministrators, Stored,
+    ),
+    security(("adminToken" = []), ("session" = [])),
+)]
 #[get("/metrics")]
 fn metrics(
     _scraper: Scraper,
@@ -51,6 +64,10 @@ fn metrics(
     let kind = ContentType::new("text", "plain").with_params(parameters);
     (kind, sessions.metrics() + &counters.to_text())
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(metrics))]
+pub(crate) struct Paths;
 
 /// Returns the route, unless metrics are off. Its guard finds `access` in the managed state.
 pub(crate) fn routes(access: MetricsAccess) -> Vec<Route> {

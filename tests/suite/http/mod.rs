@@ -8,6 +8,7 @@ mod behind_a_proxy;
 mod last_administrator;
 mod metrics_access;
 mod open_administration;
+mod openapi;
 mod passwords;
 mod raw_paths;
 mod refusals;

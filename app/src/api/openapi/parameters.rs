@@ -1,0 +1,59 @@
+//! The parameters that several routes take.
+
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{KnownFormat, Required, SchemaFormat};
+
+type Place = Option<ParameterIn>;
+
+/// Defines parameters of the query.
+macro_rules! in_query {
+    ($($(#[$text:meta])* $name:ident $(<$($limit:ident),+>)?: $key:literal, $description:literal, $schema:expr;)+) => {$(
+        $(#[$text])*
+        pub(crate) struct $name $(<$(const $limit: u32),+>)?;
+
+        impl $(<$(const $limit: u32),+>)? IntoParams for $name $(<$($limit),+>)? {
+            fn into_params(_: impl Fn() -> Place) -> Vec<Parameter> {
+                vec![in_query($key, $description, $schema)]
+            }
+        }
+    )+};
+}
+
+in_query! {
+    /// `limit`: the entries on a page.
+    Limit<DEFAULT, MOST>: "limit", "The entries on a page", number(DEFAULT, MOST);
+    /// `hours`: the hours of statistics.
+    Hours<DEFAULT, MOST>: "hours", "The hours to look back", number(DEFAULT, MOST);
+    /// `after`: the cursor.
+    After: "after", "The `next` of the page before", cursor();
+    /// `user`: whose sessions.
+    OfUser: "user", "Only the sessions of the user with this id", text();
+}
+
+fn in_query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema.build()))
+        .build()
+}
+
+fn number(default: u32, most: u32) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .maximum(Some(most))
+        .default(Some(default.into()))
+}
+
+fn cursor() -> ObjectBuilder {
+    text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
