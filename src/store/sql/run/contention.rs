@@ -1,10 +1,12 @@
 //! Remembers for a few seconds that other transactions hold rows.
 
+#[cfg(feature = "postgres")]
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+#[cfg(feature = "postgres")]
 use crate::store::SessionHandle;
 
 /// The reaction of a batch to rows that another transaction has locked. SQLite has no row locks.
@@ -13,6 +15,10 @@ pub(in crate::store) enum HeldRows<'c> {
     /// Waits for them, up to the lock timeout.
     Wait,
     /// Skips and reports them. On engines that cannot skip rows, those that were met are remembered.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "SQLite has no row locks")
+    )]
     Skip(&'c Contention),
 }
 
@@ -22,6 +28,7 @@ pub(in crate::store) enum HeldRows<'c> {
 pub(in crate::store) struct Contention {
     last_met: Mutex<Option<Instant>>,
     /// When each session was last met with a locked row.
+    #[cfg(feature = "postgres")]
     held: Mutex<HashMap<SessionHandle, Instant>>,
 }
 
@@ -41,12 +48,14 @@ impl Contention {
     }
 
     /// Returns when the row of this session was last met locked, if that was recently.
+    #[cfg(feature = "postgres")]
     pub(in crate::store) fn held_at(&self, id: &SessionHandle) -> Option<Instant> {
         let held_at = self.held.lock().get(id).copied();
         held_at.filter(|at| at.elapsed() < Self::REMEMBERED)
     }
 
     /// Records that the row of this session is locked.
+    #[cfg(feature = "postgres")]
     pub(in crate::store) fn record_held(&self, id: &SessionHandle) {
         let mut held = self.held.lock();
         held.retain(|_, at| at.elapsed() < Self::REMEMBERED);
@@ -54,6 +63,7 @@ impl Contention {
     }
 
     /// Records that the row of this session is free.
+    #[cfg(feature = "postgres")]
     pub(in crate::store) fn record_free(&self, id: &SessionHandle) {
         self.held.lock().remove(id);
     }
