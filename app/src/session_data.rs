@@ -1,6 +1,6 @@
 //! The data of this application's sessions, and the changes that a visitor may make to it.
 
-use rocket::serde::json::Value;
+use rocket::serde::json::{Value, json};
 use rocket::serde::{Deserialize, DeserializeOwned, Serialize};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{RefOr, schema::AdditionalProperties};
@@ -8,6 +8,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// The longest display name, in characters.
 const MAX_NAME: usize = 64;
+
+/// The first number that a `u64` cannot hold.
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// The typed data of a session. Fields have defaults and unknown ones are kept, so that instances
 /// of two versions can run side by side.
@@ -99,6 +102,7 @@ impl PartialSchema for DataPatch {
             .property("visitCount", count.maximum(Some(u64::MAX)))
             .property("displayName", name)
             .property("theme", theme)
+            .examples([json!({"displayName": "Ada", "theme": "dark"})])
             .additional_properties(Some(AdditionalProperties::FreeForm(false)))
             .description(Some(
                 "A JSON Merge Patch (RFC 7396): absent fields stay, null resets a field",
@@ -120,6 +124,23 @@ fn field<T: DeserializeOwned>(name: &str, value: Value) -> Result<Option<T>, Str
     Option::deserialize(value).map_err(|error| format!("{name}: {error}"))
 }
 
+/// Writes a whole number without its fraction: `3.0` and `3e0` are the number 3 in JSON.
+fn whole(value: Value) -> Value {
+    match value.as_f64() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be whole and within the type"
+        )]
+        Some(number)
+            if value.is_f64() && number.fract() == 0.0 && (0.0..TWO_TO_64).contains(&number) =>
+        {
+            Value::from(number as u64)
+        }
+        _ => value,
+    }
+}
+
 impl DataPatch {
     /// Reads a change from a JSON object.
     ///
@@ -132,7 +153,7 @@ impl DataPatch {
         let mut patch = Self::default();
         for (name, value) in fields {
             match name.as_str() {
-                "visitCount" => patch.visit_count = Some(field(&name, value)?),
+                "visitCount" => patch.visit_count = Some(field(&name, whole(value))?),
                 "displayName" => patch.display_name = Some(field(&name, value)?),
                 "theme" => patch.theme = Some(field(&name, value)?),
                 _ => {
@@ -224,6 +245,12 @@ mod tests {
         let data = patched(r#"{"displayName":"Bob","visitCount":3}"#);
         assert_eq!(data.display_name.as_deref(), Some("Bob"));
         assert_eq!((data.visit_count, data.theme), (3, Theme::Dark));
+        for three in ["3.0", "3e0", "0.3e1"] {
+            assert_eq!(
+                patched(&format!(r#"{{"visitCount":{three}}}"#)).visit_count,
+                3
+            );
+        }
     }
 
     #[test]
@@ -233,6 +260,8 @@ mod tests {
             ("7", "object"),
             (r#"{"visitCount":"x"}"#, "visitCount"),
             (r#"{"visitCount":-1}"#, "visitCount"),
+            (r#"{"visitCount":1.5}"#, "visitCount"),
+            (r#"{"visitCount":18446744073709551616.0}"#, "visitCount"),
             (r#"{"displayName":7}"#, "displayName"),
             (r#"{"displayName":""}"#, "displayName"),
             (r#"{"theme":"neon"}"#, "theme"),

@@ -15,8 +15,8 @@ use super::places::{Places, Urgency};
 
 /// The length of a password in characters (Unicode code points), counted as typed
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
-const MIN: usize = 8;
-const MAX: usize = 128;
+pub(crate) const MIN: usize = 8;
+pub(crate) const MAX: usize = 128;
 
 /// A password that may be chosen: long enough and not a common one. It may have any characters, and
 /// none is changed (OWASP ASVS 5.0, 6.2.5 and 6.2.8).

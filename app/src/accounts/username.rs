@@ -8,8 +8,11 @@ use unicode_security::RestrictionLevelDetection;
 use unicode_security::confusable_detection::skeleton;
 
 /// The length of a name in characters (Unicode code points), in the form that is stored.
-const MIN: usize = 3;
+pub(crate) const MIN: usize = 3;
 const MAX: usize = 64;
+
+/// The most characters that are typed for a name.
+pub(crate) const MOST_TYPED: usize = 4 * MAX;
 
 /// Names that readers would take for the staff of the site, or for no one. Administrators can still
 /// assign them on the command line.
@@ -82,8 +85,8 @@ fn is_han(c: char) -> bool {
 pub(crate) fn fold(name: &str) -> Result<String, String> {
     let name = name.trim_matches(|c: char| c.is_whitespace() && !c.is_control());
     // Checked first, because the work of the profile grows with the length.
-    let typed = name.chars().take(4 * MAX + 1).count();
-    if typed > 4 * MAX {
+    let typed = name.chars().take(MOST_TYPED + 1).count();
+    if typed > MOST_TYPED {
         return Err(wrong_length("more than 256"));
     }
     // The profile folds letter by letter, and a name that ends in a sigma would have two forms.

@@ -13,7 +13,8 @@ use super::openapi::parameters::{After, Limit};
 use super::openapi::responses::{
     Changes, Checked, ChecksPassword, ForUsers, Names, NeedsPassword, OwnSite, ReadsBody, Stored,
 };
-use super::query::{self, NoQuery};
+use super::openapi::schemas;
+use super::query::{self, Given, NoQuery};
 use super::session::{Answer, Deleted};
 use crate::accounts::revoke;
 use crate::accounts::sign_in::sign_out;
@@ -79,11 +80,12 @@ impl DeviceView {
 async fn list(
     signed_in: SignedIn,
     sessions: &State<UserSessions>,
-    limit: Option<&str>,
-    after: Option<&str>,
+    limit: Given<'_>,
+    after: Given<'_>,
 ) -> Answer<DeviceList> {
-    let limit = query::number("limit", limit, MAX_LIMIT, MAX_LIMIT)?;
-    let page = devices(&signed_in, sessions, limit, query::after(after)?).await?;
+    let limit = query::number("limit", &limit, MAX_LIMIT, MAX_LIMIT)?;
+    let after = query::after(after.once("after")?)?;
+    let page = devices(&signed_in, sessions, limit, after).await?;
     let view = |session| DeviceView::of(session, &signed_in.handle);
     Ok(Json(DeviceList {
         sessions: page.sessions.into_iter().map(view).collect(),
@@ -179,8 +181,10 @@ async fn revoke_others(
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 struct PasswordChange {
     #[serde(alias = "current_password")]
+    #[schema(example = "correct horse battery staple")]
     current_password: String,
     #[serde(alias = "new_password")]
+    #[schema(schema_with = schemas::new_password)]
     new_password: String,
 }
 

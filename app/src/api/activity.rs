@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::openapi::parameters::Limit;
 use super::openapi::responses::{Checked, ForUsers, Stored};
-use super::query;
+use super::query::{self, Given};
 use super::session::Answer;
 use crate::guards::signed_in::SignedIn;
 
@@ -92,9 +92,9 @@ pub(crate) async fn recent(
 async fn activity(
     signed_in: SignedIn,
     sessions: &State<UserSessions>,
-    limit: Option<&str>,
+    limit: Given<'_>,
 ) -> Answer<ActivityList> {
-    let limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let events = recent(&signed_in, sessions, limit).await?;
     Ok(Json(ActivityList {
         events: events.unwrap_or_default(),

@@ -10,6 +10,7 @@ use rocket_diesel_sessions::{Session, UserId};
 use utoipa::{OpenApi, ToSchema};
 
 use super::openapi::responses::{Changes, ChecksPassword, ForUsers, OwnSite, ReadsBody, Stored};
+use super::openapi::schemas;
 use super::session::Answer;
 use crate::accounts::sign_in::{Lasting, sign_in, sign_out};
 use crate::accounts::users::Users;
@@ -51,7 +52,19 @@ impl From<UserRecord> for UserAnswer {
 #[derive(Deserialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 struct Credentials {
+    #[schema(example = "ada")]
     username: String,
+    #[schema(example = "correct horse battery staple")]
+    password: String,
+}
+
+/// `{"username","password"}`, to be chosen.
+#[derive(Deserialize, ToSchema)]
+#[serde(crate = "rocket::serde")]
+struct Registration {
+    #[schema(schema_with = schemas::username)]
+    username: String,
+    #[schema(schema_with = schemas::new_password)]
     password: String,
 }
 
@@ -59,8 +72,8 @@ struct Credentials {
 #[utoipa::path(
     post, path = "/register", operation_id = "register", tag = "auth",
     request_body(content(
-        (Credentials = "application/json"),
-        (Credentials = "application/x-www-form-urlencoded"),
+        (Registration = "application/json"),
+        (Registration = "application/x-www-form-urlencoded"),
     )),
     responses(
         (status = 201, description = "The user is signed in", body = UserAnswer, headers(
@@ -76,9 +89,9 @@ async fn register(
     _open: OpenRegistration,
     users: &State<Users>,
     trail: Trail,
-    body: Body<Credentials>,
+    body: Body<Registration>,
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
-    let Body(Credentials { username, password }) = body;
+    let Body(Registration { username, password }) = body;
     let user = users.register(&username, &password, trail).await?;
     sign_in(&session, &user, Lasting::AsConfigured, trail).await?;
     Ok(Custom(Status::Created, Json(user.into())))

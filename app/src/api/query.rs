@@ -1,5 +1,6 @@
 //! The queries of requests.
 
+use rocket::form::{self, DataField, FromForm, Options, ValueField};
 use rocket::http::RawStr;
 use rocket::request::{self, FromRequest, Request};
 use rocket_diesel_sessions::UserId;
@@ -64,17 +65,58 @@ impl Scope {
     }
 }
 
+/// A parameter of the query, which may be absent. Rocket's own `Option` makes one that is given twice an
+/// absent one, so that `?limit=5&limit=6` would be answered as if there were no limit.
+pub(super) struct Given<'r>(Vec<&'r str>);
+
+impl<'r> Given<'r> {
+    /// Returns the value, if there is one.
+    ///
+    /// # Errors
+    /// 422 if there are several.
+    pub(super) fn once(&self, name: &str) -> Result<Option<&'r str>, ApiError> {
+        match self.0.as_slice() {
+            [] => Ok(None),
+            [value] => Ok(Some(value)),
+            _ => Err(ApiError::unprocessable(format!("{name}: is given twice"))),
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromForm<'r> for Given<'r> {
+    type Context = Self;
+
+    fn init(_: Options) -> Self {
+        Self(Vec::new())
+    }
+
+    fn push_value(given: &mut Self, field: ValueField<'r>) {
+        given.0.push(field.value);
+    }
+
+    async fn push_data(_: &mut Self, _: DataField<'r, '_>) {}
+
+    fn finalize(given: Self) -> form::Result<'r, Self> {
+        Ok(given)
+    }
+
+    fn default(_: Options) -> Option<Self> {
+        Some(Self(Vec::new()))
+    }
+}
+
 /// Parses a whole number from 1 to `most`. Returns the default if the query has none.
 ///
 /// # Errors
-/// 422 that names the parameter.
+/// 422 that names the parameter, if it is not such a number or given twice.
 pub(super) fn number(
     name: &str,
-    number: Option<&str>,
+    number: &Given<'_>,
     default: u32,
     most: u32,
 ) -> Result<u32, ApiError> {
-    let Some(number) = number else {
+    let Some(number) = number.once(name)? else {
         return Ok(default);
     };
     match number.parse() {
@@ -82,6 +124,17 @@ pub(super) fn number(
         _ => Err(ApiError::unprocessable(format!(
             "{name}: {number:?} is not a whole number from 1 to {most}"
         ))),
+    }
+}
+
+/// Parses whose sessions to list.
+///
+/// # Errors
+/// 422 if the id is empty or given twice.
+pub(super) fn user(id: &Given<'_>) -> Result<Option<UserId>, ApiError> {
+    match id.once("user")? {
+        Some("") => Err(ApiError::unprocessable("user: is empty")),
+        id => Ok(id.map(UserId::from)),
     }
 }
 

@@ -5,9 +5,7 @@ use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
-use rocket_diesel_sessions::{
-    EventContext, PassiveSession, Session, SessionAdmin, UserId, UserSessions,
-};
+use rocket_diesel_sessions::{EventContext, PassiveSession, Session, SessionAdmin, UserSessions};
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
@@ -15,7 +13,7 @@ use super::openapi::parameters::{After, Hours, Limit, OfUser};
 use super::openapi::responses::{
     Changes, Checked, ForAdministrators, Names, NeedsPassword, OwnSite, ReadsBody, Stored, TooLarge,
 };
-use super::query::{self, NoQuery, Scope};
+use super::query::{self, Given, NoQuery, Scope};
 use super::views::{CurrentSession, SessionList, StatsView, StatusView};
 use crate::accounts::revoke;
 use crate::guards::admin::{Admin, RecentAdmin};
@@ -142,13 +140,14 @@ async fn destroy(_query: NoQuery, session: Session<SessionData>) -> Result<Statu
 async fn list(
     _admin: Admin,
     sessions: &State<SessionAdmin>,
-    limit: Option<&str>,
-    after: Option<&str>,
-    user: Option<&str>,
+    limit: Given<'_>,
+    after: Given<'_>,
+    user: Given<'_>,
 ) -> Answer<SessionList> {
-    let limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = query::after(after)?;
-    let page = sessions.list(limit, after, user.map(UserId::from)).await?;
+    let limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let after = query::after(after.once("after")?)?;
+    let user = query::user(&user)?;
+    let page = sessions.list(limit, after, user).await?;
     Ok(Json(page.into()))
 }
 
@@ -166,9 +165,9 @@ async fn list(
 async fn stats(
     _admin: Admin,
     sessions: &State<SessionAdmin>,
-    hours: Option<&str>,
+    hours: Given<'_>,
 ) -> Answer<StatsView> {
-    let hours = query::number("hours", hours, DEFAULT_HOURS, MAX_HOURS)?;
+    let hours = query::number("hours", &hours, DEFAULT_HOURS, MAX_HOURS)?;
     Ok(Json(sessions.stats(hours).await?.into()))
 }
 

@@ -4,5 +4,6 @@ mod document;
 mod errors;
 pub(crate) mod parameters;
 pub(crate) mod responses;
+pub(super) mod schemas;
 
 pub(crate) use document::{Description, routes};

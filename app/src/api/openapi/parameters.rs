@@ -5,6 +5,10 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{KnownFormat, Required, SchemaFormat};
 
+/// A `UUIDv7`, as `cursor::parse` takes it.
+const UUID_V7: &str =
+    "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
+
 type Place = Option<ParameterIn>;
 
 /// Defines parameters of the query.
@@ -29,7 +33,7 @@ in_query! {
     /// `after`: the cursor.
     After: "after", "The `next` of the page before", cursor();
     /// `user`: whose sessions.
-    OfUser: "user", "Only the sessions of the user with this id", text();
+    OfUser: "user", "Only the sessions of the user with this id", text().min_length(Some(1));
 }
 
 fn in_query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
@@ -51,7 +55,9 @@ fn number(default: u32, most: u32) -> ObjectBuilder {
 }
 
 fn cursor() -> ObjectBuilder {
-    text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+    text()
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+        .pattern(Some(UUID_V7))
 }
 
 fn text() -> ObjectBuilder {
