@@ -48,6 +48,11 @@ pub fn until(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
+/// A time to the second, as in "7 March 2026, 14:05:09 UTC".
+pub fn exact(at: DateTime<Utc>) -> String {
+    at.format("%-d %B %Y, %H:%M:%S UTC").to_string()
+}
+
 /// A duration in days, or in hours below one day, as in "30 days".
 pub fn lasting(duration: Duration) -> String {
     let hours = duration.as_secs() / 3600;
@@ -115,6 +120,8 @@ mod tests {
         assert_eq!(until(now + TimeDelta::hours(25), now), "in 1 day");
         assert_eq!(until(now, now), "just now");
         assert_eq!(until(now - TimeDelta::hours(2), now), "2 hours ago");
+        let then = DateTime::from_timestamp(1_772_892_309, 0).unwrap();
+        assert_eq!(exact(then), "7 March 2026, 14:05:09 UTC");
         assert_eq!(lasting(Duration::from_hours(1)), "1 hour");
         assert_eq!(lasting(Duration::from_hours(720)), "30 days");
     }

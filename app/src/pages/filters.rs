@@ -10,7 +10,9 @@
     reason = "askama's macro sets the form of a filter"
 )]
 
+use askama::filters::Safe;
 use askama::{Error, Result, Values};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::assets;
 use crate::words;
@@ -19,6 +21,21 @@ use crate::words;
 #[askama::filter_fn]
 pub(super) fn grouped(number: &u64, _: &dyn Values) -> Result<String> {
     Ok(words::grouped(*number))
+}
+
+/// A time as its distance from now, as in `{{ at|relative(now) }}`. The exact time is its title, which a
+/// script puts in the visitor's own time zone.
+#[askama::filter_fn]
+pub(super) fn relative(
+    at: &DateTime<Utc>,
+    _: &dyn Values,
+    now: &DateTime<Utc>,
+) -> Result<Safe<String>> {
+    let (distance, exact) = (words::until(*at, *now), words::exact(*at));
+    let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    Ok(Safe(format!(
+        r#"<time datetime="{at}" title="{exact}">{distance}</time>"#
+    )))
 }
 
 /// The address of a file that pages load, which changes with its content.

@@ -29,6 +29,7 @@ struct Home<'a> {
     themes: [Theme; 3],
     problem: Option<&'a str>,
     storage: &'static str,
+    now: DateTime<Utc>,
 }
 
 /// The fields of the settings form.
@@ -96,6 +97,7 @@ async fn show(
         themes: Theme::ALL,
         problem: refused.map(|(error, ..)| error.in_words()),
         storage: storage.0,
+        now: users.now(),
     };
     match refused {
         Some((error, ..)) => Page::refused(error, &page),
