@@ -109,7 +109,9 @@ async fn show(
     let line = |activity| ActivityLine::of(activity, now);
     let activity = activity.map(|list| list.into_iter().map(line).collect());
     let page = AccountPage {
-        frame: Frame::of_user(&signed_in.session, Some(&user)).await?,
+        frame: Frame::of_user(&signed_in.session, Some(&user))
+            .await?
+            .at(PATH),
         user: &user,
         devices,
         is_first: after.is_none(),

@@ -14,57 +14,38 @@ const TAG_LEN: usize = 8;
 
 /// A file that pages load.
 struct Asset {
-    path: &'static str,
+    name: &'static str,
     kind: ContentType,
     text: &'static str,
     tag: OnceLock<String>,
 }
 
-/// The stylesheet of every page.
-static STYLE: Asset = Asset::new(
-    "/static/style.css",
-    ContentType::CSS,
-    include_str!("../../static/style.css"),
-);
-
-/// The additional stylesheet of the dashboard.
-static ADMIN_STYLE: Asset = Asset::new(
-    "/static/admin.css",
-    ContentType::CSS,
-    include_str!("../../static/admin.css"),
-);
-
-/// The script of users' pages, which work without it.
-static IDLE_SCRIPT: Asset = Asset::new(
-    "/static/idle.js",
-    ContentType::JavaScript,
-    include_str!("../../static/idle.js"),
-);
-
-/// The additional script of the dashboard, which works without it too.
-static LIVE_SCRIPT: Asset = Asset::new(
-    "/static/live.js",
-    ContentType::JavaScript,
-    include_str!("../../static/live.js"),
-);
-
-/// The icon of tabs and bookmarks. Without it, browsers request `/favicon.ico` in vain.
-static ICON: Asset = Asset::new(
-    "/static/icon.svg",
-    ContentType::SVG,
-    include_str!("../../static/icon.svg"),
-);
-
-impl Asset {
-    const fn new(path: &'static str, kind: ContentType, text: &'static str) -> Self {
-        Self {
-            path,
-            kind,
-            text,
+macro_rules! asset {
+    ($name:literal, $kind:ident) => {
+        Asset {
+            name: $name,
+            kind: ContentType::$kind,
+            text: include_str!(concat!("../../static/", $name)),
             tag: OnceLock::new(),
         }
-    }
+    };
+}
 
+/// All files. Pages work without the scripts. Without an icon, browsers request `/favicon.ico` in
+/// vain.
+static ASSETS: [Asset; 9] = [
+    asset!("tokens.css", CSS),
+    asset!("base.css", CSS),
+    asset!("forms.css", CSS),
+    asset!("components.css", CSS),
+    asset!("pages.css", CSS),
+    asset!("admin.css", CSS),
+    asset!("idle.js", JavaScript),
+    asset!("live.js", JavaScript),
+    asset!("icon.svg", SVG),
+];
+
+impl Asset {
     /// Returns the hash of the content.
     fn tag(&self) -> &str {
         self.tag.get_or_init(|| {
@@ -76,7 +57,7 @@ impl Asset {
 
     /// Returns the address for a page.
     fn url(&self) -> String {
-        format!("{}?v={}", self.path, self.tag())
+        format!("/static/{}?v={}", self.name, self.tag())
     }
 
     fn of_version(&'static self, version: Option<&str>) -> Served {
@@ -87,11 +68,13 @@ impl Asset {
     }
 }
 
-/// Returns the address of the file with this path, if there is one.
-pub(super) fn url(path: &str) -> Option<String> {
-    let assets = [&STYLE, &ADMIN_STYLE, &IDLE_SCRIPT, &LIVE_SCRIPT, &ICON];
-    let asset = assets.into_iter().find(|asset| asset.path == path)?;
-    Some(asset.url())
+fn find(name: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.name == name)
+}
+
+/// Returns the address of the file with this name, if there is one.
+pub(super) fn url(name: &str) -> Option<String> {
+    find(name).map(Asset::url)
 }
 
 /// A file as it was requested.
@@ -124,31 +107,11 @@ impl<'r> Responder<'r, 'static> for Served {
     }
 }
 
-#[get("/static/style.css?<v>")]
-fn style(v: Option<&str>) -> Served {
-    STYLE.of_version(v)
-}
-
-#[get("/static/admin.css?<v>")]
-fn admin_style(v: Option<&str>) -> Served {
-    ADMIN_STYLE.of_version(v)
-}
-
-#[get("/static/idle.js?<v>")]
-fn idle_script(v: Option<&str>) -> Served {
-    IDLE_SCRIPT.of_version(v)
-}
-
-#[get("/static/live.js?<v>")]
-fn live_script(v: Option<&str>) -> Served {
-    LIVE_SCRIPT.of_version(v)
-}
-
-#[get("/static/icon.svg?<v>")]
-fn icon(v: Option<&str>) -> Served {
-    ICON.of_version(v)
+#[get("/static/<name>?<v>")]
+fn file(name: &str, v: Option<&str>) -> Option<Served> {
+    Some(find(name)?.of_version(v))
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    routes![style, admin_style, idle_script, live_script, icon]
+    routes![file]
 }

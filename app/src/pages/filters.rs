@@ -14,7 +14,7 @@ use askama::filters::Safe;
 use askama::{Error, Result, Values};
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::assets;
+use super::{assets, icons};
 use crate::words;
 
 /// A number with its digits in groups of three.
@@ -42,4 +42,12 @@ pub(super) fn relative(
 #[askama::filter_fn]
 pub(super) fn versioned(path: &str, _: &dyn Values) -> Result<String> {
     assets::url(path).ok_or_else(|| Error::custom(format!("there is no file {path}")))
+}
+
+/// An icon, by its name.
+#[askama::filter_fn]
+pub(super) fn icon(name: &str, _: &dyn Values) -> Result<Safe<String>> {
+    let svg = icons::svg(name);
+    svg.map(Safe)
+        .ok_or_else(|| Error::custom(format!("there is no icon {name}")))
 }

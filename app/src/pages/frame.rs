@@ -11,6 +11,8 @@ use crate::session_data::SessionData;
 /// The frame of a page.
 pub(super) struct Frame {
     pub(super) theme: &'static str,
+    /// The address to which the page belongs, if the navigation has it.
+    pub(super) at: &'static str,
     /// Whether the visitor is known. Otherwise, the page has no navigation.
     pub(super) is_known: bool,
     pub(super) username: Option<String>,
@@ -21,10 +23,27 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    /// Marks this address as the current one in the navigation.
+    pub(super) fn at(self, at: &'static str) -> Self {
+        Self { at, ..self }
+    }
+
+    /// Returns whether the page belongs to this address.
+    pub(super) fn is_at(&self, address: &str) -> bool {
+        self.at == address
+    }
+
+    /// Returns the version of the application, for the footer.
+    #[expect(clippy::unused_self, reason = "templates call it on the frame")]
+    pub(super) fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
     /// Returns the frame of a page that must not ask for the session.
     pub(super) fn of_no_one() -> Self {
         Self {
             theme: "system",
+            at: "",
             is_known: false,
             username: None,
             is_admin: false,
@@ -69,6 +88,7 @@ impl Frame {
     ) -> Self {
         Self {
             theme: session.try_data().unwrap_or_default().theme.name(),
+            at: "",
             is_known: true,
             username: user.map(|user| user.username.clone()),
             is_admin: user.is_some_and(|user| user.is_admin),

@@ -11,6 +11,7 @@ mod farewell;
 mod filters;
 mod frame;
 mod home;
+mod icons;
 pub(super) mod notice;
 mod page;
 mod sign_in;

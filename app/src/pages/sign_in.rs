@@ -167,7 +167,7 @@ async fn login_page(
         next.field().map(|_| TO_GO_ON)
     };
     Page::show(&LoginPage {
-        frame: Frame::of(&session, users).await?,
+        frame: Frame::of(&session, users).await?.at("/login"),
         username: "",
         next: &next,
         keep: Keep::new(users, None),
@@ -225,7 +225,7 @@ async fn login(
     Page::refused(
         &error,
         &LoginPage {
-            frame: Frame::of(&session, users).await?,
+            frame: Frame::of(&session, users).await?.at("/login"),
             username: &form.username,
             next: &next,
             keep,
@@ -273,7 +273,7 @@ async fn register_page(
         return Ok(Page::NextWith(next.path().to_owned()));
     }
     Page::show(&RegisterPage {
-        frame: Frame::of(&session, users).await?,
+        frame: Frame::of(&session, users).await?.at("/register"),
         username: "",
         next: &next,
         keep: Keep::new(users, None),
@@ -322,7 +322,7 @@ async fn register(
         Err(error) if error.is_for_the_form() => Page::refused(
             &error,
             &RegisterPage {
-                frame: Frame::of(&session, users).await?,
+                frame: Frame::of(&session, users).await?.at("/register"),
                 username,
                 next: &next,
                 keep,

@@ -3,8 +3,8 @@
 use rocket::serde::json::json;
 
 use crate::support::site::{
-    COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, SIGN_OUT, assert_signed_out, fill_in, in_a_tab,
-    in_chromium, register,
+    COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, assert_signed_out, fill_in, in_a_tab, in_chromium,
+    register, sign_out,
 };
 use crate::support::wait_until;
 
@@ -47,7 +47,7 @@ fn the_back_button_shows_nothing_private_after_signing_out() {
         register(tab, "hopper");
         tab.goto("/");
         tab.goto("/account");
-        tab.click(SIGN_OUT);
+        sign_out(tab);
         assert_eq!(tab.path(), "/signed-out");
         for expected in ["/login", "/"] {
             tab.back();
@@ -68,7 +68,7 @@ fn all_pages_work_without_javascript() {
         register(&tab, "hopper");
         tab.goto("/");
         assert_eq!(tab.text("#visit-count"), "1");
-        tab.click(SIGN_OUT);
+        sign_out(&tab);
         assert_eq!(tab.path(), "/signed-out");
         assert_signed_out(&tab, "hopper");
 

@@ -19,7 +19,7 @@ on_each_database! {
         here.click(SAVE_SETTINGS);
         register(&here, "hopper");
         assert_eq!(here.text("#notice"), "Welcome! Your account is ready.");
-        here.follow("rocket_diesel_sessions");
+        here.follow("Diesel Sessions");
         assert_eq!(here.text("#visit-count"), "2", "kept from before registering");
         assert_eq!(here.text("h1"), "Hello, Amazing Grace", "kept from before registering");
         here.click(COUNT_A_VISIT);
@@ -27,7 +27,7 @@ on_each_database! {
 
         let there = chromium.open(&server);
         sign_in(&there, "hopper");
-        here.follow("hopper");
+        here.goto("/account");
         for device in [&here, &there] {
             assert_eq!(device.count(".device"), 2);
             assert_eq!(device.count(".badge"), 1);
@@ -38,7 +38,7 @@ on_each_database! {
         assert_eq!(here.text("#notice"), "That device is signed out.");
         assert_eq!((here.count(".device"), here.count("#this-device")), (1, 1));
 
-        there.follow("hopper");
+        there.goto("/account");
         assert_eq!(there.path(), "/login");
         assert_signed_out(&there, "hopper");
         there.back();

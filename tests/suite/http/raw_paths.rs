@@ -110,7 +110,7 @@ on_each_database! {
             let answer = ada.post_form(path, "word=clear&password=correct+horse+battery");
             assert_eq!(answer.status, Status::NotFound, "{path}");
         }
-        for path in ["//", "/login/", "//login", "/healthz/", "/static/style.css/", "/admin/"] {
+        for path in ["//", "/login/", "//login", "/healthz/", "/static/base.css/", "/admin/"] {
             assert_eq!(ada.get(path).status, Status::NotFound, "{path}");
         }
         for path in ["/api/account?", "/api/account?id=x", "/api/account/sessions?id=x",
@@ -119,7 +119,7 @@ on_each_database! {
         }
         assert!(phone.user_id().is_string() && ada.user_id().is_string());
         assert_eq!(database.number("SELECT count(*) AS n FROM users"), 1);
-        for path in ["/", "/static/style.css", "/static/icon.svg?v=x", "/login", "/healthz", "/?x"] {
+        for path in ["/", "/static/base.css", "/static/icon.svg?v=x", "/login", "/healthz", "/?x"] {
             assert_eq!(Visitor::new(&client).get(path).status, Status::Ok, "{path}");
         }
     }

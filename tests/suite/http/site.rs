@@ -34,7 +34,7 @@ fn every_response_has_the_headers_that_protect_it() {
         let (client, _) = application_of(settings, database.store());
         for (method, path, status) in [
             (Method::Get, "/", Status::Ok),
-            (Method::Get, "/static/style.css", Status::Ok),
+            (Method::Get, "/static/base.css", Status::Ok),
             (Method::Get, "/healthz", Status::Ok),
             (Method::Get, "/api/session", Status::Ok),
             (Method::Get, "/account", Status::Unauthorized),

@@ -22,7 +22,7 @@ on_each_database! {
         assert!(verbs(&create).contains(&"INSERT"), "{create:?}");
         assert!(!verbs(&create).contains(&"SELECT"), "{create:?}");
 
-        for path in ["/healthz", "/static/style.css", "/nothing"] {
+        for path in ["/healthz", "/static/base.css", "/nothing"] {
             let statements = server.statements_of(|| drop(visitor.get(path)));
             assert_eq!(statements, Vec::<String>::new(), "{path}");
         }

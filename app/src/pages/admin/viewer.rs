@@ -77,7 +77,7 @@ impl AdminViewer {
         done: Option<Notice>,
     ) -> Result<Frame, ApiError> {
         match &self.session {
-            Some(session) => Frame::of(session, users).await,
+            Some(session) => Ok(Frame::of(session, users).await?.at("/admin")),
             None => Ok(Frame {
                 notice: done.map(Notice::text),
                 is_known: !self.has_token,

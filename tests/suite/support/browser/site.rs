@@ -31,6 +31,13 @@ pub(crate) fn sign_in(tab: &Tab, username: &str) {
     assert_eq!(tab.path(), "/account");
 }
 
+/// Signs out by the menu of the page.
+#[track_caller]
+pub(crate) fn sign_out(tab: &Tab) {
+    tab.click("#user > summary");
+    tab.click(SIGN_OUT);
+}
+
 /// Fills in and sends the form for registration or sign-in, whichever the page has.
 #[track_caller]
 pub(crate) fn fill_in(tab: &Tab, username: &str, password: &str) {
