@@ -34,7 +34,7 @@ pub(crate) fn sign_in(tab: &Tab, username: &str) {
 /// Signs out by the menu of the page.
 #[track_caller]
 pub(crate) fn sign_out(tab: &Tab) {
-    tab.click("#user > summary");
+    tab.open("#user > summary");
     tab.click(SIGN_OUT);
 }
 
@@ -81,7 +81,7 @@ const PROBLEMS: &str = r"
     for (const field of all('input:not([hidden]), select, textarea'))
         need(field.labels.length === 1, `no label: ${field.outerHTML}`);
     for (const control of all('a, button'))
-        need(control.innerText.trim() !== '', `no text: ${control.outerHTML}`);
+        need(control.textContent.trim() !== '', `no text: ${control.outerHTML}`);
     for (const attribute of ['aria-describedby', 'aria-labelledby', 'for'])
         for (const element of all(`[${attribute}]`))
             for (const id of element.getAttribute(attribute).split(' '))

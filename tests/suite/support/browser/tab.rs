@@ -108,6 +108,12 @@ impl Tab {
         self.run(self.leave(async { self.find(selector).await?.click().await }));
     }
 
+    /// Opens a menu or a disclosure, by its summary.
+    #[track_caller]
+    pub(crate) fn open(&self, selector: &str) {
+        self.run(async { self.find(selector).await?.click().await });
+    }
+
     /// Clicks the link with this text.
     #[track_caller]
     pub(crate) fn follow(&self, text: &str) {
