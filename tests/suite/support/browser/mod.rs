@@ -1,6 +1,8 @@
 //! Chromium, and what its user does and sees.
 
+pub(crate) mod axe;
 mod chromium;
+pub(crate) mod look;
 pub(crate) mod site;
 mod tab;
 

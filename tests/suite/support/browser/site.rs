@@ -1,6 +1,6 @@
 //! The application's pages in a tab: their content, and what visitors do on them.
 
-use rocket::serde::json::{Value, json};
+use rocket::serde::json::{Value, from_value, json};
 
 use super::chromium::Chromium;
 use super::tab::Tab;
@@ -89,10 +89,16 @@ const PROBLEMS: &str = r"
     return problems;
 ";
 
+/// Returns the faults of the page as an HTML document.
+#[track_caller]
+pub(crate) fn problems(tab: &Tab) -> Vec<String> {
+    from_value(tab.execute(PROBLEMS)).unwrap()
+}
+
 /// Asserts that the page is a valid document whose fields have labels.
 #[track_caller]
 pub(crate) fn assert_sound(tab: &Tab) {
-    assert_eq!(tab.execute(PROBLEMS), json!([]), "{}", tab.path());
+    assert_eq!(problems(tab), <[String; 0]>::default(), "{}", tab.path());
 }
 
 /// Asserts that the page is no wider than the window.
@@ -106,7 +112,12 @@ pub(crate) fn assert_fits(tab: &Tab, width: u32) {
 /// Asserts that the browser logged no errors and no warnings.
 #[track_caller]
 pub(crate) fn assert_quiet(tab: &Tab) {
-    let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
-    let console: Vec<Value> = tab.log("browser").into_iter().filter(is_serious).collect();
+    let console = complaints(tab);
     assert!(console.is_empty(), "{console:?}");
+}
+
+/// Returns the errors and warnings that the browser has logged since the last call.
+pub(crate) fn complaints(tab: &Tab) -> Vec<Value> {
+    let is_serious = |entry: &Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
+    tab.log("browser").into_iter().filter(is_serious).collect()
 }

@@ -196,6 +196,29 @@ impl Tab {
         self.run(self.client.execute(script, vec![]))
     }
 
+    /// Runs a script that is given a callback as its last argument, and returns what it calls it with.
+    #[track_caller]
+    pub(super) fn execute_async(&self, script: &str) -> Value {
+        self.run(self.client.execute_async(script, vec![]))
+    }
+
+    /// Sends a command of Chromium's `DevTools`.
+    pub(super) fn devtools(&self, command: &str, parameters: &Value) {
+        let body = json!({"cmd": command, "params": parameters}).to_string();
+        ureq::post(format!("{}/goog/cdp/execute", self.driver))
+            .header("Content-Type", "application/json")
+            .send(body)
+            .unwrap();
+    }
+
+    /// Lets the pages that are opened from now on run scripts, or not.
+    pub(crate) fn allow_scripts(&self, allowed: bool) {
+        self.devtools(
+            "Emulation.setScriptExecutionDisabled",
+            &json!({"value": !allowed}),
+        );
+    }
+
     /// Sets the window's width in CSS pixels.
     #[track_caller]
     pub(crate) fn set_width(&self, width: u32) {

@@ -1,0 +1,137 @@
+//! Every page, in the states in which its visitors meet it.
+
+use super::data;
+use crate::support::site::{
+    OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, SIGN_OUT, fill_in, register, sign_in,
+};
+use crate::support::{Database, Tab};
+
+/// A page by name, and the way to it from the page before.
+pub(super) type Page = (&'static str, fn(&Tab, &Database));
+
+/// The pages in the order of a visit. Names of users have the maximum length.
+pub(super) const PAGES: &[Page] = &[
+    // Of strangers.
+    ("home of a stranger", |tab, _| visit(tab, "/")),
+    ("sign in", |tab, _| visit(tab, "/login")),
+    ("sign in, after a lost form", |tab, _| {
+        tab.goto("/login?next=/account&form=1");
+    }),
+    ("sign in, refused", |tab, _| {
+        tab.goto("/login");
+        fill_in(tab, &data::longest_name(), "a wrong one");
+        tab.text("[role=alert]");
+    }),
+    ("register", |tab, _| visit(tab, "/register")),
+    ("register, refused", |tab, _| {
+        tab.goto("/register");
+        tab.execute("document.querySelector('main form').noValidate = true");
+        fill_in(tab, "a b", "short");
+    }),
+    ("signed out", |tab, _| visit(tab, "/signed-out")),
+    ("account deleted", |tab, _| visit(tab, "/account-deleted")),
+    ("all signed out", |tab, _| visit(tab, "/all-signed-out")),
+    ("error 404", |tab, _| visit(tab, "/nowhere")),
+    ("error 405", |tab, _| post(tab, "/signed-out")),
+    ("error 422", |tab, _| post(tab, "/settings")),
+    // Of users.
+    ("account, first visit", |tab, _| {
+        register(tab, &data::longest_name());
+    }),
+    ("home of a user", |tab, _| {
+        tab.goto("/");
+        tab.fill("display_name", &"m".repeat(64));
+        tab.click(SAVE_SETTINGS);
+    }),
+    ("account, 6 devices", |tab, database| {
+        data::add_devices(database, 5);
+        visit(tab, "/account");
+    }),
+    ("confirm", |tab, _| {
+        tab.click(&format!("{OTHER_DEVICE} button"));
+        tab.text("#password");
+    }),
+    ("confirm, refused", |tab, _| {
+        tab.fill("password", "a wrong one");
+        tab.click("main button");
+        tab.text("[role=alert]");
+    }),
+    ("account, a device signed out", |tab, _| {
+        tab.fill("password", PASSWORD);
+        tab.click("main button");
+        tab.text("#notice");
+    }),
+    ("account, password refused", |tab, _| {
+        tab.fill("current_password", "a wrong one");
+        tab.fill("new_password", "another good one");
+        tab.click("form[action='/account/password'] button");
+    }),
+    ("account, 300 devices", |tab, database| {
+        data::add_devices(database, 300);
+        visit(tab, "/account");
+    }),
+    ("delete the account", |tab, _| visit(tab, "/account/delete")),
+    ("error 403", |tab, _| visit(tab, "/admin")),
+    ("error of a link", |tab, _| tab.goto("/account?after=x")),
+    // Of administrators.
+    ("overview", |tab, database| {
+        data::add_administration(database);
+        visit(tab, "/admin");
+        open_details(tab);
+    }),
+    ("sessions", |tab, _| visit(tab, "/admin/sessions")),
+    ("sessions, searched", |tab, _| {
+        tab.goto("/admin/sessions?q=www");
+    }),
+    ("sessions, none found", |tab, _| {
+        tab.goto("/admin/sessions?q=none-such");
+    }),
+    ("session", |tab, _| {
+        tab.goto("/admin/sessions/made0000abcdefghijklmnop");
+    }),
+    ("session that has ended", |tab, _| {
+        tab.goto("/admin/sessions/none-such");
+    }),
+    ("users", |tab, _| visit(tab, "/admin/users")),
+    ("events", |tab, _| visit(tab, "/admin/events")),
+    ("maintenance", |tab, _| {
+        visit(tab, "/admin/maintenance");
+        open_details(tab);
+    }),
+    // Of those whom the application cannot serve.
+    ("too many devices", |tab, database| {
+        data::add_full_user(database);
+        tab.click(SIGN_OUT);
+        tab.goto("/login");
+        fill_in(tab, data::FULL, PASSWORD);
+        tab.text("input[name=end]");
+    }),
+    ("error 500", |tab, database| {
+        sign_in(tab, data::OTHER);
+        database.execute("ALTER TABLE users RENAME TO elsewhere");
+        visit(tab, "/account");
+    }),
+];
+
+/// Goes to a page that is not redirected.
+fn visit(tab: &Tab, path: &str) {
+    tab.goto(path);
+    assert_eq!(tab.path(), path);
+}
+
+/// Sends an empty form.
+fn post(tab: &Tab, path: &str) {
+    tab.goto("/");
+    tab.execute(&format!(
+        "const form = document.createElement('form');
+         form.method = 'post';
+         form.action = '{path}';
+         form.innerHTML = '<button id=sent>Send</button>';
+         document.body.append(form)"
+    ));
+    tab.click("#sent");
+}
+
+fn open_details(tab: &Tab) {
+    tab.execute("document.querySelectorAll('details').forEach((one) => (one.open = true))");
+}
