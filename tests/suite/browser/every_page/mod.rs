@@ -8,7 +8,7 @@ use rocket::serde::json::{Value, from_str, json};
 
 use self::tour::PAGES;
 use crate::support::axe::{is_installed, violations};
-use crate::support::look::{LOOKS, NARROWEST, overflow};
+use crate::support::look::{LOOKS, NARROWEST, keep_picture, overflow};
 use crate::support::site::{
     PASSWORD, assert_quiet, complaints, in_a_tab, in_chromium, problems, register,
 };
@@ -33,6 +33,7 @@ fn faults(tab: &Tab, database: &Database, has_javascript: bool) -> Vec<String> {
             look.take(tab);
             add(&look.to_string(), overflow(tab).into_iter().collect());
             add(&look.to_string(), violations(tab));
+            keep_picture(tab, &format!("{page}, {look}"));
         }
         NARROWEST.take(tab);
         add(&NARROWEST.to_string(), overflow(tab).into_iter().collect());

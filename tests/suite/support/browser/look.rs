@@ -1,7 +1,10 @@
 //! The ways in which visitors see a page: the width of their screen, and the theme of their system.
 
 use std::fmt;
+use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use rocket::serde::json::{Value, json};
 
 use super::tab::Tab;
@@ -39,6 +42,14 @@ impl Look {
             feature("prefers-reduced-motion", "reduce"),
         ];
         tab.devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
+    }
+}
+
+/// Keeps a picture of the page if the variable `PICTURES` names a folder for it.
+pub(crate) fn keep_picture(tab: &Tab, name: &str) {
+    if let Some(folder) = std::env::var_os("PICTURES") {
+        let picture = STANDARD.decode(tab.picture()).unwrap();
+        std::fs::write(Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
     }
 }
 

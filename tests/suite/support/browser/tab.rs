@@ -202,13 +202,29 @@ impl Tab {
         self.run(self.client.execute_async(script, vec![]))
     }
 
-    /// Sends a command of Chromium's `DevTools`.
-    pub(super) fn devtools(&self, command: &str, parameters: &Value) {
-        let body = json!({"cmd": command, "params": parameters}).to_string();
-        ureq::post(format!("{}/goog/cdp/execute", self.driver))
+    /// Sends a command of Chromium's `DevTools`, and returns its result.
+    pub(super) fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.command(
+            "goog/cdp/execute",
+            &json!({"cmd": command, "params": parameters}),
+        )
+    }
+
+    /// Takes a picture of the whole page, as PNG in base64.
+    pub(super) fn picture(&self) -> String {
+        let whole = json!({"captureBeyondViewport": true});
+        let picture = self.devtools("Page.captureScreenshot", &whole);
+        picture["data"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a command that only chromedriver knows, and returns its result.
+    fn command(&self, command: &str, body: &Value) -> Value {
+        let mut reply = ureq::post(format!("{}/{command}", self.driver))
             .header("Content-Type", "application/json")
-            .send(body)
+            .send(body.to_string())
             .unwrap();
+        let reply: Value = from_str(&reply.body_mut().read_to_string().unwrap()).unwrap();
+        reply["value"].clone()
     }
 
     /// Lets the pages that are opened from now on run scripts, or not.
@@ -244,13 +260,8 @@ impl Tab {
     /// Returns what the browser logged since the last call. Its `browser` log is the console, and
     /// its `performance` log contains network events.
     pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
-        let mut reply = ureq::post(format!("{}/se/log", self.driver))
-            .header("Content-Type", "application/json")
-            .send(json!({ "type": kind }).to_string())
-            .unwrap();
-        let reply = reply.body_mut().read_to_string().unwrap();
-        let reply: Value = from_str(&reply).unwrap();
-        reply["value"].as_array().unwrap().clone()
+        let log = self.command("se/log", &json!({ "type": kind }));
+        log.as_array().unwrap().clone()
     }
 }
 
