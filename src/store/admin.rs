@@ -5,6 +5,7 @@
 mod batches;
 mod census;
 mod page;
+mod presence;
 mod sweep;
 
 use std::fmt;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::ids::{SessionHandle, UserId};
 
-/// Something that happened to a session, as it is kept. It has no token and no data.
+/// Something that happened to a session or a user, as it is kept. It has no token and no data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EventRecord {
@@ -24,11 +24,12 @@ pub struct EventRecord {
     pub event: String,
     /// Why it happened, if there is more to say than `event` does.
     pub reason: Option<String>,
-    /// The session's handle.
+    /// The session's handle. Empty for what happened to a user and not to a session, such as
+    /// `user_disabled`.
     pub session: SessionHandle,
     /// The kind of the session, empty for the kind without a name.
     pub kind: String,
-    /// The user of the session.
+    /// The user of the session, or to whom it happened.
     pub user_id: Option<UserId>,
     /// Who caused it, if not the user.
     pub actor: Option<String>,
@@ -118,10 +119,27 @@ pub struct ListEvents {
     pub user_id: Option<UserId>,
     /// Only events of sessions of this kind.
     pub kind: Option<String>,
+    /// Only events of this name, see [`EventRecord::event`].
+    pub event: Option<String>,
+    /// Only events that this actor has caused, see [`EventRecord::actor`].
+    pub actor: Option<String>,
     /// Only events before the one with this id.
     pub after: Option<Uuid>,
     /// Maximum number of events.
     pub limit: u32,
+}
+
+impl ListEvents {
+    /// Returns whether an event is one that is asked for, apart from its place in the order.
+    pub(crate) fn keeps(&self, event: &EventRecord) -> bool {
+        let is = |wanted: &Option<String>, text: Option<&str>| {
+            wanted.is_none() || wanted.as_deref() == text
+        };
+        (self.user_id.is_none() || self.user_id == event.user_id)
+            && is(&self.kind, Some(&event.kind))
+            && is(&self.event, Some(&event.event))
+            && is(&self.actor, event.actor.as_deref())
+    }
 }
 
 /// One page of the record of events.
@@ -149,6 +167,26 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Returns events, newest first.
     fn events(&self, query: &ListEvents) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// Returns when each of these users last signed in, if that is among the user's last 100 events.
+    /// The default implementation reads these for each.
+    fn last_logins(&self, users: &[UserId]) -> Result<Vec<(UserId, DateTime<Utc>)>, StoreError> {
+        let mut logins = Vec::new();
+        for user_id in users {
+            let query = ListEvents {
+                user_id: Some(user_id.clone()),
+                limit: 100,
+                ..ListEvents::default()
+            };
+            let is_login = |event: &&EventRecord| {
+                event.event == "login" && event.reason.as_deref() != Some("reauthentication")
+            };
+            let events = self.events(&query)?;
+            let last = events.iter().filter(is_login).map(|event| event.at).max();
+            logins.extend(last.map(|at| (user_id.clone(), at)));
+        }
+        Ok(logins)
+    }
 
     /// Deletes at most `limit` of the events before `before`, oldest first. Returns their number.
     fn forget_events(&self, before: DateTime<Utc>, limit: u32) -> Result<usize, StoreError>;

@@ -39,7 +39,7 @@ pub use request::{
     ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
     WriteBatch,
 };
-pub use sessions::SessionStore;
+pub use sessions::{SessionStore, UserPresence};
 pub use sign_in::{Lifetime, PendingSignIn, SignIn};
 #[cfg(feature = "diesel")]
 pub use sql::connect::application::ApplicationPool;
@@ -55,4 +55,6 @@ pub(crate) use sql::login::lent::LoginSite;
 pub use sql::store::DieselStore;
 pub use stats::{Census, EndCounts, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
-pub use users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
+pub use users::{
+    FindUsers, LastAdmin, PasswordChange, UserCursor, UserOutcome, UserPage, UserRecord, UserStore,
+};

@@ -6,7 +6,7 @@ use uuid::Uuid;
 #[cfg(feature = "diesel")]
 use super::DieselStore;
 use super::error::StoreError;
-use super::ids::SessionHandle;
+use super::ids::{SessionHandle, UserId};
 use super::login::{LoginOutcome, LoginSession, Revocation};
 use super::outcome::{
     DeleteOutcome, PoolState, RotateOutcome, SaveOutcome, SweepOutcome, WriteOutcome,
@@ -16,6 +16,22 @@ use super::request::{
     ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
     WriteBatch,
 };
+
+/// The live sessions of one user, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserPresence {
+    /// The user.
+    pub user_id: UserId,
+    /// The number of live sessions, at most [`MOST`](Self::MOST).
+    pub sessions: u32,
+    /// When the newest of them signed in.
+    pub last_sign_in: Option<DateTime<Utc>>,
+}
+
+impl UserPresence {
+    /// The number of a user's sessions at which counting stops.
+    pub const MOST: u32 = 1000;
+}
 
 /// A store of sessions, the counterpart of express-session's `Store` interface.
 ///
@@ -122,6 +138,34 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Returns one page of the live sessions, newest token first.
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError>;
+
+    /// Returns how many live sessions each of these users has at `now`, and when the newest of them
+    /// signed in. Counts at most [`UserPresence::MOST`] per user. Users without sessions are omitted.
+    /// The default implementation lists the sessions of each.
+    fn presence(
+        &self,
+        users: &[UserId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<UserPresence>, StoreError> {
+        let mut presence = Vec::new();
+        for user_id in users {
+            let mut query = ListSessions::new(now, UserPresence::MOST);
+            query.user_id = Some(user_id.clone());
+            let sessions = self.list(&query)?;
+            let signed_in_at = |session: &SessionRecord| {
+                let sign_in = session.sign_in.as_ref();
+                sign_in.map_or(session.created_at, |sign_in| sign_in.at)
+            };
+            if let Some(last) = sessions.iter().map(signed_in_at).max() {
+                presence.push(UserPresence {
+                    user_id: user_id.clone(),
+                    sessions: u32::try_from(sessions.len()).unwrap_or(u32::MAX),
+                    last_sign_in: Some(last),
+                });
+            }
+        }
+        Ok(presence)
+    }
 
     /// Deletes a batch of expired sessions and skips those that another sweep or a request has
     /// locked. If none is deleted, there is nothing left to do.

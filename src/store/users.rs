@@ -2,7 +2,10 @@
 //!
 //! Stores receive passwords only as hashes. The application creates and verifies them.
 
+pub(in crate::store) mod search;
+
 use std::fmt;
+use std::ops::Bound;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +14,7 @@ use super::error::StoreError;
 use super::ids::{SessionHandle, UserId};
 use super::login::ActingSession;
 use super::request::RotateSession;
+pub use search::{FindUsers, UserCursor, UserPage};
 
 /// A row of `users`. `Debug` does not show the hash.
 #[derive(Clone, PartialEq, Eq)]
@@ -148,6 +152,23 @@ pub trait UserStore: Send + Sync + 'static {
     /// Returns at most `limit` users in bytewise order of their names. With `after`, only those
     /// whose names sort after it.
     fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError>;
+
+    /// Returns a page of the users that a query asks for. However many users there are, it reads a
+    /// limited number of them. The default implementation reads pages of
+    /// [`list_users`](Self::list_users) and leaves out what the query does not ask for, so a page of
+    /// few among many can be empty although there is a next one.
+    fn find_users(&self, query: &FindUsers) -> Result<UserPage, StoreError> {
+        search::page(query, |from, limit| match from {
+            Bound::Unbounded => self.list_users(None, limit),
+            Bound::Excluded(name) => self.list_users(Some(name), limit),
+            Bound::Included(name) => {
+                let mut users: Vec<UserRecord> = self.user_by_name(name)?.into_iter().collect();
+                users.extend(self.list_users(Some(name), limit)?);
+                users.truncate(limit as usize);
+                Ok(users)
+            }
+        })
+    }
 
     /// Adds a user. Returns `false` if the name is taken.
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError>;

@@ -20,6 +20,7 @@
 //! ```
 
 mod many;
+mod user_search;
 mod users;
 mod withdrawals;
 
@@ -34,6 +35,7 @@ use crate::store::{
     WriteOutcome,
 };
 
+pub use user_search::run_user_search;
 pub use users::{run_with_external_users, run_with_users};
 
 /// A failed check.

@@ -11,7 +11,10 @@ use super::events::SessionEventKind;
 use super::metrics::whole;
 use super::monitor::Monitor;
 use super::seldom::Seldom;
-use crate::store::{EventPage, EventRecord, EventStore, ListEvents, StoreError, UserId};
+use crate::store::admin::StoreAdmin;
+use crate::store::{
+    EventPage, EventRecord, EventStore, ListEvents, StoreError, UserId, UserPresence,
+};
 
 /// Maximum number of events in one call of the store.
 const BATCH: usize = 500;
@@ -95,6 +98,7 @@ impl Archive {
             kind: Some(login.kind.clone()),
             after: Some(login.id),
             limit: LOOK_BACK,
+            ..ListEvents::default()
         })?;
         let is_earlier = |event: &EventRecord| {
             event.session != login.session && event.event != SessionEventKind::LoginPending.name()
@@ -142,22 +146,41 @@ impl Archive {
 
     /// Returns one page, with the events of this instance until now.
     pub(crate) fn page(&self, mut query: ListEvents) -> Result<EventPage, StoreError> {
-        if let Some(_turn) = self.turn.try_lock_for(READER_WAIT) {
-            // If this fails, the newest events are only not shown yet.
-            if let Err(error) = self.write_in_turn() {
-                tracing::debug!("events of sessions could not be recorded: {error}");
-            }
-        }
+        self.write_for_reader();
         let limit = query.limit as usize;
         query.limit = query.limit.saturating_add(1);
         let mut events = self.store.events(&query)?;
         let has_more = events.len() > limit;
         events.truncate(limit);
         let last = events.last().map(|event| event.id);
+        // A store may not know all filters.
+        events.retain(|event| query.keeps(event));
         Ok(EventPage {
             next: last.filter(|_| has_more),
             events,
         })
+    }
+
+    /// Returns the sign-ins and live sessions of these users, with the events of this instance until
+    /// now.
+    pub(crate) fn presence(
+        &self,
+        sessions: StoreAdmin<'_>,
+        users: &[UserId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<UserPresence>, StoreError> {
+        self.write_for_reader();
+        sessions.presence(users, now, Some(&*self.store))
+    }
+
+    /// Writes the events of this instance for a reader, who does not wait long.
+    fn write_for_reader(&self) {
+        if let Some(_turn) = self.turn.try_lock_for(READER_WAIT) {
+            // If this fails, the newest events are only not shown yet.
+            if let Err(error) = self.write_in_turn() {
+                tracing::debug!("events of sessions could not be recorded: {error}");
+            }
+        }
     }
 
     /// Deletes all events of a user and returns their number.

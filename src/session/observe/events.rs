@@ -18,7 +18,8 @@ pub struct SessionEvent {
     pub event_id: Uuid,
     /// When it happened, to the millisecond.
     pub at: DateTime<Utc>,
-    /// The session's handle.
+    /// The session's handle. Empty for an event of a user, see
+    /// [`SessionAdmin::note_user_event`](crate::SessionAdmin::note_user_event).
     pub id: SessionHandle,
     /// What happened.
     pub kind: SessionEventKind,
@@ -61,7 +62,8 @@ pub enum SessionEventKind {
     /// before. Reported a second after the login, and only with the setting `known_devices`.
     NewDevice,
     /// An event of the application, with its name. See
-    /// [`Session::note_event`](crate::Session::note_event).
+    /// [`Session::note_event`](crate::Session::note_event) and
+    /// [`SessionAdmin::note_user_event`](crate::SessionAdmin::note_user_event).
     Noted(&'static str),
 }
 
@@ -116,13 +118,14 @@ impl SessionEvent {
     }
 
     /// Returns whether the event belongs in the record, and is sent to a webhook: what has happened
-    /// to the sessions of users, without the mechanics of tokens.
+    /// to users and to their sessions, without the mechanics of tokens.
     pub(super) fn is_of_record(&self) -> bool {
         let is_mechanics = matches!(
             self.kind,
             SessionEventKind::Created | SessionEventKind::Rotated
         );
-        !is_mechanics && self.user.is_some()
+        let is_of_user = self.id.as_str().is_empty();
+        !is_mechanics && (is_of_user || self.user.is_some())
     }
 
     /// Returns the event as it is recorded and serialized.

@@ -14,13 +14,14 @@ use rocket::tokio::sync::Semaphore;
 
 use super::start::Pipeline;
 use crate::session::error::SessionError;
+use crate::session::observe::archive::Archive;
 use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
 use crate::session::observe::statistics::Statistics;
 use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
 use crate::store::{
     EndReason, ListSessions, Revocation, RevokeScope, SessionHandle, SessionRecord, SessionStore,
-    StoreError, SweepRecord,
+    StoreError, SweepRecord, UserId, UserPresence,
 };
 
 /// Maximum duration of an operation on all sessions.
@@ -120,6 +121,33 @@ impl Pipeline {
         self.shared
             .monitor
             .ended(handles, EndReason::Revoked, facts);
+    }
+
+    /// Reports an event of the application that has no session.
+    pub(crate) fn noted(&self, name: &'static str, user: Option<UserId>, context: EventContext) {
+        let facts = Facts {
+            user,
+            session_kind: String::new(),
+            context,
+        };
+        self.shared.monitor.noted(&"".into(), name, &facts);
+    }
+
+    /// Returns the sign-ins and live sessions of users.
+    pub(crate) async fn presence(
+        &self,
+        users: Vec<UserId>,
+        now: DateTime<Utc>,
+        archive: Option<Arc<Archive>>,
+    ) -> Result<Vec<UserPresence>, SessionError> {
+        let read = move |store: &dyn SessionStore| {
+            let sessions = StoreAdmin::new(store);
+            match archive {
+                Some(archive) => archive.presence(sessions, &users, now),
+                None => sessions.presence(&users, now, None),
+            }
+        };
+        self.run(read).await
     }
 
     /// Ends all sessions and returns their number. If this takes longer than the caller waits, it

@@ -66,8 +66,8 @@ impl UserSessions {
         let query = ListEvents {
             user_id: Some(user_id.into()),
             kind: self.kind.clone(),
-            after: None,
             limit: limit.min(MAX_LISTED),
+            ..ListEvents::default()
         };
         let page = self.pipeline.call(move || archive.page(query)).await?;
         Ok(page.events)

@@ -174,7 +174,10 @@ impl EventStore for DieselStore {
 
     fn events(&self, query: &ListEvents) -> Result<Vec<EventRecord>, StoreError> {
         let of_user = query.user_id.as_ref();
-        if of_user.is_some_and(|user_id| !user_id.is_possible()) {
+        let texts = [&query.kind, &query.event, &query.actor];
+        let has_nul =
+            |text: &&Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
+        if of_user.is_some_and(|user_id| !user_id.is_possible()) || texts.iter().any(has_nul) {
             return Ok(Vec::new());
         }
         // A boxed query is one database's.
@@ -191,6 +194,12 @@ impl EventStore for DieselStore {
                 if let Some(kind) = &query.kind {
                     page = page.filter(session_events::kind.eq(kind));
                 }
+                if let Some(event) = &query.event {
+                    page = page.filter(session_events::event.eq(event));
+                }
+                if let Some(actor) = &query.actor {
+                    page = page.filter(session_events::actor.eq(actor));
+                }
                 if let Some(after) = query.after {
                     page = page.filter(session_events::id.lt(after.to_string()));
                 }
@@ -198,6 +207,10 @@ impl EventStore for DieselStore {
             }))
         })?;
         Ok(rows.into_iter().filter_map(EventRow::readable).collect())
+    }
+
+    fn last_logins(&self, users: &[UserId]) -> Result<Vec<(UserId, DateTime<Utc>)>, StoreError> {
+        self.read_last_logins(users)
     }
 
     fn forget_events(&self, before: DateTime<Utc>, limit: u32) -> Result<usize, StoreError> {

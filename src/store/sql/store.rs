@@ -30,8 +30,8 @@ use super::users;
 use crate::store::{
     DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
     RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionHandle, SessionKey,
-    SessionRecord, SessionStore, StoreError, StoreOptions, SweepBatch, SweepOutcome, UserSource,
-    Withdrawal, WriteBatch, WriteOutcome,
+    SessionRecord, SessionStore, StoreError, StoreOptions, SweepBatch, SweepOutcome, UserId,
+    UserPresence, UserSource, Withdrawal, WriteBatch, WriteOutcome,
 };
 
 /// A store of sessions in SQLite or PostgreSQL, depending on the URL.
@@ -251,6 +251,14 @@ impl SessionStore for DieselStore {
 
     fn list(&self, query: &ListSessions) -> Result<Vec<SessionRecord>, StoreError> {
         self.list_filtered(query, &SessionFilter::default())
+    }
+
+    fn presence(
+        &self,
+        users: &[UserId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<UserPresence>, StoreError> {
+        self.read_presence(users, now)
     }
 
     fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {

@@ -2,6 +2,8 @@
 
 mod last_admin;
 
+use std::ops::Bound;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -13,7 +15,9 @@ use super::error::SqlError;
 use super::login::in_time;
 use super::row::{StoredText, StoredTime};
 use super::schema::{session_events, sessions, users};
-use crate::store::users::{LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore};
+use crate::store::users::{
+    FindUsers, LastAdmin, PasswordChange, UserOutcome, UserPage, UserRecord, UserStore, search,
+};
 use crate::store::{
     ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, SessionHandle, StoreError,
     UserId,
@@ -182,6 +186,41 @@ impl DieselStore {
     }
 }
 
+impl DieselStore {
+    /// Returns users in order of their names, which the query's filters keep. Each filter has an index
+    /// of its own.
+    fn users_from(
+        &self,
+        from: Bound<&str>,
+        limit: u32,
+        filters: &FindUsers,
+    ) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|connection| {
+            let rows = run_on!(connection, |connection| {
+                let mut page = users::table
+                    .order(users::username)
+                    .limit(limit.into())
+                    .select(UserRow::as_select())
+                    .into_boxed();
+                match from {
+                    Bound::Unbounded => {}
+                    Bound::Included(name) => page = page.filter(users::username.ge(name)),
+                    Bound::Excluded(name) => page = page.filter(users::username.gt(name)),
+                }
+                // Not compared with a parameter, or the index would not be recognized.
+                if filters.admins {
+                    page = page.filter(users::is_admin);
+                }
+                if filters.disabled {
+                    page = page.filter(users::disabled_at.is_not_null());
+                }
+                page.load(connection)?
+            });
+            Ok(rows.into_iter().map(Into::into).collect())
+        })
+    }
+}
+
 impl UserStore for DieselStore {
     fn user(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
         if !id.is_possible() {
@@ -226,20 +265,12 @@ impl UserStore for DieselStore {
     }
 
     fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<UserRecord>, StoreError> {
-        self.read(|connection| {
-            let rows = run_on!(connection, |connection| {
-                let mut page = users::table
-                    .order(users::username)
-                    .limit(limit.into())
-                    .select(UserRow::as_select())
-                    .into_boxed();
-                if let Some(after) = after {
-                    page = page.filter(users::username.gt(after));
-                }
-                page.load(connection)?
-            });
-            Ok(rows.into_iter().map(Into::into).collect())
-        })
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.users_from(from, limit, &FindUsers::new(limit))
+    }
+
+    fn find_users(&self, query: &FindUsers) -> Result<UserPage, StoreError> {
+        search::page(query, |from, limit| self.users_from(from, limit, query))
     }
 
     fn add_user(&self, user: &UserRecord) -> Result<bool, StoreError> {

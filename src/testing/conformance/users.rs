@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::{Checked, created, load, login, now, same, withdrawals, write};
 use crate::store::{
     ListSessions, LoginOutcome, OnSessionLimit, Revocation, RevokeScope, SaveOutcome,
-    SessionHandle, SessionLimit, SessionRecord, SessionStore, StoreError,
+    SessionHandle, SessionLimit, SessionRecord, SessionStore, SignIn, StoreError, UserId,
+    UserPresence,
 };
 
 type Check = fn(&dyn SessionStore, [&str; 2]) -> Checked;
@@ -44,13 +45,14 @@ pub fn run_with_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
 /// # Errors
 /// Returns a [`Violation`](super::Violation) that names the failed check.
 pub fn run_with_external_users(store: &dyn SessionStore, users: [&str; 2]) -> Checked {
-    const CHECKS: [Check; 8] = [
+    const CHECKS: [Check; 9] = [
         a_login_keeps_the_session_under_a_new_token,
         a_login_without_a_live_session_creates_one,
         a_login_never_hands_over_another_users_session,
         a_login_keeps_to_the_limit,
         kinds_of_session_are_kept_apart,
         a_revocation_ends_only_the_users_sessions,
+        live_sessions_of_users_are_counted,
         withdrawals::a_login_can_be_withdrawn,
         withdrawals::a_login_starts_a_new_absolute_lifetime,
     ];
@@ -276,4 +278,30 @@ fn a_revocation_ends_only_the_users_sessions(
     same(CHECK, revoke(RevokeScope::All)?, vec![ids[1].clone()])?;
     same(CHECK, sessions_of(store, other)?.len(), 1)?;
     same(CHECK, load(store, anonymous.session_id)?, Some(anonymous))
+}
+
+fn live_sessions_of_users_are_counted(
+    store: &dyn SessionStore,
+    [user, other]: [&str; 2],
+) -> Checked {
+    const CHECK: &str = "the live sessions of users are counted, and the newest sign-in is known";
+    let start = now();
+    let mut last = None;
+    for seconds in [2, 1, 0] {
+        let mut request = login(user, None, start);
+        let at = start - TimeDelta::seconds(seconds);
+        request.fresh.sign_in = Some(SignIn::new(at));
+        last = Some(at);
+        store.login(&request)?;
+    }
+    let asked = [user.into(), other.into(), UserId::from("nobody")];
+    let expected = UserPresence {
+        user_id: user.into(),
+        sessions: 3,
+        last_sign_in: last,
+    };
+    same(CHECK, store.presence(&asked, start)?, vec![expected])?;
+    let later = start + TimeDelta::days(400);
+    same(CHECK, store.presence(&asked, later)?, Vec::new())?;
+    same(CHECK, store.presence(&[], start)?, Vec::new())
 }

@@ -53,6 +53,43 @@ on_each_database! {
         }
     }
 
+    fn events_are_found_by_name_and_by_actor(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada", "bob"]);
+        let now = Utc::now();
+        let of_user = |at, name, user, actor: &str| altered(event(at, name, Some(user)), |event| {
+            event.session = "".into();
+            event.actor = Some(actor.to_owned());
+        });
+        store.add_events(&[
+            event(now, "login", Some("ada")),
+            of_user(now + TimeDelta::milliseconds(1), "user_disabled", "bob", "ada"),
+            of_user(now + TimeDelta::milliseconds(2), "user_disabled", "ada", "root"),
+            of_user(now + TimeDelta::milliseconds(3), "user_enabled", "bob", "ada"),
+        ]).unwrap();
+        let found = |change: &dyn Fn(&mut ListEvents)| {
+            let query = altered(ListEvents::default(), |query| {
+                query.limit = 10;
+                change(query);
+            });
+            let events = store.events(&query).unwrap();
+            let shown = |event: EventRecord| format!("{} {}", event.event, event.user_id.unwrap());
+            events.into_iter().map(shown).collect::<Vec<_>>().join(", ")
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(found(&|query| query.event = text("user_disabled")), "user_disabled ada, user_disabled bob");
+        assert_eq!(found(&|query| query.actor = text("ada")), "user_enabled bob, user_disabled bob");
+        assert_eq!(found(&|query| {
+            query.actor = text("ada");
+            query.event = text("user_disabled");
+            query.user_id = Some("bob".into());
+        }), "user_disabled bob");
+        for odd in ["nobody", "", "a\0"] {
+            assert_eq!(found(&|query| query.actor = text(odd)), "", "{odd:?}");
+            assert_eq!(found(&|query| query.event = text(odd)), "", "{odd:?}");
+        }
+    }
+
     fn pages_follow_each_other_without_gaps(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
@@ -149,6 +186,39 @@ fn read_by_sequence(database: &Database) -> i64 {
         "SELECT coalesce(sum(seq_tup_read), 0)::int8 AS n FROM pg_stat_user_tables \
          WHERE relname = 'session_events'",
     )
+}
+
+#[test]
+fn events_are_found_by_name_and_by_actor_without_reading_the_others() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    database.execute(
+        "INSERT INTO session_events (id, at, event, session, kind, user_id, actor) \
+         SELECT '00000000-0000-7000-8000-' || lpad(n::text, 12, '0'), now(), \
+         CASE WHEN n = 7 THEN 'user_deleted' ELSE 'login' END, 's', '', 'u' || n, \
+         CASE WHEN n < 9 THEN 'ada' END FROM generate_series(1, 50000) AS n; ANALYZE session_events",
+    );
+    let before = read_by_sequence(&database);
+    let read = "SELECT coalesce(sum(idx_tup_read), 0)::int8 AS n FROM pg_stat_user_indexes \
+                WHERE relname = 'session_events'";
+    let indexed = database.number(read);
+    for _ in 0..10 {
+        let query = altered(ListEvents::default(), |query| query.limit = 50);
+        let by_name = altered(query.clone(), |query| {
+            query.event = Some("user_deleted".to_owned())
+        });
+        assert_eq!(store.events(&by_name).unwrap().len(), 1);
+        let by_actor = altered(query, |query| query.actor = Some("ada".to_owned()));
+        assert_eq!(store.events(&by_actor).unwrap().len(), 8);
+    }
+    drop(store);
+    wait_until("the server has reported", || {
+        database.number(read) >= indexed + 90
+    });
+    assert!(database.number(read) <= indexed + 200);
+    assert_eq!(read_by_sequence(&database), before);
 }
 
 #[test]

@@ -8,3 +8,4 @@ mod migrations;
 mod other_programs;
 mod plans;
 pub(crate) mod portable;
+mod users;

@@ -269,7 +269,7 @@ fn a_schema_of_its_own_is_made_for_portable_tables_too() {
         options.schema = Some("of_sessions".parse().unwrap());
     });
     let store = DieselStore::open(&database.url(), options).unwrap();
-    assert_eq!(store.migrate().unwrap().len(), 4);
+    assert_eq!(store.migrate().unwrap().len(), 6);
     store.create(&[new_session(None)]).unwrap();
     assert_eq!(
         database.number("SELECT count(*) AS n FROM of_sessions.sessions"),

@@ -7,6 +7,7 @@ pub(super) mod keyed;
 pub(super) mod portable;
 #[cfg(feature = "postgres")]
 pub(super) mod postgres;
+mod presence;
 #[cfg(feature = "sqlite")]
 pub(super) mod sqlite;
 mod statement;

@@ -43,8 +43,9 @@ fn lock_admins(connection: &mut AnyConnection<'_>, id: &UserId) -> QueryResult<V
         .filter(target.field(users::id).eq(id))
         .filter(target.field(users::is_admin).eq(true))
         .filter(target.field(users::disabled_at).is_null());
+    // Not compared with a parameter, or the index of administrators would not be recognized.
     let admins = users::table
-        .filter(users::is_admin.eq(true))
+        .filter(users::is_admin)
         .filter(users::disabled_at.is_null())
         .filter(exists(is_one.select(target.field(users::id))));
     let lock = diesel::update(admins)

@@ -1,0 +1,2 @@
+DROP INDEX session_events_actor;
+DROP INDEX session_events_event;
