@@ -29,6 +29,7 @@ use guards::admin;
 use http::request_log::{RequestLog, wrapped};
 use monitoring::counters::Counters;
 use pages::notice::Marks;
+use settings::effective::{EffectiveSettings, Environment, effective};
 use settings::logging::{self, LogFormat};
 
 use rocket_diesel_sessions::store::{EventStore, SessionStore, StatsStore, UserStore};
@@ -70,6 +71,10 @@ pub fn rocket(
 ) -> Rocket<Build> {
     let stores = stores.into();
     let database = settings.database_url.to_string();
+    let effective = effective(&settings, &Environment::first()).unwrap_or_else(|error| {
+        tracing::warn!("administrators do not see the settings: {error}");
+        Vec::new()
+    });
     let is_debug = settings.figment.profile() == rocket::Config::DEBUG_PROFILE;
     let metrics_access = settings.app.metrics_access(is_debug);
     let needs_tls = settings.sessions.cookie.secure.unwrap_or(!is_debug);
@@ -120,6 +125,7 @@ pub fn rocket(
         .manage(metrics_access)
         .manage(marks)
         .manage(description)
+        .manage(EffectiveSettings(effective))
         .manage(pages::CookieNeedsTls(needs_tls))
         .manage(pages::Live::new())
         .manage(pages::StorageName::from(&settings.database_url))
@@ -127,6 +133,7 @@ pub fn rocket(
         .mount("/api/auth", wrapped(api::auth::routes()))
         .mount("/api/account", wrapped(api::account::routes()))
         .mount("/api/account", wrapped(api::activity::routes()))
+        .mount("/api/admin", wrapped(api::admin::routes()))
         .mount("/", wrapped(api::openapi::routes()))
         .mount("/", wrapped(pages::routes()))
         .mount("/", wrapped(monitoring::health::routes()))

@@ -1,6 +1,7 @@
 //! The settings, which the application reads once from its environment when it starts.
 
 pub(super) mod config;
+pub mod effective;
 pub mod logging;
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! Values in words: devices, times, numbers and the data of sessions.
 
+pub mod event;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

@@ -22,10 +22,12 @@ pub enum AccountError {
     /// Someone else has the username.
     #[error("username: {0:?} is taken")]
     Taken(String),
+    /// There is no such user, or no longer.
+    #[error("there is no user with this id")]
+    NoUser,
     /// The account is that of the last administrator.
     #[error(
-        "this is the only administrator's account: make someone else an administrator before you \
-         delete it"
+        "this is the only administrator who can sign in: make someone else an administrator first"
     )]
     LastAdministrator,
     /// The username or the password is wrong.

@@ -1,6 +1,7 @@
 //! Accounts: usernames and passwords, limits on attempts, and how the sessions of users begin and
 //! end.
 
+pub mod administration;
 pub mod error;
 pub mod new_account;
 pub(super) mod own_account;

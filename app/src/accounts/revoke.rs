@@ -62,35 +62,3 @@ pub(crate) async fn any_session(
     }
     Ok(was_there)
 }
-
-/// Ends all sessions of a user for the administrator `by`. Returns how many there were.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn sessions_of_user(
-    sessions: &UserSessions,
-    user_id: &UserId,
-    by: &str,
-    trail: Trail,
-) -> Result<usize, SessionError> {
-    let ended = sessions.revoke_all(user_id).await?;
-    if ended > 0 {
-        let entry = trail.event(Event::SessionRevoked).user(user_id);
-        entry.by(by).write();
-    }
-    Ok(ended)
-}
-
-/// Ends everyone's sessions for the administrator `by`. Returns how many there were.
-///
-/// # Errors
-/// When the store fails, or takes longer than a minute.
-pub(crate) async fn all_sessions(
-    sessions: &SessionAdmin,
-    by: &str,
-    trail: Trail,
-) -> Result<usize, SessionError> {
-    let ended = sessions.clear().await?;
-    trail.event(Event::SessionsCleared).by(by).write();
-    Ok(ended)
-}

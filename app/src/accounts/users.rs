@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{
-    ActingSession, LastAdmin, PasswordChange, StoreError, UserOutcome, UserRecord, UserStore,
+    ActingSession, FindUsers, LastAdmin, PasswordChange, StoreError, UserOutcome, UserPage,
+    UserRecord, UserStore,
 };
 use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError, SessionHandle, UserId};
 
@@ -331,6 +332,11 @@ impl Users {
         }
     }
 
+    /// Returns a page of users.
+    pub(crate) async fn page(&self, query: FindUsers) -> Result<UserPage, SessionError> {
+        self.run(move |store| store.find_users(&query)).await
+    }
+
     /// Returns the names of users, by id.
     pub(crate) async fn names(
         &self,
@@ -352,7 +358,7 @@ impl Users {
 
     /// Calls the store through the session layer: with its deadline, and without waiting for a database
     /// that is known to be down.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SessionError> {
@@ -361,7 +367,7 @@ impl Users {
     }
 }
 
-fn done(change: UserOutcome) -> Result<Vec<SessionHandle>, AccountError> {
+pub(super) fn done(change: UserOutcome) -> Result<Vec<SessionHandle>, AccountError> {
     match change {
         UserOutcome::Done(ended) => Ok(ended),
         UserOutcome::NoUser => Err(AccountError::WrongCredentials),

@@ -34,9 +34,9 @@ pub(crate) struct Activity {
     pub(crate) event: String,
     #[schema(required)]
     pub(crate) reason: Option<String>,
-    /// The handle of the session to which it happened.
-    #[schema(value_type = String)]
-    session: SessionHandle,
+    /// The handle of the session to which it happened. Null if it happened to the user.
+    #[schema(required, value_type = Option<String>)]
+    session: Option<SessionHandle>,
     pub(crate) by_administrator: bool,
     #[schema(required)]
     pub(crate) ip: Option<String>,
@@ -56,7 +56,7 @@ impl From<EventRecord> for Activity {
             at: event.at,
             event: event.event,
             reason: event.reason,
-            session: event.session,
+            session: Some(event.session).filter(|handle| !handle.as_str().is_empty()),
             by_administrator,
             ip: of_user(event.ip),
             user_agent: of_user(event.user_agent),

@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 pub(super) mod activity;
+pub mod admin;
 pub(super) mod auth;
 pub mod cursor;
 pub(super) mod openapi;

@@ -143,12 +143,13 @@ pub(super) fn user(id: &Given<'_>) -> Result<Option<UserId>, ApiError> {
 /// # Errors
 /// 422 if no list has given such a cursor.
 pub(crate) fn after(cursor: Option<&str>) -> Result<Option<Uuid>, ApiError> {
-    let parse = |cursor| {
-        cursor::parse(cursor).ok_or_else(|| {
-            let message = format!("after: {cursor:?} is not the `next` of an earlier answer");
-            ApiError::unprocessable(message)
-                .in_other_words("This link is incomplete. Start from the first page.")
-        })
-    };
+    let parse = |cursor| cursor::parse(cursor).ok_or_else(|| not_a_cursor(cursor));
     cursor.map(parse).transpose()
+}
+
+/// 422: no list has given such a cursor.
+pub(crate) fn not_a_cursor(cursor: &str) -> ApiError {
+    let message = format!("after: {cursor:?} is not the `next` of an earlier answer");
+    ApiError::unprocessable(message)
+        .in_other_words("This link is incomplete. Start from the first page.")
 }

@@ -5,7 +5,7 @@ use rocket::http::Status;
 use rocket::serde::Serialize;
 use rocket::serde::json::Json;
 use rocket::{Request, Route, State, delete, get, patch, routes};
-use rocket_diesel_sessions::{EventContext, PassiveSession, Session, SessionAdmin, UserSessions};
+use rocket_diesel_sessions::{PassiveSession, Session, SessionAdmin, UserSessions};
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
@@ -15,12 +15,13 @@ use super::openapi::responses::{
 };
 use super::query::{self, Given, NoQuery, Scope};
 use super::views::{CurrentSession, SessionList, StatsView, StatusView};
+use crate::accounts::administration::{Acting, Administration};
 use crate::accounts::revoke;
+use crate::accounts::users::Users;
 use crate::guards::admin::{Admin, RecentAdmin};
 use crate::http::body::{parse_json, read_body, unsupported};
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
-use crate::monitoring::audit::Trail;
 use crate::session_data::{DataPatch, SessionData};
 
 /// Sessions on a page.
@@ -185,22 +186,19 @@ async fn stats(
 async fn clear(
     admin: RecentAdmin,
     scope: Scope,
-    sessions: &State<SessionAdmin>,
-    user_sessions: &State<UserSessions>,
-    trail: Trail,
-    context: EventContext,
+    users: &State<Users>,
+    all: &State<SessionAdmin>,
+    sessions: &State<UserSessions>,
 ) -> Answer<Deleted> {
-    let by = admin.0.name();
-    let context = context.actor(by);
+    let administration = Administration {
+        users,
+        all,
+        sessions,
+        acting: admin.0,
+    };
     let deleted = match scope {
-        Scope::Everyone => {
-            let sessions = sessions.with_context(context);
-            revoke::all_sessions(&sessions, by, trail).await?
-        }
-        Scope::User(id) => {
-            let sessions = user_sessions.with_context(context);
-            revoke::sessions_of_user(&sessions, &id, by, trail).await?
-        }
+        Scope::Everyone => administration.clear().await?,
+        Scope::User(id) => administration.sign_out(&id).await?,
     };
     Ok(Json(Deleted { deleted }))
 }
@@ -220,13 +218,11 @@ async fn revoke_one(
     admin: RecentAdmin,
     _query: NoQuery,
     sessions: &State<SessionAdmin>,
-    trail: Trail,
-    context: EventContext,
     id: &str,
 ) -> Result<Status, ApiError> {
-    let by = admin.0.name();
-    let sessions = sessions.with_context(context.actor(by));
-    if revoke::any_session(&sessions, &id.into(), by, trail).await? {
+    let RecentAdmin(Acting { by, context, trail }) = admin;
+    let sessions = sessions.with_context(context);
+    if revoke::any_session(&sessions, &id.into(), &by, trail).await? {
         Ok(Status::NoContent)
     } else {
         let message = "there is no session with this id";

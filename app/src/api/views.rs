@@ -1,4 +1,4 @@
-//! The JSON of sessions and users, over HTTP and on the command line.
+//! The JSON of sessions, over HTTP and on the command line.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use rocket::serde::Serialize;
 use rocket::serde::json::{Value, from_str};
 use rocket_diesel_sessions::SessionStatus;
 use rocket_diesel_sessions::admin::{SessionPage, SessionStats, typed_data};
-use rocket_diesel_sessions::store::{HourStats, SessionRecord, UserRecord};
+use rocket_diesel_sessions::store::{HourStats, SessionRecord};
 use rocket_diesel_sessions::{SessionHandle, UserId};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -202,61 +202,6 @@ impl From<SessionRecord> for SessionDetail {
                 version: record.version,
                 session: record.into(),
             },
-        }
-    }
-}
-
-/// `{"users": […]}`.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(crate = "rocket::serde")]
-pub struct UserList {
-    users: Vec<AdminUserView>,
-}
-
-/// `{"user": …}`.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(crate = "rocket::serde")]
-pub struct UserDetail {
-    user: AdminUserView,
-}
-
-impl From<UserRecord> for UserDetail {
-    fn from(user: UserRecord) -> Self {
-        Self { user: user.into() }
-    }
-}
-
-/// A user as an administrator sees it, with all columns except the hash of the password.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(crate = "rocket::serde", rename_all = "camelCase")]
-struct AdminUserView {
-    #[schema(value_type = String)]
-    id: UserId,
-    username: String,
-    is_admin: bool,
-    #[schema(required)]
-    disabled_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-impl From<UserRecord> for AdminUserView {
-    fn from(user: UserRecord) -> Self {
-        Self {
-            id: user.id,
-            username: user.username,
-            is_admin: user.is_admin,
-            disabled_at: user.disabled_at,
-            created_at: user.created_at,
-            updated_at: user.updated_at,
-        }
-    }
-}
-
-impl FromIterator<UserRecord> for UserList {
-    fn from_iter<I: IntoIterator<Item = UserRecord>>(users: I) -> Self {
-        Self {
-            users: users.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Database {
     pub(super) store: DieselStore,
     /// Whether servers with these settings record usage.
     pub(super) records_usage: bool,
+    /// Whether servers with these settings record events.
+    pub(super) keeps_events: bool,
 }
 
 impl Database {
@@ -49,6 +51,7 @@ impl Database {
             url,
             store,
             records_usage: !config.stats_interval.is_zero(),
+            keeps_events: !config.events_retention.is_zero(),
         })
     }
 }

@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod database;
 mod env_file;
+mod events;
 mod healthcheck;
 mod help;
 mod parse;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rocket_diesel_sessions::SessionKeys;
 use rocket_diesel_sessions_app as app;
+use rocket_diesel_sessions_app::settings::effective::Environment;
 use rocket_diesel_sessions_app::settings::logging::{LogFormat, json_error};
 
 use database::{Access, Database};
@@ -61,6 +63,9 @@ enum Command {
     /// Lists, adds, changes and deletes users.
     #[command(subcommand)]
     Users(users::Command),
+    /// Lists what happened to users and to their sessions.
+    #[command(subcommand)]
+    Events(events::Command),
     /// Reports the number of sessions, and their usage by the hour.
     Stats(stats::Arguments),
     /// Checks the settings.
@@ -119,7 +124,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Completions(arguments) => return completions::run(arguments),
         _ => {}
     }
-    let environment = config::Environment::now();
+    Environment::now().remember();
     env_file::read()?;
     let figment = app::figment();
     app::settings::logging::check_filter()?;
@@ -135,8 +140,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sweep(arguments) => sweep::run(&arguments, &open(arguments.access())?),
         Command::Sessions(command) => sessions::run(&command, &open(command.access())?),
         Command::Users(command) => users::run(&command, &open(command.access())?),
+        Command::Events(command) => events::run(&command, &open(Access::Read)?),
         Command::Stats(arguments) => stats::run(&arguments, &open(Access::Read)?),
-        Command::Config(command) => config::run(&command, &environment),
+        Command::Config(command) => config::run(&command),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments, figment),
         Command::Secret | Command::Completions(_) => Ok(()),
     }

@@ -6,10 +6,11 @@ use rocket::Config;
 use rocket::http::Status;
 use rocket::http::uri::Host;
 use rocket::request::{self, FromRequest, Request};
-use rocket_diesel_sessions::{UserId, is_forwarded};
+use rocket_diesel_sessions::{EventContext, UserId, is_forwarded};
 
 use super::admin_token::{AdminToken, presented_token};
 use super::signed_in::SignedIn;
+use crate::accounts::administration::Acting;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
@@ -69,9 +70,9 @@ impl Admin {
     }
 }
 
-/// An administrator who may end other people's sessions. One who is signed in has given the password
-/// a short time ago.
-pub(crate) struct RecentAdmin(pub(crate) Admin);
+/// The request of an administrator who may change users and end other people's sessions. One who is
+/// signed in has given the password a short time ago.
+pub(crate) struct RecentAdmin(pub(crate) Acting);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for RecentAdmin {
@@ -89,7 +90,18 @@ impl RecentAdmin {
             let signed_in = SignedIn::of(request).await?;
             signed_in.require_password(users(request)?)?;
         }
-        Ok(Self(admin))
+        Ok(Self(Acting::of(&admin, request)))
+    }
+}
+
+impl Acting {
+    /// Returns the request of this administrator.
+    pub(crate) fn of(admin: &Admin, request: &Request<'_>) -> Self {
+        Self {
+            by: admin.name().to_owned(),
+            context: EventContext::of(request).actor(admin.name()),
+            trail: Trail::of(request),
+        }
     }
 }
 

@@ -325,6 +325,8 @@ impl From<AccountError> for ApiError {
                     .in_other_words("Registration is closed. Ask an administrator for an account.")
             }
             AccountError::Taken(_) => Self::new(Status::Conflict, USERNAME_TAKEN, message),
+            AccountError::NoUser => Self::new(Status::NotFound, "not_found", message)
+                .in_other_words("There is no such user. The account may have been deleted."),
             AccountError::LastAdministrator => {
                 Self::new(Status::Conflict, "last_administrator", message)
             }

@@ -64,6 +64,7 @@ impl From<&AccountError> for Attempt {
             | AccountError::Refused(_)
             | AccountError::RegistrationClosed
             | AccountError::Taken(_)
+            | AccountError::NoUser
             | AccountError::LastAdministrator
             | AccountError::SamePassword => Self::Refused,
         }

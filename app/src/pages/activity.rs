@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::accounts::administration::SIGNED_OUT_EVERYWHERE;
 use crate::api::activity::Activity;
 use crate::words;
 
@@ -43,6 +44,11 @@ fn what(activity: &Activity) -> String {
         ("replaced", _) => "Signed out by another sign-in",
         ("new_device", _) => "This was a new device",
         ("password_changed", _) => "Changed the password",
+        ("user_disabled", _) => "Account disabled by an administrator",
+        ("user_enabled", _) => "Account enabled by an administrator",
+        ("user_promoted", _) => "Made an administrator",
+        ("user_demoted", _) => "No longer an administrator",
+        (SIGNED_OUT_EVERYWHERE, _) => "Signed out on all devices by an administrator",
         (event, _) => return event.replace('_', " "),
     }
     .to_owned()

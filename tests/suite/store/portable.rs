@@ -108,7 +108,10 @@ fn no_portable_migration_has_what_an_engine_refuses() {
                     path.display()
                 );
                 // Some engines hash the first column of an index if it has no order.
-                for index in statements.split(';').filter(|sql| sql.contains("INDEX")) {
+                for index in statements
+                    .split(';')
+                    .filter(|sql| sql.contains("CREATE") && sql.contains("INDEX"))
+                {
                     assert!(index.contains(" ASC"), "{index}");
                 }
                 read += 1;
@@ -164,7 +167,7 @@ fn several_processes_run_portable_migrations_at_once() {
             .map(|thread| thread.join().unwrap())
             .sum()
     });
-    assert_eq!(ran, 4, "each migration was run once");
+    assert_eq!(ran, 6, "each migration was run once");
 }
 
 /// A store that uses the portable statements on PostgreSQL.

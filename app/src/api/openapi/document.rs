@@ -10,7 +10,7 @@ use utoipa::openapi::{Components, KnownFormat, OpenApi as Document, RefOr, Schem
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::errors::{self, ERRORS};
-use crate::api::{account, activity, auth, session};
+use crate::api::{account, activity, admin, auth, session};
 use crate::http::error::ErrorAnswer;
 use crate::monitoring::{health, metrics};
 
@@ -30,7 +30,7 @@ pub(crate) struct Description(String);
         (name = "session", description = "The visitor's own session"),
         (name = "auth", description = "Registering, signing in and signing out"),
         (name = "account", description = "The account and the devices of the user who is signed in"),
-        (name = "administration", description = "Everyone's sessions, for administrators"),
+        (name = "administration", description = "Everyone's sessions, users, events and maintenance, for administrators"),
         (name = "monitoring", description = "Health and metrics of the server"),
     ),
 )]
@@ -51,6 +51,9 @@ fn document(cookie: &str) -> Document {
         ("/api/auth", auth::Paths::openapi()),
         ("/api/account", account::Paths::openapi()),
         ("/api/account", activity::Paths::openapi()),
+        ("/api/admin", admin::users::Paths::openapi()),
+        ("/api/admin", admin::events::Paths::openapi()),
+        ("/api/admin", admin::maintenance::Paths::openapi()),
         ("", health::Paths::openapi()),
         ("", metrics::Paths::openapi()),
     ];

@@ -34,6 +34,19 @@ in_query! {
     After: "after", "The `next` of the page before", cursor();
     /// `user`: whose sessions.
     OfUser: "user", "Only the sessions of the user with this id", text().min_length(Some(1));
+    /// `after`: the cursor of a list of users.
+    AfterUser: "after", "The `next` of the page before", place();
+    /// `q`: what the names contain.
+    PartOfName: "q", "Only users whose names contain this; those that begin with it come first", text();
+    /// `filter`: which users.
+    UserFilter: "filter", "Only these users", one_of(&["administrators", "disabled"]);
+    /// `user`: whose events.
+    EventsOfUser: "user", "Only the events of the user with this id", text();
+    /// `event`: which events.
+    EventName: "event", "Only the events of this name, such as `login` or `user_disabled`", text();
+    /// `actor`: who caused the events.
+    EventActor: "actor", "Only what the administrator with this id has caused, or `admin_token`, \
+                          `command_line` or `local`", text();
 }
 
 fn in_query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
@@ -62,4 +75,13 @@ fn cursor() -> ObjectBuilder {
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// A place in a list of users.
+fn place() -> ObjectBuilder {
+    text().pattern(Some("^[bc]:"))
+}
+
+fn one_of(values: &[&str]) -> ObjectBuilder {
+    text().enum_values(Some(values.iter().copied()))
 }

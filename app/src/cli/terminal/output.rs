@@ -12,6 +12,9 @@ use rocket_diesel_sessions_app::settings::logging::json_note;
 use super::table::is_printable;
 use crate::cli::Failure;
 
+/// The name of the command line in the audit log and in the record of events.
+pub(in crate::cli) const COMMAND_LINE: &str = "command_line";
+
 /// Prints one or more lines on standard output.
 pub(in crate::cli) fn say(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}")?)
@@ -35,7 +38,7 @@ pub(in crate::cli) fn audit(
     session: Option<&SessionHandle>,
 ) {
     let entry = Entry::new(event).user(user_id).session(session);
-    entry.by("command_line").write();
+    entry.by(COMMAND_LINE).write();
 }
 
 /// Returns whether a failure means that the output was closed.

@@ -5,17 +5,18 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
 use rocket_diesel_sessions::store::{
-    LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore,
+    EventRecord, EventStore, LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore,
 };
-use rocket_diesel_sessions::{DieselStore, EndReason};
+use rocket_diesel_sessions::{DieselStore, EndReason, UserId};
+use rocket_diesel_sessions_app::accounts::administration::USER_DELETED;
 use rocket_diesel_sessions_app::accounts::new_account::{fold_username, hash_password, new_user};
-use rocket_diesel_sessions_app::api::views::UserDetail;
+use rocket_diesel_sessions_app::api::admin::views::UserDetail;
 use rocket_diesel_sessions_app::monitoring::audit::Event;
 
 use super::find;
-use crate::cli::database::admin;
+use crate::cli::database::{Database, admin};
 use crate::cli::terminal::ask;
-use crate::cli::terminal::output::{audit, count, say_json};
+use crate::cli::terminal::output::{COMMAND_LINE, audit, count, note, say_json};
 use crate::cli::terminal::table::printable;
 use crate::cli::{Failure, say};
 
@@ -124,16 +125,23 @@ struct Report {
 /// What every change needs: the store, the time, and the form of its report.
 struct Change<'a> {
     store: &'a DieselStore,
+    keeps_events: bool,
     now: DateTime<Utc>,
     output: Output,
 }
 
 pub(super) fn run(
     command: &Command,
-    store: &DieselStore,
+    database: &Database,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let change = |output: Output| Change { store, now, output };
+    let store = &database.store;
+    let change = |output: Output| Change {
+        store,
+        keeps_events: database.keeps_events,
+        now,
+        output,
+    };
     let of = |user: &User| Ok::<_, Failure>((change(user.output), find(store, &user.name)?));
     match command {
         Command::Add {
@@ -192,7 +200,7 @@ impl Change<'_> {
         }
         audit(Event::Register, Some(&user.id), None);
         if admin {
-            audit(Event::UserPromoted, Some(&user.id), None);
+            self.record(Event::UserPromoted, &user.id);
         }
         let role = if admin { "administrator" } else { "user" };
         let text = format!("added the {role} {name}, id {}", user.id);
@@ -208,7 +216,7 @@ impl Change<'_> {
         if !self.store.promote_user(&user.id, self.now)? {
             return Err(gone(user));
         }
-        audit(Event::UserPromoted, Some(&user.id), None);
+        self.record(Event::UserPromoted, &user.id);
         self.report(user, true, 0, &format!("{name} is an administrator now"))
     }
 
@@ -220,7 +228,7 @@ impl Change<'_> {
         }
         let demoted = self.store.demote_user(&user.id, self.now, force.into())?;
         done(user, demoted)?;
-        audit(Event::UserDemoted, Some(&user.id), None);
+        self.record(Event::UserDemoted, &user.id);
         self.report(user, true, 0, &format!("{name} is a plain user now"))
     }
 
@@ -230,7 +238,7 @@ impl Change<'_> {
         admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
         let is_new = user.disabled_at.is_none();
         if is_new {
-            audit(Event::UserDisabled, Some(&user.id), None);
+            self.record(Event::UserDisabled, &user.id);
         }
         let text = format!(
             "{} is disabled; ended {}",
@@ -248,7 +256,7 @@ impl Change<'_> {
         if !self.store.enable_user(&user.id, self.now)? {
             return Err(gone(user));
         }
-        audit(Event::UserEnabled, Some(&user.id), None);
+        self.record(Event::UserEnabled, &user.id);
         self.report(user, true, 0, &format!("{name} may sign in again"))
     }
 
@@ -268,7 +276,7 @@ impl Change<'_> {
         };
         let ended = done(user, self.store.change_password(&change)?)?;
         admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
-        audit(Event::PasswordChanged, Some(&user.id), None);
+        self.record(Event::PasswordChanged, &user.id);
         let ended_sessions = count(ended as u64, "session");
         let text = format!("{name} has a new password; ended {ended_sessions}");
         self.report(user, true, ended, &text)
@@ -287,9 +295,32 @@ impl Change<'_> {
         let ended = done(user, deleted)?;
         admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
         audit(Event::AccountDeleted, Some(&user.id), None);
+        let mut deleted = EventRecord::new(self.now, USER_DELETED, "");
+        deleted.reason = Some(user.id.to_string());
+        self.keep(deleted);
         let ended_sessions = count(ended as u64, "session");
         let text = format!("deleted {name}, id {}; ended {ended_sessions}", user.id);
         self.report(user, true, ended, &text)
+    }
+
+    /// Writes a change of a user to the audit log and to the record of events.
+    fn record(&self, event: Event, user_id: &UserId) {
+        audit(event, Some(user_id), None);
+        let mut record = EventRecord::new(self.now, event.name(), "");
+        record.user_id = Some(user_id.clone());
+        self.keep(record);
+    }
+
+    /// Keeps an event. The change is made, so a failure is only reported.
+    fn keep(&self, mut event: EventRecord) {
+        event.actor = Some(COMMAND_LINE.to_owned());
+        if self.keeps_events
+            && let Err(error) = self.store.add_events(&[event])
+        {
+            note(&format!(
+                "the change is made, but not recorded as an event: {error}"
+            ));
+        }
     }
 
     /// Prints the text, or with `--json` the user after the change.

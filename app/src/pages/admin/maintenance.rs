@@ -4,12 +4,12 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
-use rocket_diesel_sessions::SessionAdmin;
 use rocket_diesel_sessions::store::SweepRecord;
+use rocket_diesel_sessions::{SessionAdmin, UserSessions};
 
 use super::shell::{Shell, Tab};
 use super::viewer::AdminViewer;
-use crate::accounts::revoke;
+use crate::accounts::administration::Administration;
 use crate::accounts::users::Users;
 use crate::http::body::Form;
 use crate::http::error::ApiError;
@@ -135,6 +135,7 @@ async fn clear(
     visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
+    user_sessions: &State<UserSessions>,
     marks: &State<Marks>,
     trail: Trail,
     form: Form<Clearing>,
@@ -158,9 +159,13 @@ async fn clear(
     }
     let session = visitor.session.as_ref();
     let was_signed_in = session.is_some_and(|session| session.user_id().is_some());
-    let by = visitor.admin.name();
-    let sessions = sessions.with_context(visitor.context());
-    revoke::all_sessions(&sessions, by, trail).await?;
+    let administration = Administration {
+        users,
+        all: sessions,
+        sessions: user_sessions,
+        acting: visitor.acting(trail),
+    };
+    administration.clear().await?;
     let mark = marks.mark(Notice::AllEnded);
     Ok(Page::NextWith(if was_signed_in {
         format!("/all-signed-out?done={mark}")

@@ -4,6 +4,7 @@ use rocket::http::Status;
 use rocket::request::{self, FromRequest, Request};
 use rocket_diesel_sessions::{EventContext, Session, SessionHandle};
 
+use crate::accounts::administration::Acting;
 use crate::accounts::users::Users;
 use crate::guards::admin::Admin;
 use crate::guards::admin_token::presented_token;
@@ -68,6 +69,15 @@ impl AdminViewer {
     /// The context of the events that the visitor causes.
     pub(super) fn context(&self) -> EventContext {
         self.context.clone()
+    }
+
+    /// The visitor's request, as it changes users.
+    pub(super) fn acting(&self, trail: Trail) -> Acting {
+        Acting {
+            by: self.admin.name().to_owned(),
+            context: self.context(),
+            trail,
+        }
     }
 
     /// The frame of a page. For a visitor without a session, the notice is in the address.
