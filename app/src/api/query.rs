@@ -132,9 +132,17 @@ pub(super) fn number(
 /// # Errors
 /// 422 if the id is empty or given twice.
 pub(super) fn user(id: &Given<'_>) -> Result<Option<UserId>, ApiError> {
-    match id.once("user")? {
-        Some("") => Err(ApiError::unprocessable("user: is empty")),
-        id => Ok(id.map(UserId::from)),
+    Ok(text("user", id)?.map(UserId::from))
+}
+
+/// Parses a text that is not empty.
+///
+/// # Errors
+/// 422 that names the parameter, if it is empty or given twice.
+pub(super) fn text(name: &str, text: &Given<'_>) -> Result<Option<String>, ApiError> {
+    match text.once(name)? {
+        Some("") => Err(ApiError::unprocessable(format!("{name}: is empty"))),
+        text => Ok(text.map(str::to_owned)),
     }
 }
 

@@ -328,7 +328,10 @@ impl From<AccountError> for ApiError {
             AccountError::NoUser => Self::new(Status::NotFound, "not_found", message)
                 .in_other_words("There is no such user. The account may have been deleted."),
             AccountError::LastAdministrator => {
-                Self::new(Status::Conflict, "last_administrator", message)
+                Self::new(Status::Conflict, "last_administrator", message).in_other_words(
+                    "This is the only administrator who can sign in. Make someone else an \
+                     administrator first.",
+                )
             }
             AccountError::WrongCredentials | AccountError::WrongPassword => {
                 Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)

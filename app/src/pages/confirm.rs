@@ -27,7 +27,7 @@ pub(super) struct Question<'a> {
     /// The label of the button.
     pub(super) verb: &'static str,
     /// The page to go back to.
-    pub(super) back: &'static str,
+    pub(super) back: &'a str,
 }
 
 #[derive(Template)]
@@ -67,12 +67,7 @@ impl Confirmed {
 impl<'a> Question<'a> {
     /// Makes the question where the password was given too long ago for this purpose, such as "to sign
     /// out another device".
-    pub(super) fn again(
-        purpose: &str,
-        action: &'a str,
-        verb: &'static str,
-        back: &'static str,
-    ) -> Self {
+    pub(super) fn again(purpose: &str, action: &'a str, verb: &'static str, back: &'a str) -> Self {
         Self {
             title: "Confirm your password",
             text: format!("You entered it some time ago, and it is needed {purpose}."),

@@ -25,10 +25,18 @@ pub(crate) enum Notice {
     Swept,
     AllEnded,
     AccountDeleted,
+    UserPromoted,
+    UserDemoted,
+    UserDisabled,
+    UserEnabled,
+    UserSignedOut,
+    UserDeleted,
+    UserUnchanged,
+    UserWasGone,
 }
 
 impl Notice {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 19] = [
         Self::Welcome,
         Self::SettingsSaved,
         Self::PasswordChanged,
@@ -40,6 +48,14 @@ impl Notice {
         Self::Swept,
         Self::AllEnded,
         Self::AccountDeleted,
+        Self::UserPromoted,
+        Self::UserDemoted,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::UserSignedOut,
+        Self::UserDeleted,
+        Self::UserUnchanged,
+        Self::UserWasGone,
     ];
 
     pub(crate) const fn code(self) -> &'static str {
@@ -55,6 +71,14 @@ impl Notice {
             Self::Swept => "swept",
             Self::AllEnded => "all_ended",
             Self::AccountDeleted => "account_deleted",
+            Self::UserPromoted => "user_promoted",
+            Self::UserDemoted => "user_demoted",
+            Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
+            Self::UserSignedOut => "user_signed_out",
+            Self::UserDeleted => "user_deleted",
+            Self::UserUnchanged => "user_unchanged",
+            Self::UserWasGone => "user_was_gone",
         }
     }
 
@@ -73,6 +97,14 @@ impl Notice {
             Self::Swept => "Expired sessions are deleted.",
             Self::AllEnded => "All sessions have ended.",
             Self::AccountDeleted => "Your account is deleted.",
+            Self::UserPromoted => "This user is an administrator now.",
+            Self::UserDemoted => "This user is no longer an administrator.",
+            Self::UserDisabled => "This user is disabled and signed out everywhere.",
+            Self::UserEnabled => "This user can sign in again.",
+            Self::UserSignedOut => "This user is signed out everywhere.",
+            Self::UserDeleted => "The user is deleted.",
+            Self::UserUnchanged => "Nothing was changed, because there was nothing left to do.",
+            Self::UserWasGone => "That user was deleted already.",
         }
     }
 

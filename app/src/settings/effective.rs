@@ -82,6 +82,11 @@ impl Setting {
 }
 
 impl Setting {
+    /// Returns whether it is not set and has its default.
+    pub fn is_default(&self) -> bool {
+        self.source == DEFAULT
+    }
+
     /// Returns the value for people.
     pub fn text(&self) -> String {
         match &self.value {

@@ -45,14 +45,17 @@ pub fn what(event: &EventRecord) -> (String, Option<String>) {
     (what.to_owned(), detail.map(str::to_owned))
 }
 
+/// The actors that are not users, with their names.
+pub const ACTORS: [(&str, &str); 3] = [
+    ("admin_token", "Administrators’ token"),
+    ("command_line", "Command line"),
+    ("local", "This machine"),
+];
+
 /// Returns the name of an actor that is not a user, such as `command_line`.
 pub fn actor(actor: &str) -> Option<&'static str> {
-    match actor {
-        "admin_token" => Some("Administrators’ token"),
-        "command_line" => Some("Command line"),
-        "local" => Some("This machine"),
-        _ => None,
-    }
+    let named = ACTORS.iter().find(|(word, _)| *word == actor);
+    named.map(|(_, name)| *name)
 }
 
 #[cfg(test)]

@@ -77,7 +77,9 @@ on_each_database! {
         let ada = json["users"][0].as_object().unwrap();
         let mut keys: Vec<&str> = ada.keys().map(String::as_str).collect();
         keys.sort_unstable();
-        let expected = ["createdAt", "disabledAt", "id", "isAdmin", "updatedAt", "username"];
+        let expected = [
+            "createdAt", "disabledAt", "id", "isAdmin", "lastSignInAt", "sessions", "updatedAt", "username",
+        ];
         assert_eq!(keys, expected);
         assert_eq!((&ada["isAdmin"], &ada["disabledAt"]), (&Value::from(false), &Value::Null));
         assert!(json["users"][1]["disabledAt"].is_string());

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod activity;
+mod administration;
 mod api;
 mod bad_input;
 mod behind_a_proxy;

@@ -3,14 +3,14 @@
 use rocket::serde::json::Json;
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::store::{EventPage, ListEvents};
-use rocket_diesel_sessions::{SessionAdmin, SessionError, UserId};
+use rocket_diesel_sessions::{SessionAdmin, SessionError};
 
 use utoipa::OpenApi;
 
 use super::views::EventList;
 use crate::api::openapi::parameters::{After, EventActor, EventName, EventsOfUser, Limit};
 use crate::api::openapi::responses::{Checked, ForAdministrators, Stored};
-use crate::api::query;
+use crate::api::query::{self, Given};
 use crate::api::session::Answer;
 use crate::guards::admin::Admin;
 
@@ -44,18 +44,18 @@ pub(crate) async fn page(
 async fn list(
     _admin: Admin,
     sessions: &State<SessionAdmin>,
-    limit: Option<&str>,
-    after: Option<&str>,
-    user: Option<&str>,
-    event: Option<&str>,
-    actor: Option<&str>,
+    limit: Given<'_>,
+    after: Given<'_>,
+    user: Given<'_>,
+    event: Given<'_>,
+    actor: Given<'_>,
 ) -> Answer<EventList> {
     let mut query = ListEvents::default();
-    query.limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    query.after = query::after(after)?;
-    query.user_id = user.map(UserId::from);
-    query.event = event.map(str::to_owned);
-    query.actor = actor.map(str::to_owned);
+    query.limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    query.after = query::after(after.once("after")?)?;
+    query.user_id = query::user(&user)?;
+    query.event = query::text("event", &event)?;
+    query.actor = query::text("actor", &actor)?;
     let page = page(sessions, query).await?;
     Ok(Json(match page {
         Some(page) => EventList::new(page.events, page.next),

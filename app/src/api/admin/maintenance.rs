@@ -10,7 +10,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::views::SweepList;
 use crate::api::openapi::parameters::Limit;
 use crate::api::openapi::responses::{Checked, ForAdministrators, OwnSite, Stored};
-use crate::api::query::{self, NoQuery};
+use crate::api::query::{self, Given, NoQuery};
 use crate::api::session::{Answer, Deleted};
 use crate::guards::admin::Admin;
 use crate::monitoring::audit::{Event, Trail};
@@ -58,9 +58,9 @@ async fn sweep(
 async fn sweeps(
     _admin: Admin,
     sessions: &State<SessionAdmin>,
-    limit: Option<&str>,
+    limit: Given<'_>,
 ) -> Answer<SweepList> {
-    let limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     Ok(Json(sessions.sweeps(limit).await?.into()))
 }
 

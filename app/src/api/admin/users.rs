@@ -18,7 +18,7 @@ use crate::api::openapi::parameters::{AfterUser, Limit, PartOfName, UserFilter};
 use crate::api::openapi::responses::{
     Changes, Checked, ForAdministrators, Names, NeedsPassword, OwnSite, ReadsBody, Stored,
 };
-use crate::api::query::{self, NoQuery};
+use crate::api::query::{self, Given, NoQuery};
 use crate::api::session::{Answer, Deleted};
 use crate::guards::admin::{Admin, RecentAdmin};
 use crate::http::body::{parse_json, read_body, unsupported};
@@ -77,12 +77,13 @@ async fn list(
     _admin: Admin,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
-    limit: Option<&str>,
-    after: Option<&str>,
-    q: Option<&str>,
-    filter: Option<&str>,
+    limit: Given<'_>,
+    after: Given<'_>,
+    q: Given<'_>,
+    filter: Given<'_>,
 ) -> Answer<UserList> {
-    let limit = query::number("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let (after, q, filter) = (after.once("after")?, q.once("q")?, filter.once("filter")?);
     let UserPage { users, next, .. } = users.page(find(limit, after, q, filter)?).await?;
     let ids = users.iter().map(|user| user.id.clone()).collect();
     let presence = sessions.presence(ids).await?;

@@ -41,12 +41,12 @@ in_query! {
     /// `filter`: which users.
     UserFilter: "filter", "Only these users", one_of(&["administrators", "disabled"]);
     /// `user`: whose events.
-    EventsOfUser: "user", "Only the events of the user with this id", text();
+    EventsOfUser: "user", "Only the events of the user with this id", text().min_length(Some(1));
     /// `event`: which events.
-    EventName: "event", "Only the events of this name, such as `login` or `user_disabled`", text();
+    EventName: "event", "Only the events of this name, such as `login` or `user_disabled`", text().min_length(Some(1));
     /// `actor`: who caused the events.
     EventActor: "actor", "Only what the administrator with this id has caused, or `admin_token`, \
-                          `command_line` or `local`", text();
+                          `command_line` or `local`", text().min_length(Some(1));
 }
 
 fn in_query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {

@@ -19,7 +19,7 @@ use crate::pages::filters;
 use crate::pages::frame::Frame;
 use crate::pages::notice::{Marks, Notice};
 use crate::pages::page::{Page, PageResult};
-use crate::words;
+use crate::settings::effective::{EffectiveSettings, Setting};
 
 /// The address of the page.
 const PATH: &str = Tab::Maintenance.path();
@@ -35,7 +35,13 @@ const SWEEPS: u32 = 10;
 struct Maintenance<'a> {
     frame: Frame,
     shell: Shell,
+    now: DateTime<Utc>,
     sweeps: Vec<Sweep>,
+    /// The state of this instance: names and values.
+    state: Vec<(&'static str, String)>,
+    /// The settings that are not left at their defaults, and the others.
+    changed: Vec<&'a Setting>,
+    defaults: Vec<&'a Setting>,
     /// What was wrong with the word that confirms the end of all sessions.
     problem: Option<&'a str>,
 }
@@ -43,17 +49,15 @@ struct Maintenance<'a> {
 /// A sweep.
 struct Sweep {
     started_at: DateTime<Utc>,
-    ago: String,
     deleted: u64,
     elapsed: String,
     error: Option<String>,
 }
 
 impl Sweep {
-    fn of(record: SweepRecord, now: DateTime<Utc>) -> Self {
+    fn of(record: SweepRecord) -> Self {
         Self {
             started_at: record.started_at,
-            ago: words::ago(record.started_at, now),
             deleted: record.deleted,
             elapsed: format!("{:.3} s", record.elapsed.as_secs_f64()),
             error: record.error,
@@ -66,18 +70,20 @@ async fn show(
     visitor: &AdminViewer,
     users: &Users,
     sessions: &SessionAdmin,
+    settings: &EffectiveSettings,
     done: Option<Notice>,
     refused: Option<&ApiError>,
 ) -> PageResult {
-    let now = users.now();
     let sweeps = sessions.sweeps(SWEEPS).await?;
+    let (defaults, changed) = settings.0.iter().partition(|setting| setting.is_default());
     let page = Maintenance {
         frame: visitor.frame(users, done).await?,
         shell: Shell::of(Tab::Maintenance, visitor),
-        sweeps: sweeps
-            .into_iter()
-            .map(|record| Sweep::of(record, now))
-            .collect(),
+        now: users.now(),
+        sweeps: sweeps.into_iter().map(Sweep::of).collect(),
+        state: state(sessions),
+        changed,
+        defaults,
         problem: refused.map(ApiError::in_words),
     };
     match refused {
@@ -86,16 +92,52 @@ async fn show(
     }
 }
 
+/// Returns the state of this instance in figures, without asking the database.
+fn state(sessions: &SessionAdmin) -> Vec<(&'static str, String)> {
+    let metrics = sessions.metrics();
+    let figure = |name: &str| {
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or("–").to_owned()
+    };
+    let of = |part: String, limit: String| format!("{part} of {limit}");
+    vec![
+        ("Version", env!("CARGO_PKG_VERSION").to_owned()),
+        (
+            "Database connections in use",
+            of(
+                figure("sessions_connections{state=\"in_use\"}"),
+                figure("sessions_pool_size"),
+            ),
+        ),
+        (
+            "Loads waiting",
+            of(
+                figure("sessions_queue_depth{kind=\"load\"}"),
+                figure("sessions_queue_limit{kind=\"load\"}"),
+            ),
+        ),
+        (
+            "Writes waiting",
+            of(
+                figure("sessions_queue_depth{kind=\"write\"}"),
+                figure("sessions_queue_limit{kind=\"write\"}"),
+            ),
+        ),
+    ]
+}
+
 #[get("/admin/maintenance?<done>")]
 async fn page(
     visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
+    settings: &State<EffectiveSettings>,
     marks: &State<Marks>,
     done: Option<&str>,
 ) -> PageResult {
     let done = done.and_then(|mark| marks.read(mark));
-    show(&visitor, users, sessions, done, None).await
+    show(&visitor, users, sessions, settings, done, None).await
 }
 
 /// A form that is only a button.
@@ -131,11 +173,13 @@ struct Clearing {
 
 /// Ends all sessions, if the word was typed.
 #[post("/admin/clear", data = "<form>")]
+#[expect(clippy::too_many_arguments, reason = "the state that it needs")]
 async fn clear(
     visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     user_sessions: &State<UserSessions>,
+    settings: &State<EffectiveSettings>,
     marks: &State<Marks>,
     trail: Trail,
     form: Form<Clearing>,
@@ -145,7 +189,7 @@ async fn clear(
         let error = ApiError::unprocessable(format!(
             "nothing was ended: type the word {WORD} to end all sessions"
         ));
-        return show(&visitor, users, sessions, None, Some(&error)).await;
+        return show(&visitor, users, sessions, settings, None, Some(&error)).await;
     }
     let purpose = "to end all sessions. Everyone, including you, will be signed out";
     let question = Question {

@@ -3,6 +3,7 @@
 mod events;
 mod maintenance;
 mod overview;
+mod paging;
 mod sessions;
 mod shell;
 mod users;

@@ -2,7 +2,7 @@
 
 use rocket::http::Status;
 use rocket::request::{self, FromRequest, Request};
-use rocket_diesel_sessions::{EventContext, Session, SessionHandle};
+use rocket_diesel_sessions::{EventContext, Session, SessionHandle, UserId};
 
 use crate::accounts::administration::Acting;
 use crate::accounts::users::Users;
@@ -95,6 +95,12 @@ impl AdminViewer {
                 ..Frame::of_no_one()
             }),
         }
+    }
+
+    /// Returns whether the visitor is admitted as this user.
+    pub(super) fn is(&self, user_id: &UserId) -> bool {
+        let signed_in = self.signed_in.as_ref();
+        signed_in.is_some_and(|signed_in| signed_in.user_id == *user_id)
     }
 
     /// The handle of the visitor's own session.

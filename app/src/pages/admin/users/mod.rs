@@ -1,5 +1,14 @@
-//! `/admin/users`: the users.
+//! `/admin/users`: the list of users, a single one, and changing it.
 
-mod page;
+mod actions;
+mod detail;
+mod list;
 
-pub(super) use page::routes;
+use rocket::Route;
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = list::routes();
+    routes.extend(detail::routes());
+    routes.extend(actions::routes());
+    routes
+}

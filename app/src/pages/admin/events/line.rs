@@ -1,0 +1,107 @@
+//! Events in words. Several that one request has caused, such as the end of each session of a user, are
+//! one line.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use rocket_diesel_sessions::store::EventRecord;
+use rocket_diesel_sessions::{SessionError, UserId};
+
+use crate::accounts::users::Users;
+use crate::words;
+
+/// The events after which their session is still there.
+const BEGINNINGS: [&str; 3] = ["login", "login_pending", "new_device"];
+
+/// Someone in a line: a user, or a word in the place of one.
+pub(in crate::pages::admin) struct Person {
+    pub(in crate::pages::admin) name: String,
+    /// The user's id, if there is such a user.
+    pub(in crate::pages::admin) id: Option<String>,
+}
+
+/// A line of a list of events.
+pub(in crate::pages::admin) struct Line {
+    pub(in crate::pages::admin) what: String,
+    /// More words, such as the reason.
+    pub(in crate::pages::admin) detail: Option<String>,
+    pub(in crate::pages::admin) user: Option<Person>,
+    /// Who caused it, if not the user.
+    pub(in crate::pages::admin) by: Option<Person>,
+    /// The handle of the session, if it may still be there.
+    pub(in crate::pages::admin) session: Option<String>,
+    pub(in crate::pages::admin) device: Option<String>,
+    pub(in crate::pages::admin) ip: Option<String>,
+    pub(in crate::pages::admin) at: DateTime<Utc>,
+    /// How many events it stands for.
+    pub(in crate::pages::admin) number: u64,
+}
+
+/// Puts the newest of these events in words, in at most `most` lines. Returns also how many events the
+/// lines stand for.
+pub(in crate::pages::admin) async fn lines(
+    users: &Users,
+    events: &[EventRecord],
+    most: usize,
+) -> Result<(Vec<Line>, usize), SessionError> {
+    let groups: Vec<&[EventRecord]> = events.chunk_by(belong_together).take(most).collect();
+    let of_group = |group: &&[EventRecord]| {
+        let first = group.first();
+        let ids = first.map(|event| {
+            [
+                event.user_id.clone(),
+                event.actor.as_deref().map(Into::into),
+            ]
+        });
+        ids.into_iter().flatten().flatten()
+    };
+    let ids: HashSet<UserId> = groups.iter().flat_map(of_group).collect();
+    let names = users.names(ids).await?;
+    let number = groups.iter().map(|group| group.len()).sum();
+    let line = |group: &[EventRecord]| Some(line(group.first()?, group.len(), &names));
+    Ok((groups.into_iter().filter_map(line).collect(), number))
+}
+
+/// Returns whether two events are parts of one act.
+fn belong_together(one: &EventRecord, other: &EventRecord) -> bool {
+    one.request_id.is_some()
+        && one.request_id == other.request_id
+        && one.event == other.event
+        && one.reason == other.reason
+        && one.user_id == other.user_id
+}
+
+fn line(
+    event: &EventRecord,
+    number: usize,
+    names: &HashMap<UserId, String>,
+) -> Line {
+    let person = |id: &str| {
+        let name = names.get(&UserId::from(id));
+        Person {
+            name: name.cloned().unwrap_or_else(|| id.to_owned()),
+            id: name.map(|_| id.to_owned()),
+        }
+    };
+    let by = |actor: &str| match words::event::actor(actor) {
+        Some(name) => Person {
+            name: name.to_owned(),
+            id: None,
+        },
+        None => person(actor),
+    };
+    let (what, detail) = words::event::what(event);
+    let device = event.user_agent.as_deref();
+    let is_there = number == 1 && BEGINNINGS.contains(&event.event.as_str());
+    Line {
+        what,
+        detail,
+        user: event.user_id.as_ref().map(|id| person(id.as_str())),
+        by: event.actor.as_deref().map(by),
+        session: is_there.then(|| event.session.to_string()),
+        device: device.map(|agent| words::name(Some(agent))),
+        ip: event.ip.clone(),
+        at: event.at,
+        number: number as u64,
+    }
+}
