@@ -36,7 +36,9 @@ pub fn what(event: &EventRecord) -> (String, Option<String>) {
             ("Session ended", Some("from another device"))
         }
         ("replaced", Some("limit")) => ("Session ended", Some("too many devices")),
-        ("user_deleted", reason) => ("Account deleted", reason),
+        ("user_deleted", Some(id)) => {
+            return ("Account deleted".to_owned(), Some(format!("id {id}")));
+        }
         (name, reason) => match CHOICES.iter().find(|(choice, _)| *choice == name) {
             Some((_, words)) => (*words, reason),
             None => return (name.replace('_', " "), reason.map(str::to_owned)),

@@ -1,10 +1,12 @@
 //! The record of events of all users.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::{MAX_PAGE, SessionAdmin};
 use crate::session::error::SessionError;
-use crate::store::{EventPage, ListEvents, UserId, UserPresence};
+use crate::store::{EventPage, ListEvents, SessionHandle, UserId, UserPresence};
 
 impl SessionAdmin {
     /// Returns one page of the record of events, newest first: those after the cursor `after`, at
@@ -92,6 +94,30 @@ impl SessionAdmin {
     pub fn note_user_event<'a>(&self, name: &'static str, user_id: impl Into<Option<&'a UserId>>) {
         let user_id = user_id.into().cloned();
         self.pipeline.noted(name, user_id, self.context.clone());
+    }
+
+    /// Returns the handles of those of these sessions that are live.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionHandle};
+    ///
+    /// async fn is_live(admin: &SessionAdmin, id: SessionHandle) -> Result<bool, SessionError> {
+    ///     Ok(!admin.find_live(vec![id]).await?.is_empty())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Fails if the store fails.
+    pub async fn find_live(
+        &self,
+        handles: Vec<SessionHandle>,
+    ) -> Result<HashSet<SessionHandle>, SessionError> {
+        if handles.is_empty() {
+            return Ok(HashSet::new());
+        }
+        self.pipeline.find_live(handles).await
     }
 
     /// Returns the live sessions of each of these users in numbers, and when each last signed in, as

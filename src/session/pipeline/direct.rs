@@ -81,6 +81,16 @@ impl Pipeline {
         self.run(find).await
     }
 
+    /// Returns which of these sessions are live.
+    pub(crate) async fn find_live(
+        &self,
+        ids: Vec<SessionHandle>,
+    ) -> Result<HashSet<SessionHandle>, SessionError> {
+        let now = self.shared.monitor.now();
+        let find = move |store: &dyn SessionStore| store.find_live(&ids, now);
+        Ok(self.run(find).await?.into_iter().collect())
+    }
+
     /// Ends sessions of one user and returns their number.
     ///
     /// # Errors

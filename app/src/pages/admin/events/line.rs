@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::EventRecord;
-use rocket_diesel_sessions::{SessionError, UserId};
+use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionHandle, UserId};
 
 use crate::accounts::users::Users;
 use crate::words;
 
-/// The events after which their session is still there.
+/// The events after which their session may still be there.
 const BEGINNINGS: [&str; 3] = ["login", "login_pending", "new_device"];
 
 /// Someone in a line: a user, or a word in the place of one.
@@ -28,7 +28,7 @@ pub(in crate::pages::admin) struct Line {
     pub(in crate::pages::admin) user: Option<Person>,
     /// Who caused it, if not the user.
     pub(in crate::pages::admin) by: Option<Person>,
-    /// The handle of the session, if it may still be there.
+    /// The handle of the session, if it is still there.
     pub(in crate::pages::admin) session: Option<String>,
     pub(in crate::pages::admin) device: Option<String>,
     pub(in crate::pages::admin) ip: Option<String>,
@@ -41,6 +41,7 @@ pub(in crate::pages::admin) struct Line {
 /// lines stand for.
 pub(in crate::pages::admin) async fn lines(
     users: &Users,
+    sessions: &SessionAdmin,
     events: &[EventRecord],
     most: usize,
 ) -> Result<(Vec<Line>, usize), SessionError> {
@@ -57,24 +58,36 @@ pub(in crate::pages::admin) async fn lines(
     };
     let ids: HashSet<UserId> = groups.iter().flat_map(of_group).collect();
     let names = users.names(ids).await?;
+    let handles = groups.iter().filter_map(|group| group.first());
+    let handles = handles.filter(|event| BEGINNINGS.contains(&event.event.as_str()));
+    let handles = handles.map(|event| event.session.clone()).collect();
+    let live = sessions.find_live(handles).await?;
     let number = groups.iter().map(|group| group.len()).sum();
-    let line = |group: &[EventRecord]| Some(line(group.first()?, group.len(), &names));
+    let line = |group: &[EventRecord]| Some(line(group.first()?, group.len(), &names, &live));
     Ok((groups.into_iter().filter_map(line).collect(), number))
 }
 
-/// Returns whether two events are parts of one act.
+/// Returns whether two events are parts of one act: the same one for several sessions, or a change of a
+/// user and the end of a session because of it.
 fn belong_together(one: &EventRecord, other: &EventRecord) -> bool {
+    let is_same = one.event == other.event && one.reason == other.reason;
+    let is_effect = is_of_user(one) && other.reason.as_deref() == Some(one.event.as_str());
     one.request_id.is_some()
         && one.request_id == other.request_id
-        && one.event == other.event
-        && one.reason == other.reason
         && one.user_id == other.user_id
+        && (is_same || is_effect)
+}
+
+/// Returns whether an event is of a user and not of a session.
+fn is_of_user(event: &EventRecord) -> bool {
+    event.session.as_str().is_empty()
 }
 
 fn line(
     event: &EventRecord,
     number: usize,
     names: &HashMap<UserId, String>,
+    live: &HashSet<SessionHandle>,
 ) -> Line {
     let person = |id: &str| {
         let name = names.get(&UserId::from(id));
@@ -90,18 +103,22 @@ fn line(
         },
         None => person(actor),
     };
-    let (what, detail) = words::event::what(event);
+    let (what, mut detail) = words::event::what(event);
+    if is_of_user(event) && detail.is_none() && number > 1 {
+        let plural = if number == 2 { "" } else { "s" };
+        detail = Some(format!("{} session{plural} ended", number - 1));
+    }
     let device = event.user_agent.as_deref();
-    let is_there = number == 1 && BEGINNINGS.contains(&event.event.as_str());
+    let is_live = number == 1 && live.contains(&event.session);
     Line {
         what,
         detail,
         user: event.user_id.as_ref().map(|id| person(id.as_str())),
         by: event.actor.as_deref().map(by),
-        session: is_there.then(|| event.session.to_string()),
+        session: is_live.then(|| event.session.to_string()),
         device: device.map(|agent| words::name(Some(agent))),
         ip: event.ip.clone(),
         at: event.at,
-        number: number as u64,
+        number: if is_of_user(event) { 1 } else { number as u64 },
     }
 }

@@ -84,7 +84,7 @@ pub(super) async fn show(
         sessions: devices.collect(),
         has_more_sessions: live.next.is_some(),
         is_recorded,
-        lines: lines(users, &events, LINES).await?.0,
+        lines: lines(users, sessions, &events, LINES).await?.0,
         item: Item::new(user, presence.as_ref(), visitor),
         problem: refused.map(ApiError::in_words),
     };

@@ -126,7 +126,7 @@ async fn page(
         q,
         filter,
         filters: links.into(),
-        items: items(&visitor, users, sessions, records).await?,
+        items: items(&visitor, sessions, records).await?,
         is_first: after.is_none(),
         paging: Paging::new(PATH, &query, Place { after, back }, next.as_deref()),
     })
@@ -135,7 +135,6 @@ async fn page(
 /// Puts users in words.
 async fn items(
     visitor: &AdminViewer,
-    users: &Users,
     sessions: &SessionAdmin,
     records: Vec<UserRecord>,
 ) -> Result<Vec<Item>, SessionError> {
