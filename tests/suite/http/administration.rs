@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use rocket::http::{ContentType, Header, Method, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
-use rocket_diesel_sessions::store::{EventStore, SessionStore};
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::support::accounts::{PASSWORD, registered, signed_in};
 use crate::support::local::{
@@ -242,7 +242,7 @@ on_each_database! {
         let next = first["next"].as_str().unwrap();
         let rest = get(&client, &format!("/api/admin/events?limit=3&after={next}"));
         assert_eq!((rest["events"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
-        for query in ["?limit=0", "?after=x"] {
+        for query in ["?limit=0", "?after=x", "?user=", "?event=a&event=b"] {
             let answer = with_token(&client, Method::Get, &format!("/api/admin/events{query}"), "");
             assert_eq!(answer.status, Status::UnprocessableEntity, "{query}");
         }
@@ -295,7 +295,4 @@ fn i8_settings_are_shown_with_their_source_and_without_secrets() {
         !text.contains(ADMIN_TOKEN) && !text.contains("sign their cookies"),
         "{text}"
     );
-    // No one has caused an event by that.
-    let events = database.store().events(&Default::default()).unwrap();
-    assert_eq!(events, []);
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod admin_users;
 mod errors;
 mod home;
 mod sign_in;

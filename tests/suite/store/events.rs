@@ -207,7 +207,7 @@ fn events_are_found_by_name_and_by_actor_without_reading_the_others() {
     for _ in 0..10 {
         let query = altered(ListEvents::default(), |query| query.limit = 50);
         let by_name = altered(query.clone(), |query| {
-            query.event = Some("user_deleted".to_owned())
+            query.event = Some("user_deleted".to_owned());
         });
         assert_eq!(store.events(&by_name).unwrap().len(), 1);
         let by_actor = altered(query, |query| query.actor = Some("ada".to_owned()));

@@ -63,8 +63,8 @@ pub(in crate::pages::admin) async fn lines(
     let handles = handles.map(|event| event.session.clone()).collect();
     let live = sessions.find_live(handles).await?;
     let number = groups.iter().map(|group| group.len()).sum();
-    let line = |group: &[EventRecord]| Some(line(group.first()?, group.len(), &names, &live));
-    Ok((groups.into_iter().filter_map(line).collect(), number))
+    let in_words = |group: &[EventRecord]| Some(line(group.first()?, group.len(), &names, &live));
+    Ok((groups.into_iter().filter_map(in_words).collect(), number))
 }
 
 /// Returns whether two events are parts of one act: the same one for several sessions, or a change of a

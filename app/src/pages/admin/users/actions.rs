@@ -91,11 +91,12 @@ impl Action {
 }
 
 impl<'a> FromParam<'a> for Action {
-    type Error = ();
+    type Error = ApiError;
 
-    fn from_param(param: &'a str) -> Result<Self, ()> {
+    fn from_param(param: &'a str) -> Result<Self, ApiError> {
         let is_meant = |action: &Self| action.path() == param;
-        Self::ALL.into_iter().find(is_meant).ok_or(())
+        let action = Self::ALL.into_iter().find(is_meant);
+        action.ok_or_else(|| ApiError::of(Status::NotFound))
     }
 }
 
@@ -119,10 +120,10 @@ async fn act(
     marks: &State<Marks>,
     trail: Trail,
     id: &str,
-    action: Action,
+    action: Result<Action, ApiError>,
     form: Form<Fields>,
 ) -> PageResult {
-    let Form(fields) = form;
+    let (action, Form(fields)) = (action?, form);
     let Some(user) = users.find(&UserId::from(id)).await? else {
         let list = Tab::Users.path().to_owned();
         let address = visitor.go_on(list, Notice::UserWasGone, marks);
@@ -211,10 +212,10 @@ fn own_account() -> ApiError {
 
 /// Redirects to the user's page if the address of a form's target is typed or reloaded.
 #[get("/admin/users/<id>/<action>")]
-fn act_page(id: &str, action: Action) -> Page {
-    let _ = action;
+fn act_page(id: &str, action: Result<Action, ApiError>) -> PageResult {
+    action?;
     let id = RawStr::new(id).percent_encode();
-    Page::NextWith(format!("{}/{id}", Tab::Users.path()))
+    Ok(Page::NextWith(format!("{}/{id}", Tab::Users.path())))
 }
 
 pub(super) fn routes() -> Vec<Route> {
