@@ -79,7 +79,7 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
     events.truncate(limit);
     let next = events.last().map(|event| event.id).filter(|_| has_more);
     if arguments.json {
-        return say_json(&EventList::new(events, next));
+        return say_json(&EventList::new(events, next, database.keeps_events));
     }
     if !database.keeps_events {
         note("sessions.events_retention is 0s, so servers with these settings record no events");

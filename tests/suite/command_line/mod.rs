@@ -4,5 +4,6 @@ mod changes;
 mod commands;
 mod config;
 mod database;
+mod events;
 mod terminal;
 mod users;

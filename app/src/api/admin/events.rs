@@ -57,10 +57,9 @@ async fn list(
     query.event = query::text("event", &event)?;
     query.actor = query::text("actor", &actor)?;
     let page = page(sessions, query).await?;
-    Ok(Json(match page {
-        Some(page) => EventList::new(page.events, page.next),
-        None => EventList::not_recorded(),
-    }))
+    let recorded = page.is_some();
+    let EventPage { events, next, .. } = page.unwrap_or_default();
+    Ok(Json(EventList::new(events, next, recorded)))
 }
 
 #[derive(OpenApi)]

@@ -125,21 +125,12 @@ pub struct EventList {
 }
 
 impl EventList {
-    /// Shows a page of events, newest first.
-    pub fn new(events: Vec<EventRecord>, next: Option<Uuid>) -> Self {
+    /// Shows a page of events, newest first, and whether events are recorded.
+    pub fn new(events: Vec<EventRecord>, next: Option<Uuid>, recorded: bool) -> Self {
         Self {
-            recorded: true,
+            recorded,
             events: events.into_iter().map(Into::into).collect(),
             next,
-        }
-    }
-
-    /// Shows that no events are recorded.
-    pub fn not_recorded() -> Self {
-        Self {
-            recorded: false,
-            events: Vec::new(),
-            next: None,
         }
     }
 }

@@ -93,7 +93,25 @@ pub(super) const PAGES: &[Page] = &[
         tab.goto("/admin/sessions/none-such");
     }),
     ("users", |tab, _| visit(tab, "/admin/users")),
+    ("users, none found", |tab, _| {
+        tab.goto("/admin/users?q=none-such");
+    }),
+    ("user", |tab, _| visit(tab, "/admin/users/full")),
+    ("user, deletion refused", |tab, _| {
+        tab.fill("name", "another");
+        tab.click(".danger-zone button");
+        tab.text("#problem");
+    }),
+    ("user who is gone", |tab, _| {
+        tab.goto("/admin/users/none-such");
+    }),
     ("events", |tab, _| visit(tab, "/admin/events")),
+    ("events, none found", |tab, _| {
+        tab.goto("/admin/events?event=sessions_cleared");
+    }),
+    ("events of no user", |tab, _| {
+        tab.goto("/admin/events?user=none-such");
+    }),
     ("maintenance", |tab, _| {
         visit(tab, "/admin/maintenance");
         open_details(tab);
