@@ -25,6 +25,9 @@ on_each_database! {
     fn commands_that_change_users_are_recorded_and_listed(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = registered(&client, "ada");
+        // An administrator, so that no other is the last one.
+        database.add_users(&["root"]);
+        database.execute("UPDATE users SET is_admin = TRUE WHERE id = 'root'");
         let id = ada.user_id().as_str().unwrap().to_owned();
         // Writes the sign-in, which waits in memory.
         ada.get("/api/account/activity");
