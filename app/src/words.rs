@@ -1,5 +1,6 @@
 //! Values in words: devices, times, numbers and the data of sessions.
 
+mod device;
 pub mod event;
 
 use std::time::Duration;
@@ -7,6 +8,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rocket::serde::json::{Value, from_str, to_pretty_string};
 use woothee::parser::Parser;
+
+pub use device::DeviceKind;
+
+/// Returns the name of an operating system as its maker writes it. Browsers give Windows 10 for
+/// newer ones too.
+fn system(name: &str) -> &str {
+    match name {
+        "Windows 10" => "Windows",
+        "Mac OSX" => "macOS",
+        name => name,
+    }
+}
 
 /// The name that a person would give to the sender of this user agent.
 pub fn name(user_agent: Option<&str>) -> String {
@@ -19,7 +32,7 @@ pub fn name(user_agent: Option<&str>) -> String {
     let known = |word: &str| !word.is_empty() && word != "UNKNOWN";
     match parsed {
         Some(result) if known(result.name) && known(result.os) => {
-            format!("{} on {}", result.name, result.os)
+            format!("{} on {}", result.name, system(result.os))
         }
         Some(result) if known(result.name) => result.name.to_owned(),
         // A program is named by its first product (RFC 9110, section 10.1.5).
@@ -102,7 +115,7 @@ mod tests {
         for (agent, expected) in [
             (Some(linux), "Chrome on Linux"),
             (Some(phone), "Safari on iPhone"),
-            (Some(firefox), "Firefox on Windows 10"),
+            (Some(firefox), "Firefox on Windows"),
             (Some("curl/8.5.0"), "curl"),
             (Some("<script>"), "<script>"),
             (Some(" "), "Unknown device"),

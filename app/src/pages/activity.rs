@@ -8,16 +8,17 @@ use crate::words;
 
 /// A line of the list.
 pub(super) struct ActivityLine {
+    pub(super) icon: &'static str,
     pub(super) what: String,
     pub(super) device: Option<String>,
     pub(super) ip: Option<String>,
     pub(super) at: DateTime<Utc>,
-    pub(super) ago: String,
 }
 
 impl ActivityLine {
-    pub(super) fn of(activity: Activity, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(activity: Activity) -> Self {
         Self {
+            icon: icon(&activity),
             what: what(&activity),
             device: activity
                 .user_agent
@@ -25,8 +26,17 @@ impl ActivityLine {
                 .map(|agent| words::name(Some(agent))),
             ip: activity.ip,
             at: activity.at,
-            ago: words::ago(activity.at, now),
         }
+    }
+}
+
+fn icon(activity: &Activity) -> &'static str {
+    match activity.event.as_str() {
+        "login" => "sign-in",
+        "logout" | "revoked" | "replaced" => "sign-out",
+        "new_device" => "shield",
+        "password_changed" => "key",
+        _ => "clock",
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Question<'a> {
     pub(super) fields: Vec<(&'static str, &'a str)>,
     /// The label of the button.
     pub(super) verb: &'static str,
+    /// Whether what is done cannot be undone.
+    pub(super) is_final: bool,
     /// The page to go back to.
     pub(super) back: &'a str,
 }
@@ -70,10 +72,11 @@ impl<'a> Question<'a> {
     pub(super) fn again(purpose: &str, action: &'a str, verb: &'static str, back: &'a str) -> Self {
         Self {
             title: "Confirm your password",
-            text: format!("You entered it some time ago, and it is needed {purpose}."),
+            text: format!("You are about {purpose}. Enter your password to go on."),
             action,
             fields: Vec::new(),
             verb,
+            is_final: false,
             back,
         }
     }

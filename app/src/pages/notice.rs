@@ -18,6 +18,7 @@ pub(crate) enum Notice {
     SettingsSaved,
     PasswordChanged,
     DeviceSignedOut,
+    DevicesSignedOut,
     DeviceWasGone,
     OthersSignedOut,
     SessionEnded,
@@ -36,11 +37,12 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Welcome,
         Self::SettingsSaved,
         Self::PasswordChanged,
         Self::DeviceSignedOut,
+        Self::DevicesSignedOut,
         Self::DeviceWasGone,
         Self::OthersSignedOut,
         Self::SessionEnded,
@@ -64,6 +66,7 @@ impl Notice {
             Self::SettingsSaved => "settings_saved",
             Self::PasswordChanged => "password_changed",
             Self::DeviceSignedOut => "device_signed_out",
+            Self::DevicesSignedOut => "devices_signed_out",
             Self::DeviceWasGone => "device_was_gone",
             Self::OthersSignedOut => "others_signed_out",
             Self::SessionEnded => "session_ended",
@@ -90,6 +93,7 @@ impl Notice {
                 "Your password is changed, and all your other devices are signed out."
             }
             Self::DeviceSignedOut => "That device is signed out.",
+            Self::DevicesSignedOut => "Those devices are signed out.",
             Self::DeviceWasGone => "That device was signed out already.",
             Self::OthersSignedOut => "All your other devices are signed out.",
             Self::SessionEnded => "That session has ended.",

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use askama::Template;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rocket::outcome::Outcome;
 use rocket::request::{self, FromRequest, Request};
 use rocket::serde::Deserialize;
@@ -63,6 +63,7 @@ struct TooMany<'a> {
     username: &'a str,
     next: &'a Next,
     keep: Keep,
+    now: DateTime<Utc>,
     devices: Vec<Device>,
 }
 
@@ -245,8 +246,7 @@ async fn too_many(
     keep: Keep,
 ) -> PageResult {
     let page = sessions.page(&user.id, DEVICES, None).await?;
-    let now = users.now();
-    let device = |session| Device::of(session, None, now);
+    let device = |session| Device::of(session, None);
     let mut devices: Vec<Device> = page.sessions.into_iter().map(device).collect();
     devices.sort_by_key(|device| Reverse(device.last_seen_at));
     Page::refused(
@@ -256,6 +256,7 @@ async fn too_many(
             username: &user.username,
             next,
             keep,
+            now: users.now(),
             devices,
         },
     )

@@ -46,7 +46,7 @@ on_each_database! {
         there.goto("/");
         assert_signed_out(&there, "hopper");
         here.reload();
-        assert_eq!(here.text("h1"), "hopper");
+        assert_eq!(here.text("#user span"), "hopper");
     }
 
     fn a_restart_of_the_server_signs_no_one_out(database: &Database) {
@@ -61,7 +61,7 @@ on_each_database! {
         tab.set_server(&server);
         tab.goto("/account");
         assert_eq!(tab.path(), "/account");
-        assert_eq!(tab.text("h1"), "hopper");
+        assert_eq!(tab.text("#user span"), "hopper");
         tab.goto("/");
         assert_eq!(tab.text("#visit-count"), "1");
     }

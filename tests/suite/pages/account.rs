@@ -4,9 +4,12 @@ use chrono::TimeDelta;
 use rocket::http::{Accept, ContentType, Method, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
+use rocket_diesel_sessions::store::SessionStore;
 
 use crate::support::accounts::{PASSWORD, registered, signed_in};
+use crate::support::altered;
 use crate::support::local::{Answer, application};
+use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, Visitor};
 
 const GOOD: &str = "username=ada&password=correct+horse+battery";
@@ -41,7 +44,7 @@ on_each_database! {
         ada.post_form("/visit", "");
         assert_eq!(next(&ada.post_form("/register", GOOD)), "/account");
         let page = ada.get("/account");
-        assert!(page.body.contains("Welcome!") && page.body.contains("<h1>ada</h1>"), "{}", page.body);
+        assert!(page.body.contains("Welcome!") && page.body.contains("<strong>ada</strong>"), "{}", page.body);
         assert_eq!(page.header("cache-control"), Some("no-store"));
         assert!(!ada.get("/account").body.contains("Welcome!"), "a notice is shown once");
         for path in ["/login", "/register", "/signed-out", "/account-deleted"] {
@@ -83,6 +86,54 @@ on_each_database! {
         let own = format!("/account/sessions/{}/end", handle(&mut laptop));
         assert_eq!(next(&laptop.post_form(&own, "")), "/signed-out");
         assert_eq!(laptop.cookie, None);
+    }
+
+    fn devices_of_one_name_are_shown_and_signed_out_together(database: &Database) {
+        let (client, _) = application(database, "");
+        let (mut laptop, mut phone) = two_devices(&client);
+        let (user, agent) = (laptop.user_id(), "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0");
+        let new = |agent: &str| altered(new_session(user.as_str()), |new| {
+            new.user_agent = Some(agent.to_owned());
+        });
+        // More than one page of them, and others that must stay.
+        let programs = (0..7).map(|number| new(&format!("program{number}/1.0")));
+        let many: Vec<_> = (0..1100).map(|_| new(agent)).chain(programs).collect();
+        database.store().create(&many).unwrap();
+        let page = laptop.get("/account").body;
+        assert!(page.len() < 150_000, "{}", page.len());
+        let first = page.split("<li class=\"device\"").nth(1).unwrap();
+        assert!(first.contains("this device") && !first.contains("<form"), "{page}");
+        assert!(page.contains("Firefox on Linux × 9"), "{page}");
+        assert!(page.contains("<summary>Show 4 more</summary>"), "{page}");
+        let answer = laptop.post_form("/account/sessions/end-same", "device=Firefox+on+Linux");
+        assert_eq!(next(&answer), "/account");
+        assert_eq!(database.sessions(), 9);
+        assert!(laptop.get("/account").body.contains("Those devices are signed out."));
+        assert_ne!(phone.user_id(), Value::Null);
+        let again = laptop.post_form("/account/sessions/end-same", "device=Firefox+on+Linux");
+        assert_eq!(next(&again), "/account", "sent twice");
+        assert!(laptop.get("/account").body.contains("signed out already"));
+    }
+
+    fn a_confirmation_names_what_is_signed_out(database: &Database) {
+        let (client, clock) = application(database, "");
+        let (mut laptop, mut phone) = two_devices(&client);
+        signed_in(&client, "ada");
+        clock.advance(TimeDelta::minutes(11));
+        let one = format!("/account/sessions/{}/end", handle(&mut phone));
+        for (path, form, words) in [
+            (one.as_str(), "", "sign out Unknown device."),
+            ("/account/sessions/end-others", "", "sign out 2 other devices."),
+            ("/account/sessions/end-same", "device=Unknown+device", "2 other devices: Unknown device."),
+        ] {
+            let page = laptop.post_form(path, form).body;
+            assert!(page.contains(words), "{path}: {page}");
+            assert!(page.contains("class=\"primary full\""), "{path}: {page}");
+        }
+        assert_eq!(database.sessions(), 3);
+        let form = "device=Unknown+device&password=correct+horse+battery";
+        assert_eq!(next(&laptop.post_form("/account/sessions/end-same", form)), "/account");
+        assert_eq!(database.sessions(), 1);
     }
 
     fn the_password_is_asked_for_again_after_ten_minutes(database: &Database) {

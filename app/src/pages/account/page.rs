@@ -1,0 +1,112 @@
+//! The page itself.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use rocket::http::Status;
+use rocket::{Route, State, get, routes};
+use rocket_diesel_sessions::UserSessions;
+use rocket_diesel_sessions::store::UserRecord;
+use uuid::Uuid;
+
+use super::PATH;
+use super::device::{Device, DeviceGroup};
+use crate::accounts::users::Users;
+use crate::api::account::devices;
+use crate::api::activity::recent;
+use crate::api::query;
+use crate::guards::signed_in::SignedIn;
+use crate::http::error::ApiError;
+use crate::pages::activity::ActivityLine;
+use crate::pages::filters;
+use crate::pages::frame::Frame;
+use crate::pages::page::{Page, PageResult};
+
+#[derive(Template)]
+#[template(path = "account/page.html")]
+struct AccountPage<'a> {
+    frame: Frame,
+    now: DateTime<Utc>,
+    user: &'a UserRecord,
+    /// The groups that are shown at once.
+    groups: Vec<DeviceGroup>,
+    /// The groups that are shown on demand.
+    more: Vec<DeviceGroup>,
+    /// The number of other devices on this page.
+    others: usize,
+    /// Whether this is the first page, with the devices that signed in last.
+    is_first: bool,
+    /// The cursor of the next page, with the devices that signed in before.
+    next: Option<Uuid>,
+    /// What has happened lately, on the first page and if events are recorded.
+    activity: Option<Vec<ActivityLine>>,
+    problem: Option<&'a str>,
+    /// Whether the problem is the current password, and not the new one.
+    is_current_wrong: bool,
+}
+
+/// The most devices on a page.
+const DEVICES: u32 = 100;
+
+/// How many groups of devices are shown at once.
+const GROUPS: usize = 5;
+
+/// The most events in the list of recent activity.
+const ACTIVITIES: u32 = 10;
+
+/// Renders the page. With `refused`, it says what was wrong with the new password.
+pub(super) async fn show(
+    signed_in: &SignedIn,
+    users: &Users,
+    sessions: &UserSessions,
+    after: Option<Uuid>,
+    refused: Option<&ApiError>,
+) -> PageResult {
+    let user = signed_in.user(users).await?;
+    let now = users.now();
+    let list = devices(signed_in, sessions, DEVICES, after).await?;
+    let device = |session| Device::of(session, Some(&signed_in.handle));
+    let devices: Vec<Device> = list.sessions.into_iter().map(device).collect();
+    let others = devices.iter().filter(|device| !device.is_current).count();
+    let mut groups = DeviceGroup::of(devices);
+    let more = groups.split_off(groups.len().min(GROUPS));
+    let activity = match after {
+        None => recent(signed_in, sessions, ACTIVITIES).await?,
+        Some(_) => None,
+    };
+    let activity = activity.map(|list| list.into_iter().map(ActivityLine::of).collect());
+    let page = AccountPage {
+        frame: Frame::of_user(&signed_in.session, Some(&user))
+            .await?
+            .at(PATH),
+        now,
+        user: &user,
+        groups,
+        more,
+        others,
+        is_first: after.is_none(),
+        next: list.next,
+        activity,
+        problem: refused.map(ApiError::in_words),
+        is_current_wrong: refused
+            .is_some_and(|error| error.status() != Status::UnprocessableEntity),
+    };
+    match refused {
+        Some(error) => Page::refused(error, &page),
+        None => Page::show(&page),
+    }
+}
+
+#[get("/account?<after>")]
+async fn account(
+    signed_in: SignedIn,
+    users: &State<Users>,
+    sessions: &State<UserSessions>,
+    after: Option<&str>,
+) -> PageResult {
+    let after = query::after(after)?;
+    show(&signed_in, users, sessions, after, None).await
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    routes![account]
+}
