@@ -2,8 +2,8 @@
 
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
 use rocket::http::Status;
-use rocket::serde::Deserialize;
 use rocket::serde::json::{Json, from_value};
+use rocket::serde::{Deserialize, Deserializer};
 use rocket::{Request, Route, State, delete, get, patch, routes};
 use rocket_diesel_sessions::store::{FindUsers, UserCursor, UserPage, UserRecord};
 use rocket_diesel_sessions::{SessionAdmin, SessionError, UserId, UserSessions};
@@ -118,9 +118,18 @@ async fn show(
 #[schema(min_properties = 1)]
 struct UserPatch {
     /// Whether the user is an administrator.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     is_admin: Option<bool>,
     /// Whether the user is disabled, which ends all of the user's sessions.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     disabled: Option<bool>,
+}
+
+/// Reads a field that may be absent, but not null.
+fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(field).map(Some)
 }
 
 impl UserPatch {

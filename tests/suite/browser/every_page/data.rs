@@ -29,8 +29,8 @@ fn add_sessions(database: &Database, name: &str, user: &str, number: usize) {
         SELECT '{name}' || printf('%04d', n) || 'abcdefghijklmnop',
             '0190{tag:04x}-0000-7000-8000-00000000' || printf('%04d', n), randomblob(32),
             {user}, '{{\"visitCount\":' || n || '}}', datetime('now', '+1 day'),
-            datetime('now', '+30 days'), datetime('now', '-' || (n * n) || ' minutes'),
-            datetime('now', '-' || n || ' hours'), datetime('now'),
+            datetime('now', '+30 days'), datetime('now', '-' || (4 * ({last} - n)) || ' minutes'),
+            datetime('now', '-' || (30 * ({last} - n)) || ' minutes'), datetime('now'),
             '2003:c69e:8853:7a01:d4f1:92ff:fe3a:' || printf('%04x', n), agent
         FROM numbers JOIN agents ON place = n % {kinds}",
         last = number - 1,

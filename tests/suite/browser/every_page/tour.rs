@@ -2,7 +2,7 @@
 
 use super::data;
 use crate::support::site::{
-    OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, SIGN_OUT, fill_in, register, sign_in,
+    OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, fill_in, register, sign_in, sign_out,
 };
 use crate::support::{Database, Tab};
 
@@ -93,6 +93,7 @@ pub(super) const PAGES: &[Page] = &[
         tab.goto("/admin/sessions/none-such");
     }),
     ("users", |tab, _| visit(tab, "/admin/users")),
+    ("users, searched", |tab, _| tab.goto("/admin/users?q=www")),
     ("users, none found", |tab, _| {
         tab.goto("/admin/users?q=none-such");
     }),
@@ -101,6 +102,14 @@ pub(super) const PAGES: &[Page] = &[
         tab.fill("name", "another");
         tab.click(".danger-zone button");
         tab.text("#problem");
+    }),
+    ("user, to be disabled", |tab, _| {
+        tab.goto("/admin/users/full");
+        tab.click("form[action$='/disable'] button");
+    }),
+    ("user, oneself", |tab, _| {
+        tab.goto("/admin/users?q=www");
+        tab.click("#user-list a");
     }),
     ("user who is gone", |tab, _| {
         tab.goto("/admin/users/none-such");
@@ -119,7 +128,7 @@ pub(super) const PAGES: &[Page] = &[
     // Of those whom the application cannot serve.
     ("too many devices", |tab, database| {
         data::add_full_user(database);
-        tab.click(SIGN_OUT);
+        sign_out(tab);
         tab.goto("/login");
         fill_in(tab, data::FULL, PASSWORD);
         tab.text("input[name=end]");
@@ -151,5 +160,5 @@ fn post(tab: &Tab, path: &str) {
 }
 
 fn open_details(tab: &Tab) {
-    tab.execute("document.querySelectorAll('details').forEach((one) => (one.open = true))");
+    tab.execute("document.querySelectorAll('main details').forEach((one) => (one.open = true))");
 }
