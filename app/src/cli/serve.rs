@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use clap::Args;
 use rocket::error::ErrorKind;
-use rocket::figment::Figment;
 use rocket::figment::providers::Serialized;
+use rocket::figment::value::{Dict, Map};
+use rocket::figment::{self, Figment, Metadata, Profile, Provider};
+use rocket::serde::Serialize;
 use rocket_diesel_sessions::SystemClock;
+use rocket_diesel_sessions_app::settings::effective::COMMAND_LINE;
 use rocket_diesel_sessions_app::{self as app, Settings};
 
 use super::{Failure, signals};
@@ -32,14 +35,27 @@ pub(super) struct Listener {
     port: Option<u16>,
 }
 
+/// A setting from the command line, which is named as its source.
+struct Argument<T>(Serialized<T>);
+
+impl<T: Serialize> Provider for Argument<T> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(COMMAND_LINE)
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        self.0.data()
+    }
+}
+
 impl Listener {
     /// Returns the settings with the address and port that were given.
     pub(super) fn over(&self, mut figment: Figment) -> Figment {
         if let Some(address) = self.address {
-            figment = figment.merge(Serialized::global("address", address));
+            figment = figment.merge(Argument(Serialized::global("address", address)));
         }
         if let Some(port) = self.port {
-            figment = figment.merge(Serialized::global("port", port));
+            figment = figment.merge(Argument(Serialized::global("port", port)));
         }
         figment
     }

@@ -16,6 +16,9 @@ use super::{Settings, rocket_config};
 /// The source of a setting that is not set.
 const DEFAULT: &str = "default";
 
+/// The source of a setting that an argument of the command line has given.
+pub const COMMAND_LINE: &str = "command line";
+
 /// The file in which the debug profile keeps the secret that it has made.
 const SECRET_FILE: &str = ".session-secret";
 
@@ -199,6 +202,9 @@ fn source(figment: &Figment, environment: &Environment, key: &str) -> String {
     };
     if let Some(path) = file(metadata) {
         return path;
+    }
+    if metadata.name == COMMAND_LINE {
+        return COMMAND_LINE.to_owned();
     }
     if metadata.name.contains("environment variable") {
         let section = key.split('.').next().unwrap_or(key);
