@@ -300,6 +300,7 @@ fn an_error_is_shown_at_its_field_and_in_the_title() {
         }
     }
     // Each button names the device that it signs out.
+    signed_in(&client, "ada");
     let page = ada.get("/account").body;
     let named = "Sign out<span class=\"unseen\"> Unknown device";
     assert!(page.contains(named), "{page}");
