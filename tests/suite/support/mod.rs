@@ -14,7 +14,7 @@ mod wait;
 
 pub(crate) use altered::altered;
 pub(crate) use applications::{Visitor, accounts, cookie, embedded, exported, local, typed, users};
-pub(crate) use browser::{Chromium, Tab, axe, look, site};
+pub(crate) use browser::{Chromium, Tab, axe, focus, look, site};
 pub(crate) use databases::{
     AppPool, Citus, Cluster, Database, Kind, Patroni, Sql, certificates, fake_postgres, proxy,
 };

@@ -8,6 +8,7 @@ use rocket::serde::json::{Value, from_str, json};
 
 use self::tour::PAGES;
 use crate::support::axe::{is_installed, violations};
+use crate::support::focus::unmarked;
 use crate::support::look::{LOOKS, NARROWEST, keep_picture, overflow};
 use crate::support::site::{
     PASSWORD, assert_quiet, complaints, in_a_tab, in_chromium, problems, register,
@@ -37,6 +38,7 @@ fn faults(tab: &Tab, database: &Database, has_javascript: bool) -> Vec<String> {
         }
         NARROWEST.take(tab);
         add(&NARROWEST.to_string(), overflow(tab).into_iter().collect());
+        add("keyboard", unmarked(tab));
         add("HTML", problems(tab));
         add(
             "console",
@@ -94,6 +96,9 @@ fn faults_of_a_page_are_found() {
             let has_contrast = look.theme == "dark" || is_found("color-contrast");
             assert!(has_contrast, "{look}: {found}");
         }
+        assert!(unmarked(tab).is_empty());
+        tab.execute("document.querySelector('.brand').style = 'outline: none'");
+        assert_eq!(unmarked(tab).len(), 1);
         assert_eq!(complaints(tab).len(), 1);
     });
 }

@@ -48,6 +48,7 @@ pub(super) const PAGES: &[Page] = &[
         visit(tab, "/account");
     }),
     ("confirm", |tab, _| {
+        open_details(tab);
         tab.click(&format!("{OTHER_DEVICE} button"));
         tab.text("#password");
     }),
@@ -70,6 +71,7 @@ pub(super) const PAGES: &[Page] = &[
         data::add_devices(database, 300);
         visit(tab, "/account");
     }),
+    ("account, opened", |tab, _| open_details(tab)),
     ("delete the account", |tab, _| visit(tab, "/account/delete")),
     ("error 403", |tab, _| visit(tab, "/admin")),
     ("error of a link", |tab, _| tab.goto("/account?after=x")),

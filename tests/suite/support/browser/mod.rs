@@ -2,6 +2,7 @@
 
 pub(crate) mod axe;
 mod chromium;
+pub(crate) mod focus;
 pub(crate) mod look;
 pub(crate) mod site;
 mod tab;
