@@ -145,7 +145,8 @@ pub(in crate::store) fn page(
     let text = query.text.as_str();
     let mut page = UserPage::default();
     // No name contains it, and not every database can compare it.
-    if text.contains('\0') {
+    let after = query.after.as_ref().map_or("", UserCursor::name);
+    if text.contains('\0') || after.contains('\0') {
         return Ok(page);
     }
     let limit = query.limit.max(1);

@@ -1,7 +1,7 @@
 //! Checks of the search for users.
 
 use super::{Checked, now, same};
-use crate::store::{FindUsers, StoreError, UserRecord, UserStore};
+use crate::store::{FindUsers, StoreError, UserCursor, UserRecord, UserStore};
 
 /// Checks that a store of users finds them by a part of the name, page by page. It adds users whose
 /// names begin with `seeker`.
@@ -73,7 +73,9 @@ pub fn run_user_search(store: &dyn UserStore) -> Checked {
             same(FILTERS, kept, expected.to_owned())?;
         }
     }
-    Ok(())
+    let mut nowhere = FindUsers::new(10);
+    nowhere.after = Some(UserCursor::Beginning("a\0".to_owned()));
+    same(PAGES, names(store, nowhere)?, String::new())
 }
 
 /// Returns the names on all pages of a query, separated by blanks.

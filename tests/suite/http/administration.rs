@@ -141,10 +141,11 @@ on_each_database! {
             after = format!("&after={next}");
         }
         assert_eq!(seen, ["ada", "adam", "canada"]);
-        for query in ["?limit=0", "?limit=1001", "?filter=x", "?after=ada", "?after="] {
+        for query in ["?limit=0", "?limit=1001", "?filter=x", "?filter=", "?after=ada", "?after="] {
             let answer = with_token(&client, Method::Get, &format!("/api/admin/users{query}"), "");
             assert_eq!(answer.status, Status::UnprocessableEntity, "{query}");
         }
+        assert_eq!(names(&get(&client, "/api/admin/users?after=c:a%00")), [""; 0]);
         for id in ["nobody", "a%00b"] {
             let answer = with_token(&client, Method::Get, &format!("/api/admin/users/{id}"), "");
             assert_eq!(answer.status, Status::NotFound, "{id}");

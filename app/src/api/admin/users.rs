@@ -45,11 +45,11 @@ pub(crate) fn find(
 ) -> Result<FindUsers, ApiError> {
     let mut query = FindUsers::new(limit);
     query.text = q.unwrap_or_default().trim().to_lowercase();
-    match filter.unwrap_or_default() {
-        "" => {}
-        ADMINISTRATORS => query.admins = true,
-        DISABLED => query.disabled = true,
-        other => {
+    match filter {
+        None => {}
+        Some(ADMINISTRATORS) => query.admins = true,
+        Some(DISABLED) => query.disabled = true,
+        Some(other) => {
             let allowed = format!("filter: {other:?} is not {ADMINISTRATORS} or {DISABLED}");
             return Err(ApiError::unprocessable(allowed)
                 .in_other_words("This link is incomplete. Start from the first page."));
