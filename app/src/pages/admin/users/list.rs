@@ -99,9 +99,8 @@ async fn page(
     done: Option<&str>,
 ) -> PageResult {
     let (q, filter) = (q.unwrap_or_default().trim(), filter.unwrap_or_default());
-    let found = users
-        .page(find(PAGE, after, Some(q), Some(filter))?)
-        .await?;
+    let given = (!filter.is_empty()).then_some(filter);
+    let found = users.page(find(PAGE, after, Some(q), given)?).await?;
     let mut records = found.users;
     // Handles and logs have ids.
     if after.is_none()
