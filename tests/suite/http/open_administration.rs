@@ -127,7 +127,7 @@ fn only_the_scheme_bearer_carries_the_admin_token() {
     // The page shows the visitor's own session and does not claim that it is open to everyone.
     let page = ask("/admin", &[basic]);
     assert!(
-        page.body.contains("id=\"user\">ruth") && !page.body.contains("id=\"open\""),
+        page.body.contains("<span>ruth</span>") && !page.body.contains("id=\"open\""),
         "{}",
         page.body
     );

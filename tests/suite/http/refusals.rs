@@ -164,7 +164,7 @@ fn browsers_are_redirected_to_sign_in_or_shown_an_error_page() {
             page.body
         );
         assert!(
-            page.body.contains("id=\"user\">ada</a>"),
+            page.body.contains("<span>ada</span>"),
             "{path}: {}",
             page.body
         );
