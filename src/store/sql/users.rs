@@ -1,6 +1,7 @@
 //! [`UserStore`] on the pool, and the end of a user's sessions.
 
 mod last_admin;
+mod row;
 
 use std::ops::Bound;
 
@@ -10,10 +11,10 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::Bool;
 
 use self::last_admin::lock;
+use self::row::{NewUser, UserRow};
 use super::connect::connection::{AnyConnection, run_on};
 use super::error::SqlError;
 use super::login::in_time;
-use super::row::{StoredText, StoredTime};
 use super::schema::{session_events, sessions, users};
 use crate::store::users::{
     FindUsers, LastAdmin, PasswordChange, UserOutcome, UserPage, UserRecord, UserStore, search,
@@ -22,65 +23,6 @@ use crate::store::{
     ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, SessionHandle, StoreError,
     UserId,
 };
-
-#[derive(Insertable)]
-#[diesel(table_name = users)]
-struct NewUser {
-    id: UserId,
-    username: String,
-    password_hash: String,
-    is_admin: bool,
-    disabled_at: Option<NaiveDateTime>,
-    created_at: NaiveDateTime,
-    updated_at: NaiveDateTime,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = users)]
-struct UserRow {
-    id: StoredText,
-    username: StoredText,
-    password_hash: StoredText,
-    is_admin: bool,
-    disabled_at: Option<StoredTime>,
-    created_at: StoredTime,
-    updated_at: StoredTime,
-}
-
-/// Converts a user's time. An unreadable value is read as the Unix epoch, so a user with such a
-/// `disabled_at` is disabled, as in the database's own triggers and queries.
-fn time(StoredTime(time): StoredTime) -> DateTime<Utc> {
-    time.unwrap_or_default().and_utc()
-}
-
-impl From<UserRow> for UserRecord {
-    fn from(row: UserRow) -> Self {
-        Self {
-            id: row.id.shown().into(),
-            username: row.username.shown(),
-            // An unreadable hash verifies no password.
-            password_hash: row.password_hash.shown(),
-            is_admin: row.is_admin,
-            disabled_at: row.disabled_at.map(time),
-            created_at: time(row.created_at),
-            updated_at: time(row.updated_at),
-        }
-    }
-}
-
-impl From<&UserRecord> for NewUser {
-    fn from(user: &UserRecord) -> Self {
-        Self {
-            id: user.id.clone(),
-            username: user.username.clone(),
-            password_hash: user.password_hash.clone(),
-            is_admin: user.is_admin,
-            disabled_at: user.disabled_at.map(|time| time.naive_utc()),
-            created_at: user.created_at.naive_utc(),
-            updated_at: user.updated_at.naive_utc(),
-        }
-    }
-}
 
 /// Deletes sessions of one user and returns their handles, or `None` if the acting session has
 /// ended.
