@@ -1,6 +1,7 @@
 //! [`SessionAdmin`]: all sessions, for the application's operators.
 
 mod events;
+mod scan;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod presence;
 mod sweep;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,7 @@ use chrono::{DateTime, Utc};
 use super::error::StoreError;
 use super::ids::SessionHandle;
 use super::outcome::SweepOutcome;
+use super::record::SessionRecord;
 use super::request::ListSessions;
 use super::sessions::SessionStore;
 use super::stats::{EndReason, HourStats, StatsStore, UsageDelta};
@@ -145,6 +147,40 @@ impl<'a> StoreAdmin<'a> {
     ) -> Result<(), StoreError> {
         batches::clear(self.store, now, |batch| {
             self.note_ended(EndReason::Cleared, batch.len(), now);
+            ended(batch);
+        })
+    }
+
+    /// Ends the live sessions last used from an address, in batches, and calls `ended` with those of
+    /// each batch. Their `data` may be empty.
+    ///
+    /// All sessions end that were created by `now` and used from the address since. Sessions that
+    /// are created there in the meantime may end too.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::admin::StoreAdmin;
+    /// use rocket_diesel_sessions::{Clock, DieselStore, SystemClock};
+    /// use rocket_diesel_sessions::store::StoreError;
+    ///
+    /// fn run(store: &DieselStore, ip: std::net::IpAddr) -> Result<usize, StoreError> {
+    ///     let mut number = 0;
+    ///     StoreAdmin::new(store).revoke_address(ip, SystemClock.now(), |ended| number += ended.len())?;
+    ///     Ok(number)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Fails if the store fails. Sessions ended by then stay ended.
+    pub fn revoke_address(
+        &self,
+        ip: IpAddr,
+        now: DateTime<Utc>,
+        mut ended: impl FnMut(&[SessionRecord]),
+    ) -> Result<(), StoreError> {
+        batches::end_address(self.store, ip, now, |batch| {
+            self.note_ended(EndReason::Revoked, batch.len(), now);
             ended(batch);
         })
     }

@@ -12,6 +12,7 @@ mod options;
 mod outcome;
 mod record;
 mod request;
+mod scan;
 mod sessions;
 mod sign_in;
 #[cfg(feature = "diesel")]
@@ -38,6 +39,9 @@ pub use record::{NewSession, SessionRecord, TokenHash};
 pub use request::{
     ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
     WriteBatch,
+};
+pub use scan::{
+    ScanSessions, ScannedSession, SessionOrder, SessionPlace, SessionScan, SessionScope,
 };
 pub use sessions::{SessionStore, UserPresence};
 pub use sign_in::{Lifetime, PendingSignIn, SignIn};

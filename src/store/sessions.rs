@@ -16,6 +16,7 @@ use super::request::{
     ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
     WriteBatch,
 };
+use super::scan::{self, ScanSessions, SessionScan};
 
 /// The live sessions of one user, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +166,15 @@ pub trait SessionStore: Send + Sync + 'static {
             }
         }
         Ok(presence)
+    }
+
+    /// Reads at most `scan.limit` rows in the order of the scan, and returns the live sessions among
+    /// them. An index should find the first one, so that no step reads more as the table grows.
+    ///
+    /// The default implementation calls [`list`](Self::list). It reads all sessions, unless the
+    /// scan goes forwards through the newest ones of all or of one user.
+    fn scan(&self, scan: &ScanSessions) -> Result<SessionScan, StoreError> {
+        scan::by_listing(self, scan)
     }
 
     /// Deletes a batch of expired sessions and skips those that another sweep or a request has

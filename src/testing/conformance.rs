@@ -20,6 +20,7 @@
 //! ```
 
 mod many;
+mod scans;
 mod user_search;
 mod users;
 mod withdrawals;
@@ -71,7 +72,7 @@ type Checked = Result<(), Violation>;
 /// # Errors
 /// Returns a [`Violation`] that names the failed check.
 pub fn run(store: &dyn SessionStore) -> Checked {
-    const CHECKS: [fn(&dyn SessionStore) -> Checked; 14] = [
+    const CHECKS: [fn(&dyn SessionStore) -> Checked; 15] = [
         created_sessions_are_loaded,
         a_batch_inserts_saves_and_touches,
         a_taken_id_refuses_the_whole_batch,
@@ -83,6 +84,7 @@ pub fn run(store: &dyn SessionStore) -> Checked {
         many::live_sessions_are_found,
         many::a_list_is_paged_newest_first,
         many::a_sweep_deletes_only_expired_sessions,
+        scans::scans_meet_all_live_sessions_in_order,
         withdrawals::a_rotation_can_be_withdrawn,
         withdrawals::withdrawing_a_creation_deletes_the_session,
         withdrawals::unlocked_rows_are_rotated_and_deleted,

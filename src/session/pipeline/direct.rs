@@ -5,23 +5,26 @@ mod login;
 #[cfg(feature = "diesel")]
 pub(super) mod uncommitted;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rocket::tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::start::Pipeline;
 use crate::session::error::SessionError;
 use crate::session::observe::archive::Archive;
 use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
+use crate::session::observe::monitor::Monitor;
 use crate::session::observe::statistics::Statistics;
 use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
 use crate::store::{
-    EndReason, ListSessions, Revocation, RevokeScope, SessionHandle, SessionRecord, SessionStore,
-    StoreError, SweepRecord, UserId, UserPresence,
+    EndReason, ListSessions, Revocation, RevokeScope, ScanSessions, SessionHandle, SessionRecord,
+    SessionScan, SessionStore, StoreError, SweepRecord, UserId, UserPresence,
 };
 
 /// Maximum duration of an operation on all sessions.
@@ -194,6 +197,56 @@ impl Pipeline {
         self.run_in(&self.long, deadline, clear).await
     }
 
+    /// Ends all sessions of an address and returns their number. If this takes longer than the caller
+    /// waits, it continues in the background and logs the number.
+    pub(crate) async fn revoke_address(
+        &self,
+        ip: IpAddr,
+        now: DateTime<Utc>,
+        context: EventContext,
+    ) -> Result<usize, SessionError> {
+        let deadline = Instant::now() + BULK_TIMEOUT;
+        let monitor = Arc::clone(&self.shared.monitor);
+        let end = move |store: &dyn SessionStore| {
+            let mut number = 0;
+            let ended = StoreAdmin::new(store).revoke_address(ip, now, |batch| {
+                number += batch.len();
+                report_revoked(&monitor, batch, &context);
+            });
+            if Instant::now() >= deadline {
+                tracing::info!("{number} sessions of one address have been ended");
+            }
+            ended.map(|()| number)
+        };
+        self.run_in(&self.long, deadline, end).await
+    }
+
+    /// Makes one step through the sessions.
+    pub(crate) async fn scan(&self, scan: ScanSessions) -> Result<SessionScan, SessionError> {
+        self.run(move |store| store.scan(&scan)).await
+    }
+
+    /// Returns the sessions with these lookup halves, even if they have expired.
+    pub(crate) async fn records(
+        &self,
+        session_ids: Vec<Uuid>,
+    ) -> Result<Vec<SessionRecord>, SessionError> {
+        let one = |store: &dyn SessionStore, id| match store.load(&[id]) {
+            // One unreadable row must not hide the others.
+            Err(StoreError::Corrupt { .. }) => Ok(Vec::new()),
+            loaded => loaded,
+        };
+        let load = move |store: &dyn SessionStore| match store.load(&session_ids) {
+            Err(StoreError::Corrupt { .. }) => {
+                let rows: Result<Vec<_>, _> =
+                    session_ids.iter().map(|id| one(store, *id)).collect();
+                Ok(rows?.concat())
+            }
+            loaded => loaded,
+        };
+        self.run(load).await
+    }
+
     /// Runs one sweep pass, which ends when its caller stops waiting.
     pub(crate) async fn sweep(&self) -> Result<SweepReport, SessionError> {
         let deadline = Instant::now() + BULK_TIMEOUT;
@@ -264,5 +317,22 @@ impl Pipeline {
             Err(error) => Err(error),
         };
         result.map_err(|error| self.failed(error))
+    }
+}
+
+/// Reports the end of sessions, to each user's events those of the user.
+fn report_revoked(monitor: &Monitor, sessions: &[SessionRecord], context: &EventContext) {
+    let mut of_owners: HashMap<(Option<&UserId>, &str), Vec<SessionHandle>> = HashMap::new();
+    for session in sessions {
+        let owner = (session.user_id.as_ref(), session.kind.as_str());
+        of_owners.entry(owner).or_default().push(session.id.clone());
+    }
+    for ((user, kind), handles) in of_owners {
+        let facts = Facts {
+            user: user.cloned(),
+            session_kind: kind.to_owned(),
+            context: context.clone(),
+        };
+        monitor.ended(&handles, EndReason::Revoked, &facts);
     }
 }

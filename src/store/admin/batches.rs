@@ -1,5 +1,7 @@
 //! Deletes many rows in batches whose size adapts to the time that they take.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,7 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::store::error::StoreError;
 use crate::store::ids::SessionHandle;
 use crate::store::outcome::SweepOutcome;
+use crate::store::record::SessionRecord;
 use crate::store::request::SweepBatch;
+use crate::store::scan::{ScanSessions, SessionScope};
 use crate::store::sessions::SessionStore;
 
 /// Rows in the first batch.
@@ -103,4 +107,50 @@ pub(super) fn clear(
         size.learn(took);
         std::thread::sleep(BREATH);
     }
+}
+
+/// The maximum number of times that the sessions of an address are gone through. A session that gets
+/// a new token in the meantime moves behind the place reached, and the next time finds it.
+const PASSES: u32 = 10;
+
+/// Ends all sessions of an address in batches and calls `ended` with those of each batch.
+pub(super) fn end_address(
+    store: &dyn SessionStore,
+    ip: IpAddr,
+    now: DateTime<Utc>,
+    mut ended: impl FnMut(&[SessionRecord]),
+) -> Result<(), StoreError> {
+    let bound = now + AHEAD;
+    let mut size = Size::first(GOOD_TO_CLEAR);
+    for _ in 0..PASSES {
+        let (mut after, mut has_ended) = (None, false);
+        loop {
+            let start = Instant::now();
+            let mut scan = ScanSessions::new(now, size.rows);
+            (scan.scope, scan.after) = (SessionScope::Address(ip), after);
+            let step = store.scan(&scan)?;
+            let sessions = step.sessions.into_iter().map(|scanned| scanned.session);
+            let mut batch: Vec<SessionRecord> =
+                sessions.filter(|row| row.created_at <= bound).collect();
+            if !batch.is_empty() {
+                let handles: Vec<SessionHandle> = batch.iter().map(|row| row.id.clone()).collect();
+                let gone: HashSet<SessionHandle> = store.delete(&handles)?.into_iter().collect();
+                batch.retain(|row| gone.contains(&row.id));
+                if !batch.is_empty() {
+                    has_ended = true;
+                    ended(&batch);
+                }
+                size.learn(start.elapsed());
+                std::thread::sleep(BREATH);
+            }
+            after = step.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if !has_ended {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use super::connect::connection::run_on;
 use super::error::SqlError;
 use super::row::{self, SessionRow};
 use super::schema::sessions;
+use crate::store::scan::forms;
 use crate::store::{DieselStore, ListSessions, SessionRecord, StoreError, UserId};
 
 /// A filter for lists of sessions. The default keeps all sessions.
@@ -171,13 +172,4 @@ impl DieselStore {
 
 fn number(counted: QueryResult<i64>) -> Result<u64, SqlError> {
     Ok(counted?.unsigned_abs())
-}
-
-/// Returns the forms in which an address may be stored. An IPv4 address may also be stored as an
-/// IPv4-mapped IPv6 address.
-fn forms(ip: IpAddr) -> Vec<String> {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => vec![ip.to_string(), ip.to_ipv6_mapped().to_string()],
-        IpAddr::V6(ip) => vec![ip.to_string()],
-    }
 }

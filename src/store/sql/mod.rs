@@ -12,6 +12,7 @@ mod migrations;
 mod open;
 mod row;
 mod run;
+mod scan;
 #[allow(
     missing_docs,
     unreachable_pub,

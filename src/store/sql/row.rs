@@ -71,6 +71,60 @@ pub(in crate::store) struct SessionRow {
     pending_login: Option<StoredText>,
 }
 
+/// A stored session without its data, for queries that read many rows.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+pub(in crate::store) struct LeanRow {
+    id: StoredText,
+    session_id: StoredText,
+    token_hash: Vec<u8>,
+    user_id: Option<StoredText>,
+    version: i64,
+    expires_at: StoredTime,
+    absolute_expires_at: StoredTime,
+    last_seen_at: StoredTime,
+    user_agent: Option<StoredText>,
+    ip: Option<StoredText>,
+    created_at: StoredTime,
+    updated_at: StoredTime,
+    kind: StoredText,
+    idle_timeout: Option<i64>,
+    absolute_timeout: Option<i64>,
+    browser_session: bool,
+    authenticated_at: Option<StoredTime>,
+    methods: Option<StoredText>,
+    actor: Option<StoredText>,
+    pending_login: Option<StoredText>,
+}
+
+impl From<LeanRow> for SessionRow {
+    fn from(row: LeanRow) -> Self {
+        Self {
+            data: StoredText(Some(String::new())),
+            id: row.id,
+            session_id: row.session_id,
+            token_hash: row.token_hash,
+            user_id: row.user_id,
+            version: row.version,
+            expires_at: row.expires_at,
+            absolute_expires_at: row.absolute_expires_at,
+            last_seen_at: row.last_seen_at,
+            user_agent: row.user_agent,
+            ip: row.ip,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            kind: row.kind,
+            idle_timeout: row.idle_timeout,
+            absolute_timeout: row.absolute_timeout,
+            browser_session: row.browser_session,
+            authenticated_at: row.authenticated_at,
+            methods: row.methods,
+            actor: row.actor,
+            pending_login: row.pending_login,
+        }
+    }
+}
+
 impl From<&NewSession> for NewRow {
     fn from(new: &NewSession) -> Self {
         let now = new.now.naive_utc();

@@ -20,6 +20,7 @@ use super::login::{self, withdraw};
 use super::migrations::history::taken_over_at;
 use super::row::{self, SessionRow};
 use super::run::contention::{Contention, HeldRows};
+use super::scan;
 use super::schema::sessions;
 use super::statements::keyed::{KeyedRotation, keep_named};
 #[cfg(feature = "sqlite")]
@@ -29,9 +30,10 @@ use super::statements::{portable, postgres};
 use super::users;
 use crate::store::{
     DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
-    RotateOutcome, RotateSession, SaveOutcome, SessionFilter, SessionHandle, SessionKey,
-    SessionRecord, SessionStore, StoreError, StoreOptions, SweepBatch, SweepOutcome, UserId,
-    UserPresence, UserSource, Withdrawal, WriteBatch, WriteOutcome,
+    RotateOutcome, RotateSession, SaveOutcome, ScanSessions, SessionFilter, SessionHandle,
+    SessionKey, SessionRecord, SessionScan, SessionScope, SessionStore, StoreError, StoreOptions,
+    SweepBatch, SweepOutcome, UserId, UserPresence, UserSource, Withdrawal, WriteBatch,
+    WriteOutcome,
 };
 
 /// A store of sessions in SQLite or PostgreSQL, depending on the URL.
@@ -259,6 +261,14 @@ impl SessionStore for DieselStore {
         now: DateTime<Utc>,
     ) -> Result<Vec<UserPresence>, StoreError> {
         self.read_presence(users, now)
+    }
+
+    fn scan(&self, scan: &ScanSessions) -> Result<SessionScan, StoreError> {
+        if matches!(&scan.scope, SessionScope::User(user_id) if !user_id.is_possible()) {
+            return Ok(SessionScan::default());
+        }
+        let rows = self.read(|connection| scan::rows(connection, scan))?;
+        Ok(SessionScan::of_rows(rows, scan))
     }
 
     fn sweep(&self, batch: &SweepBatch) -> Result<SweepOutcome, StoreError> {

@@ -8,4 +8,5 @@ mod migrations;
 mod other_programs;
 mod plans;
 pub(crate) mod portable;
+mod scan;
 mod users;

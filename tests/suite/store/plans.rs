@@ -1,9 +1,9 @@
 //! PostgreSQL's cached plans: no statement of a request or a sweep reads the whole table.
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use rocket_diesel_sessions::store::{
-    NewSession, RotateSession, SaveOutcome, SaveSession, SessionHandle, SessionRecord,
-    SessionStore, SweepBatch, TouchSession,
+    NewSession, RotateSession, SaveOutcome, SaveSession, ScanSessions, SessionHandle, SessionOrder,
+    SessionPlace, SessionRecord, SessionScope, SessionStore, SweepBatch, TouchSession,
 };
 use uuid::Uuid;
 
@@ -107,4 +107,57 @@ fn i10_a_sweep_never_reads_the_whole_table() {
         database.number(&reported("n_tup_del")) == 4_000
     });
     assert_eq!(database.number(&reported("seq_scan")), before);
+}
+
+/// Operators look through sessions by an index, whatever their scope and order, with the plan that
+/// knows least.
+#[test]
+fn looking_through_sessions_never_reads_the_whole_table() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let name = database.name();
+    database.execute_on_server(&format!(
+        "ALTER DATABASE {name} SET plan_cache_mode = force_generic_plan"
+    ));
+    let store = database.store();
+    database.add_users(&["ada"]);
+    create_live(&*store, 20_000);
+    database.execute("UPDATE sessions SET ip = '192.0.2.' || length(data) % 5");
+    database.execute("ANALYZE sessions");
+    let read = "coalesce(seq_scan, 0) + 0";
+    drop(store);
+    let store = database.store();
+    wait_until("the server has reported", || {
+        database.number(&reported("n_tup_upd")) == 20_000
+    });
+    let before = database.number(&reported(read));
+    let scopes = [
+        SessionScope::All,
+        SessionScope::User("ada".into()),
+        SessionScope::Address("192.0.2.2".parse().unwrap()),
+        SessionScope::HandlePrefix("abc".to_owned()),
+    ];
+    let orders = [SessionOrder::NewestFirst, SessionOrder::ExpiringFirst];
+    for (scope, order, is_backwards, is_first) in scopes
+        .into_iter()
+        .flat_map(|scope| orders.map(|order| (scope.clone(), order)))
+        .flat_map(|(scope, order)| [false, true].map(|back| (scope.clone(), order, back)))
+        .flat_map(|(scope, order, back)| {
+            [false, true].map(|first| (scope.clone(), order, back, first))
+        })
+    {
+        let scan = altered(ScanSessions::new(Utc::now(), 100), |scan| {
+            let place = SessionPlace::new(Uuid::now_v7(), Utc::now() + TimeDelta::hours(1));
+            scan.after = (!is_first).then_some(place);
+            (scan.scope, scan.order, scan.is_backwards) = (scope, order, is_backwards);
+        });
+        store.scan(&scan).unwrap();
+    }
+    store.create(&[new_session(None)]).unwrap();
+    drop(store);
+    wait_until("the server has reported", || {
+        database.number(&reported("n_tup_ins")) == 20_001
+    });
+    assert_eq!(database.number(&reported(read)), before);
 }

@@ -1,0 +1,2 @@
+-- The sessions of an address, newest first, for operators.
+CREATE INDEX IF NOT EXISTS sessions_ip ON sessions (ip, session_id) WHERE ip IS NOT NULL;
