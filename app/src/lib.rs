@@ -6,6 +6,7 @@ mod guards;
 mod http;
 pub mod monitoring;
 mod pages;
+pub mod search;
 mod session_data;
 pub mod settings;
 pub mod words;

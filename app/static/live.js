@@ -10,12 +10,19 @@ let watch = null;
 let last = null;
 
 function show(event) {
-  for (const [name, value] of Object.entries(JSON.parse(event.data))) {
+  const numbers = JSON.parse(event.data);
+  for (const name of ["signedIn", "anonymous"]) {
+    const share = figures.querySelector(`[data-share="${name}"]`);
+    const percent = Math.floor((numbers.signedIn * 100) / Math.max(numbers.active, 1));
+    const shown = name === "signedIn" ? percent : numbers.active && 100 - percent;
+    if (share) share.textContent = `${shown}% of active`;
+  }
+  for (const [name, value] of Object.entries(numbers)) {
     const place = figures.querySelector(`[data-figure="${name}"]`);
     if (place) place.textContent = value.toLocaleString("en");
   }
   last = new Date();
-  status.textContent = "live";
+  status.textContent = "Live";
   status.classList.remove("paused");
   status.hidden = false;
   clearTimeout(watch);
@@ -27,7 +34,7 @@ function pause() {
   clearTimeout(watch);
   if (!last) return;
   const time = last.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
-  status.textContent = `paused, ${time}`;
+  status.textContent = `Paused, ${time}`;
   status.classList.add("paused");
 }
 

@@ -1,6 +1,8 @@
 //! What administrators do to users. Each change is in the audit log and in the record of events, with
 //! who made it and from where.
 
+use std::net::IpAddr;
+
 use rocket_diesel_sessions::store::{LastAdmin, UserOutcome, UserRecord, UserStore};
 use rocket_diesel_sessions::{EventContext, SessionAdmin, SessionHandle, UserId, UserSessions};
 
@@ -13,6 +15,9 @@ pub(crate) const SIGNED_OUT_EVERYWHERE: &str = "signed_out_everywhere";
 
 /// The name in the record of events of the end of everyone's sessions.
 pub(crate) const SESSIONS_CLEARED: &str = Event::SessionsCleared.name();
+
+/// The name in the record of events of the end of all sessions of an address.
+pub(crate) const ADDRESS_ENDED: &str = "address_ended";
 
 /// The name in the record of events of the deletion of a user by an administrator. The reason is the
 /// user's id, because the user's own events go with the user.
@@ -135,6 +140,25 @@ impl Administration<'_> {
                 user_id,
                 Some(ended),
             );
+        }
+        Ok(ended)
+    }
+
+    /// Ends all sessions of an address. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the store fails, or takes longer than a minute.
+    pub(crate) async fn end_address(&self, ip: IpAddr) -> Result<usize, AccountError> {
+        let context = self.acting.context.clone();
+        let sessions = self.all.with_context(context.clone().reason(ADDRESS_ENDED));
+        let ended = sessions.revoke_address(ip).await?;
+        if ended > 0 {
+            let entry = self.acting.trail.event(Event::SessionRevoked);
+            let entry = entry.address(ip).by(&self.acting.by);
+            entry.deleted(ended).write();
+            let reason = format!("{} of {ip}", self::sessions(ended));
+            let all = self.all.with_context(context.reason(reason));
+            all.note_user_event(ADDRESS_ENDED, None);
         }
         Ok(ended)
     }

@@ -1,5 +1,9 @@
 //! The queries of requests.
 
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::str::FromStr;
+
 use rocket::form::{self, DataField, FromForm, Options, ValueField};
 use rocket::http::RawStr;
 use rocket::request::{self, FromRequest, Request};
@@ -9,6 +13,7 @@ use uuid::Uuid;
 use super::cursor;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
+use crate::search::{Cursor, Sort};
 
 /// A request without a query. Others get 422, because what they ask for would be done to more than their
 /// query names.
@@ -35,6 +40,8 @@ pub(super) enum Scope {
     Everyone,
     /// Those of the user with this id: `?user=<id>`.
     User(UserId),
+    /// Those last used from this address: `?ip=<address>`.
+    Address(IpAddr),
 }
 
 #[rocket::async_trait]
@@ -45,8 +52,8 @@ impl<'r> FromRequest<'r> for Scope {
         let query = request.uri().query().map(|query| query.as_str());
         let scope = Self::of(query).ok_or_else(|| {
             ApiError::unprocessable(
-                "no session was ended: the query must be user=<id>, once; without a query, all \
-                 sessions end",
+                "no session was ended: the query must be user=<id> or ip=<address>, once; without \
+                 a query, all sessions end",
             )
         });
         outcome(request, scope)
@@ -58,10 +65,13 @@ impl Scope {
         let Some(query) = query else {
             return Some(Self::Everyone);
         };
-        let id = query.strip_prefix("user=")?;
-        let id = RawStr::new(id).url_decode().ok()?;
-        let is_one = !query.contains('&') && !id.trim().is_empty();
-        is_one.then(|| Self::User(id.into()))
+        let (name, value) = query.split_once('=').filter(|_| !query.contains('&'))?;
+        let value = RawStr::new(value).url_decode().ok()?;
+        match name {
+            "user" if !value.trim().is_empty() => Some(Self::User(value.into())),
+            "ip" => value.parse().ok().map(Self::Address),
+            _ => None,
+        }
     }
 }
 
@@ -144,6 +154,31 @@ pub(super) fn text(name: &str, text: &Given<'_>) -> Result<Option<String>, ApiEr
         Some("") => Err(ApiError::unprocessable(format!("{name}: is empty"))),
         text => Ok(text.map(str::to_owned)),
     }
+}
+
+/// Parses a parameter.
+///
+/// # Errors
+/// 422 that names it, if it cannot be parsed or is given twice.
+pub(super) fn parsed<T>(name: &str, given: &Given<'_>) -> Result<Option<T>, ApiError>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let parse = |text: &str| {
+        let refused = |error| ApiError::unprocessable(format!("{name}: {error}"));
+        text.parse().map_err(refused)
+    };
+    given.once(name)?.map(parse).transpose()
+}
+
+/// Parses the cursor of a page after the first one, in this order.
+///
+/// # Errors
+/// 422 if no list in this order has given such a cursor.
+pub(super) fn after_in(cursor: Option<&str>, sort: Sort) -> Result<Option<Cursor>, ApiError> {
+    let parse = |cursor| Cursor::parse(cursor, sort).ok_or_else(|| not_a_cursor(cursor));
+    cursor.map(parse).transpose()
 }
 
 /// Parses the cursor of a page after the first one.

@@ -1,5 +1,7 @@
 //! `/api/session`: the visitor's own session, and everyone's for administrators.
 
+use std::net::IpAddr;
+
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
 use rocket::http::Status;
 use rocket::serde::Serialize;
@@ -9,7 +11,9 @@ use rocket_diesel_sessions::{PassiveSession, Session, SessionAdmin, UserSessions
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
-use super::openapi::parameters::{After, Hours, Limit, OfUser};
+use super::openapi::parameters::{
+    AfterSession, Filtered, Hours, Limit, OfAddress, OfUser, Searched, Sorted,
+};
 use super::openapi::responses::{
     Changes, Checked, ForAdministrators, Names, NeedsPassword, OwnSite, ReadsBody, Stored, TooLarge,
 };
@@ -22,6 +26,8 @@ use crate::guards::admin::{Admin, RecentAdmin};
 use crate::http::body::{parse_json, read_body, unsupported};
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
+use crate::search::server::{Search, Start, Subject};
+use crate::search::{Cursor, Filter, Sort};
 use crate::session_data::{DataPatch, SessionData};
 
 /// Sessions on a page.
@@ -130,26 +136,66 @@ async fn destroy(_query: NoQuery, session: Session<SessionData>) -> Result<Statu
 /// Lists a page of everyone's sessions.
 #[utoipa::path(
     get, path = "/sessions", operation_id = "listSessions", tag = "administration",
-    params(Limit<DEFAULT_LIMIT, MAX_LIMIT>, After, OfUser),
+    params(
+        Limit<DEFAULT_LIMIT, MAX_LIMIT>, AfterSession, OfUser, OfAddress, Searched, Filtered, Sorted
+    ),
     responses(
-        (status = 200, description = "A page, newest first", body = SessionList),
+        (status = 200, description = "A page, newest first unless it is sorted or filtered by time. \
+          It may have fewer sessions than the limit, even none, although there is a next one: a search \
+          reads 5,000 rows at most", body = SessionList),
         ForAdministrators, Checked, Stored,
     ),
     security(("adminToken" = []), ("session" = [])),
 )]
-#[get("/sessions?<limit>&<after>&<user>")]
+#[get("/sessions?<limit>&<after>&<user>&<ip>&<q>&<filter>&<sort>")]
+#[expect(clippy::too_many_arguments, reason = "one per parameter")]
 async fn list(
     _admin: Admin,
+    users: &State<Users>,
     sessions: &State<SessionAdmin>,
     limit: Given<'_>,
     after: Given<'_>,
     user: Given<'_>,
+    ip: Given<'_>,
+    q: Given<'_>,
+    filter: Given<'_>,
+    sort: Given<'_>,
 ) -> Answer<SessionList> {
     let limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = query::after(after.once("after")?)?;
     let user = query::user(&user)?;
-    let page = sessions.list(limit, after, user).await?;
-    Ok(Json(page.into()))
+    let ip: Option<IpAddr> = query::parsed("ip", &ip)?;
+    let q = q.once("q")?.map(str::trim).filter(|q| !q.is_empty());
+    let filter: Option<Filter> = query::parsed("filter", &filter)?;
+    let sort: Option<Sort> = query::parsed("sort", &sort)?;
+    let own = || filter.map(|filter| filter.order().into());
+    let sort = sort.or_else(own).unwrap_or_default();
+    let after = query::after_in(after.once("after")?, sort)?;
+    let subject = match (user, ip, q) {
+        (Some(_), Some(_), _) => {
+            return Err(ApiError::unprocessable("give user or ip, not both"));
+        }
+        (Some(id), None, _) => Subject::UserId(id),
+        (None, Some(ip), _) => Subject::Address(ip),
+        (None, None, Some(q)) => Subject::named(users, sessions, q).await?,
+        (None, None, None) => Subject::Everyone,
+    };
+    let is_named = !matches!(
+        subject,
+        Subject::Everyone | Subject::UserId(_) | Subject::Address(_)
+    );
+    let search = Search {
+        subject,
+        text: q.filter(|_| !is_named),
+        filter,
+        sort,
+        start: after.map_or(Start::First, |after| Start::After(after.place)),
+        limit,
+    };
+    let results = search.run(users, sessions).await?;
+    let ids = results.sessions.iter().map(|one| one.session.session_id);
+    let records = sessions.load(ids.collect()).await?;
+    let next = results.next.map(|place| Cursor::new(place, sort));
+    Ok(Json(SessionList::new(records, next)))
 }
 
 /// Shows how sessions are used.
@@ -172,10 +218,10 @@ async fn stats(
     Ok(Json(sessions.stats(hours).await?.into()))
 }
 
-/// Ends everyone's sessions, or those of one user.
+/// Ends everyone's sessions, or those of one user or address.
 #[utoipa::path(
     delete, path = "/sessions", operation_id = "endSessions", tag = "administration",
-    params(OfUser),
+    params(OfUser, OfAddress),
     responses(
         (status = 200, description = "The sessions have ended", body = Deleted),
         ForAdministrators, OwnSite, NeedsPassword, Checked, Stored,
@@ -199,6 +245,7 @@ async fn clear(
     let deleted = match scope {
         Scope::Everyone => administration.clear().await?,
         Scope::User(id) => administration.sign_out(&id).await?,
+        Scope::Address(ip) => administration.end_address(ip).await?,
     };
     Ok(Json(Deleted { deleted }))
 }

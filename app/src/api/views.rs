@@ -12,6 +12,8 @@ use rocket_diesel_sessions::{SessionHandle, UserId};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::search::Cursor;
+
 /// A session as its visitor sees it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
@@ -114,7 +116,17 @@ impl From<SessionRecord> for AdminSessionView {
 pub struct SessionList {
     sessions: Vec<AdminSessionView>,
     #[schema(required)]
-    next: Option<Uuid>,
+    next: Option<String>,
+}
+
+impl SessionList {
+    /// Makes a list of sessions that goes on at the cursor, if there are more.
+    pub fn new(sessions: Vec<SessionRecord>, next: Option<Cursor>) -> Self {
+        Self {
+            sessions: sessions.into_iter().map(Into::into).collect(),
+            next: next.map(|next| next.to_string()),
+        }
+    }
 }
 
 /// Statistics of the use of sessions.
@@ -175,7 +187,7 @@ impl From<SessionPage> for SessionList {
     fn from(page: SessionPage) -> Self {
         Self {
             sessions: page.sessions.into_iter().map(Into::into).collect(),
-            next: page.next,
+            next: page.next.map(|next| next.to_string()),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! `sessions revoke` and `sessions clear`.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rocket::serde::json::json;
-use rocket_diesel_sessions::store::{Revocation, RevokeScope, SessionStore, StoreError};
+use rocket_diesel_sessions::store::{
+    Revocation, RevokeScope, ScanSessions, SessionScope, SessionStore, StoreError,
+};
 use rocket_diesel_sessions::{DieselStore, EndReason, SessionHandle, UserId};
-use rocket_diesel_sessions_app::monitoring::audit::Event;
+use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 
 use super::database::{Access, Database, admin};
 use super::terminal::ask;
@@ -22,19 +25,24 @@ const BATCH: usize = 1000;
 #[derive(Args)]
 #[command(
     override_usage = "rocket_diesel_sessions sessions revoke [OPTIONS] <HANDLES>...\n       \
-                      rocket_diesel_sessions sessions revoke [OPTIONS] --user <NAME>",
+                      rocket_diesel_sessions sessions revoke [OPTIONS] --user <NAME>\n       \
+                      rocket_diesel_sessions sessions revoke [OPTIONS] --ip <ADDRESS>",
     after_help = "\
 Examples:
   rocket_diesel_sessions sessions revoke nd27q0bhx0j4aoj3t1e8pcvf
-  rocket_diesel_sessions sessions revoke --user ada --dry-run"
+  rocket_diesel_sessions sessions revoke --user ada --dry-run
+  rocket_diesel_sessions sessions revoke --ip 203.0.113.7"
 )]
 pub(super) struct Revoke {
     /// The handles of the sessions.
-    #[arg(required_unless_present = "user", conflicts_with = "user")]
+    #[arg(required_unless_present_any = ["user", "ip"], conflicts_with_all = ["user", "ip"])]
     handles: Vec<SessionHandle>,
     /// Ends all sessions of this user, by name or id.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// Ends all sessions that were last used from this address.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "user")]
+    ip: Option<IpAddr>,
     /// Reports what would end, and ends nothing.
     #[arg(long)]
     dry_run: bool,
@@ -77,9 +85,10 @@ pub(super) fn revoke(
     store: &DieselStore,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    match &arguments.user {
-        Some(name) => revoke_all_of(name, arguments, store, now),
-        None => revoke_some(arguments, store, now),
+    match (&arguments.user, arguments.ip) {
+        (Some(name), _) => revoke_all_of(name, arguments, store, now),
+        (None, Some(ip)) => revoke_all_at(ip, arguments, store, now),
+        (None, None) => revoke_some(arguments, store, now),
     }
 }
 
@@ -175,6 +184,54 @@ fn revoke_all_of(
         count(ended, "session"),
         printable(&user.username)
     ))
+}
+
+/// Ends the live sessions of an address, in batches.
+fn revoke_all_at(
+    ip: IpAddr,
+    arguments: &Revoke,
+    store: &DieselStore,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let Revoke { dry_run, json, .. } = *arguments;
+    let (verb, key) = verb(dry_run);
+    let mut ended = 0;
+    if dry_run {
+        ended = number_at(ip, store, now)?;
+    } else {
+        let bar = progress::bar(|| number_at(ip, store, now), "ended")?;
+        let revoked = admin(store).revoke_address(ip, now, |batch| {
+            ended += batch.len() as u64;
+            bar.set_position(ended);
+        });
+        bar.finish_and_clear();
+        if ended > 0 {
+            let entry = Entry::new(Event::SessionRevoked).address(ip);
+            let number = usize::try_from(ended).unwrap_or(usize::MAX);
+            entry.by("command_line").deleted(number).write();
+        }
+        revoked
+            .map_err(|error| format!("{error} ({} ended before that)", count(ended, "session")))?;
+    }
+    if json {
+        return say_json(&json!({"dryRun": dry_run, key: ended, "ip": ip}));
+    }
+    say(format_args!("{verb} {} of {ip}", count(ended, "session")))
+}
+
+/// Returns the number of live sessions of an address.
+fn number_at(ip: IpAddr, store: &DieselStore, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let mut scan = ScanSessions::new(now, 5000);
+    scan.scope = SessionScope::Address(ip);
+    let mut number = 0;
+    loop {
+        let step = store.scan(&scan)?;
+        number += step.sessions.len() as u64;
+        match step.next {
+            Some(next) => scan.after = Some(next),
+            None => return Ok(number),
+        }
+    }
 }
 
 /// Returns the verb for sessions that end, and the name of their number in JSON.

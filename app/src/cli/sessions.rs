@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket_diesel_sessions::admin::SessionPage;
 use rocket_diesel_sessions::store::{
-    ListSessions, SessionFilter, SessionRecord, SessionStore, StoreError, UserStore,
+    ScanSessions, SessionPlace, SessionRecord, SessionScope, SessionStore, StoreError, UserStore,
 };
 use rocket_diesel_sessions::{Clock, DieselStore, SessionHandle, SystemClock, UserId};
 use rocket_diesel_sessions_app::api::views::{SessionDetail, SessionList};
+use rocket_diesel_sessions_app::search::{Filter, Matcher, Walk};
 use rocket_diesel_sessions_app::words;
 use uuid::Uuid;
 
@@ -53,6 +54,7 @@ impl Command {
 Examples:
   rocket_diesel_sessions sessions list --user ada
   rocket_diesel_sessions sessions list --anonymous --idle 12h
+  rocket_diesel_sessions sessions list --device firefox --signed-in
   rocket_diesel_sessions sessions list --ip 203.0.113.7 --json")]
 pub(super) struct List {
     /// Only sessions of this user, by name or id.
@@ -64,9 +66,19 @@ pub(super) struct List {
     /// Only sessions of visitors who are not signed in.
     #[arg(long)]
     anonymous: bool,
+    /// Only sessions of users.
+    #[arg(long, conflicts_with = "anonymous")]
+    signed_in: bool,
     /// Only sessions that have not been used for this long, such as 30m or 12h.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     idle: Option<Duration>,
+    /// Only sessions of devices whose names contain this, such as "firefox on windows".
+    #[arg(long, value_name = "TEXT")]
+    device: Option<String>,
+    /// Only sessions that show this: the beginning of a handle or an address, or a part of a username or
+    /// a device.
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
     /// The maximum number of sessions, from 1 to 1000.
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -80,16 +92,69 @@ pub(super) struct List {
 }
 
 impl List {
-    fn filter(&self, now: DateTime<Utc>) -> SessionFilter {
-        // A duration that reaches back further than dates do. No session was used before that.
-        let ago = |idle| now.checked_sub_signed(chrono::TimeDelta::from_std(idle).ok()?);
-        let mut filter = SessionFilter::default();
-        filter.ip = self.ip;
-        filter.anonymous = self.anonymous;
-        filter.unused_since = self
-            .idle
-            .map(|idle| ago(idle).unwrap_or(DateTime::UNIX_EPOCH));
-        filter
+    /// Returns what is asked of each session that an index does not find.
+    fn matcher(&self) -> Matcher {
+        let mut matcher = Matcher::new();
+        let filters = [
+            self.anonymous.then_some(Filter::Anonymous),
+            self.signed_in.then_some(Filter::SignedIn),
+            self.idle.map(Filter::Idle),
+        ];
+        for filter in filters.into_iter().flatten() {
+            matcher = matcher.filter(filter);
+        }
+        if let Some(device) = &self.device {
+            matcher = matcher.device(device);
+        }
+        match &self.search {
+            Some(text) => matcher.text(text).with_handles(),
+            None => matcher,
+        }
+    }
+
+    /// Reads on until the page is full or all sessions are read.
+    fn page(
+        &self,
+        store: &DieselStore,
+        user: Option<UserId>,
+        now: DateTime<Utc>,
+    ) -> Result<SessionPage, StoreError> {
+        let mut scan = ScanSessions::new(now, 0);
+        let place = |id| SessionPlace::new(id, DateTime::UNIX_EPOCH);
+        scan.after = self.after.map(place);
+        scan.scope = match (user, self.ip) {
+            (Some(id), _) => SessionScope::User(id),
+            (None, Some(ip)) => SessionScope::Address(ip),
+            (None, None) => SessionScope::All,
+        };
+        let mut matcher = self.matcher();
+        if let (SessionScope::User(_), Some(ip)) = (&scan.scope, self.ip) {
+            matcher = matcher.ip(ip);
+        }
+        let mut sessions = Vec::new();
+        loop {
+            let wanted = self.limit - u32::try_from(sessions.len()).unwrap_or(self.limit);
+            let mut walk = Walk::new(scan.clone(), matcher.clone(), wanted);
+            while let Some(step) = walk.step() {
+                let step = store.scan(&step)?;
+                let names = if walk.needs_names() {
+                    let met = step.sessions.iter().map(|one| &one.session);
+                    names(met, store)?
+                } else {
+                    HashMap::new()
+                };
+                walk.take(step, &names);
+            }
+            let found = walk.found();
+            sessions.extend(found.sessions.into_iter().map(|one| one.session));
+            match found.next {
+                Some(next) if sessions.len() < self.limit as usize => scan.after = Some(next),
+                next => {
+                    let next = next.map(|next| next.session_id);
+                    return Ok(SessionPage::new(sessions, next));
+                }
+            }
+        }
     }
 }
 
@@ -106,13 +171,9 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
 fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
     let user = arguments.user.as_deref();
     let user = user.map(|name| users::find(store, name)).transpose()?;
-    let mut query = ListSessions::new(now, arguments.limit);
-    query.after = arguments.after;
-    query.user_id = user.map(|user| user.id);
-    let filter = arguments.filter(now);
-    let page = SessionPage::read(&query, |query| store.list_filtered(query, &filter))?;
+    let page = arguments.page(store, user.map(|user| user.id), now)?;
     if arguments.json {
-        return say_json(&SessionList::from(page));
+        return say_json(&SessionList::from(with_data(page, store)?));
     }
     let SessionPage { sessions, next, .. } = page;
     if sessions.is_empty() {
@@ -140,15 +201,30 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
 }
 
 /// Returns the names of the sessions' users, by id.
-fn names(
-    sessions: &[SessionRecord],
+fn names<'s>(
+    sessions: impl IntoIterator<Item = &'s SessionRecord>,
     store: &DieselStore,
 ) -> Result<HashMap<UserId, String>, StoreError> {
-    let mut ids: Vec<UserId> = sessions.iter().filter_map(|s| s.user_id.clone()).collect();
+    let sessions = sessions.into_iter();
+    let mut ids: Vec<UserId> = sessions.filter_map(|s| s.user_id.clone()).collect();
     ids.sort_unstable();
     ids.dedup();
     let users = store.users(&ids)?;
     Ok(users.into_iter().map(|u| (u.id, u.username)).collect())
+}
+
+/// Returns the page with the data of its sessions. Those that have ended in the meantime, or cannot be
+/// read, are left out.
+fn with_data(page: SessionPage, store: &DieselStore) -> Result<SessionPage, StoreError> {
+    let mut sessions = Vec::with_capacity(page.sessions.len());
+    for session in page.sessions {
+        match store.find(&session.id) {
+            Ok(found) => sessions.extend(found),
+            Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(SessionPage::new(sessions, page.next))
 }
 
 fn show(
@@ -163,7 +239,7 @@ fn show(
     if json {
         return say_json(&SessionDetail::from(session));
     }
-    let names = names(std::slice::from_ref(&session), store)?;
+    let names = names([&session], store)?;
     let user = session.user_id.map(|id| match names.get(&id) {
         Some(name) => format!("{name} ({id})"),
         None => id.to_string(),

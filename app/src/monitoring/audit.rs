@@ -79,6 +79,7 @@ pub struct Entry {
     user_id: Option<UserId>,
     by: Option<String>,
     session: Option<SessionHandle>,
+    address: Option<IpAddr>,
     deleted: Option<u64>,
     trail: Trail,
 }
@@ -91,6 +92,7 @@ impl Entry {
             user_id: None,
             by: None,
             session: None,
+            address: None,
             deleted: None,
             trail: Trail::default(),
         }
@@ -117,6 +119,13 @@ impl Entry {
         self
     }
 
+    /// Sets the address whose sessions the event concerns.
+    #[must_use]
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     /// Sets how many sessions were deleted.
     #[must_use]
     pub fn deleted(mut self, number: usize) -> Self {
@@ -133,12 +142,14 @@ impl Entry {
         );
         let session = self.session.as_ref().map(SessionHandle::as_str);
         let deleted = self.deleted;
+        let address = self.address.map(tracing::field::display);
         let ip = self.trail.ip.map(tracing::field::display);
         let request_id = self.trail.request_id.map(tracing::field::display);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    target: TARGET, parent: None, event, user_id, by, ip, session, request_id, deleted
+                    target: TARGET, parent: None, event, user_id, by, ip, session, request_id, deleted,
+                    address
                 )
             };
         }

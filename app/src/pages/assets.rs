@@ -33,14 +33,16 @@ macro_rules! asset {
 
 /// All files. Pages work without the scripts. Without an icon, browsers request `/favicon.ico` in
 /// vain.
-static ASSETS: [Asset; 10] = [
+static ASSETS: [Asset; 12] = [
     asset!("tokens.css", CSS),
     asset!("base.css", CSS),
     asset!("forms.css", CSS),
     asset!("components.css", CSS),
     asset!("pages.css", CSS),
     asset!("admin.css", CSS),
+    asset!("charts.css", CSS),
     asset!("people.css", CSS),
+    asset!("admin.js", JavaScript),
     asset!("idle.js", JavaScript),
     asset!("live.js", JavaScript),
     asset!("icon.svg", SVG),

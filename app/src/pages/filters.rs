@@ -13,6 +13,7 @@
 use askama::filters::Safe;
 use askama::{Error, Result, Values};
 use chrono::{DateTime, SecondsFormat, Utc};
+use rocket::http::RawStr;
 
 use super::{assets, icons};
 use crate::words;
@@ -36,6 +37,12 @@ pub(super) fn relative(
     Ok(Safe(format!(
         r#"<time datetime="{at}" title="{exact}">{distance}</time>"#
     )))
+}
+
+/// A text as a part of a query, as in `?q={{ id|percent }}`.
+#[askama::filter_fn]
+pub(super) fn percent(text: &str, _: &dyn Values) -> Result<String> {
+    Ok(RawStr::new(text).percent_encode().to_string())
 }
 
 /// The address of a file that pages load, which changes with its content.

@@ -23,6 +23,9 @@ pub(crate) enum Notice {
     OthersSignedOut,
     SessionEnded,
     SessionWasGone,
+    SessionsEnded,
+    NothingSelected,
+    AddressEnded,
     Swept,
     AllEnded,
     AccountDeleted,
@@ -37,7 +40,7 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 23] = [
         Self::Welcome,
         Self::SettingsSaved,
         Self::PasswordChanged,
@@ -47,6 +50,9 @@ impl Notice {
         Self::OthersSignedOut,
         Self::SessionEnded,
         Self::SessionWasGone,
+        Self::SessionsEnded,
+        Self::NothingSelected,
+        Self::AddressEnded,
         Self::Swept,
         Self::AllEnded,
         Self::AccountDeleted,
@@ -71,6 +77,9 @@ impl Notice {
             Self::OthersSignedOut => "others_signed_out",
             Self::SessionEnded => "session_ended",
             Self::SessionWasGone => "session_was_gone",
+            Self::SessionsEnded => "sessions_ended",
+            Self::NothingSelected => "nothing_selected",
+            Self::AddressEnded => "address_ended",
             Self::Swept => "swept",
             Self::AllEnded => "all_ended",
             Self::AccountDeleted => "account_deleted",
@@ -98,6 +107,9 @@ impl Notice {
             Self::OthersSignedOut => "All your other devices are signed out.",
             Self::SessionEnded => "That session has ended.",
             Self::SessionWasGone => "That session had ended already.",
+            Self::SessionsEnded => "Those sessions have ended.",
+            Self::NothingSelected => "No session was selected, so none has ended.",
+            Self::AddressEnded => "All sessions of that address have ended.",
             Self::Swept => "Expired sessions are deleted.",
             Self::AllEnded => "All sessions have ended.",
             Self::AccountDeleted => "Your account is deleted.",

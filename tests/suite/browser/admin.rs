@@ -48,12 +48,12 @@ on_each_database! {
         tab.reload();
         tab.follow("Administration");
         assert_eq!(tab.path(), "/admin");
-        assert_eq!(tab.count("figure svg"), 2);
+        assert_eq!(tab.count("svg.plot"), 4);
         assert_sound(&tab);
 
         // A visitor comes, and the figures change without a reload.
         let created = || tab.text("[data-figure=created]").parse::<u32>().unwrap();
-        wait_until("the figures are live", || tab.text("#live-status") == "live");
+        wait_until("the figures are live", || tab.text("#live-status") == "Live");
         let before = created();
         let client = chromium.open(&server);
         client.goto("/");
@@ -63,21 +63,22 @@ on_each_database! {
         tab.follow("Sessions");
         assert_eq!(tab.path(), "/admin/sessions");
         assert_eq!(tab.count("#session-list tbody tr"), 50);
-        tab.follow("Older");
+        tab.follow("Next");
         assert_eq!(tab.count("#session-list tbody tr"), 50);
         tab.fill("q", "Grace");
         tab.click(".search button");
         assert_eq!(tab.text("#session-1"), "madegrac…");
         assert_eq!(tab.count("#session-1[title=madegrace099999]"), 1);
-        assert_eq!(tab.text("#session-list tbody td"), "grace");
+        assert_eq!(tab.text("#session-list tbody .name"), "grace");
         tab.click("#session-1");
         assert!(tab.text("pre").contains("\"note\": \"<script>\""));
         assert_sound(&tab);
         tab.click("form[action$='/revoke'] button");
+        tab.click("form[action$='/revoke'] .danger");
         assert_eq!(tab.text("#notice"), "That session has ended.");
         tab.fill("q", "madegrace099999");
         tab.click(".search button");
-        assert!(tab.text("#no-sessions").contains("No session is found"));
+        assert!(tab.text("#no-sessions").contains("None of the 5,000"));
         assert_eq!(database.sessions(), i64::from(SESSIONS) + 1);
 
         assert_quiet(&tab);

@@ -1,7 +1,7 @@
 //! The HTML of the application's pages.
 
 mod account;
-mod admin;
+pub(crate) mod admin;
 mod admin_users;
 mod errors;
 mod home;

@@ -9,6 +9,13 @@ use utoipa::openapi::{KnownFormat, Required, SchemaFormat};
 const UUID_V7: &str =
     "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
+/// A `UUIDv7`, with a time in the order of deadlines.
+const PLACE: &str =
+    "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(_[0-9]+)?$";
+
+/// As in `search::Filter`.
+const FILTER: &str = "^(signed-in|anonymous|(idle|expiring)(-[0-9]{1,4}[mhd])?)$";
+
 type Place = Option<ParameterIn>;
 
 /// Defines parameters of the query.
@@ -32,6 +39,18 @@ in_query! {
     Hours<DEFAULT, MOST>: "hours", "The hours to look back", number(DEFAULT, MOST);
     /// `after`: the cursor.
     After: "after", "The `next` of the page before", cursor();
+    /// `after`: the cursor of a list that can be sorted.
+    AfterSession: "after", "The `next` of the page before, in the same order", session_cursor();
+    /// `ip`: the sessions of an address.
+    OfAddress: "ip", "Only the sessions last used from this address", text();
+    /// `q`: what is searched for.
+    Searched: "q", "An address, handle, lookup id, user's id or username, or else the beginning of a \
+        handle or an address or a part of a username or a device", text();
+    /// `filter`: the state of the sessions.
+    Filtered: "filter", "The state of the sessions, with a time of their own as in `idle-12h`",
+        text().pattern(Some(FILTER));
+    /// `sort`: the order.
+    Sorted: "sort", "The order", text().enum_values(Some(["newest", "expiring"]));
     /// `user`: whose sessions.
     OfUser: "user", "Only the sessions of the user with this id", text().min_length(Some(1));
     /// `after`: the cursor of a list of users.
@@ -71,6 +90,10 @@ fn cursor() -> ObjectBuilder {
     text()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
         .pattern(Some(UUID_V7))
+}
+
+fn session_cursor() -> ObjectBuilder {
+    text().pattern(Some(PLACE))
 }
 
 fn text() -> ObjectBuilder {

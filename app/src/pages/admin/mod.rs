@@ -1,5 +1,6 @@
 //! `/admin`: what administrators see of all sessions and users, and what they can do.
 
+mod consent;
 mod events;
 mod maintenance;
 mod overview;

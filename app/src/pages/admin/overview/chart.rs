@@ -1,17 +1,17 @@
-//! Sessions created and ended per hour, as a bar chart in SVG.
+//! Bar charts of usage, in SVG.
 //!
-//! Bars for created sessions go up and those for ended sessions go down, so they can be told apart
-//! without colours. Every length is a percentage of the plot, so that it fits any width while text
-//! keeps its size.
+//! Every length is a percentage of the plot, so that it fits any width while text keeps its size.
 
 mod scale;
+mod subject;
 
 use askama::Template;
-use chrono::Timelike;
+use chrono::{DateTime, Timelike, Utc};
 
-use super::hours::{Row, summary};
+use super::hours::{Range, Row, Step};
 use crate::words::grouped;
 use scale::{Columns, Level, Percent, Scale};
+use subject::{Subject, subjects};
 
 /// A chart and its table.
 pub(super) struct Chart {
@@ -19,49 +19,83 @@ pub(super) struct Chart {
     pub(super) title: &'static str,
     /// What the chart shows, in words.
     pub(super) summary: String,
+    pub(super) series: Vec<Series>,
     pub(super) plot: Plot,
-    pub(super) rows: Vec<Row>,
+    /// The name of the times in the table.
+    pub(super) step: &'static str,
+    /// Newest first.
+    pub(super) rows: Vec<TableRow>,
 }
 
-impl Chart {
-    /// The last day by the hour.
-    pub(super) fn of_day(hours: &[Row]) -> Self {
-        let hours = &hours[hours.len().saturating_sub(24)..];
-        let axis = TimeAxis {
-            name: "hour",
-            is_marked: |hour| hour.is_multiple_of(3),
-            format: "%H:00",
-        };
-        Self::new("day", "Last 24 hours", hours, &axis)
-    }
+/// A series of numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    pub(super) class: &'static str,
+    pub(super) label: &'static str,
+}
 
-    /// The last week by the hour.
-    pub(super) fn of_week(hours: &[Row]) -> Self {
-        let axis = TimeAxis {
-            name: "day",
-            is_marked: |hour| hour == 0,
-            format: "%-d %b",
-        };
-        Self::new("week", "Last 7 days", hours, &axis)
-    }
+/// A row of the table.
+pub(super) struct TableRow {
+    pub(super) at: DateTime<Utc>,
+    pub(super) shown: String,
+    pub(super) numbers: Vec<u64>,
+}
 
-    fn new(id: &'static str, title: &'static str, hours: &[Row], axis: &TimeAxis) -> Self {
-        Self {
-            id,
-            title,
-            summary: summary(hours),
-            plot: Plot::new(title, hours, axis),
-            rows: hours.to_vec(),
+/// All charts of a range.
+pub(super) fn charts(rows: &[Row], range: Range) -> Vec<Chart> {
+    subjects()
+        .into_iter()
+        .map(|subject| subject.chart(rows, range))
+        .collect()
+}
+
+impl Subject {
+    fn chart(self, rows: &[Row], range: Range) -> Chart {
+        let step = range.step();
+        let numbers: Vec<Vec<u64>> = rows.iter().map(self.numbers).collect();
+        let totals: Vec<u64> = numbers.iter().map(|numbers| total(numbers)).collect();
+        let scale = Scale::of(&totals);
+        let mut summary = (self.summary)(rows, step);
+        if scale.is_clipped(&totals) {
+            summary += ". Bars that end in a mark are higher than the chart";
+        }
+        let title = self.title.to_lowercase();
+        let table = rows
+            .iter()
+            .zip(&numbers)
+            .rev()
+            .map(|(row, numbers)| TableRow {
+                at: row.at,
+                shown: step.shown(row.at),
+                numbers: numbers.clone(),
+            });
+        Chart {
+            id: self.id,
+            title: self.title,
+            summary,
+            step: step.name(),
+            rows: table.collect(),
+            plot: Plot {
+                label: format!(
+                    "Bar chart of {title} per {}, last {}",
+                    step.name(),
+                    range.title()
+                ),
+                unit: self.unit,
+                times: step.name(),
+                levels: scale.levels(),
+                marks: marks(rows, range),
+                bars: bars(rows, &numbers, &self.series, &scale, step),
+            },
+            series: self.series,
         }
     }
 }
 
-/// What the horizontal axis shows.
-struct TimeAxis {
-    name: &'static str,
-    /// Returns whether this hour of the day has a label.
-    is_marked: fn(u32) -> bool,
-    format: &'static str,
+fn total(numbers: &[u64]) -> u64 {
+    numbers
+        .iter()
+        .fold(0, |sum, number| sum.saturating_add(*number))
 }
 
 /// The SVG.
@@ -69,11 +103,13 @@ struct TimeAxis {
 #[template(path = "admin/chart.svg")]
 pub(super) struct Plot {
     label: String,
+    /// What the labels of the vertical axis are.
+    unit: &'static str,
     /// What the labels of the horizontal axis are.
     times: &'static str,
     levels: Vec<Level>,
     marks: Vec<Mark>,
-    hours: Vec<Hour>,
+    bars: Vec<Bar>,
 }
 
 /// A label of the horizontal axis.
@@ -84,16 +120,19 @@ struct Mark {
     is_minor: bool,
 }
 
-/// The bars of an hour, over a rectangle as high as the plot, which shows the title when the pointer
-/// is on it.
-struct Hour {
+/// The parts of a bar, over a rectangle as high as the plot, which shows the title when the pointer is on
+/// it.
+struct Bar {
     title: String,
     x: Percent,
     width: Percent,
-    bars: Vec<Bar>,
+    middle: Percent,
+    parts: Vec<Part>,
+    /// Whether the bar is higher than the plot.
+    is_clipped: bool,
 }
 
-struct Bar {
+struct Part {
     class: &'static str,
     x: Percent,
     y: Percent,
@@ -101,136 +140,179 @@ struct Bar {
     height: Percent,
 }
 
-impl Plot {
-    fn new(title: &str, rows: &[Row], axis: &TimeAxis) -> Self {
-        let scale = Scale::of(rows);
-        let columns = Columns::new(rows.len());
-        let marked = (0..)
-            .zip(rows)
-            .filter(|(_, row)| (axis.is_marked)(row.at.hour()));
-        Self {
-            label: format!(
-                "Bar chart of the sessions created and ended per hour, {}",
-                title.to_lowercase()
-            ),
-            times: axis.name,
-            levels: scale.levels(),
-            marks: (0_u64..)
-                .zip(marked)
-                .map(|(number, (place, row))| Mark {
-                    x: columns.middle(place),
-                    label: row.at.format(axis.format).to_string(),
-                    is_minor: !number.is_multiple_of(2),
-                })
-                .collect(),
-            hours: (0..)
-                .zip(rows)
-                .map(|(place, row)| hour(place, row, &columns, &scale))
-                .collect(),
-        }
+/// Labels about seven times of the range, the newest one last.
+fn marks(rows: &[Row], range: Range) -> Vec<Mark> {
+    let columns = Columns::new(rows.len());
+    let format = if range == Range::Day {
+        "%H:00"
+    } else {
+        "%-d %b"
+    };
+    let last = rows.len().saturating_sub(1);
+    let is_marked = |place: usize, row: &Row| match range {
+        Range::Day => row.at.hour().is_multiple_of(3),
+        Range::Week => row.at.hour() == 0,
+        Range::Month => (last - place).is_multiple_of(5),
+        Range::Quarter => (last - place).is_multiple_of(15),
+    };
+    let marked = rows
+        .iter()
+        .enumerate()
+        .filter(|(place, row)| is_marked(*place, row));
+    let mut marks: Vec<Mark> = marked
+        .map(|(place, row)| Mark {
+            x: columns.middle(place as u64),
+            label: row.at.format(format).to_string(),
+            is_minor: false,
+        })
+        .collect();
+    for (number, mark) in marks.iter_mut().rev().enumerate() {
+        mark.is_minor = !number.is_multiple_of(2);
     }
+    marks
 }
 
-fn hour(place: u64, row: &Row, columns: &Columns, scale: &Scale) -> Hour {
-    let (x, width) = columns.column(place);
-    let mut bars = Vec::with_capacity(2);
-    for (class, span) in [
-        ("created", scale.above_zero(row.created)),
-        ("ended", scale.below_zero(row.ended)),
-    ] {
-        let (x, width) = columns.bar(place);
-        bars.extend(span.map(|(y, height)| Bar {
-            class,
+fn bars(
+    rows: &[Row],
+    numbers: &[Vec<u64>],
+    series: &[Series],
+    scale: &Scale,
+    step: Step,
+) -> Vec<Bar> {
+    let columns = Columns::new(rows.len());
+    let bar = |(place, (row, numbers)): (u64, (&Row, &Vec<u64>))| {
+        let (x, width) = columns.column(place);
+        let named = numbers.iter().zip(series);
+        let named = named.filter(|(number, _)| series.len() == 1 || **number > 0);
+        let named: Vec<String> = named
+            .map(|(number, series)| format!("{} {}", grouped(*number), series.label))
+            .collect();
+        let named = if named.is_empty() {
+            "none".to_owned()
+        } else {
+            named.join(", ")
+        };
+        let (bar_x, bar_width) = columns.bar(place);
+        let parts = series.iter().zip(scale.stack(numbers));
+        Bar {
+            title: format!("{} UTC: {named}", step.shown(row.at)),
             x,
-            y,
             width,
-            height,
-        }));
-    }
-    Hour {
-        title: format!(
-            "{} UTC: {} created, {} ended",
-            row.at.format("%-d %B, %H:00"),
-            grouped(row.created),
-            grouped(row.ended)
-        ),
-        x,
-        width,
-        bars,
-    }
+            middle: columns.middle(place),
+            parts: parts
+                .filter_map(|(series, span)| {
+                    let (y, height) = span?;
+                    Some(Part {
+                        class: series.class,
+                        x: bar_x,
+                        y,
+                        width: bar_width,
+                        height,
+                    })
+                })
+                .collect(),
+            is_clipped: scale.clips(total(numbers)),
+        }
+    };
+    (0..).zip(rows.iter().zip(numbers)).map(bar).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
-
     use super::*;
     use crate::pages::admin::overview::hours::{rows, tests::hour};
 
-    fn week() -> Vec<Row> {
+    fn charts_of(created: u64, ended: [u64; 5], range: Range) -> Vec<Chart> {
         let stats = [
-            hour("2026-01-02T09:00:00Z", 300, [0, 1, 0, 99, 0]),
-            hour("2026-01-02T11:00:00Z", 7, [0; 5]),
+            hour("2026-01-02T09:00:00Z", created, ended, 40),
+            hour("2026-01-02T11:00:00Z", 7, [0; 5], 4),
         ];
         let now: DateTime<Utc> = "2026-01-02T11:59:59Z".parse().unwrap();
-        rows(&stats, now, 168)
+        charts(&rows(&stats, now, range), range)
     }
 
     #[test]
-    fn every_number_has_a_bar_and_every_hour_a_title() {
-        for (chart, hours) in [(Chart::of_day(&week()), 24), (Chart::of_week(&week()), 168)] {
-            let svg = chart.plot.render().unwrap();
-            for (part, number) in [
-                ("class=\"created\"", 2),
-                ("class=\"ended\"", 1),
-                ("<title>", hours),
-                ("class=\"grid zero\"", 1),
+    fn every_number_has_a_bar_and_every_time_a_title() {
+        for (range, times) in [(Range::Day, 24), (Range::Week, 168), (Range::Month, 31)] {
+            let charts = charts_of(300, [1, 0, 0, 99, 0], range);
+            let [active, created, ended, users] = &charts[..] else {
+                panic!("four charts")
+            };
+            for (chart, class, number) in [
+                (active, "series-1", 2),
+                (created, "series-1", 2),
+                (ended, "series-5", 1),
+                (users, "series-1", 0),
             ] {
-                assert_eq!(svg.matches(part).count(), number, "{part}: {svg}");
+                let svg = chart.plot.render().unwrap();
+                // Both hours are of one day.
+                let number = if range == Range::Month {
+                    number.min(1)
+                } else {
+                    number
+                };
+                let bars = svg.matches(&format!("class=\"{class}\"")).count();
+                assert_eq!(bars, number, "{}: {svg}", chart.id);
+                assert_eq!(svg.matches("<title>").count(), times, "{svg}");
+                assert_eq!(chart.rows.len(), times);
             }
-            let title = "<title>2 January, 09:00 UTC: 300 created, 100 ended</title>";
-            assert!(svg.contains(title), "{svg}");
+            let svg = ended.plot.render().unwrap();
             assert!(
-                chart
-                    .summary
-                    .starts_with("307 sessions created and 100 ended; most")
+                svg.contains("UTC: 1 signed out, 99 expired</title>"),
+                "{svg}"
+            );
+            assert!(
+                created.summary.starts_with("307 sessions created; most 30"),
+                "{}",
+                created.summary
             );
         }
     }
 
     #[test]
-    fn bars_are_as_high_as_their_numbers_and_stand_in_their_hours() {
-        let plot = Chart::of_day(&week()).plot;
-        // From 300 down to 100 below zero.
-        let zero = Percent(7500);
-        assert_eq!(plot.levels.len(), 5);
-        assert!(plot.levels[3].is_zero && plot.levels[3].y == zero);
-        let [created, ended] = &plot.hours[21].bars[..] else {
-            panic!("two bars")
-        };
-        assert_eq!((created.y, created.height), (Percent(0), zero));
-        assert_eq!((ended.y, ended.height), (zero, Percent(2500)));
-        let [few] = &plot.hours[23].bars[..] else {
-            panic!("one bar")
-        };
-        assert_eq!((few.y, few.height), (Percent(7325), Percent(175)));
-        assert!(few.x > plot.hours[23].x && few.x.0 + few.width.0 < 10_000);
-        assert!(plot.hours[22].bars.is_empty());
-        // The label of 09:00 is below the middle of its bars.
-        let nine = plot.marks.iter().find(|mark| mark.label == "09:00");
-        assert_eq!(nine.unwrap().x, Percent::of(43, 48));
+    fn one_number_far_above_all_others_does_not_hide_them() {
+        let stats: Vec<_> = (0..10)
+            .map(|number| {
+                let at = format!("2026-01-02T0{number}:00:00Z");
+                hour(
+                    &at,
+                    if number == 5 { 100_000 } else { 100 + number },
+                    [0; 5],
+                    0,
+                )
+            })
+            .collect();
+        let now: DateTime<Utc> = "2026-01-02T09:59:59Z".parse().unwrap();
+        let charts = charts(&rows(&stats, now, Range::Day), Range::Day);
+        let created = &charts[1];
+        let bars = &created.plot.bars;
+        assert_eq!(bars.iter().filter(|bar| bar.is_clipped).count(), 1);
+        assert!(
+            bars[23].parts[0].height > Percent(2_000),
+            "{:?}",
+            bars[23].parts[0].height
+        );
+        assert!(
+            created.summary.contains("most 100,000"),
+            "{}",
+            created.summary
+        );
+        assert!(
+            created.summary.contains("higher than the chart"),
+            "{}",
+            created.summary
+        );
     }
 
     #[test]
     fn nothing_and_very_much_stay_within_the_plot() {
-        let now = "2026-01-02T11:00:00Z";
-        for stats in [vec![], vec![hour(now, u64::MAX, [u64::MAX / 5; 5])]] {
-            let rows = rows(&stats, now.parse().unwrap(), 168);
-            let plot = Chart::of_week(&rows).plot;
-            for bar in plot.hours.iter().flat_map(|hour| &hour.bars) {
-                assert!(bar.y.0 + bar.height.0 <= 10_000);
+        for numbers in [(0, [0; 5]), (u64::MAX, [u64::MAX / 5; 5]), (1, [1; 5])] {
+            for chart in charts_of(numbers.0, numbers.1, Range::Week) {
+                for part in chart.plot.bars.iter().flat_map(|bar| &bar.parts) {
+                    assert!(part.y.0 + part.height.0 <= 10_000);
+                }
+                chart.plot.render().unwrap();
             }
-            plot.render().unwrap();
         }
     }
 }

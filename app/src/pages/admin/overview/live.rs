@@ -7,16 +7,13 @@ use std::time::{Duration, Instant};
 use rocket::http::Status;
 use rocket::request::{self, FromRequest, Request};
 use rocket::response::stream::{Event, EventStream};
-use rocket::serde::Serialize;
 use rocket::tokio::sync::{Mutex, Semaphore};
 use rocket::tokio::time::sleep;
 use rocket::tokio::{pin, select};
 use rocket::{Route, Shutdown, State, get, routes};
-use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::admin::SessionStats;
-use rocket_diesel_sessions::store::HourStats;
-use rocket_diesel_sessions::{SessionAdmin, SessionError};
+use rocket_diesel_sessions::{Clock, Session, SessionAdmin, SessionError};
 
+use super::figures::Figures;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
@@ -36,31 +33,6 @@ const LIFE: Duration = Duration::from_mins(1);
 /// The maximum number of streams at a time.
 const STREAMS: usize = 20;
 
-/// The figures that a stream sends.
-#[derive(Clone, Copy, Serialize)]
-#[serde(crate = "rocket::serde", rename_all = "camelCase")]
-pub(super) struct Figures {
-    pub(super) active: u64,
-    pub(super) signed_in: u64,
-    pub(super) anonymous: u64,
-    /// In the current hour, as is `ended`.
-    pub(super) created: u64,
-    pub(super) ended: u64,
-}
-
-impl Figures {
-    /// Returns the figures with those of the current hour, if something is recorded of it.
-    pub(super) fn of(stats: &SessionStats, this: Option<&HourStats>) -> Self {
-        Self {
-            active: stats.active,
-            signed_in: stats.signed_in,
-            anonymous: stats.active.saturating_sub(stats.signed_in),
-            created: this.map_or(0, |hour| hour.created),
-            ended: this.map_or(0, |hour| hour.ended.total()),
-        }
-    }
-}
-
 /// The streams and the reading that they share. The database is queried at most once per second, however
 /// many streams there are.
 pub(crate) struct Live {
@@ -77,16 +49,20 @@ impl Live {
     }
 }
 
+/// The hours that the figures need.
+const HOURS: u32 = 24;
+
 async fn read(
     last: &Mutex<Option<(Instant, Figures)>>,
     sessions: &SessionAdmin,
+    clock: &dyn Clock,
 ) -> Result<Figures, SessionError> {
     let mut last = last.lock().await;
     match *last {
         Some((at, figures)) if at.elapsed() < FRESH => Ok(figures),
         _ => {
-            let stats = sessions.stats(1).await?;
-            let figures = Figures::of(&stats, stats.hours.last());
+            let stats = sessions.stats(HOURS).await?;
+            let figures = Figures::of(&stats, clock.now());
             *last = Some((Instant::now(), figures));
             Ok(figures)
         }
@@ -144,12 +120,13 @@ fn live(
         ApiError::new(Status::ServiceUnavailable, "too_many_streams", message)
     })?;
     let (last, sessions) = (Arc::clone(&live.last), sessions.inner().clone());
+    let clock = users.clock();
     Ok(EventStream! {
         let _place = place;
         pin!(ended);
         while Instant::now() < end {
             // During an outage, there is nothing to send.
-            if let Ok(figures) = read(&last, &sessions).await {
+            if let Ok(figures) = read(&last, &sessions, &*clock).await {
                 yield Event::json(&figures).with_retry(PERIOD);
             }
             select! {

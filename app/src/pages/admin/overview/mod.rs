@@ -1,6 +1,7 @@
 //! `/admin`: how sessions are used, in figures and charts.
 
 mod chart;
+mod figures;
 mod hours;
 mod live;
 mod page;

@@ -1,14 +1,16 @@
 //! The page of live figures and charts.
 
 use askama::Template;
+use chrono::{DateTime, Utc};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::SessionAdmin;
-use rocket_diesel_sessions::store::HourStats;
+use rocket_diesel_sessions::admin::SessionStats;
 
-use super::chart::Chart;
-use super::hours;
-use super::live::Figures;
+use super::chart::{Chart, charts};
+use super::figures::{Change, Figures, Share};
+use super::hours::{self, Range};
 use crate::accounts::users::Users;
+use crate::http::error::ApiError;
 use crate::pages::admin::sessions;
 use crate::pages::admin::shell::{Shell, Tab};
 use crate::pages::admin::viewer::AdminViewer;
@@ -17,8 +19,8 @@ use crate::pages::frame::Frame;
 use crate::pages::notice::Marks;
 use crate::pages::page::{Page, PageResult};
 
-/// The hours of the longer chart.
-const WEEK: u16 = 7 * 24;
+/// The hours that the figures need: yesterday as a whole, and the 24 hours before the last ones.
+const FIGURES: u16 = 48;
 
 #[derive(Template)]
 #[template(path = "admin/overview.html")]
@@ -26,42 +28,93 @@ struct Overview {
     frame: Frame,
     shell: Shell,
     figures: Figures,
+    share: Share,
+    active: Change,
+    created: Change,
+    ended: Change,
+    /// Yesterday's peak, and when it was.
+    peak: Option<(u64, String)>,
     is_exact: bool,
     /// Whether usage is recorded.
     is_recorded: bool,
-    charts: [Chart; 2],
+    range: Range,
+    charts: Vec<Chart>,
 }
 
-#[get("/admin?<q>&<after>&<done>")]
+impl Overview {
+    fn ranges(&self) -> [(Range, bool); 4] {
+        Range::ALL.map(|range| (range, range == self.range))
+    }
+
+    fn new(
+        stats: &SessionStats,
+        now: DateTime<Utc>,
+        range: Range,
+        frame: Frame,
+        shell: Shell,
+    ) -> Self {
+        let (today, before) = (
+            hours::day(&stats.hours, now, 0),
+            hours::day(&stats.hours, now, 24),
+        );
+        let a_day_ago = hours::hour(&stats.hours, now, 24).map(|hour| hour.peak_active);
+        let figures = Figures::of(stats, now);
+        let peak = hours::peak_of_yesterday(&stats.hours, now);
+        Self {
+            frame,
+            shell,
+            share: Share::of(figures.signed_in, figures.active),
+            active: Change::of(figures.active, a_day_ago, "this hour yesterday"),
+            created: Change::of(today.created, Some(before.created), "the day before"),
+            ended: Change::of(
+                today.ended.total(),
+                Some(before.ended.total()),
+                "the day before",
+            ),
+            figures,
+            peak: peak.map(|hour| (hour.peak_active, hour.hour.format("%H:00").to_string())),
+            is_exact: stats.is_exact,
+            is_recorded: stats.is_recorded,
+            range,
+            charts: charts(&hours::rows(&stats.hours, now, range), range),
+        }
+    }
+}
+
+#[get("/admin?<range>&<q>&<after>&<done>")]
+#[expect(clippy::too_many_arguments, reason = "one per field of the query")]
 async fn overview(
     visitor: AdminViewer,
     users: &State<Users>,
     sessions: &State<SessionAdmin>,
     marks: &State<Marks>,
+    range: Option<&str>,
     q: Option<&str>,
     after: Option<&str>,
     done: Option<&str>,
 ) -> PageResult {
     // The list of sessions used to be here, and links to a search remain.
     if q.is_some() || after.is_some() {
-        let address = sessions::address(&sessions::query_of(q, after));
-        return Ok(Page::NextWith(address));
+        let fields = sessions::Fields {
+            q,
+            after,
+            ..sessions::Fields::default()
+        };
+        return Ok(Page::NextWith(sessions::Query::parse(fields)?.address()));
     }
+    let range = match range {
+        None => Range::default(),
+        Some(name) => Range::named(name).ok_or_else(|| {
+            let message = format!("range: {name:?} is not 24h, 7d, 30d or 90d");
+            ApiError::unprocessable(message)
+        })?,
+    };
     let done = done.and_then(|mark| marks.read(mark));
     let now = users.now();
-    let stats = sessions.stats(WEEK.into()).await?;
-    // The last hour with statistics may be an earlier one.
-    let hour = HourStats::hour_of(now);
-    let this = stats.hours.iter().find(|stats| stats.hour == hour);
-    let rows = hours::rows(&stats.hours, now, WEEK);
-    Page::show(&Overview {
-        frame: visitor.frame(users, done).await?,
-        shell: Shell::of(Tab::Overview, &visitor),
-        figures: Figures::of(&stats, this),
-        is_exact: stats.is_exact,
-        is_recorded: stats.is_recorded,
-        charts: [Chart::of_day(&rows), Chart::of_week(&rows)],
-    })
+    let stats = sessions.stats(range.hours().max(FIGURES).into()).await?;
+    let frame = visitor.frame(users, done).await?;
+    let shell = Shell::of(Tab::Overview, &visitor);
+    Page::show(&Overview::new(&stats, now, range, frame, shell))
 }
 
 pub(super) fn routes() -> Vec<Route> {

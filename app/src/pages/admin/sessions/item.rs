@@ -8,7 +8,7 @@ use rocket_diesel_sessions::{SessionError, SessionHandle, UserId};
 
 use crate::accounts::users::Users;
 use crate::pages::admin::viewer::AdminViewer;
-use crate::words;
+use crate::words::{self, DeviceKind};
 
 /// How many characters of a handle the list shows.
 const SHORT: usize = 8;
@@ -18,7 +18,8 @@ pub(super) struct Item {
     pub(super) record: SessionRecord,
     pub(super) username: Option<String>,
     pub(super) device: String,
-    pub(super) last_seen: String,
+    /// The icon of the device.
+    pub(super) icon: &'static str,
     pub(super) is_expired: bool,
     /// Whether it is the visitor's own session.
     pub(super) is_own: bool,
@@ -35,7 +36,7 @@ impl Item {
         Self {
             username: user.and_then(|id| names.get(id).cloned()),
             device: words::name(record.user_agent.as_deref()),
-            last_seen: words::ago(record.last_seen_at, now),
+            icon: DeviceKind::of(record.user_agent.as_deref()).icon(),
             is_expired: record.expires_at <= now,
             is_own: own == Some(&record.id),
             record,
@@ -61,6 +62,15 @@ impl Item {
     pub(super) fn user(&self) -> Option<&str> {
         let id = self.record.user_id.as_ref().map(UserId::as_str);
         self.username.as_deref().or(id)
+    }
+
+    /// The session in a line, as in "Chrome on Linux of ada, 203.0.113.7".
+    pub(super) fn line(&self) -> String {
+        let user = self.user().map_or("an anonymous visitor", |user| user);
+        let ip = self.record.ip.as_deref();
+        let ip = ip.map_or_else(String::new, |ip| format!(", {ip}"));
+        let own = if self.is_own { " (this device)" } else { "" };
+        format!("{} of {user}{ip}{own}", self.device)
     }
 }
 

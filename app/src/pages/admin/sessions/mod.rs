@@ -1,18 +1,20 @@
-//! `/admin/sessions`: the list of sessions, a single one, and ending them.
+//! `/admin/sessions`: the list of sessions, a single one, files of them, and ending them.
 
 mod detail;
+mod export;
 mod item;
 mod list;
+mod query;
 mod revoke;
-mod search;
 
 use rocket::Route;
 
-pub(super) use search::{address, query_of};
+pub(super) use query::{Fields, Query};
 
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = list::routes();
     routes.extend(detail::routes());
+    routes.extend(export::routes());
     routes.extend(revoke::routes());
     routes
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::pages::admin::overview::hours::Row;
 use crate::words::grouped;
 
 /// The horizontal places of the bars.
@@ -14,7 +13,7 @@ pub(super) struct Columns {
 
 impl Columns {
     /// The number of columns from which on bars touch each other.
-    const MANY: u64 = 48;
+    const MANY: u64 = 100;
 
     pub(super) fn new(number: usize) -> Self {
         let number = u64::try_from(number).unwrap_or(u64::MAX);
@@ -36,26 +35,36 @@ impl Columns {
     }
 }
 
-/// The vertical axis: lines at round numbers, above zero for created sessions and below it for ended
-/// ones.
+/// The vertical axis: lines at round numbers from zero on.
 pub(super) struct Scale {
     step: u64,
-    steps_above: u64,
-    steps_below: u64,
+    steps: u64,
 }
 
 impl Scale {
-    /// The height of the smallest bar, so that a single session can be seen beside thousands.
+    /// The height of the smallest part, so that a single session can be seen beside thousands.
     const LEAST: Percent = Percent(100);
 
-    pub(super) fn of(rows: &[Row]) -> Self {
-        let most = |number: fn(&Row) -> u64| rows.iter().map(number).max().unwrap_or_default();
-        Self::up_to(most(|row| row.created), most(|row| row.ended))
+    /// How much higher than nearly all others the highest bar may be. The plot ends at twice their
+    /// height if it is higher.
+    const FAR: u64 = 4;
+
+    /// Makes the axis for these bars.
+    pub(super) fn of(totals: &[u64]) -> Self {
+        let mut some: Vec<u64> = totals.iter().copied().filter(|total| *total > 0).collect();
+        some.sort_unstable();
+        let highest = some.last().copied().map_or(1, drawn);
+        // Nineteen of twenty are not above this one.
+        let usual = some.len().checked_sub(1 + some.len().div_ceil(20));
+        let usual = usual.and_then(|place| some.get(place)).copied().map(drawn);
+        match usual {
+            Some(usual) if highest > usual * Self::FAR => Self::up_to(usual * 2),
+            _ => Self::up_to(highest),
+        }
     }
 
-    fn up_to(created: u64, ended: u64) -> Self {
-        let (created, ended) = (drawn(created).max(1), drawn(ended));
-        let least = ((created + ended) / 4).max(1);
+    fn up_to(highest: u64) -> Self {
+        let least = (highest / 4).max(1);
         // 1, 2, 5, 10, 20, 50 and so on.
         let mut step = 1;
         for factor in [2, 5, 10].into_iter().cycle() {
@@ -66,43 +75,48 @@ impl Scale {
         }
         Self {
             step,
-            steps_above: created.div_ceil(step),
-            steps_below: ended.div_ceil(step),
+            steps: highest.div_ceil(step),
         }
     }
 
-    fn steps(&self) -> u64 {
-        self.steps_above + self.steps_below
+    fn end(&self) -> u64 {
+        self.steps * self.step
+    }
+
+    /// Returns whether a bar is higher than the plot.
+    pub(super) fn clips(&self, total: u64) -> bool {
+        drawn(total) > self.end()
+    }
+
+    pub(super) fn is_clipped(&self, totals: &[u64]) -> bool {
+        totals.iter().any(|total| self.clips(*total))
     }
 
     /// The lines from top to bottom.
     pub(super) fn levels(&self) -> Vec<Level> {
-        (0..=self.steps())
+        (0..=self.steps)
             .map(|place| Level {
-                y: Percent::of(place, self.steps()),
-                label: short(place.abs_diff(self.steps_above) * self.step),
-                is_zero: place == self.steps_above,
+                y: Percent::of(place, self.steps),
+                label: short((self.steps - place) * self.step),
+                is_zero: place == self.steps,
             })
             .collect()
     }
 
-    fn zero(&self) -> Percent {
-        Percent::of(self.steps_above, self.steps())
-    }
-
-    fn height(&self, number: u64) -> Option<Percent> {
-        let height = Percent::of(drawn(number), self.steps() * self.step);
-        (number > 0).then(|| height.max(Self::LEAST))
-    }
-
-    /// The top and height of a bar, if the number is not zero.
-    pub(super) fn above_zero(&self, number: u64) -> Option<(Percent, Percent)> {
-        let height = self.height(number)?;
-        Some((Percent(self.zero().0.saturating_sub(height.0)), height))
-    }
-
-    pub(super) fn below_zero(&self, number: u64) -> Option<(Percent, Percent)> {
-        Some((self.zero(), self.height(number)?))
+    /// Returns the top and the height of each part of a bar, from the bottom on. A zero has none.
+    pub(super) fn stack(&self, numbers: &[u64]) -> Vec<Option<(Percent, Percent)>> {
+        let mut top = Percent(10_000);
+        let part = |number: &u64| {
+            if *number == 0 || top == Percent(0) {
+                return None;
+            }
+            let height = Percent::of(drawn(*number), self.end())
+                .max(Self::LEAST)
+                .min(top);
+            top = Percent(top.0 - height.0);
+            Some((top, height))
+        };
+        numbers.iter().map(part).collect()
     }
 }
 
@@ -122,7 +136,7 @@ fn short(number: u64) -> String {
     }
 }
 
-/// A line across the plot, at a round number of sessions.
+/// A line across the plot, at a round number.
 pub(super) struct Level {
     pub(super) y: Percent,
     pub(super) label: String,
@@ -166,27 +180,46 @@ mod tests {
     }
 
     #[test]
-    fn one_session_is_seen_beside_very_many_and_nothing_has_no_bar() {
-        let scale = Scale::up_to(1_000_000, 1_000_000);
-        let (zero, least) = (Percent(5000), Percent(100));
-        assert_eq!(scale.above_zero(1), Some((Percent(4900), least)));
-        assert_eq!(scale.below_zero(1), Some((zero, least)));
-        assert_eq!(scale.above_zero(0), None);
+    fn parts_stand_on_each_other_and_the_smallest_is_seen() {
+        let scale = Scale::up_to(1_000_000);
+        let stack = scale.stack(&[1, 0, 500_000]);
+        let (least, half) = (Percent(100), Percent(5000));
+        assert_eq!(
+            stack,
+            [
+                Some((Percent(9_900), least)),
+                None,
+                Some((Percent(4_900), half))
+            ]
+        );
+        assert_eq!(
+            scale.stack(&[2_000_000, 5]),
+            [Some((Percent(0), Percent(10_000))), None]
+        );
     }
 
     #[test]
     fn levels_are_round_and_hold_every_bar() {
-        let labels = |created, ended| -> Vec<String> {
-            let levels = Scale::up_to(created, ended).levels();
+        let labels = |highest| -> Vec<String> {
+            let levels = Scale::up_to(highest).levels();
             levels.into_iter().map(|level| level.label).collect()
         };
-        assert_eq!(labels(0, 0), ["1", "0"]);
-        assert_eq!(labels(3, 1), ["3", "2", "1", "0", "1"]);
-        assert_eq!(labels(90, 30), ["100", "50", "0", "50"]);
-        assert_eq!(
-            labels(4000, 1),
-            ["4,000", "3,000", "2,000", "1,000", "0", "1,000"]
-        );
-        assert_eq!(labels(1_200_000, 0), ["1500k", "1M", "500k", "0"]);
+        assert_eq!(labels(1), ["1", "0"]);
+        assert_eq!(labels(3), ["3", "2", "1", "0"]);
+        assert_eq!(labels(90), ["100", "50", "0"]);
+        assert_eq!(labels(4000), ["4,000", "3,000", "2,000", "1,000", "0"]);
+        assert_eq!(labels(1_200_000), ["1500k", "1M", "500k", "0"]);
+    }
+
+    #[test]
+    fn only_a_number_far_above_the_others_is_clipped() {
+        let clipped = |totals: &[u64]| Scale::of(totals).is_clipped(totals);
+        assert!(!clipped(&[]) && !clipped(&[0, 0]) && !clipped(&[1_000_000]));
+        assert!(!clipped(&[10, 20, 30, 40]));
+        let mut totals = vec![10; 30];
+        totals.push(1_000);
+        assert!(clipped(&totals));
+        totals.extend([1_000; 5]);
+        assert!(!clipped(&totals), "it is not alone");
     }
 }

@@ -1,0 +1,234 @@
+//! Finds the sessions of a search on the server.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use rocket_diesel_sessions::store::{
+    ScanSessions, ScannedSession, SessionOrder, SessionPlace, SessionRecord, SessionScope,
+    UserRecord,
+};
+use rocket_diesel_sessions::{SessionAdmin, SessionError, UserId};
+use uuid::Uuid;
+
+use super::{Filter, Matcher, READ, Sort, Walk};
+use crate::accounts::users::Users;
+
+/// Where a page of results begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    First,
+    After(SessionPlace),
+    /// The page ends before this place.
+    Before(SessionPlace),
+}
+
+/// A search.
+#[derive(Clone, Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) subject: Subject,
+    /// A part of what lists show of a session.
+    pub(crate) text: Option<&'a str>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) sort: Sort,
+    pub(crate) start: Start,
+    /// The most sessions to find.
+    pub(crate) limit: u32,
+}
+
+/// Whose sessions are searched, all of which an index finds.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Everyone,
+    /// The one session that the text names.
+    One(Box<SessionRecord>),
+    User(Box<UserRecord>),
+    /// A user by id, who need not exist any more.
+    UserId(UserId),
+    Address(IpAddr),
+    /// The text names nothing that can exist.
+    Nothing,
+}
+
+/// A page of results.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) sessions: Vec<ScannedSession>,
+    /// Where the search goes on, in the direction of the page.
+    pub(crate) next: Option<SessionPlace>,
+    /// The rows that were read for it.
+    pub(crate) read: u32,
+}
+
+impl Subject {
+    /// Returns what a text names exactly: an address, a handle, a lookup id, a user's id or a username, in
+    /// this order, because anyone can choose a username.
+    pub(crate) async fn named(
+        users: &Users,
+        sessions: &SessionAdmin,
+        text: &str,
+    ) -> Result<Self, SessionError> {
+        if text.contains('\0') {
+            return Ok(Self::Nothing);
+        }
+        if let Ok(ip) = text.parse() {
+            return Ok(Self::Address(ip));
+        }
+        let session = match sessions.find(text).await? {
+            Some(session) => Some(session),
+            None => by_lookup_id(sessions, text).await?,
+        };
+        if let Some(session) = session {
+            return Ok(Self::One(Box::new(session)));
+        }
+        let user = match users.find(&text.into()).await? {
+            Some(user) => Some(user),
+            None => users.named(text).await?,
+        };
+        Ok(user.map_or(Self::Everyone, |user| Self::User(Box::new(user))))
+    }
+
+    fn scope(&self) -> SessionScope {
+        match self {
+            Self::User(user) => SessionScope::User(user.id.clone()),
+            Self::UserId(id) => SessionScope::User(id.clone()),
+            Self::Address(ip) => SessionScope::Address(*ip),
+            Self::Everyone | Self::One(_) | Self::Nothing => SessionScope::All,
+        }
+    }
+}
+
+async fn by_lookup_id(
+    sessions: &SessionAdmin,
+    text: &str,
+) -> Result<Option<SessionRecord>, SessionError> {
+    match Uuid::try_parse(text) {
+        Ok(id) => Ok(sessions.load(vec![id]).await?.pop()),
+        Err(_) => Ok(None),
+    }
+}
+
+impl Search<'_> {
+    /// Finds a page of results. Reads a bounded number of rows for it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn run(
+        &self,
+        users: &Users,
+        sessions: &SessionAdmin,
+    ) -> Result<Results, SessionError> {
+        match &self.subject {
+            Subject::Nothing => return Ok(Results::default()),
+            Subject::One(session) => {
+                let sessions = vec![ScannedSession::new(*session.clone())];
+                return Ok(Results {
+                    sessions,
+                    ..Results::default()
+                });
+            }
+            _ => {}
+        }
+        let mut hits = self.by_handle(users.now(), sessions).await?;
+        let wanted = self
+            .limit
+            .saturating_sub(u32::try_from(hits.len()).unwrap_or(u32::MAX));
+        let mut walk = Walk::new(self.scan(users.now()), self.matcher(), wanted.max(1));
+        while let Some(step) = walk.step() {
+            let step = sessions.scan(step).await?;
+            let names = if walk.needs_names() {
+                let ids = step
+                    .sessions
+                    .iter()
+                    .filter_map(|one| one.session.user_id.clone());
+                users.names(ids.collect::<HashSet<UserId>>()).await?
+            } else {
+                HashMap::new()
+            };
+            walk.take(step, &names);
+        }
+        let found = walk.found();
+        let is_new = |one: &ScannedSession| hits.iter().all(|hit| hit.session.id != one.session.id);
+        let others: Vec<_> = found.sessions.into_iter().filter(is_new).collect();
+        hits.extend(others);
+        Ok(Results {
+            sessions: hits,
+            next: found.next,
+            read: found.read,
+        })
+    }
+
+    /// Returns the number of sessions of the search, and whether there may be more, if an index finds them
+    /// without reading others.
+    pub(crate) async fn count(
+        &self,
+        now: DateTime<Utc>,
+        sessions: &SessionAdmin,
+    ) -> Result<Option<(u64, bool)>, SessionError> {
+        let is_indexed = matches!(
+            (&self.subject, self.text, self.filter),
+            (
+                Subject::User(_) | Subject::UserId(_) | Subject::Address(_),
+                None,
+                None
+            ) | (Subject::Everyone, None, Some(Filter::Expiring(_)))
+        );
+        if !is_indexed {
+            return Ok(None);
+        }
+        let mut scan = self.scan(now);
+        (scan.after, scan.is_backwards) = (None, false);
+        let mut walk = Walk::new(scan, self.matcher(), READ);
+        while let Some(step) = walk.step() {
+            walk.take(sessions.scan(step).await?, &HashMap::new());
+        }
+        let found = walk.found();
+        Ok(Some((found.sessions.len() as u64, found.next.is_some())))
+    }
+
+    /// Finds the sessions whose handles begin with the text. They are on the first page.
+    async fn by_handle(
+        &self,
+        now: DateTime<Utc>,
+        sessions: &SessionAdmin,
+    ) -> Result<Vec<ScannedSession>, SessionError> {
+        let prefix = self.text.and_then(Matcher::handle_prefix);
+        let Some(prefix) = prefix.filter(|_| self.start == Start::First) else {
+            return Ok(Vec::new());
+        };
+        let mut scan = ScanSessions::new(now, self.limit);
+        scan.scope = SessionScope::HandlePrefix(prefix.to_owned());
+        let mut found = sessions.scan(scan).await?.sessions;
+        if let Some(filter) = self.filter {
+            found.retain(|one| filter.keeps(&one.session, now));
+        }
+        Ok(found)
+    }
+
+    fn matcher(&self) -> Matcher {
+        let mut matcher = Matcher::new();
+        if let Some(text) = self.text {
+            matcher = matcher.text(text);
+        }
+        if let Some(filter) = self.filter {
+            matcher = matcher.filter(filter);
+        }
+        matcher
+    }
+
+    /// The first step. The sessions of an address have only one order.
+    fn scan(&self, now: DateTime<Utc>) -> ScanSessions {
+        let mut scan = ScanSessions::new(now, 0);
+        scan.scope = self.subject.scope();
+        scan.order = match self.subject {
+            Subject::Address(_) => SessionOrder::NewestFirst,
+            _ => self.sort.order(),
+        };
+        (scan.after, scan.is_backwards) = match self.start {
+            Start::First => (None, false),
+            Start::After(place) => (Some(place), false),
+            Start::Before(place) => (Some(place), true),
+        };
+        scan
+    }
+}
