@@ -60,5 +60,6 @@ pub use sql::store::DieselStore;
 pub use stats::{Census, EndCounts, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
 pub use users::{
-    FindUsers, LastAdmin, PasswordChange, UserCursor, UserOutcome, UserPage, UserRecord, UserStore,
+    FindUsers, LastAdmin, PasswordChange, SettingsChange, UserCursor, UserOutcome, UserPage,
+    UserRecord, UserSettings, UserStore,
 };

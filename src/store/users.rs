@@ -1,8 +1,9 @@
-//! The table `users`: its rows, and the [`UserStore`] trait.
+//! The tables of users: their rows, their settings, and the [`UserStore`] trait.
 //!
 //! Stores receive passwords only as hashes. The application creates and verifies them.
 
 pub(in crate::store) mod search;
+mod settings;
 
 use std::fmt;
 use std::ops::Bound;
@@ -15,6 +16,7 @@ use super::ids::{SessionHandle, UserId};
 use super::login::ActingSession;
 use super::request::RotateSession;
 pub use search::{FindUsers, UserCursor, UserPage};
+pub use settings::{SettingsChange, UserSettings};
 
 /// A row of `users`. `Debug` does not show the hash.
 #[derive(Clone, PartialEq, Eq)]
@@ -143,6 +145,16 @@ pub trait UserStore: Send + Sync + 'static {
     /// Returns the user with this id.
     fn user(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError>;
 
+    /// Returns the user with this id and the user's settings, in one read.
+    fn user_with_settings(
+        &self,
+        id: &UserId,
+    ) -> Result<Option<(UserRecord, UserSettings)>, StoreError>;
+
+    /// Changes a user's settings. Each field is written alone, so that no change of another field is
+    /// lost. Returns whether there is such a user.
+    fn change_settings(&self, id: &UserId, change: &SettingsChange) -> Result<bool, StoreError>;
+
     /// Returns the user with this name.
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError>;
 
@@ -201,7 +213,7 @@ pub trait UserStore: Send + Sync + 'static {
     /// Allows a disabled user to sign in again. Returns whether there is such a user.
     fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError>;
 
-    /// Deletes a user and all of the user's sessions. `by` is the acting session, if there is one.
+    /// Deletes a user with the user's settings and all of the user's sessions. `by` is the acting session, if there is one.
     fn delete_user(
         &self,
         id: &UserId,

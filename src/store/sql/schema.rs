@@ -74,6 +74,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_settings (user_id) {
+        user_id -> Text,
+        display_name -> Nullable<Text>,
+        theme -> Nullable<Text>,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Text,
         username -> Text,
@@ -86,6 +95,7 @@ diesel::table! {
 }
 
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(user_settings -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     session_events,
@@ -93,5 +103,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     session_stats_users,
     session_sweeps,
     sessions,
+    user_settings,
     users,
 );

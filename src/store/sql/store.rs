@@ -27,7 +27,7 @@ use super::statements::keyed::{KeyedRotation, keep_named};
 use super::statements::sqlite;
 #[cfg(feature = "postgres")]
 use super::statements::{portable, postgres};
-use super::users;
+use super::users::ends;
 use crate::store::{
     DatabaseUrl, DeleteOutcome, ListSessions, LoginOutcome, LoginSession, PoolState, Revocation,
     RotateOutcome, RotateSession, SaveOutcome, ScanSessions, SessionFilter, SessionHandle,
@@ -178,7 +178,7 @@ impl SessionStore for DieselStore {
     }
 
     fn revoke(&self, revocation: &Revocation) -> Result<Option<Vec<SessionHandle>>, StoreError> {
-        self.change(|connection| users::revoke(connection, revocation))
+        self.change(|connection| ends::revoke(connection, revocation))
     }
 
     fn delete(&self, handles: &[SessionHandle]) -> Result<Vec<SessionHandle>, StoreError> {

@@ -1,110 +1,29 @@
 //! [`UserStore`] on the pool, and the end of a user's sessions.
 
+pub(in crate::store) mod ends;
 mod last_admin;
 mod row;
+mod settings;
 
 use std::ops::Bound;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use diesel::sql_types::Bool;
 
+use self::ends::{end, is_live, rotate};
 use self::last_admin::lock;
 use self::row::{NewUser, UserRow};
+use self::settings::SettingsRow;
 use super::connect::connection::{AnyConnection, run_on};
 use super::error::SqlError;
 use super::login::in_time;
-use super::schema::{session_events, sessions, users};
+use super::schema::{session_events, user_settings, users};
 use crate::store::users::{
-    FindUsers, LastAdmin, PasswordChange, UserOutcome, UserPage, UserRecord, UserStore, search,
+    FindUsers, LastAdmin, PasswordChange, SettingsChange, UserOutcome, UserPage, UserRecord,
+    UserSettings, UserStore, search,
 };
-use crate::store::{
-    ActingSession, DieselStore, Revocation, RevokeScope, RotateSession, SessionHandle, StoreError,
-    UserId,
-};
-
-/// Deletes sessions of one user and returns their handles, or `None` if the acting session has
-/// ended.
-pub(in crate::store) fn revoke(
-    connection: &mut AnyConnection<'_>,
-    revocation: &Revocation,
-) -> Result<Option<Vec<SessionHandle>>, SqlError> {
-    let user_id = &revocation.user_id;
-    if !user_id.is_possible() {
-        return Ok(revocation.by.is_none().then(Vec::new));
-    }
-    connection.transaction(|connection| match revocation.by {
-        Some(by) if !is_live(connection, user_id, by)? => Ok(None),
-        _ => Ok(Some(end(
-            connection,
-            user_id,
-            revocation.kind.as_deref(),
-            &revocation.scope,
-        )?)),
-    })
-}
-
-/// Returns whether the acting session is live and belongs to the user, and locks its row, so that
-/// this stays true until the transaction ends. A write that changes nothing is a lock that every
-/// database has.
-fn is_live(
-    connection: &mut AnyConnection<'_>,
-    user_id: &UserId,
-    by: ActingSession,
-) -> QueryResult<bool> {
-    let session = sessions::table
-        .filter(sessions::session_id.eq(by.session_id.to_string()))
-        .filter(sessions::user_id.eq(user_id))
-        .filter(sessions::expires_at.gt(by.now.naive_utc()));
-    let lock = diesel::update(session).set(sessions::version.eq(sessions::version));
-    let locked = run_on!(connection, |connection| lock.execute(connection)?);
-    Ok(locked == 1)
-}
-
-fn end(
-    connection: &mut AnyConnection<'_>,
-    user_id: &UserId,
-    kind: Option<&str>,
-    scope: &RevokeScope,
-) -> QueryResult<Vec<SessionHandle>> {
-    let of_every_kind = kind.is_none().into_sql::<Bool>();
-    let of_user = sessions::table
-        .filter(sessions::user_id.eq(user_id))
-        .filter(of_every_kind.or(sessions::kind.eq(kind.unwrap_or_default())));
-    run_on!(connection, |connection| match scope {
-        RevokeScope::One(id) => diesel::delete(of_user.filter(sessions::id.eq(id)))
-            .returning(sessions::id)
-            .get_results(connection),
-        RevokeScope::AllBut(id) => diesel::delete(of_user.filter(sessions::id.ne(id)))
-            .returning(sessions::id)
-            .get_results(connection),
-        RevokeScope::All => diesel::delete(of_user)
-            .returning(sessions::id)
-            .get_results(connection),
-    })
-}
-
-/// Rotates the acting session. Returns its handle, or `None` if it is not live or not the user's.
-fn rotate(
-    connection: &mut AnyConnection<'_>,
-    user_id: &UserId,
-    rotation: &RotateSession,
-) -> QueryResult<Option<SessionHandle>> {
-    let now = rotation.now.naive_utc();
-    let session = sessions::table
-        .filter(sessions::session_id.eq(rotation.session_id.to_string()))
-        .filter(sessions::user_id.eq(user_id))
-        .filter(sessions::expires_at.gt(now));
-    let rotated = diesel::update(session)
-        .set((
-            sessions::session_id.eq(rotation.new_session_id.to_string()),
-            sessions::token_hash.eq(rotation.new_token_hash.as_bytes().to_vec()),
-            sessions::updated_at.eq(now),
-        ))
-        .returning(sessions::id);
-    run_on!(connection, |connection| rotated.get_result(connection)).optional()
-}
+use crate::store::{ActingSession, DieselStore, RevokeScope, StoreError, UserId};
 
 impl DieselStore {
     /// Changes a user in a transaction that locks the user's row first. A login in progress holds
@@ -178,6 +97,45 @@ impl UserStore for DieselStore {
             });
             Ok(user.map(Into::into))
         })
+    }
+
+    fn user_with_settings(
+        &self,
+        id: &UserId,
+    ) -> Result<Option<(UserRecord, UserSettings)>, StoreError> {
+        if !id.is_possible() {
+            return Ok(None);
+        }
+        self.read(|connection| {
+            let found = run_on!(connection, |connection| {
+                users::table
+                    .find(id)
+                    .left_join(user_settings::table)
+                    .select((UserRow::as_select(), Option::<SettingsRow>::as_select()))
+                    .first(connection)
+                    .optional()?
+            });
+            Ok(
+                found.map(|(user, settings): (UserRow, Option<SettingsRow>)| {
+                    (user.into(), settings.map(Into::into).unwrap_or_default())
+                }),
+            )
+        })
+    }
+
+    fn change_settings(&self, id: &UserId, change: &SettingsChange) -> Result<bool, StoreError> {
+        if !id.is_possible() {
+            return Ok(false);
+        }
+        let changed = self.change(|connection| {
+            connection.transaction(|connection| Ok(settings::write(connection, id, change)?))
+        });
+        match changed {
+            Ok(()) => Ok(true),
+            // The row refers to a user who does not exist.
+            Err(StoreError::Constraint(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
@@ -353,6 +311,7 @@ impl UserStore for DieselStore {
             // Where there are triggers, one does this too, for other programs.
             let events = session_events::table.filter(session_events::user_id.eq(id));
             let events = diesel::delete(events);
+            settings::delete(connection, id)?;
             let user = diesel::delete(users::table.find(id));
             run_on!(connection, |connection| {
                 events.execute(connection)?;

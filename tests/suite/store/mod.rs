@@ -9,4 +9,5 @@ mod other_programs;
 mod plans;
 pub(crate) mod portable;
 mod scan;
+mod settings;
 mod users;

@@ -7,7 +7,10 @@ use super::failure::migrating;
 use crate::store::sql::migrations::history::{self, FIRST, History};
 use crate::store::{DatabaseUrl, StoreError, StoreOptions, UserSource};
 
-/// The tables that the migrations create, in addition to `users`.
+/// The tables of users, if the library keeps them.
+const OF_USERS: [&str; 2] = ["users", "user_settings"];
+
+/// The other tables that the migrations create.
 const TABLES: [&str; 5] = [
     "sessions",
     "session_events",
@@ -49,8 +52,11 @@ pub(super) fn refuse(
 }
 
 fn tables(options: &StoreOptions) -> impl Iterator<Item = &'static str> {
-    let users = (options.users == UserSource::Own).then_some("users");
-    users.into_iter().chain(TABLES)
+    let of_users: &[_] = match options.users {
+        UserSource::Own => &OF_USERS,
+        UserSource::External => &[],
+    };
+    of_users.iter().copied().chain(TABLES)
 }
 
 /// Returns the first of our table names that is taken.

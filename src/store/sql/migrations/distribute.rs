@@ -1,6 +1,6 @@
 //! Distributes the tables over the nodes of a Citus cluster.
 //!
-//! Sessions are sharded by their handle. Users and statistics are small and are kept on every node,
+//! Sessions are sharded by their handle. Users, their settings and statistics are small and are kept on every node,
 //! so that a session can refer to its user wherever it is.
 
 use diesel::connection::SimpleConnection;
@@ -25,8 +25,9 @@ enum Place {
 
 /// The tables in the order in which they are distributed: a table is on every node before another
 /// refers to it. Not every database has all of them.
-const TABLES: [(&str, Place); 8] = [
+const TABLES: [(&str, Place); 9] = [
     ("users", Place::Everywhere),
+    ("user_settings", Place::Everywhere),
     ("sessions", Place::By("id")),
     ("session_events", Place::By("id")),
     ("session_user_locks", Place::By("user_id")),

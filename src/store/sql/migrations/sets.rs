@@ -88,7 +88,10 @@ where
 
 impl<DB: Backend> Named<DB> {
     fn is_of_users(&self) -> bool {
-        OF_USERS.contains(&self.version.as_str()) || self.title().starts_with("users_")
+        let title = self.title();
+        OF_USERS.contains(&self.version.as_str())
+            || title.starts_with("users_")
+            || title.starts_with("user_")
     }
 
     fn is_of_statistics(&self) -> bool {

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{
     ListSessions, LoginOutcome, LoginSession, NewSession, Revocation, RevokeScope, RotateSession,
     SaveOutcome, SaveSession, SessionRecord, SessionStore, StoreError, SweepBatch, SweepOutcome,
-    TouchSession, UserRecord, Withdrawal, WriteBatch, WriteOutcome,
+    TouchSession, UserRecord, UserSettings, Withdrawal, WriteBatch, WriteOutcome,
 };
 use rocket_diesel_sessions::testing::conformance;
 use rocket_diesel_sessions::{SessionHandle, UserId};
@@ -27,6 +27,8 @@ struct Tables {
     sessions: BTreeMap<SessionHandle, SessionRecord>,
     /// The users by id.
     users: BTreeMap<UserId, UserRecord>,
+    /// Their settings.
+    settings: BTreeMap<UserId, UserSettings>,
 }
 
 impl MemoryStore {

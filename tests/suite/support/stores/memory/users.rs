@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{
-    ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, StoreError, UserOutcome,
-    UserRecord, UserStore,
+    ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, SettingsChange, StoreError,
+    UserOutcome, UserRecord, UserSettings, UserStore,
 };
 use rocket_diesel_sessions::{SessionHandle, UserId};
 
@@ -76,6 +76,31 @@ impl Tables {
 impl UserStore for MemoryStore {
     fn user(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
         Ok(self.tables().users.get(id).cloned())
+    }
+
+    fn user_with_settings(
+        &self,
+        id: &UserId,
+    ) -> Result<Option<(UserRecord, UserSettings)>, StoreError> {
+        let tables = self.tables();
+        let settings = tables.settings.get(id).cloned().unwrap_or_default();
+        Ok(tables.users.get(id).map(|user| (user.clone(), settings)))
+    }
+
+    fn change_settings(&self, id: &UserId, change: &SettingsChange) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        if !tables.users.contains_key(id) {
+            return Ok(false);
+        }
+        let stored = tables.settings.entry(id.clone()).or_default();
+        let write = |field: &mut Option<String>, new: &Option<String>| {
+            if new.is_some() && !(change.only_unset && field.is_some()) {
+                field.clone_from(new);
+            }
+        };
+        write(&mut stored.display_name, &change.settings.display_name);
+        write(&mut stored.theme, &change.settings.theme);
+        Ok(true)
     }
 
     fn user_by_name(&self, username: &str) -> Result<Option<UserRecord>, StoreError> {
@@ -178,6 +203,7 @@ impl UserStore for MemoryStore {
             return Ok(UserOutcome::SessionEnded);
         };
         tables.users.remove(id);
+        tables.settings.remove(id);
         Ok(UserOutcome::Done(ended))
     }
 }
