@@ -134,6 +134,8 @@ pub fn rocket(
         .mount("/api/auth", wrapped(api::auth::routes()))
         .mount("/api/account", wrapped(api::account::routes()))
         .mount("/api/account", wrapped(api::activity::routes()))
+        .mount("/api/account", wrapped(api::settings::routes()))
+        .mount("/api/account", wrapped(api::export::routes()))
         .mount("/api/admin", wrapped(api::admin::routes()))
         .mount("/", wrapped(api::openapi::routes()))
         .mount("/", wrapped(pages::routes()))

@@ -54,6 +54,15 @@ impl Theme {
         }
     }
 
+    /// The name on a page.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::System => "System",
+            Self::Light => "Light",
+            Self::Dark => "Dark",
+        }
+    }
+
     pub(super) fn from_name(name: &str) -> Result<Self, String> {
         Self::ALL
             .into_iter()
@@ -79,36 +88,40 @@ impl SessionData {
 )]
 pub(super) struct DataPatch {
     visit_count: Option<Option<u64>>,
-    display_name: Option<Option<String>>,
-    theme: Option<Option<Theme>>,
+    pub(super) display_name: Option<Option<String>>,
+    pub(super) theme: Option<Option<Theme>>,
 }
 
 /// Describes what [`DataPatch::from_json`] takes.
 impl PartialSchema for DataPatch {
     fn schema() -> RefOr<Schema> {
-        let or_null = |kind| {
-            let types = SchemaType::from_iter([kind, Type::Null]);
-            ObjectBuilder::new().schema_type(types)
-        };
         let count = or_null(Type::Integer).minimum(Some(0));
-        let name = or_null(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(MAX_NAME))
-            .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"));
-        let themes = Theme::ALL.map(|theme| Value::from(theme.name()));
-        let theme =
-            or_null(Type::String).enum_values(Some(themes.into_iter().chain([Value::Null])));
-        ObjectBuilder::new()
-            .property("visitCount", count.maximum(Some(u64::MAX)))
-            .property("displayName", name)
-            .property("theme", theme)
-            .examples([json!({"displayName": "Ada", "theme": "dark"})])
-            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
-            .description(Some(
-                "A JSON Merge Patch (RFC 7396): absent fields stay, null resets a field",
-            ))
-            .into()
+        let count = count.maximum(Some(u64::MAX));
+        merge_patch(ObjectBuilder::new().property("visitCount", count)).into()
     }
+}
+
+fn or_null(kind: Type) -> ObjectBuilder {
+    let types = SchemaType::from_iter([kind, Type::Null]);
+    ObjectBuilder::new().schema_type(types)
+}
+
+/// Describes a change of the fields so far, the display name and the theme.
+pub(super) fn merge_patch(fields: ObjectBuilder) -> ObjectBuilder {
+    let name = or_null(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MAX_NAME))
+        .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"));
+    let themes = Theme::ALL.map(|theme| Value::from(theme.name()));
+    let theme = or_null(Type::String).enum_values(Some(themes.into_iter().chain([Value::Null])));
+    fields
+        .property("displayName", name)
+        .property("theme", theme)
+        .examples([json!({"displayName": "Ada", "theme": "dark"})])
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        .description(Some(
+            "A JSON Merge Patch (RFC 7396): absent fields stay, null resets a field",
+        ))
 }
 
 impl ToSchema for DataPatch {}

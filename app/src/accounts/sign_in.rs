@@ -6,6 +6,8 @@ use rocket_diesel_sessions::store::UserRecord;
 use rocket_diesel_sessions::{Login, Session, SessionError};
 
 use super::error::AccountError;
+use super::settings::adopt;
+use super::users::Users;
 use crate::monitoring::audit::{Event, Trail};
 use crate::session_data::SessionData;
 
@@ -20,11 +22,36 @@ pub(crate) enum Lasting {
     Kept(Duration),
 }
 
-/// Signs in a user whose password was just verified or chosen.
+/// Signs in a user whose password was just verified or chosen. The account adopts the settings of the
+/// session that it does not have.
 ///
 /// # Errors
 /// When the user was disabled or changed in the meantime, or has as many sessions as allowed.
 pub(crate) async fn sign_in(
+    users: &Users,
+    session: &Session<SessionData>,
+    user: &UserRecord,
+    lasting: Lasting,
+    trail: Trail,
+) -> Result<(), AccountError> {
+    begin(session, user, lasting, trail).await?;
+    adopt(users, session, &user.id).await;
+    Ok(())
+}
+
+/// Gives the session of a user whose password was just verified a new token.
+///
+/// # Errors
+/// When the user was disabled or changed in the meantime.
+pub(crate) async fn renew(
+    session: &Session<SessionData>,
+    user: &UserRecord,
+    trail: Trail,
+) -> Result<(), AccountError> {
+    begin(session, user, Lasting::AsConfigured, trail).await
+}
+
+async fn begin(
     session: &Session<SessionData>,
     user: &UserRecord,
     lasting: Lasting,

@@ -38,7 +38,7 @@ struct DeviceList {
 
 #[derive(Serialize, ToSchema)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
-struct DeviceView {
+pub(crate) struct DeviceView {
     #[schema(value_type = String)]
     id: SessionHandle,
     /// Whether it is the device that asks.
@@ -53,7 +53,7 @@ struct DeviceView {
 }
 
 impl DeviceView {
-    fn of(session: UserSession, current: &SessionHandle) -> Self {
+    pub(super) fn of(session: UserSession, current: &SessionHandle) -> Self {
         Self {
             current: session.id == *current,
             id: session.id,

@@ -93,7 +93,7 @@ async fn register(
 ) -> Result<Custom<Json<UserAnswer>>, ApiError> {
     let Body(Registration { username, password }) = body;
     let user = users.register(&username, &password, trail).await?;
-    sign_in(&session, &user, Lasting::AsConfigured, trail).await?;
+    sign_in(users, &session, &user, Lasting::AsConfigured, trail).await?;
     Ok(Custom(Status::Created, Json(user.into())))
 }
 
@@ -123,7 +123,7 @@ async fn login(
     let user = users.recognise(&username, &password, trail).await?;
     users.counted(
         Action::Login,
-        sign_in(&session, &user, Lasting::AsConfigured, trail).await,
+        sign_in(users, &session, &user, Lasting::AsConfigured, trail).await,
     )?;
     Ok(Json(user.into()))
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
 use rocket::http::Status;
 use rocket::serde::Serialize;
-use rocket::serde::json::Json;
+use rocket::serde::json::{Json, Value};
 use rocket::{Request, Route, State, delete, get, patch, routes};
 use rocket_diesel_sessions::{PassiveSession, Session, SessionAdmin, UserSessions};
 use utoipa::{OpenApi, ToSchema};
@@ -287,11 +287,20 @@ impl<'r> FromData<'r> for DataPatch {
 }
 
 async fn read_patch(request: &Request<'_>, body: Data<'_>) -> Result<DataPatch, ApiError> {
+    let body = read_merge_patch(request, body).await?;
+    DataPatch::from_json(body).map_err(ApiError::unprocessable)
+}
+
+/// Reads a JSON body with a change of some fields.
+pub(super) async fn read_merge_patch(
+    request: &Request<'_>,
+    body: Data<'_>,
+) -> Result<Value, ApiError> {
     if !request.content_type().is_some_and(|kind| kind.is_json()) {
         return Err(unsupported("application/json"));
     }
     let body = read_body(body, 64.kibibytes()).await?;
-    DataPatch::from_json(parse_json(&body)?).map_err(ApiError::unprocessable)
+    parse_json(&body)
 }
 
 #[derive(OpenApi)]

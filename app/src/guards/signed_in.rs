@@ -8,6 +8,7 @@ use rocket_diesel_sessions::{Session, SessionHandle, UserId, UserSessions};
 use uuid::Uuid;
 
 use crate::accounts::own_account::OwnAccount;
+use crate::accounts::settings::Account;
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::http::failure::outcome;
@@ -66,6 +67,15 @@ impl SignedIn {
     /// 401 if it was deleted a moment ago.
     pub(crate) async fn user(&self, users: &Users) -> Result<UserRecord, ApiError> {
         let found = users.find(&self.user_id).await?;
+        found.ok_or_else(ApiError::signed_out)
+    }
+
+    /// Returns the user and the user's settings as they are stored.
+    ///
+    /// # Errors
+    /// 401 if the user was deleted a moment ago.
+    pub(crate) async fn stored_account(&self, users: &Users) -> Result<Account, ApiError> {
+        let found = users.account(&self.user_id).await?;
         found.ok_or_else(ApiError::signed_out)
     }
 

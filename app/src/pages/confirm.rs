@@ -9,7 +9,7 @@ use super::filters;
 use super::frame::Frame;
 use super::page::{Page, PageResult};
 use crate::accounts::error::AccountError;
-use crate::accounts::sign_in::{Lasting, sign_in};
+use crate::accounts::sign_in::renew;
 use crate::accounts::users::Users;
 use crate::guards::signed_in::SignedIn;
 use crate::http::error::ApiError;
@@ -60,7 +60,7 @@ impl Confirmed {
         trail: Trail,
     ) -> Result<(), AccountError> {
         match self {
-            Self::Now(user) => sign_in(session, &user, Lasting::AsConfigured, trail).await,
+            Self::Now(user) => renew(session, &user, trail).await,
             Self::Recently | Self::NotYet(_) => Ok(()),
         }
     }
@@ -131,10 +131,10 @@ impl<'a> Question<'a> {
         status: Status,
         wrong: Option<&ApiError>,
     ) -> PageResult {
-        let user = signed_in.user(users).await?;
+        let account = signed_in.stored_account(users).await?;
         let page = ConfirmPage {
-            frame: Frame::of_user(&signed_in.session, Some(&user)).await?,
-            username: &user.username,
+            frame: Frame::of_user(&signed_in.session, Some(&account)).await?,
+            username: &account.user.username,
             question: self,
             problem: wrong.map(ApiError::in_words),
         };

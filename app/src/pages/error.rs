@@ -131,16 +131,16 @@ async fn frame(status: Status, request: &Request<'_>) -> Frame {
     let Some(users) = request.rocket().state::<Users>() else {
         return Frame::of_no_one();
     };
-    let user = match session.user_id() {
-        Some(id) => match users.find(&id).await {
-            Ok(user) => user,
+    let account = match session.user_id() {
+        Some(id) => match users.account(&id).await {
+            Ok(account) => account,
             Err(_) => return Frame::of_no_one(),
         },
         None => None,
     };
     Frame {
         can_register: users.has_registration(),
-        ..Frame::without_notice(&session, user.as_ref())
+        ..Frame::without_notice(&session, account.as_ref())
     }
 }
 

@@ -1,9 +1,9 @@
 //! The frame of every page: theme, navigation and notice.
 
 use rocket_diesel_sessions::Session;
-use rocket_diesel_sessions::store::UserRecord;
 
 use super::notice::Notice;
+use crate::accounts::settings::{Account, Settings};
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
 use crate::session_data::SessionData;
@@ -11,6 +11,8 @@ use crate::session_data::SessionData;
 /// The frame of a page.
 pub(super) struct Frame {
     pub(super) theme: &'static str,
+    /// The name by which the page greets the visitor, if there is one.
+    pub(super) display_name: Option<String>,
     /// The address to which the page belongs, if the navigation has it.
     pub(super) at: &'static str,
     /// Whether the visitor is known. Otherwise, the page has no navigation.
@@ -43,6 +45,7 @@ impl Frame {
     pub(super) fn of_no_one() -> Self {
         Self {
             theme: "system",
+            display_name: None,
             at: "",
             is_known: false,
             username: None,
@@ -57,11 +60,11 @@ impl Frame {
         session: &Session<SessionData>,
         users: &Users,
     ) -> Result<Self, ApiError> {
-        let user = match session.user_id() {
-            Some(id) => users.find(&id).await?,
+        let account = match session.user_id() {
+            Some(id) => users.account(&id).await?,
             None => None,
         };
-        let frame = Self::of_user(session, user.as_ref()).await?;
+        let frame = Self::of_user(session, account.as_ref()).await?;
         let can_register = users.has_registration();
         Ok(Self {
             can_register,
@@ -72,26 +75,29 @@ impl Frame {
     /// Returns the frame of a page for this user. Takes the notice that waits for the next page.
     pub(super) async fn of_user(
         session: &Session<SessionData>,
-        user: Option<&UserRecord>,
+        account: Option<&Account>,
     ) -> Result<Self, ApiError> {
         let notice = Notice::take(session).await?;
         Ok(Self {
             notice: notice.map(Notice::text),
-            ..Self::without_notice(session, user)
+            ..Self::without_notice(session, account)
         })
     }
 
     /// Returns the frame of a page that leaves the notice to the next one.
     pub(super) fn without_notice(
         session: &Session<SessionData>,
-        user: Option<&UserRecord>,
+        account: Option<&Account>,
     ) -> Self {
+        let data = session.try_data().unwrap_or_default();
+        let settings = Settings::of(account, &data);
         Self {
-            theme: session.try_data().unwrap_or_default().theme.name(),
+            theme: settings.theme.name(),
+            display_name: settings.display_name,
             at: "",
             is_known: true,
-            username: user.map(|user| user.username.clone()),
-            is_admin: user.is_some_and(|user| user.is_admin),
+            username: account.map(|account| account.user.username.clone()),
+            is_admin: account.is_some_and(|account| account.user.is_admin),
             can_register: false,
             notice: None,
         }

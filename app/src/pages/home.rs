@@ -151,8 +151,18 @@ async fn change_settings(
     };
     match DataPatch::from_form(entered, shown) {
         Ok(patch) => {
+            // Those of a user, who may have signed in since the form was shown, belong to the account.
+            let of_account = match session.user_id() {
+                Some(id) => {
+                    users.change_settings(&id, patch.clone().into()).await?;
+                    true
+                }
+                None => false,
+            };
             let change = move |data: &mut SessionData| {
-                patch.apply(data);
+                if !of_account {
+                    patch.apply(data);
+                }
                 Notice::SettingsSaved.leave(data);
             };
             session.update(change).await?;

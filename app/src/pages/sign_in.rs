@@ -208,7 +208,7 @@ async fn login(
                 let sessions = sessions.with_context(session.event_context());
                 revoke::own_session(&sessions, &user.id, device, trail).await?;
             }
-            let signed_in = sign_in(&session, &user, keep.lasting(), trail).await;
+            let signed_in = sign_in(users, &session, &user, keep.lasting(), trail).await;
             match users.counted(Action::Login, signed_in) {
                 Ok(()) => return Ok(arrival.go_on(&next)),
                 Err(AccountError::Session(SessionError::TooManySessions)) => {
@@ -315,7 +315,7 @@ async fn register(
     }
     match registered.map_err(ApiError::from) {
         Ok(user) => {
-            sign_in(&session, &user, keep.lasting(), trail).await?;
+            sign_in(users, &session, &user, keep.lasting(), trail).await?;
             // The account exists, even if the greeting cannot be stored.
             let _ = session.update(|data| Notice::Welcome.leave(data)).await;
             Ok(arrival.go_on(&next))

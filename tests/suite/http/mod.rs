@@ -15,4 +15,5 @@ mod raw_paths;
 mod refusals;
 mod registration;
 mod request_ids;
+mod settings;
 mod site;

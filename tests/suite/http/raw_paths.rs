@@ -247,6 +247,7 @@ fn a_wrong_method_is_405_and_a_forms_address_redirects_to_its_page() {
         ("/end", "/"),
         ("/logout", "/"),
         ("/account/password", "/account"),
+        ("/account/settings", "/account"),
         ("/account/sessions/end-others", "/account"),
         ("/account/sessions/x/end", "/account"),
         ("/admin/clear", "/admin/maintenance"),

@@ -148,6 +148,8 @@ fn requests_from_other_sites_change_nothing() {
         (Method::Delete, "/api/account"),
         (Method::Delete, "/api/session"),
         (Method::Patch, "/api/session/data"),
+        (Method::Post, "/account/settings"),
+        (Method::Patch, "/api/account/settings"),
         (Method::Delete, "/api/session/sessions"),
         (Method::Post, "/admin/clear"),
         (Method::Post, "/admin/sweep"),

@@ -272,6 +272,7 @@ fn page_routes_accept_only_forms() {
         "/register",
         "/settings",
         "/account/password",
+        "/account/settings",
         "/account/delete",
         "/account/sessions/end-others",
         "/account/sessions/x/end",

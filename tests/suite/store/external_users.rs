@@ -238,8 +238,8 @@ fn a_configured_schema_is_created_and_used_whatever_the_search_path() {
     let tables = "pg_tables WHERE schemaname = 'session_store'";
     assert_eq!(
         count(tables),
-        7,
-        "users, sessions, events, statistics and migrations"
+        8,
+        "users, settings, sessions, events, statistics and migrations"
     );
     assert_eq!(count("other.sessions"), 0);
     assert_eq!(count("users"), 0);

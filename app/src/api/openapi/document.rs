@@ -10,7 +10,7 @@ use utoipa::openapi::{Components, KnownFormat, OpenApi as Document, RefOr, Schem
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::errors::{self, ERRORS};
-use crate::api::{account, activity, admin, auth, session};
+use crate::api::{account, activity, admin, auth, export, session, settings};
 use crate::http::error::ErrorAnswer;
 use crate::monitoring::{health, metrics};
 
@@ -51,6 +51,8 @@ fn document(cookie: &str) -> Document {
         ("/api/auth", auth::Paths::openapi()),
         ("/api/account", account::Paths::openapi()),
         ("/api/account", activity::Paths::openapi()),
+        ("/api/account", settings::Paths::openapi()),
+        ("/api/account", export::Paths::openapi()),
         ("/api/admin", admin::users::Paths::openapi()),
         ("/api/admin", admin::events::Paths::openapi()),
         ("/api/admin", admin::maintenance::Paths::openapi()),

@@ -1,9 +1,11 @@
-//! `/account`: a user's devices, password and account.
+//! `/account`: a user's devices, settings, password and account.
 
 mod deletion;
 mod device;
+mod export;
 mod page;
 mod password;
+mod settings;
 mod sign_outs;
 
 use rocket::Route;
@@ -29,6 +31,8 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = page::routes();
     routes.extend(sign_outs::routes());
     routes.extend(password::routes());
+    routes.extend(settings::routes());
+    routes.extend(export::routes());
     routes.extend(deletion::routes());
     routes
 }

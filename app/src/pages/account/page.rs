@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use super::PATH;
 use super::device::{Device, DeviceGroup};
+use super::settings::SettingsCard;
+use crate::accounts::settings::Settings;
 use crate::accounts::users::Users;
 use crate::api::account::devices;
 use crate::api::activity::recent;
@@ -39,6 +41,7 @@ struct AccountPage<'a> {
     next: Option<Uuid>,
     /// What has happened lately, on the first page and if events are recorded.
     activity: Option<Vec<ActivityLine>>,
+    settings: SettingsCard,
     problem: Option<&'a str>,
     /// Whether the problem is the current password, and not the new one.
     is_current_wrong: bool,
@@ -53,15 +56,23 @@ const GROUPS: usize = 5;
 /// The most events in the list of recent activity.
 const ACTIVITIES: u32 = 10;
 
-/// Renders the page. With `refused`, it says what was wrong with the new password.
+/// A form of the page that was refused.
+pub(super) enum Refused<'a> {
+    /// The new password.
+    Password(&'a ApiError),
+    /// The settings, which the form still has.
+    Settings(&'a ApiError, SettingsCard),
+}
+
+/// Renders the page. With `refused`, it says what was wrong with a form.
 pub(super) async fn show(
     signed_in: &SignedIn,
     users: &Users,
     sessions: &UserSessions,
     after: Option<Uuid>,
-    refused: Option<&ApiError>,
+    refused: Option<Refused<'_>>,
 ) -> PageResult {
-    let user = signed_in.user(users).await?;
+    let account = signed_in.stored_account(users).await?;
     let now = users.now();
     let list = devices(signed_in, sessions, DEVICES, after).await?;
     let device = |session| Device::of(session, Some(&signed_in.handle));
@@ -74,23 +85,31 @@ pub(super) async fn show(
         Some(_) => None,
     };
     let activity = activity.map(|list| list.into_iter().map(ActivityLine::of).collect());
+    let data = signed_in.session.try_data()?;
+    let stored = Settings::of(Some(&account), &data).into();
+    let (error, password, settings) = match refused {
+        None => (None, None, stored),
+        Some(Refused::Password(error)) => (Some(error), Some(error), stored),
+        Some(Refused::Settings(error, card)) => (Some(error), None, card),
+    };
     let page = AccountPage {
-        frame: Frame::of_user(&signed_in.session, Some(&user))
+        frame: Frame::of_user(&signed_in.session, Some(&account))
             .await?
             .at(PATH),
         now,
-        user: &user,
+        user: &account.user,
         groups,
         more,
         others,
         is_first: after.is_none(),
         next: list.next,
         activity,
-        problem: refused.map(ApiError::in_words),
-        is_current_wrong: refused
+        settings,
+        problem: password.map(ApiError::in_words),
+        is_current_wrong: password
             .is_some_and(|error| error.status() != Status::UnprocessableEntity),
     };
-    match refused {
+    match error {
         Some(error) => Page::refused(error, &page),
         None => Page::show(&page),
     }

@@ -4,7 +4,7 @@ use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
 use rocket_diesel_sessions::UserSessions;
 
-use super::page::show;
+use super::page::{Refused, show};
 use super::{PATH, done};
 use crate::accounts::users::Users;
 use crate::guards::signed_in::SignedIn;
@@ -36,7 +36,14 @@ async fn password(
     match changed.map_err(ApiError::from) {
         Ok(()) => done(&signed_in.session, Notice::PasswordChanged).await,
         Err(error) if error.is_for_the_form() => {
-            show(&signed_in, users, sessions, None, Some(&error)).await
+            show(
+                &signed_in,
+                users,
+                sessions,
+                None,
+                Some(Refused::Password(&error)),
+            )
+            .await
         }
         Err(error) => Err(error),
     }
