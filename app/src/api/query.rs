@@ -140,9 +140,12 @@ pub(super) fn number(
 /// Parses whose sessions to list.
 ///
 /// # Errors
-/// 422 if the id is empty or given twice.
+/// 422 if the id is blank or given twice.
 pub(super) fn user(id: &Given<'_>) -> Result<Option<UserId>, ApiError> {
-    Ok(text("user", id)?.map(UserId::from))
+    match id.once("user")? {
+        Some(id) if id.trim().is_empty() => Err(ApiError::unprocessable("user: is empty")),
+        id => Ok(id.map(UserId::from)),
+    }
 }
 
 /// Parses a text that is not empty.

@@ -52,7 +52,7 @@ in_query! {
     /// `sort`: the order.
     Sorted: "sort", "The order", text().enum_values(Some(["newest", "expiring"]));
     /// `user`: whose sessions.
-    OfUser: "user", "Only the sessions of the user with this id", text().min_length(Some(1));
+    OfUser: "user", "Only the sessions of the user with this id", text().pattern(Some(r"\S"));
     /// `after`: the cursor of a list of users.
     AfterUser: "after", "The `next` of the page before", place();
     /// `q`: what the names contain.
