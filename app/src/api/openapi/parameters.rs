@@ -2,8 +2,8 @@
 
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{KnownFormat, Required, SchemaFormat};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, RefOr, Required, SchemaFormat};
 
 /// A `UUIDv7`, as `cursor::parse` takes it.
 const UUID_V7: &str =
@@ -42,7 +42,7 @@ in_query! {
     /// `after`: the cursor of a list that can be sorted.
     AfterSession: "after", "The `next` of the page before, in the same order", session_cursor();
     /// `ip`: the sessions of an address.
-    OfAddress: "ip", "Only the sessions last used from this address", text();
+    OfAddress: "ip", "Only the sessions last used from this address", address();
     /// `q`: what is searched for.
     Searched: "q", "An address, handle, lookup id, user's id or username, or else the beginning of a \
         handle or an address or a part of a username or a device", text();
@@ -68,13 +68,13 @@ in_query! {
                           `command_line` or `local`", text().min_length(Some(1));
 }
 
-fn in_query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
+fn in_query(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .description(Some(description))
-        .schema(Some(schema.build()))
+        .schema(Some(schema))
         .build()
 }
 
@@ -94,6 +94,13 @@ fn cursor() -> ObjectBuilder {
 
 fn session_cursor() -> ObjectBuilder {
     text().pattern(Some(PLACE))
+}
+
+fn address() -> AnyOfBuilder {
+    let text = |format| text().format(Some(SchemaFormat::KnownFormat(format)));
+    AnyOfBuilder::new()
+        .item(text(KnownFormat::Ipv4))
+        .item(text(KnownFormat::Ipv6))
 }
 
 fn text() -> ObjectBuilder {
