@@ -11,6 +11,7 @@ use rocket::serde::json::{Value, from_str};
 use crate::support::local::{ADMIN_TOKEN, SECRET};
 use crate::support::nginx::{ADDRESS, Nginx};
 use crate::support::server::program;
+use crate::support::site::sign_out;
 use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -152,7 +153,7 @@ fn behind_nginx_a_browser_keeps_its_session_and_sees_live_figures() {
     let answer = nginx.ask("GET /api/session/test-session", "", "");
     assert_eq!(status(&answer), "200", "{answer}");
     wait_until("the new session is counted", || created() > before);
-    tab.click("nav form[action='/logout'] button");
+    sign_out(&tab);
     tab.goto("/account");
     assert_eq!(tab.path(), "/login");
 }
