@@ -16,16 +16,13 @@ use super::error::AccountError;
 use super::new_account::new_user;
 use super::passwords::{Hasher, NewPassword};
 use super::places::Urgency;
-use super::throttle::{At, Counted, Guess, Guesses};
+use super::throttle::{
+    At, Counted, Guess, Guesses, TOO_MANY_ACCOUNTS, TOO_MANY_PASSWORDS, TOO_MANY_TRIES,
+};
 use super::username;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::{Action, Attempt, Counters};
 use crate::settings::config::AppConfig;
-
-/// What was done too often, as the errors say it.
-const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";
-const TOO_MANY_TRIES: &str = "too many attempts were made from your address";
-const TOO_MANY_ACCOUNTS: &str = "too many accounts were made from your address";
 
 /// The users in a store, with the limits on how often passwords may be tried.
 pub(crate) struct Users {
