@@ -7,6 +7,7 @@ pub mod new_account;
 pub(super) mod own_account;
 pub(super) mod passwords;
 pub(super) mod places;
+pub(super) mod recognition;
 pub(super) mod revoke;
 pub(super) mod settings;
 pub(super) mod sign_in;

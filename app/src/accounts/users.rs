@@ -1,4 +1,4 @@
-//! Users of the application: registering, recognising, changing and deleting them.
+//! Users of the application: registering, changing and deleting them.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,9 +16,8 @@ use super::error::AccountError;
 use super::new_account::new_user;
 use super::passwords::{Hasher, NewPassword};
 use super::places::Urgency;
-use super::throttle::{
-    At, Counted, Guess, Guesses, TOO_MANY_ACCOUNTS, TOO_MANY_PASSWORDS, TOO_MANY_TRIES,
-};
+use super::recognition::limited;
+use super::throttle::{Counted, Guesses, TOO_MANY_ACCOUNTS, TOO_MANY_TRIES};
 use super::username;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::{Action, Attempt, Counters};
@@ -27,8 +26,8 @@ use crate::settings::config::AppConfig;
 /// The users in a store, with the limits on how often passwords may be tried.
 pub(crate) struct Users {
     store: Arc<dyn UserStore>,
-    hasher: Hasher,
-    guesses: Guesses,
+    pub(super) hasher: Hasher,
+    pub(super) guesses: Guesses,
     clock: Arc<dyn Clock>,
     reauthenticate_after: Duration,
     keep_signed_in: Duration,
@@ -189,103 +188,6 @@ impl Users {
         self.guesses.count_address(from).map(Counted::stays)
     }
 
-    /// Returns the user with this name and password. A failed attempt is counted here, a successful
-    /// one when the caller has signed in the user.
-    ///
-    /// # Errors
-    /// When there is no such user, for whatever reason and at the same cost, and after too many
-    /// attempts. A right password is accepted from any address.
-    pub(crate) async fn recognise(
-        &self,
-        username: &str,
-        password: &str,
-        trail: Trail,
-    ) -> Result<UserRecord, AccountError> {
-        // A name that is not allowed is looked up too, so that it costs the same.
-        let username = username::fold(username).unwrap_or_default();
-        let found = self.by_name(&username);
-        let at = At::User(&username);
-        let recognised = self.verify(at, trail, found, password).await;
-        match recognised {
-            Ok(user) => Ok(user),
-            refused => self.counted(Action::Login, refused),
-        }
-    }
-
-    /// Confirms the password of a signed-in user, in an attempt that is counted here. `session` is
-    /// the handle of the session that asks.
-    ///
-    /// # Errors
-    /// As for [`recognise`](Self::recognise).
-    pub(crate) async fn confirm(
-        &self,
-        user_id: &UserId,
-        session: &SessionHandle,
-        password: &str,
-        trail: Trail,
-    ) -> Result<UserRecord, AccountError> {
-        let confirmed = self.check(user_id, session, password, trail).await;
-        self.counted(Action::Reauthenticate, confirmed)
-    }
-
-    /// Confirms the password of a signed-in user, in an attempt that the caller counts.
-    ///
-    /// # Errors
-    /// As for [`recognise`](Self::recognise).
-    pub(super) async fn check(
-        &self,
-        user_id: &UserId,
-        session: &SessionHandle,
-        password: &str,
-        trail: Trail,
-    ) -> Result<UserRecord, AccountError> {
-        let found = self.find(user_id);
-        let at = At::Session(session);
-        let verified = self.verify(at, trail, found, password).await;
-        verified.map_err(|error| match error {
-            AccountError::WrongCredentials => AccountError::WrongPassword,
-            error => error,
-        })
-    }
-
-    async fn verify(
-        &self,
-        at: At<'_>,
-        trail: Trail,
-        found: impl Future<Output = Result<Option<UserRecord>, SessionError>>,
-        password: &str,
-    ) -> Result<UserRecord, AccountError> {
-        let session = match at {
-            At::Session(handle) => Some(handle),
-            At::User(_) => None,
-        };
-        let from = trail.ip();
-        let limited = |wait| limited(trail, session, TOO_MANY_PASSWORDS, wait);
-        let counted = self.guesses.count(Guess { at, from }).map_err(limited)?;
-        let address = self.guesses.count_address(from);
-        let found = found.await?;
-        let hash = found.as_ref().map(|user| user.password_hash.as_str());
-        // Other people may share an address that is over its limit. Their passwords are still
-        // verified, after everyone else's.
-        let urgency = match address {
-            Ok(_) => Urgency::SignIn,
-            Err(_) => Urgency::OverLimit,
-        };
-        let is_right = self.hasher.verify(password, hash, urgency).await?;
-        match found {
-            Some(user) if is_right && user.disabled_at.is_none() => Ok(user),
-            found => {
-                counted.stays();
-                address.map_err(limited)?.stays();
-                // Without the name as typed, which may be a password.
-                let user_id = found.map(|user| user.id);
-                let failed = trail.event(Event::LoginFailed);
-                failed.user(user_id.as_ref()).session(session).write();
-                Err(AccountError::WrongCredentials)
-            }
-        }
-    }
-
     /// Hashes a new password.
     ///
     /// # Errors
@@ -352,7 +254,7 @@ impl Users {
         Ok(users.into_iter().map(name).collect())
     }
 
-    async fn by_name(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
+    pub(super) async fn by_name(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
         let username = username.to_owned();
         self.run(move |store| store.user_by_name(&username)).await
     }
@@ -377,17 +279,6 @@ pub(super) fn done(change: UserOutcome) -> Result<Vec<SessionHandle>, AccountErr
         // All others mean that nothing was changed.
         _ => Err(SessionError::Aborted.into()),
     }
-}
-
-/// Records an attempt that came after too many others, and returns the refusal.
-fn limited(
-    trail: Trail,
-    session: Option<&SessionHandle>,
-    what: &'static str,
-    wait: Duration,
-) -> AccountError {
-    trail.event(Event::LoginLimited).session(session).write();
-    AccountError::TooMany { what, wait }
 }
 
 /// Refuses the username as a password, since attackers try that first.

@@ -70,9 +70,9 @@ pub(crate) async fn recent(
     signed_in: &SignedIn,
     sessions: &UserSessions,
     limit: u32,
-) -> Result<Option<Vec<Activity>>, SessionError> {
+) -> Result<Option<Vec<EventRecord>>, SessionError> {
     match sessions.recent_activity(&signed_in.user_id, limit).await {
-        Ok(events) => Ok(Some(events.into_iter().map(Activity::from).collect())),
+        Ok(events) => Ok(Some(events)),
         Err(SessionError::NoEvents) => Ok(None),
         Err(error) => Err(error),
     }
@@ -95,9 +95,11 @@ async fn activity(
     limit: Given<'_>,
 ) -> Answer<ActivityList> {
     let limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let events = recent(&signed_in, sessions, limit).await?;
+    let events = recent(&signed_in, sessions, limit)
+        .await?
+        .unwrap_or_default();
     Ok(Json(ActivityList {
-        events: events.unwrap_or_default(),
+        events: events.into_iter().map(Activity::from).collect(),
     }))
 }
 

@@ -75,6 +75,7 @@ impl Export {
     ) -> Result<Self, ApiError> {
         let account = signed_in.stored_account(users).await?;
         let settings = Settings::of(Some(&account), &*signed_in.session.try_data()?);
+        let activity = recent(signed_in, sessions, EVENTS).await?;
         let record = signed_in.session.record();
         let data = record.as_ref().map(typed_data).unwrap_or_default();
         Ok(Self {
@@ -84,7 +85,7 @@ impl Export {
             devices: all_devices(signed_in, sessions).await?,
             // Data that is not JSON is shown as a string.
             session_data: from_str(&data).unwrap_or_else(|_| Value::String(data.into_owned())),
-            activity: recent(signed_in, sessions, EVENTS).await?,
+            activity: activity.map(|events| events.into_iter().map(Activity::from).collect()),
         })
     }
 }

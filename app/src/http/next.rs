@@ -75,11 +75,12 @@ fn is_page(address: &str) -> bool {
     is_plain(&decoded) && !NO_RETURN.contains(&decoded.as_ref())
 }
 
-/// Returns the page of a form, by the path that the form is sent to.
+/// Returns the page of a form, by the path that the form is sent to. The forms of administrators are sent
+/// below their pages.
 pub(crate) fn page_of_form(path: &str) -> &str {
-    match path {
-        "/account/delete" => path,
-        _ if path == "/admin" || path.starts_with("/admin/") => "/admin",
+    match path.rsplit_once('/') {
+        _ if path == "/account/delete" => path,
+        Some((page, _)) if page == "/admin" || page.starts_with("/admin/") => page,
         _ => ACCOUNT,
     }
 }
@@ -159,7 +160,9 @@ mod tests {
             ("/account/password", "/account"),
             ("/account/sessions/x/end", "/account"),
             ("/account/delete", "/account/delete"),
-            ("/admin/sessions/x/revoke", "/admin"),
+            ("/admin/sessions/x/revoke", "/admin/sessions/x"),
+            ("/admin/sessions/revoke", "/admin/sessions"),
+            ("/admin/users/x/disable", "/admin/users/x"),
             ("/admin/clear", "/admin"),
             ("/administrator", "/account"),
         ] {

@@ -1,6 +1,7 @@
 //! A user's recent activity in words.
 
 use chrono::{DateTime, Utc};
+use rocket_diesel_sessions::store::EventRecord;
 
 use crate::accounts::administration::SIGNED_OUT_EVERYWHERE;
 use crate::api::activity::Activity;
@@ -15,11 +16,42 @@ pub(super) struct ActivityLine {
     pub(super) at: DateTime<Utc>,
 }
 
+/// Events that are read for the lines. Some lines stand for several.
+pub(super) const EVENTS: u32 = 1000;
+
+/// The most lines.
+const LINES: usize = 10;
+
+/// Puts the newest events in words. Several parts of one act, such as the end of each session, are one
+/// line.
+pub(super) fn lines(events: &[EventRecord]) -> Vec<ActivityLine> {
+    let acts = events.chunk_by(words::event::belong_together).take(LINES);
+    // If the newest act fills the list, it has older parts.
+    let fills = |act: &[EventRecord]| act.len() == EVENTS as usize;
+    acts.filter_map(|act| {
+        let number = words::grouped(act.len() as u64);
+        let number = match act.len() {
+            0 | 1 => None,
+            _ if fills(act) => Some(format!("at least {number}")),
+            _ => Some(number),
+        };
+        Some(ActivityLine::of(act.first()?.clone().into(), number))
+    })
+    .collect()
+}
+
+impl From<EventRecord> for ActivityLine {
+    fn from(event: EventRecord) -> Self {
+        Self::of(event.into(), None)
+    }
+}
+
 impl ActivityLine {
-    pub(super) fn of(activity: Activity) -> Self {
+    /// Puts an event in words that happened to one session, or to this number of sessions.
+    fn of(activity: Activity, number: Option<String>) -> Self {
         Self {
             icon: icon(&activity),
-            what: what(&activity),
+            what: what(&activity, number.as_deref()),
             device: activity
                 .user_agent
                 .as_deref()
@@ -40,8 +72,19 @@ fn icon(activity: &Activity) -> &'static str {
     }
 }
 
-fn what(activity: &Activity) -> String {
+fn what(activity: &Activity, number: Option<&str>) -> String {
     let reason = activity.reason.as_deref();
+    if let ("revoked", Some(number)) = (activity.event.as_str(), number) {
+        return match reason {
+            _ if activity.by_administrator => {
+                format!("Signed out on {number} devices by an administrator")
+            }
+            Some("password_changed") => {
+                format!("Signed out {number} other devices by the new password")
+            }
+            _ => format!("Signed out {number} other devices"),
+        };
+    }
     match (activity.event.as_str(), reason) {
         ("login", Some("reauthentication")) => "Entered the password again",
         ("login", _) => "Signed in",

@@ -47,6 +47,22 @@ pub fn what(event: &EventRecord) -> (String, Option<String>) {
     (what.to_owned(), detail.map(str::to_owned))
 }
 
+/// Returns whether two events are parts of one act: the same one for several sessions, or a change of a
+/// user and the end of a session because of it.
+pub fn belong_together(one: &EventRecord, other: &EventRecord) -> bool {
+    let is_same = one.event == other.event && one.reason == other.reason;
+    let is_effect = is_of_user(one) && other.reason.as_deref() == Some(one.event.as_str());
+    one.request_id.is_some()
+        && one.request_id == other.request_id
+        && one.user_id == other.user_id
+        && (is_same || is_effect)
+}
+
+/// Returns whether an event is of a user and not of a session.
+pub fn is_of_user(event: &EventRecord) -> bool {
+    event.session.as_str().is_empty()
+}
+
 /// The actors that are not users, with their names.
 pub const ACTORS: [(&str, &str); 3] = [
     ("admin_token", "Administrators’ token"),

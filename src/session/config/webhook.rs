@@ -32,7 +32,9 @@ const MIN_SECRET: usize = 32;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WebhookConfig {
-    /// The address: `https`, or `http` on this machine. It is not a place for secrets.
+    /// The address: `https`, or `http` on this machine. Only its scheme, host and port are ever written,
+    /// because some receivers have a secret in the path.
+    #[serde(serialize_with = "without_path")]
     pub url: String,
     /// The secret that signs, of at least 32 bytes.
     #[serde(serialize_with = "hidden")]
@@ -48,10 +50,26 @@ fn hidden<S: Serializer>(_: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("***")
 }
 
+fn without_path<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&site(url))
+}
+
+/// Returns an address with what follows its host left out.
+fn site(url: &str) -> String {
+    let parsed = Absolute::parse(url).ok();
+    match parsed
+        .as_ref()
+        .and_then(|uri| Some((uri, uri.authority()?)))
+    {
+        Some((uri, host)) => format!("{}://{host}/…", uri.scheme()),
+        None => "…".to_owned(),
+    }
+}
+
 impl fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookConfig")
-            .field("url", &self.url)
+            .field("url", &site(&self.url))
             .field("events", &self.events)
             .finish_non_exhaustive()
     }

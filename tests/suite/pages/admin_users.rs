@@ -276,6 +276,26 @@ on_each_database! {
         assert_eq!(numbers, [50, 50, 20]);
         let previous = link(&ruth.get(&path), "prev").unwrap();
         assert_eq!(lines(&ruth.get(&previous)).len(), 50);
+        let page = ruth.get("/admin/events?event=paid").body;
+        assert!(page.contains("<option value=\"paid\" selected>paid</option>"), "{page}");
+    }
+
+    fn one_act_over_many_sessions_is_one_line(database: &Database) {
+        let client = closed(database, "");
+        let mut ruth = administrator(&client, database);
+        let mut ada = registered(&client, "ada");
+        let ended: Vec<EventRecord> = (0..700)
+            .map(|number| altered(EventRecord::new(Utc::now(), "revoked", format!("s{number}")), |event| {
+                event.user_id = Some(id(&mut ada).as_str().into());
+                event.request_id = Some("one".to_owned());
+            }))
+            .collect();
+        database.store().add_events(&ended).unwrap();
+        let page = ruth.get("/admin/events");
+        assert_eq!(lines(&page).len(), 3, "{}", page.body);
+        assert!(page.body.contains("× 700"), "{}", page.body);
+        let page = ada.get("/account").body;
+        assert!(page.contains("Signed out 700 other devices"), "{page}");
     }
 
     fn without_a_record_the_page_says_how_to_switch_it_on(database: &Database) {

@@ -18,7 +18,7 @@ use crate::api::activity::recent;
 use crate::api::query;
 use crate::guards::signed_in::SignedIn;
 use crate::http::error::ApiError;
-use crate::pages::activity::ActivityLine;
+use crate::pages::activity::{self, ActivityLine};
 use crate::pages::filters;
 use crate::pages::frame::Frame;
 use crate::pages::page::{Page, PageResult};
@@ -33,6 +33,8 @@ struct AccountPage<'a> {
     groups: Vec<DeviceGroup>,
     /// The groups that are shown on demand.
     more: Vec<DeviceGroup>,
+    /// The number of devices in those.
+    more_devices: usize,
     /// The number of other devices on this page.
     others: usize,
     /// Whether this is the first page, with the devices that signed in last.
@@ -47,14 +49,18 @@ struct AccountPage<'a> {
     is_current_wrong: bool,
 }
 
+impl AccountPage<'_> {
+    /// Returns whether the page shows all devices.
+    fn is_whole(&self) -> bool {
+        self.is_first && self.next.is_none()
+    }
+}
+
 /// The most devices on a page.
 const DEVICES: u32 = 100;
 
 /// How many groups of devices are shown at once.
 const GROUPS: usize = 5;
-
-/// The most events in the list of recent activity.
-const ACTIVITIES: u32 = 10;
 
 /// A form of the page that was refused.
 pub(super) enum Refused<'a> {
@@ -81,10 +87,10 @@ pub(super) async fn show(
     let mut groups = DeviceGroup::of(devices);
     let more = groups.split_off(groups.len().min(GROUPS));
     let activity = match after {
-        None => recent(signed_in, sessions, ACTIVITIES).await?,
+        None => recent(signed_in, sessions, activity::EVENTS).await?,
         Some(_) => None,
     };
-    let activity = activity.map(|list| list.into_iter().map(ActivityLine::of).collect());
+    let activity = activity.map(|events| activity::lines(&events));
     let data = signed_in.session.try_data()?;
     let stored = Settings::of(Some(&account), &data).into();
     let (error, password, settings) = match refused {
@@ -99,6 +105,7 @@ pub(super) async fn show(
         now,
         user: &account.user,
         groups,
+        more_devices: more.iter().map(|group| group.devices.len()).sum(),
         more,
         others,
         is_first: after.is_none(),

@@ -70,10 +70,10 @@ async fn end_one(
         return Ok(Page::Next("/signed-out"));
     }
     let found = others(&signed_in, sessions, |session| session.id == id).await?;
-    let what = found.first().map_or_else(
-        || "another device".to_owned(),
-        |session| words::name(session.user_agent.as_deref()),
-    );
+    let Some(device) = found.first() else {
+        return done(session, Notice::DeviceWasGone).await;
+    };
+    let what = words::name(device.user_agent.as_deref());
     let action = format!("/account/sessions/{}/end", RawStr::new(id).percent_encode());
     let purpose = format!("to sign out {what}");
     let question = Question::again(&purpose, &action, "Sign it out", PATH);
@@ -112,6 +112,9 @@ async fn end_same(
     let Form(SameDevices { device, password }) = form;
     let is_meant = |session: &UserSession| words::name(session.user_agent.as_deref()) == device;
     let found = others(&signed_in, sessions, is_meant).await?;
+    if found.is_empty() {
+        return done(&signed_in.session, Notice::DeviceWasGone).await;
+    }
     let purpose = format!("to sign out {}: {device}", other_devices(found.len()));
     let action = "/account/sessions/end-same";
     let question = Question {
@@ -147,6 +150,9 @@ async fn end_others(
 ) -> PageResult {
     let password = form.0.password.as_deref();
     let number = others(&signed_in, sessions, |_| true).await?.len();
+    if number == 0 {
+        return done(&signed_in.session, Notice::OthersSignedOut).await;
+    }
     let purpose = format!("to sign out {}", other_devices(number));
     let action = "/account/sessions/end-others";
     let question = Question::again(&purpose, action, "Sign out everywhere else", PATH);

@@ -45,7 +45,10 @@ pub(in crate::pages::admin) async fn lines(
     events: &[EventRecord],
     most: usize,
 ) -> Result<(Vec<Line>, usize), SessionError> {
-    let groups: Vec<&[EventRecord]> = events.chunk_by(belong_together).take(most).collect();
+    let groups: Vec<&[EventRecord]> = events
+        .chunk_by(words::event::belong_together)
+        .take(most)
+        .collect();
     let of_group = |group: &&[EventRecord]| {
         let first = group.first();
         let ids = first.map(|event| {
@@ -65,22 +68,6 @@ pub(in crate::pages::admin) async fn lines(
     let number = groups.iter().map(|group| group.len()).sum();
     let in_words = |group: &[EventRecord]| Some(line(group.first()?, group.len(), &names, &live));
     Ok((groups.into_iter().filter_map(in_words).collect(), number))
-}
-
-/// Returns whether two events are parts of one act: the same one for several sessions, or a change of a
-/// user and the end of a session because of it.
-fn belong_together(one: &EventRecord, other: &EventRecord) -> bool {
-    let is_same = one.event == other.event && one.reason == other.reason;
-    let is_effect = is_of_user(one) && other.reason.as_deref() == Some(one.event.as_str());
-    one.request_id.is_some()
-        && one.request_id == other.request_id
-        && one.user_id == other.user_id
-        && (is_same || is_effect)
-}
-
-/// Returns whether an event is of a user and not of a session.
-fn is_of_user(event: &EventRecord) -> bool {
-    event.session.as_str().is_empty()
 }
 
 fn line(
@@ -104,7 +91,7 @@ fn line(
         None => person(actor),
     };
     let (what, mut detail) = words::event::what(event);
-    if is_of_user(event) && detail.is_none() && number > 1 {
+    if words::event::is_of_user(event) && detail.is_none() && number > 1 {
         let plural = if number == 2 { "" } else { "s" };
         detail = Some(format!("{} session{plural} ended", number - 1));
     }
@@ -119,6 +106,10 @@ fn line(
         device: device.map(|agent| words::name(Some(agent))),
         ip: event.ip.clone(),
         at: event.at,
-        number: if is_of_user(event) { 1 } else { number as u64 },
+        number: if words::event::is_of_user(event) {
+            1
+        } else {
+            number as u64
+        },
     }
 }

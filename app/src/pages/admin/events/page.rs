@@ -4,7 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::store::{EventPage, ListEvents};
-use rocket_diesel_sessions::{SessionAdmin, UserId};
+use rocket_diesel_sessions::{SessionAdmin, SessionError, UserId};
 
 use super::line::{Line, lines};
 use crate::accounts::users::Users;
@@ -22,8 +22,14 @@ use crate::words;
 /// Lines on a page.
 const LINES: usize = 50;
 
-/// Events that are read for a page. Some lines stand for several.
+/// Events that are read at a time. Some lines stand for several.
 const READ: u32 = 200;
+
+/// Events that are read at a time where those have not filled the page.
+const READ_ON: u32 = 1000;
+
+/// The most events that are read for a page, since one line may stand for many.
+const MOST: usize = 5000;
 
 #[derive(Template)]
 #[template(path = "admin/events.html")]
@@ -52,6 +58,12 @@ struct Filter<'a> {
 impl Filter<'_> {
     fn is_set(&self) -> bool {
         !(self.user.is_empty() && self.event.is_empty() && self.actor.is_empty())
+    }
+
+    /// Returns whether the event is none of this application's choices, as that of another program.
+    fn has_other_event(&self) -> bool {
+        let is_choice = |(name, _): &(&str, &str)| *name == self.event;
+        !self.event.is_empty() && !words::event::CHOICES.iter().any(is_choice)
     }
 
     /// Returns the query of the events that the filter keeps, or what is wrong with it.
@@ -86,6 +98,28 @@ async fn id_of(users: &Users, user: &str) -> Result<Option<UserId>, ApiError> {
     Ok(found.map(|user| user.id))
 }
 
+/// Reads events until they fill the lines of a page. Returns `None` if no events are recorded.
+async fn read(
+    sessions: &SessionAdmin,
+    mut query: ListEvents,
+) -> Result<Option<EventPage>, SessionError> {
+    let mut read = EventPage::default();
+    loop {
+        let Some(page) = events::page(sessions, query.clone()).await? else {
+            return Ok(None);
+        };
+        read.events.extend(page.events);
+        read.next = page.next;
+        // The last act may go on in the events that follow.
+        let acts = read.events.chunk_by(words::event::belong_together).count();
+        if read.next.is_none() || acts > LINES || read.events.len() >= MOST {
+            return Ok(Some(read));
+        }
+        query.after = read.next;
+        query.limit = READ_ON;
+    }
+}
+
 #[get("/admin/events?<user>&<event>&<actor>&<after>&<back>")]
 #[expect(clippy::too_many_arguments, reason = "the parts of the query")]
 async fn page(
@@ -114,7 +148,7 @@ async fn page(
     let found = match query {
         Some(mut query) => {
             query.after = cursor;
-            events::page(sessions, query).await?
+            read(sessions, query).await?
         }
         None => Some(EventPage::default()),
     };

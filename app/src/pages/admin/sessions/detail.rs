@@ -122,7 +122,7 @@ async fn timeline(
         .events
         .into_iter()
         .filter(|event| event.session == *this);
-    let lines = events.map(|event| ActivityLine::of(event.into()));
+    let lines = events.map(ActivityLine::from);
     Ok(Some(lines.collect()))
 }
 

@@ -147,6 +147,7 @@ async fn act(
             Action::Delete => vec![("name", user.username.as_str())],
             _ => Vec::new(),
         },
+        is_final: action == Action::Delete,
         ..Question::again(&purpose, &address, verb, &path)
     };
     let password = fields.password.as_deref();
