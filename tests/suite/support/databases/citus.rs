@@ -6,9 +6,10 @@ use super::proxy::Proxy;
 use super::{Cluster, Database};
 
 /// Enough for the maintenance of the databases of all tests, and for transactions over several
-/// nodes.
+/// nodes. The nodes use no TLS, so that proxies can read what they say.
 const OPTIONS: &str = "-c fsync=on -c max_connections=1500 -c shared_preload_libraries=citus -c max_worker_processes=300 \
                        -c max_prepared_transactions=300 -c citus.shard_count=8 -c citus.recover_2pc_interval=1s \
+                       -c citus.node_conninfo=sslmode=disable \
                        -c citus.max_background_task_executors_per_node=1";
 
 /// A coordinator and its workers.

@@ -29,6 +29,8 @@ struct Link {
     frozen: [AtomicBool; 2],
     /// Bytes in this direction are accepted and lost.
     dropped: [AtomicBool; 2],
+    /// The next answer of the database is lost, and the connection is reset.
+    ends_with_answer: AtomicBool,
     is_closed: AtomicBool,
 }
 
@@ -41,6 +43,8 @@ struct Shared {
     accepts_none: AtomicBool,
     /// Delay of each piece of data, in milliseconds.
     delay: AtomicU64,
+    /// What a client has to say for the answer to be lost.
+    unanswered: Mutex<Option<&'static str>>,
     is_over: AtomicBool,
 }
 
@@ -63,6 +67,7 @@ impl Proxy {
             freezes_new: AtomicBool::new(false),
             accepts_none: AtomicBool::new(false),
             delay: AtomicU64::new(0),
+            unanswered: Mutex::default(),
             is_over: AtomicBool::new(false),
         });
         let of_listener = Arc::clone(&shared);
@@ -111,6 +116,12 @@ impl Proxy {
         self.cut(true);
     }
 
+    /// Resets the next connection on which a client says `words` in plain text. The database
+    /// does as told, and its answer is lost.
+    pub(crate) fn lose_answer_to(&self, words: &'static str) {
+        *self.shared.unanswered.lock().unwrap() = Some(words);
+    }
+
     /// Sets whether new connections are accepted.
     pub(crate) fn accept(&self, accepts: bool) {
         self.shared.accepts_none.store(!accepts, Ordering::SeqCst);
@@ -151,8 +162,7 @@ impl Proxy {
             link.is_closed.store(true, Ordering::SeqCst);
             for stream in streams {
                 if resets {
-                    // The last owner, the thread that reads from it, then sends a RST.
-                    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                    reset_at_end(&stream);
                 } else {
                     let _ = stream.shutdown(Shutdown::Both);
                 }
@@ -241,6 +251,18 @@ impl Shared {
                 0 => {}
                 delay => std::thread::sleep(Duration::from_millis(delay)),
             }
+            if way == Direction::Up as usize {
+                let mut unanswered = self.unanswered.lock().unwrap();
+                if unanswered.is_some_and(|words| contains(&buffer[..read], words)) {
+                    *unanswered = None;
+                    link.ends_with_answer.store(true, Ordering::SeqCst);
+                }
+            } else if link.ends_with_answer.load(Ordering::SeqCst) {
+                link.is_closed.store(true, Ordering::SeqCst);
+                reset_at_end(&from);
+                reset_at_end(&to);
+                break;
+            }
             let is_lost = link.dropped[way].load(Ordering::SeqCst);
             if !is_lost && to.write_all(&buffer[..read]).is_err() {
                 break;
@@ -253,4 +275,14 @@ impl Shared {
         }
         self.links().retain(|(other, _)| !Arc::ptr_eq(other, link));
     }
+}
+
+/// Makes the last owner of a socket, the thread that reads from it, end it with a RST.
+fn reset_at_end(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+fn contains(data: &[u8], words: &str) -> bool {
+    let words = words.as_bytes();
+    data.windows(words.len()).any(|part| part == words)
 }
