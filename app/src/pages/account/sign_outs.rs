@@ -42,6 +42,7 @@ async fn others(
 /// Returns a number of other devices in words.
 fn other_devices(number: usize) -> String {
     match number {
+        0 => "your other devices".to_owned(),
         1 => "your other device".to_owned(),
         number => format!("{} other devices", words::grouped(number as u64)),
     }
@@ -150,9 +151,6 @@ async fn end_others(
 ) -> PageResult {
     let password = form.0.password.as_deref();
     let number = others(&signed_in, sessions, |_| true).await?.len();
-    if number == 0 {
-        return done(&signed_in.session, Notice::OthersSignedOut).await;
-    }
     let purpose = format!("to sign out {}", other_devices(number));
     let action = "/account/sessions/end-others";
     let question = Question::again(&purpose, action, "Sign out everywhere else", PATH);
