@@ -124,7 +124,9 @@ pub use store::{
 };
 
 // For observation.
-pub use session::{Clock, EventContext, SessionAdmin, SessionEvent, SessionEventKind, SystemClock};
+pub use session::{
+    Clock, EventContext, PreparedEvent, SessionAdmin, SessionEvent, SessionEventKind, SystemClock,
+};
 #[doc(inline)]
 pub use store::EndReason;
 

@@ -41,6 +41,7 @@ pub use guard::token::BearerToken;
 pub use observe::context::EventContext;
 pub use observe::events::{SessionEvent, SessionEventKind};
 pub use observe::monitor::AUDIT_LOG;
+pub use observe::prepared::PreparedEvent;
 #[cfg(feature = "diesel")]
 pub use pipeline::UncommittedLogin;
 pub use request::address::{is_forwarded, visitor_address};

@@ -33,6 +33,9 @@ pub struct EventRecord {
     pub user_id: Option<UserId>,
     /// Who caused it, if not the user.
     pub actor: Option<String>,
+    /// The name of the actor as it was then, if the application names it. It is for the time after
+    /// the actor's account is deleted.
+    pub actor_name: Option<String>,
     /// The address from which the request came.
     pub ip: Option<String>,
     /// The user agent of the request.
@@ -69,6 +72,7 @@ impl EventRecord {
             kind: String::new(),
             user_id: None,
             actor: None,
+            actor_name: None,
             ip: None,
             user_agent: None,
             request_id: None,
@@ -168,22 +172,31 @@ pub trait EventStore: Send + Sync + 'static {
     /// Returns events, newest first.
     fn events(&self, query: &ListEvents) -> Result<Vec<EventRecord>, StoreError>;
 
-    /// Returns when each of these users last signed in, if that is among the user's last 100 events.
-    /// The default implementation reads these for each.
+    /// Returns when each of these users last signed in. Users of whom that is not recorded are omitted.
+    /// The default implementation reads the `login` events of each, newest first, up to one that is
+    /// no `reauthentication`.
     fn last_logins(&self, users: &[UserId]) -> Result<Vec<(UserId, DateTime<Utc>)>, StoreError> {
         let mut logins = Vec::new();
         for user_id in users {
-            let query = ListEvents {
+            let mut query = ListEvents {
                 user_id: Some(user_id.clone()),
+                event: Some("login".to_owned()),
                 limit: 100,
                 ..ListEvents::default()
             };
-            let is_login = |event: &&EventRecord| {
-                event.event == "login" && event.reason.as_deref() != Some("reauthentication")
-            };
-            let events = self.events(&query)?;
-            let last = events.iter().filter(is_login).map(|event| event.at).max();
-            logins.extend(last.map(|at| (user_id.clone(), at)));
+            loop {
+                let events = self.events(&query)?;
+                // A store may not know the filter of the name.
+                let is_login = |event: &&EventRecord| {
+                    event.event == "login" && event.reason.as_deref() != Some("reauthentication")
+                };
+                let last = events.iter().find(is_login);
+                logins.extend(last.map(|login| (user_id.clone(), login.at)));
+                query.after = events.last().map(|event| event.id);
+                if last.is_some() || query.after.is_none() {
+                    break;
+                }
+            }
         }
         Ok(logins)
     }

@@ -60,6 +60,6 @@ pub use sql::store::DieselStore;
 pub use stats::{Census, EndCounts, EndReason, HourStats, StatsStore, SweepRecord, UsageDelta};
 pub use url::DatabaseUrl;
 pub use users::{
-    FindUsers, LastAdmin, PasswordChange, SettingsChange, UserCursor, UserOutcome, UserPage,
-    UserRecord, UserSettings, UserStore,
+    FindUsers, LastAdmin, PasswordChange, SettingsChange, UserAction, UserChange, UserCursor,
+    UserOutcome, UserPage, UserRecord, UserSettings, UserStore,
 };

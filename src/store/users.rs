@@ -2,6 +2,7 @@
 //!
 //! Stores receive passwords only as hashes. The application creates and verifies them.
 
+mod change;
 pub(in crate::store) mod search;
 mod settings;
 
@@ -12,9 +13,11 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
+use super::events::EventRecord;
 use super::ids::{SessionHandle, UserId};
 use super::login::ActingSession;
 use super::request::RotateSession;
+pub use change::{LastAdmin, UserAction, UserChange};
 pub use search::{FindUsers, UserCursor, UserPage};
 pub use settings::{SettingsChange, UserSettings};
 
@@ -96,6 +99,9 @@ pub struct PasswordChange {
     /// The latest time at which the change may commit. After that, no response could deliver the
     /// new token.
     pub deadline: Option<Instant>,
+    /// The event that records the change. A store that keeps the events too stores it in the same
+    /// transaction.
+    pub event: Option<EventRecord>,
 }
 
 impl fmt::Debug for PasswordChange {
@@ -106,29 +112,22 @@ impl fmt::Debug for PasswordChange {
     }
 }
 
-/// The outcome of a change of a user. All variants except [`Done`](Self::Done) mean that nothing
-/// was changed.
+/// The outcome of a change of a user. All variants except [`Done`](Self::Done) mean that the user is
+/// as before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserOutcome {
     /// The change was made, and the sessions with these handles ended with it.
     Done(Vec<SessionHandle>),
+    /// The user was already as requested. A disabled user has no sessions, but if another program left
+    /// some, they ended, and these are their handles.
+    Unchanged(Vec<SessionHandle>),
     /// There is no such user, or the user's password hash is a different one by now.
     NoUser,
     /// The acting session has ended.
     SessionEnded,
     /// No other administrator may sign in, and [`LastAdmin::Keep`] was requested.
     LastAdmin,
-}
-
-/// Whether a change may remove the last administrator who may sign in. Every store must support
-/// both, so a further variant would be a breaking change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastAdmin {
-    /// Refuse the change with [`UserOutcome::LastAdmin`].
-    Keep,
-    /// Make the change, even if it leaves no administrator.
-    MayGo,
 }
 
 /// A store of users beside their sessions. A change that ends sessions does so in the same
@@ -191,8 +190,18 @@ pub trait UserStore: Send + Sync + 'static {
     /// Returns [`StoreError::TooLate`] if it could not commit by its deadline.
     fn change_password(&self, change: &PasswordChange) -> Result<UserOutcome, StoreError>;
 
+    /// Changes a user's state, or deletes the user. Of several equal changes at the same time, one makes
+    /// a difference and is [`UserOutcome::Done`]; the others are [`UserOutcome::Unchanged`].
+    ///
+    /// If the store also keeps the events, [`UserChange::event`] is stored in the same transaction as a
+    /// change that is done. Otherwise it is ignored, and the caller records the event.
+    fn change_user(&self, change: &UserChange) -> Result<UserOutcome, StoreError>;
+
     /// Makes a user an administrator from the next request on. Returns whether there is such a user.
-    fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let promoted = self.change_user(&UserChange::new(id, UserAction::Promote, now))?;
+        Ok(promoted != UserOutcome::NoUser)
+    }
 
     /// Makes an administrator a plain user from the next request on. No session ends.
     fn demote_user(
@@ -200,7 +209,12 @@ pub trait UserStore: Send + Sync + 'static {
         id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError>;
+    ) -> Result<UserOutcome, StoreError> {
+        self.change_user(&UserChange {
+            last_admin,
+            ..UserChange::new(id, UserAction::Demote, now)
+        })
+    }
 
     /// Prevents a user from signing in and ends all of the user's sessions.
     fn disable_user(
@@ -208,16 +222,33 @@ pub trait UserStore: Send + Sync + 'static {
         id: &UserId,
         now: DateTime<Utc>,
         last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError>;
+    ) -> Result<UserOutcome, StoreError> {
+        self.change_user(&UserChange {
+            last_admin,
+            ..UserChange::new(id, UserAction::Disable, now)
+        })
+    }
 
     /// Allows a disabled user to sign in again. Returns whether there is such a user.
-    fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let enabled = self.change_user(&UserChange::new(id, UserAction::Enable, now))?;
+        Ok(enabled != UserOutcome::NoUser)
+    }
 
-    /// Deletes a user with the user's settings and all of the user's sessions. `by` is the acting session, if there is one.
+    /// Deletes a user with the user's settings and all of the user's sessions. `by` is the acting
+    /// session, if there is one.
     fn delete_user(
         &self,
         id: &UserId,
         by: Option<ActingSession>,
         last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError>;
+    ) -> Result<UserOutcome, StoreError> {
+        // A deletion leaves no row that would have a time.
+        let now = by.map_or(DateTime::UNIX_EPOCH, |by| by.now);
+        self.change_user(&UserChange {
+            by,
+            last_admin,
+            ..UserChange::new(id, UserAction::Delete, now)
+        })
+    }
 }

@@ -21,6 +21,7 @@
 
 mod many;
 mod scans;
+mod user_changes;
 mod user_search;
 mod users;
 mod withdrawals;
@@ -36,6 +37,7 @@ use crate::store::{
     WriteOutcome,
 };
 
+pub use user_changes::run_user_changes;
 pub use user_search::run_user_search;
 pub use users::{run_with_external_users, run_with_users};
 

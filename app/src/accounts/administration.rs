@@ -3,24 +3,25 @@
 
 use std::net::IpAddr;
 
-use rocket_diesel_sessions::store::{LastAdmin, UserOutcome, UserRecord, UserStore};
-use rocket_diesel_sessions::{EventContext, SessionAdmin, SessionHandle, UserId, UserSessions};
+use rocket_diesel_sessions::store::{UserAction, UserChange};
+use rocket_diesel_sessions::{EventContext, PreparedEvent, SessionAdmin, UserId, UserSessions};
 
 use super::error::AccountError;
-use super::users::{Users, done};
+use super::record::Record;
+use super::users::Users;
 use crate::monitoring::audit::{Event, Trail};
 
 /// The name in the record of events of the end of all sessions of a user by an administrator.
-pub(crate) const SIGNED_OUT_EVERYWHERE: &str = "signed_out_everywhere";
+pub const SIGNED_OUT_EVERYWHERE: &str = "signed_out_everywhere";
 
 /// The name in the record of events of the end of everyone's sessions.
-pub(crate) const SESSIONS_CLEARED: &str = Event::SessionsCleared.name();
+pub const SESSIONS_CLEARED: &str = Event::SessionsCleared.name();
 
 /// The name in the record of events of the end of all sessions of an address.
-pub(crate) const ADDRESS_ENDED: &str = "address_ended";
+pub const ADDRESS_ENDED: &str = "address_ended";
 
-/// The name in the record of events of the deletion of a user by an administrator. The reason is the
-/// user's id, because the user's own events go with the user.
+/// The name in the record of events of the deletion of a user. The reason is the user's id, because the
+/// user's own events go with the user.
 pub const USER_DELETED: &str = "user_deleted";
 
 /// A change of a user's state.
@@ -33,13 +34,12 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// Returns whether the change would make a difference.
-    pub(crate) fn is_due(self, user: &UserRecord) -> bool {
+    const fn action(self) -> UserAction {
         match self {
-            Self::Promote => !user.is_admin,
-            Self::Demote => user.is_admin,
-            Self::Disable => user.disabled_at.is_none(),
-            Self::Enable => user.disabled_at.is_some(),
+            Self::Promote => UserAction::Promote,
+            Self::Demote => UserAction::Demote,
+            Self::Disable => UserAction::Disable,
+            Self::Enable => UserAction::Enable,
         }
     }
 
@@ -82,47 +82,46 @@ impl Administration<'_> {
     /// [`AccountError::LastAdministrator`].
     pub(crate) async fn change(
         &self,
-        user: &UserRecord,
+        user_id: &UserId,
         change: Change,
     ) -> Result<bool, AccountError> {
-        if !change.is_due(user) {
-            return Ok(false);
-        }
-        let (id, now) = (user.id.clone(), self.users.now());
-        let is_there = |is_there: bool| {
-            let ended = UserOutcome::Done(Vec::new());
-            if is_there { ended } else { UserOutcome::NoUser }
-        };
-        let keep = LastAdmin::Keep;
-        let call = move |store: &dyn UserStore| match change {
-            Change::Promote => store.promote_user(&id, now).map(is_there),
-            Change::Demote => store.demote_user(&id, now, keep),
-            Change::Disable => store.disable_user(&id, now, keep),
-            Change::Enable => store.enable_user(&id, now).map(is_there),
-        };
-        let ended = gone(done(self.users.run(call).await?))?;
         let event = change.event();
-        self.note_ended(&user.id, event.name(), &ended);
-        self.note(event, event.name(), &user.id, None);
-        Ok(true)
+        let all = self.all.with_context(self.acting.context.clone());
+        let prepared = all.prepare_user_event(event.name(), user_id);
+        let change = UserChange::new(user_id, change.action(), self.users.now());
+        self.make(change, event, event.name(), prepared).await
     }
 
     /// Deletes a user with all of the user's sessions.
     ///
     /// # Errors
     /// As for [`change`](Self::change).
-    pub(crate) async fn delete(&self, user: &UserRecord) -> Result<(), AccountError> {
-        let id = user.id.clone();
-        let call = move |store: &dyn UserStore| store.delete_user(&id, None, LastAdmin::Keep);
-        let ended = gone(done(self.users.run(call).await?))?;
-        self.note_ended(&user.id, USER_DELETED, &ended);
-        let context = self.acting.context.clone().reason(user.id.as_str());
-        self.all
-            .with_context(context)
-            .note_user_event(USER_DELETED, None);
-        let entry = self.acting.trail.event(Event::AccountDeleted);
-        entry.user(&user.id).by(&self.acting.by).write();
+    pub(crate) async fn delete(&self, user_id: &UserId) -> Result<(), AccountError> {
+        let context = self.acting.context.clone().reason(user_id.as_str());
+        let all = self.all.with_context(context);
+        let prepared = all.prepare_user_event(USER_DELETED, None);
+        let change = UserChange::new(user_id, UserAction::Delete, self.users.now());
+        self.make(change, Event::AccountDeleted, USER_DELETED, prepared)
+            .await?;
         Ok(())
+    }
+
+    /// Makes a change, for which sessions end for the reason `name`.
+    async fn make(
+        &self,
+        change: UserChange,
+        event: Event,
+        name: &str,
+        prepared: PreparedEvent,
+    ) -> Result<bool, AccountError> {
+        let entry = self.acting.trail.event(event).user(&change.user_id);
+        let context = self.acting.context.clone().reason(name);
+        let record = Record {
+            entry: entry.by(&self.acting.by),
+            event: Some(prepared),
+            sessions: self.sessions.with_context(context),
+        };
+        self.users.change(change, record).await
     }
 
     /// Ends all sessions of a user. Returns how many there were.
@@ -134,12 +133,12 @@ impl Administration<'_> {
         let sessions = self.sessions.with_context(context);
         let ended = sessions.revoke_all(user_id).await?;
         if ended > 0 {
-            self.note(
-                Event::SessionRevoked,
-                SIGNED_OUT_EVERYWHERE,
-                user_id,
-                Some(ended),
-            );
+            let entry = self.acting.trail.event(Event::SessionRevoked);
+            let entry = entry.user(user_id).by(&self.acting.by);
+            entry.deleted(ended).write();
+            let context = self.acting.context.clone().reason(self::sessions(ended));
+            let all = self.all.with_context(context);
+            all.note_user_event(SIGNED_OUT_EVERYWHERE, user_id);
         }
         Ok(ended)
     }
@@ -177,41 +176,10 @@ impl Administration<'_> {
             .note_user_event(SESSIONS_CLEARED, None);
         Ok(ended)
     }
-
-    /// Reports the sessions that ended with a change, for that reason.
-    fn note_ended(&self, user_id: &UserId, reason: &str, ended: &[SessionHandle]) {
-        let context = self.acting.context.clone().reason(reason);
-        let sessions = self.sessions.with_context(context);
-        sessions.note_ended_of(user_id, ended);
-    }
-
-    /// Records what happened to a user, and writes a line to the audit log.
-    fn note(&self, event: Event, name: &'static str, user_id: &UserId, ended: Option<usize>) {
-        let entry = self.acting.trail.event(event).user(user_id);
-        let entry = entry.by(&self.acting.by);
-        let mut context = self.acting.context.clone();
-        match ended {
-            Some(ended) => {
-                context = context.reason(sessions(ended));
-                entry.deleted(ended).write();
-            }
-            None => entry.write(),
-        }
-        let all = self.all.with_context(context);
-        all.note_user_event(name, user_id);
-    }
 }
 
 /// Returns a number of sessions in words, which is what the record says of the end of several.
-fn sessions(number: usize) -> String {
+pub fn sessions(number: usize) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} session{plural}")
-}
-
-/// Puts a missing user as administrators understand it, who enter no password for the user.
-fn gone<T>(changed: Result<T, AccountError>) -> Result<T, AccountError> {
-    changed.map_err(|error| match error {
-        AccountError::WrongCredentials => AccountError::NoUser,
-        error => error,
-    })
 }

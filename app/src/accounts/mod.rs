@@ -8,6 +8,7 @@ pub(super) mod own_account;
 pub(super) mod passwords;
 pub(super) mod places;
 pub(super) mod recognition;
+mod record;
 pub(super) mod revoke;
 pub(super) mod settings;
 pub(super) mod sign_in;

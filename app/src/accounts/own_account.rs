@@ -1,12 +1,14 @@
 //! What signed-in users change of their own accounts.
 
-use rocket_diesel_sessions::store::{ActingSession, PasswordChange};
-use rocket_diesel_sessions::{Session, SessionHandle, UserId, UserSessions};
+use rocket_diesel_sessions::store::{ActingSession, PasswordChange, UserAction, UserChange};
+use rocket_diesel_sessions::{Session, SessionAdmin, SessionHandle, UserId, UserSessions};
 use uuid::Uuid;
 
+use super::administration::USER_DELETED;
 use super::error::AccountError;
+use super::record::Record;
 use super::users::{Users, refuse_username};
-use crate::monitoring::audit::{Event, Trail};
+use crate::monitoring::audit::{Entry, Event, Trail};
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;
 
@@ -64,16 +66,17 @@ impl OwnAccount<'_> {
                 rotation: Some(rotation),
                 now: users.now(),
                 deadline: Some(deadline),
+                event: None,
             };
-            let ended = users.change_password(change).await?;
             let context = self.session.event_context().reason(PASSWORD_CHANGED);
-            let sessions = sessions.with_context(context);
-            sessions.note_ended_of(self.user_id, &ended);
-            Ok::<_, AccountError>(())
+            let record = Record {
+                entry: self.entry(Event::PasswordChanged),
+                event: self.session.prepare_event(PASSWORD_CHANGED),
+                sessions: sessions.with_context(context),
+            };
+            users.change_password(change, record).await
         };
         self.session.rotate_with(change).await?;
-        self.session.note_event(PASSWORD_CHANGED);
-        self.record(Event::PasswordChanged);
         Ok(())
     }
 
@@ -84,24 +87,35 @@ impl OwnAccount<'_> {
     pub(crate) async fn delete(
         &self,
         users: &Users,
+        all: &SessionAdmin,
         sessions: &UserSessions,
     ) -> Result<(), AccountError> {
+        let found = users.find(self.user_id).await?;
+        let mut context = self.session.event_context();
+        // The acts of an administrator are still on record, under this id.
+        if let Some(admin) = found.filter(|user| user.is_admin) {
+            context = context.actor(admin.id).actor_name(admin.username);
+        }
+        let deleted = all.with_context(context.clone().reason(self.user_id.as_str()));
+        let record = Record {
+            entry: self.entry(Event::AccountDeleted),
+            event: Some(deleted.prepare_user_event(USER_DELETED, None)),
+            sessions: sessions.with_context(context.reason("account_deleted")),
+        };
         let by = ActingSession {
             session_id: self.session_id,
             now: users.now(),
         };
-        let ended = users.delete(self.user_id, by).await?;
-        self.record(Event::AccountDeleted);
-        let context = self.session.event_context().reason("account_deleted");
-        let sessions = sessions.with_context(context);
-        sessions.note_ended_of(self.user_id, &ended);
+        let mut change = UserChange::new(self.user_id, UserAction::Delete, by.now);
+        change.by = Some(by);
+        users.change(change, record).await?;
         self.session.logout().await?;
         Ok(())
     }
 
-    /// Writes a line to the audit log.
-    fn record(&self, event: Event) {
+    /// Begins a line of the audit log.
+    fn entry(&self, event: Event) -> Entry {
         let entry = self.trail.event(event).user(self.user_id);
-        entry.by(self.user_id).session(self.handle).write();
+        entry.by(self.user_id).session(self.handle)
     }
 }

@@ -14,17 +14,20 @@ const MAX: usize = 64;
 /// The most characters that are typed for a name.
 pub(crate) const MOST_TYPED: usize = 4 * MAX;
 
-/// Names that readers would take for the staff of the site, or for no one. Administrators can still
-/// assign them on the command line.
-const RESERVED: [&str; 20] = [
+/// Names that readers would take for the staff of the site, for no one, or for an actor of events that is
+/// no user. Administrators can still assign them on the command line.
+const RESERVED: [&str; 23] = [
     "abuse",
     "admin",
+    "admin_token",
     "administrator",
     "administration",
     "anonymous",
+    "command_line",
     "everybody",
     "everyone",
     "help",
+    "local",
     "moderator",
     "nobody",
     "null",
@@ -193,6 +196,9 @@ mod tests {
             "system",
             "anonymous",
             "support",
+            "local",
+            "Command_Line",
+            "admin_token",
         ] {
             let message = choose(name).unwrap_err();
             assert!(message.contains("reserved"), "{name}: {message}");

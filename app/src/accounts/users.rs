@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rocket_diesel_sessions::store::{
-    ActingSession, FindUsers, LastAdmin, PasswordChange, StoreError, UserOutcome, UserPage,
-    UserRecord, UserStore,
-};
+use rocket_diesel_sessions::store::{FindUsers, StoreError, UserPage, UserRecord, UserStore};
 use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError, SessionHandle, UserId};
 
 use super::error::AccountError;
@@ -197,36 +194,6 @@ impl Users {
         self.hasher.hash(password, Urgency::SignIn).await
     }
 
-    /// Changes the password of a user. Returns the handles of the sessions that ended.
-    ///
-    /// # Errors
-    /// When the old password was changed in the meantime, or the session that asks has ended.
-    pub(super) async fn change_password(
-        &self,
-        change: PasswordChange,
-    ) -> Result<Vec<SessionHandle>, AccountError> {
-        done(
-            self.run(move |store| store.change_password(&change))
-                .await?,
-        )
-    }
-
-    /// Deletes a user with all of the user's sessions. Returns the handles of these.
-    ///
-    /// # Errors
-    /// When the session that asks has ended, or the user is the last administrator.
-    pub(super) async fn delete(
-        &self,
-        user_id: &UserId,
-        by: ActingSession,
-    ) -> Result<Vec<SessionHandle>, AccountError> {
-        let id = user_id.clone();
-        done(
-            self.run(move |store| store.delete_user(&id, Some(by), LastAdmin::Keep))
-                .await?,
-        )
-    }
-
     /// Returns the user with this name, however it is written.
     pub(crate) async fn named(&self, username: &str) -> Result<Option<UserRecord>, SessionError> {
         match username::fold(username) {
@@ -267,17 +234,6 @@ impl Users {
     ) -> Result<T, SessionError> {
         let store = Arc::clone(&self.store);
         self.sessions.call(move || call(&*store)).await
-    }
-}
-
-pub(super) fn done(change: UserOutcome) -> Result<Vec<SessionHandle>, AccountError> {
-    match change {
-        UserOutcome::Done(ended) => Ok(ended),
-        UserOutcome::NoUser => Err(AccountError::WrongCredentials),
-        UserOutcome::SessionEnded => Err(SessionError::Ended.into()),
-        UserOutcome::LastAdmin => Err(AccountError::LastAdministrator),
-        // All others mean that nothing was changed.
-        _ => Err(SessionError::Aborted.into()),
     }
 }
 

@@ -5,7 +5,9 @@ use rocket::http::Status;
 use rocket::serde::json::Json;
 use rocket::serde::{Deserialize, Serialize};
 use rocket::{Route, State, delete, get, post, routes};
-use rocket_diesel_sessions::{SessionHandle, UserSession, UserSessionPage, UserSessions};
+use rocket_diesel_sessions::{
+    SessionAdmin, SessionHandle, UserSession, UserSessionPage, UserSessions,
+};
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
@@ -236,11 +238,15 @@ async fn delete_account(
     signed_in: SignedIn,
     _query: NoQuery,
     users: &State<Users>,
+    all: &State<SessionAdmin>,
     sessions: &State<UserSessions>,
     trail: Trail,
 ) -> Result<Status, ApiError> {
     signed_in.require_password(users)?;
-    signed_in.account(trail).delete(users, sessions).await?;
+    signed_in
+        .account(trail)
+        .delete(users, all, sessions)
+        .await?;
     Ok(Status::NoContent)
 }
 

@@ -58,9 +58,7 @@ impl List {
         query.user_id = user.map(|user| user.id);
         query.event.clone_from(&self.event);
         query.actor = match self.by.as_deref() {
-            Some(by) if words::event::actor(by).is_none() => {
-                Some(users::find(store, by)?.id.to_string())
-            }
+            Some(by) if words::event::actor(by).is_none() => Some(administrator(store, by)?),
             by => by.map(str::to_owned),
         };
         query.after = self.after;
@@ -94,11 +92,36 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
     Ok(())
 }
 
+/// Returns the id of the administrator with this name or id. One whose account is deleted is found by the
+/// id, as long as there are events.
+fn administrator(store: &DieselStore, name_or_id: &str) -> Result<String, Failure> {
+    let unknown = match users::find(store, name_or_id) {
+        Ok(user) => return Ok(user.id.into()),
+        Err(unknown) => unknown,
+    };
+    let mut acts = ListEvents::default();
+    acts.actor = Some(name_or_id.to_owned());
+    acts.limit = 1;
+    if store.events(&acts)?.is_empty() {
+        return Err(unknown);
+    }
+    Ok(name_or_id.to_owned())
+}
+
 fn table(events: &[EventRecord], store: &DieselStore) -> Result<Table, StoreError> {
     let now = SystemClock.now();
     let names = names(events, store)?;
     let name = |id: &str| names.get(id).cloned().unwrap_or_else(|| id.to_owned());
-    let by = |actor: &str| words::event::actor(actor).map_or_else(|| name(actor), str::to_owned);
+    let by = |event: &EventRecord| {
+        let actor = event.actor.as_deref()?;
+        let shown = match (words::event::actor(actor), &event.actor_name) {
+            (Some(word), _) => word.to_owned(),
+            // The account is deleted.
+            (None, Some(name)) if !names.contains_key(actor) => name.clone(),
+            (None, _) => name(actor),
+        };
+        Some(shown)
+    };
     let header = [
         "WHEN", "EVENT", "DETAIL", "USER", "BY", "IP", "DEVICE", "SESSION",
     ];
@@ -112,7 +135,7 @@ fn table(events: &[EventRecord], store: &DieselStore) -> Result<Table, StoreErro
             event.event.clone(),
             or_dash(detail),
             or_dash(event.user_id.as_ref().map(|id| name(id.as_str()))),
-            or_dash(event.actor.as_deref().map(by)),
+            or_dash(by(event)),
             or_dash(event.ip.clone()),
             or_dash(device.map(|agent| words::name(Some(agent)))),
             or_dash(session),

@@ -11,6 +11,7 @@ mod events;
 mod healthcheck;
 mod help;
 mod parse;
+mod record;
 mod revoke;
 mod serve;
 mod sessions;

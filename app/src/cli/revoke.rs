@@ -1,20 +1,25 @@
 //! `sessions revoke` and `sessions clear`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rocket::serde::json::json;
 use rocket_diesel_sessions::store::{
-    Revocation, RevokeScope, ScanSessions, SessionScope, SessionStore, StoreError,
+    EventRecord, Revocation, RevokeScope, ScanSessions, SessionRecord, SessionScope, SessionStore,
+    StoreError,
 };
-use rocket_diesel_sessions::{DieselStore, EndReason, SessionHandle, UserId};
+use rocket_diesel_sessions::{DieselStore, EndReason, SessionHandle};
+use rocket_diesel_sessions_app::accounts::administration::{
+    ADDRESS_ENDED, SESSIONS_CLEARED, SIGNED_OUT_EVERYWHERE, sessions as in_words,
+};
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 
 use super::database::{Access, Database, admin};
+use super::record::Record;
 use super::terminal::ask;
-use super::terminal::output::{audit, count, note, say_json};
+use super::terminal::output::{COMMAND_LINE, audit, count, note, say_json};
 use super::terminal::progress;
 use super::terminal::table::printable;
 use super::{Failure, say, users};
@@ -82,18 +87,19 @@ fn access(dry_run: bool) -> Access {
 
 pub(super) fn revoke(
     arguments: &Revoke,
-    store: &DieselStore,
+    database: &Database,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     match (&arguments.user, arguments.ip) {
-        (Some(name), _) => revoke_all_of(name, arguments, store, now),
-        (None, Some(ip)) => revoke_all_at(ip, arguments, store, now),
-        (None, None) => revoke_some(arguments, store, now),
+        (Some(name), _) => revoke_all_of(name, arguments, database, now),
+        (None, Some(ip)) => revoke_all_at(ip, arguments, database, now),
+        (None, None) => revoke_some(arguments, database, now),
     }
 }
 
-fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> Result<(), Failure> {
+fn revoke_some(arguments: &Revoke, database: &Database, now: DateTime<Utc>) -> Result<(), Failure> {
     let Revoke { dry_run, json, .. } = *arguments;
+    let (store, record) = (&database.store, Record::new(database, now));
     let mut seen = HashSet::new();
     let mut handles = arguments.handles.clone();
     handles.retain(|handle| seen.insert(handle.clone()));
@@ -101,16 +107,19 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> R
     for handles in handles.chunks(BATCH) {
         let found = found(handles, store)?;
         if dry_run {
-            there.extend(found.into_iter().map(|(handle, _)| handle));
+            there.extend(found.into_keys());
             continue;
         }
         let ended = store.delete(handles)?;
         admin(store).note_ended(EndReason::Revoked, ended.len(), now);
+        let mut events = Vec::new();
         for handle in &ended {
-            let user = found.iter().find(|(found, _)| found == handle);
-            let user = user.and_then(|(_, user)| user.as_ref());
+            let session = found.get(handle).and_then(Option::as_ref);
+            let user = session.and_then(|session| session.user_id.as_ref());
             audit(Event::SessionRevoked, user, Some(handle));
+            events.extend(session.and_then(|session| record.ended_session(session, None)));
         }
+        record.keep(&events);
         there.extend(ended);
     }
     let (ended, missing): (Vec<&SessionHandle>, Vec<&SessionHandle>) =
@@ -139,17 +148,20 @@ fn revoke_some(arguments: &Revoke, store: &DieselStore, now: DateTime<Utc>) -> R
     .into())
 }
 
-/// Returns those of the sessions that exist, each with its user.
+/// Returns those of the sessions that exist, by handle. One that cannot be read can be ended.
 fn found(
     handles: &[SessionHandle],
     store: &DieselStore,
-) -> Result<Vec<(SessionHandle, Option<UserId>)>, StoreError> {
-    let mut found = Vec::with_capacity(handles.len());
+) -> Result<HashMap<SessionHandle, Option<SessionRecord>>, StoreError> {
+    let mut found = HashMap::with_capacity(handles.len());
     for handle in handles {
         match store.find(handle) {
-            Ok(session) => found.extend(session.map(|session| (session.id, session.user_id))),
-            // It exists and can be ended, although it cannot be read.
-            Err(StoreError::Corrupt { id, .. }) => found.push((id, None)),
+            Ok(session) => {
+                found.extend(session.map(|session| (session.id.clone(), Some(session))));
+            }
+            Err(StoreError::Corrupt { id, .. }) => {
+                found.insert(id, None);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -159,22 +171,30 @@ fn found(
 fn revoke_all_of(
     name: &str,
     arguments: &Revoke,
-    store: &DieselStore,
+    database: &Database,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let Revoke { dry_run, json, .. } = *arguments;
+    let store = &database.store;
     let user = users::find(store, name)?;
     let (verb, key) = verb(dry_run);
     let ended = if dry_run {
         store.count_of_user(&user.id, None)?
     } else {
         let revocation = Revocation::new(user.id.clone(), RevokeScope::All);
-        let ended = store.revoke(&revocation)?.unwrap_or_default().len();
-        admin(store).note_ended(EndReason::Revoked, ended, now);
-        if ended > 0 {
+        let ended = store.revoke(&revocation)?.unwrap_or_default();
+        admin(store).note_ended(EndReason::Revoked, ended.len(), now);
+        if !ended.is_empty() {
             audit(Event::SessionRevoked, Some(&user.id), None);
+            let record = Record::new(database, now);
+            let of_session = |id| record.ended(id, &user.id, Some(SIGNED_OUT_EVERYWHERE));
+            let mut events: Vec<EventRecord> = ended.iter().map(of_session).collect();
+            let mut act = record.event(SIGNED_OUT_EVERYWHERE, &user.id);
+            act.reason = Some(in_words(ended.len()));
+            events.push(act);
+            record.keep(&events);
         }
-        ended as u64
+        ended.len() as u64
     };
     if json {
         return say_json(&json!({"dryRun": dry_run, key: ended, "userId": user.id}));
@@ -190,10 +210,11 @@ fn revoke_all_of(
 fn revoke_all_at(
     ip: IpAddr,
     arguments: &Revoke,
-    store: &DieselStore,
+    database: &Database,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let Revoke { dry_run, json, .. } = *arguments;
+    let (store, record) = (&database.store, Record::new(database, now));
     let (verb, key) = verb(dry_run);
     let mut ended = 0;
     if dry_run {
@@ -203,12 +224,18 @@ fn revoke_all_at(
         let revoked = admin(store).revoke_address(ip, now, |batch| {
             ended += batch.len() as u64;
             bar.set_position(ended);
+            let of_session = |session| record.ended_session(session, Some(ADDRESS_ENDED));
+            let events: Vec<EventRecord> = batch.iter().filter_map(of_session).collect();
+            record.keep(&events);
         });
         bar.finish_and_clear();
         if ended > 0 {
             let entry = Entry::new(Event::SessionRevoked).address(ip);
             let number = usize::try_from(ended).unwrap_or(usize::MAX);
-            entry.by("command_line").deleted(number).write();
+            entry.by(COMMAND_LINE).deleted(number).write();
+            let mut act = record.event(ADDRESS_ENDED, None);
+            act.reason = Some(format!("{} of {ip}", in_words(number)));
+            record.keep(&[act]);
         }
         revoked
             .map_err(|error| format!("{error} ({} ended before that)", count(ended, "session")))?;
@@ -274,6 +301,10 @@ pub(super) fn clear(
     bar.finish_and_clear();
     if ended > 0 || cleared.is_ok() {
         audit(Event::SessionsCleared, None, None);
+        let record = Record::new(database, now);
+        let mut act = record.event(SESSIONS_CLEARED, None);
+        act.reason = Some(in_words(usize::try_from(ended).unwrap_or(usize::MAX)));
+        record.keep(&[act]);
     }
     match cleared {
         Ok(()) => report(ended),

@@ -163,7 +163,7 @@ pub(super) fn run(command: &Command, database: &Database) -> Result<(), Failure>
     match command {
         Command::List(arguments) => list(arguments, store, now),
         Command::Show { handle, json } => show(handle, *json, store, now),
-        Command::Revoke(arguments) => revoke::revoke(arguments, store, now),
+        Command::Revoke(arguments) => revoke::revoke(arguments, database, now),
         Command::Clear(arguments) => revoke::clear(arguments, database, now),
     }
 }

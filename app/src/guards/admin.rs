@@ -28,8 +28,8 @@ const TOKEN_NAME: &str = "admin_token";
 pub(crate) enum Admin {
     /// A client that has the token.
     Token,
-    /// A signed-in user, by id.
-    User(UserId),
+    /// A signed-in user.
+    User { id: UserId, name: String },
     /// A client on this machine.
     Local,
 }
@@ -39,8 +39,17 @@ impl Admin {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Token => TOKEN_NAME,
-            Self::User(id) => id.as_str(),
+            Self::User { id, .. } => id.as_str(),
             Self::Local => "local",
+        }
+    }
+
+    /// Returns the context of the events that the administrator's request causes.
+    pub(crate) fn context(&self, request: &Request<'_>) -> EventContext {
+        let context = EventContext::of(request).actor(self.name());
+        match self {
+            Self::User { name, .. } => context.actor_name(name),
+            Self::Token | Self::Local => context,
         }
     }
 }
@@ -86,7 +95,7 @@ impl<'r> FromRequest<'r> for RecentAdmin {
 impl RecentAdmin {
     async fn of(request: &Request<'_>) -> Result<Self, ApiError> {
         let admin = Admin::of(request).await?;
-        if let Admin::User(_) = &admin {
+        if let Admin::User { .. } = &admin {
             let signed_in = SignedIn::of(request).await?;
             signed_in.require_password(users(request)?)?;
         }
@@ -99,7 +108,7 @@ impl Acting {
     pub(crate) fn of(admin: &Admin, request: &Request<'_>) -> Self {
         Self {
             by: admin.name().to_owned(),
-            context: EventContext::of(request).actor(admin.name()),
+            context: admin.context(request),
             trail: Trail::of(request),
         }
     }
@@ -162,7 +171,10 @@ async fn signed_in(request: &Request<'_>) -> Result<Admin, ApiError> {
     let signed_in = SignedIn::of(request).await.map_err(for_admins)?;
     let user = signed_in.user(users(request)?).await.map_err(for_admins)?;
     if user.is_admin {
-        Ok(Admin::User(user.id))
+        Ok(Admin::User {
+            id: user.id,
+            name: user.username,
+        })
     } else {
         Err(ApiError::of(Status::Forbidden))
     }

@@ -37,7 +37,7 @@ impl Scraper {
         match Admin::of(request).await? {
             // Administration that is open to this machine does not override the setting.
             Admin::Local => Err(ApiError::of(Status::Unauthorized)),
-            Admin::Token | Admin::User(_) => Ok(Self),
+            Admin::Token | Admin::User { .. } => Ok(Self),
         }
     }
 }

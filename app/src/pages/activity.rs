@@ -35,7 +35,8 @@ pub(super) fn lines(events: &[EventRecord]) -> Vec<ActivityLine> {
             _ if fills(act) => Some(format!("at least {number}")),
             _ => Some(number),
         };
-        Some(ActivityLine::of(act.first()?.clone().into(), number))
+        let event = words::event::act(act)?;
+        Some(ActivityLine::of(event.clone().into(), number))
     })
     .collect()
 }

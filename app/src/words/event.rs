@@ -3,7 +3,7 @@
 use rocket_diesel_sessions::store::EventRecord;
 
 /// The events of this application, by name, with the words of a choice among them.
-pub const CHOICES: [(&str, &str); 15] = [
+pub const CHOICES: [(&str, &str); 16] = [
     ("login", "Signed in"),
     ("logout", "Signed out"),
     ("revoked", "Session ended"),
@@ -17,6 +17,7 @@ pub const CHOICES: [(&str, &str); 15] = [
     ("user_demoted", "No longer an administrator"),
     ("user_deleted", "Account deleted"),
     ("sessions_cleared", "All sessions ended"),
+    ("address_ended", "All sessions of an address ended"),
     ("login_pending", "First factor given"),
     ("expired", "Session expired"),
 ];
@@ -51,11 +52,23 @@ pub fn what(event: &EventRecord) -> (String, Option<String>) {
 /// user and the end of a session because of it.
 pub fn belong_together(one: &EventRecord, other: &EventRecord) -> bool {
     let is_same = one.event == other.event && one.reason == other.reason;
-    let is_effect = is_of_user(one) && other.reason.as_deref() == Some(one.event.as_str());
     one.request_id.is_some()
         && one.request_id == other.request_id
         && one.user_id == other.user_id
-        && (is_same || is_effect)
+        && (is_same || is_effect(one, other) || is_effect(other, one))
+}
+
+/// Returns whether a session ended because of a change of its user.
+fn is_effect(change: &EventRecord, end: &EventRecord) -> bool {
+    is_of_user(change) && end.reason.as_deref() == Some(change.event.as_str())
+}
+
+/// Returns the event that says what was done, of those that belong together.
+pub fn act(group: &[EventRecord]) -> Option<&EventRecord> {
+    group
+        .iter()
+        .find(|event| is_of_user(event))
+        .or(group.first())
 }
 
 /// Returns whether an event is of a user and not of a session.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{MAX_PAGE, SessionAdmin};
 use crate::session::error::SessionError;
+use crate::session::observe::prepared::PreparedEvent;
 use crate::store::{EventPage, ListEvents, SessionHandle, UserId, UserPresence};
 
 impl SessionAdmin {
@@ -92,8 +93,49 @@ impl SessionAdmin {
     /// }
     /// ```
     pub fn note_user_event<'a>(&self, name: &'static str, user_id: impl Into<Option<&'a UserId>>) {
+        self.prepare_user_event(name, user_id).report();
+    }
+
+    /// Makes an event of a user, as [`note_user_event`](Self::note_user_event) reports it, before the
+    /// change that it reports is made. The change can store it in its own transaction
+    /// ([`UserChange::event`](crate::store::UserChange::event)), so that neither exists without the
+    /// other, and the event is reported when the change is known to be committed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use rocket_diesel_sessions::store::{UserAction, UserChange, UserOutcome, UserStore};
+    /// use rocket_diesel_sessions::{Clock, DieselStore, SessionAdmin, SessionError, SystemClock, UserId};
+    ///
+    /// async fn disable(
+    ///     admin: &SessionAdmin,
+    ///     store: Arc<DieselStore>,
+    ///     id: UserId,
+    /// ) -> Result<bool, SessionError> {
+    ///     let event = admin.prepare_user_event("user_disabled", &id);
+    ///     let mut change = UserChange::new(id, UserAction::Disable, SystemClock.now());
+    ///     change.event = event.to_record();
+    ///     // In the call, which goes on if this does not wait for it any more.
+    ///     let call = move || {
+    ///         let outcome = store.change_user(&change)?;
+    ///         let is_done = matches!(outcome, UserOutcome::Done(_));
+    ///         if is_done {
+    ///             event.report();
+    ///         }
+    ///         Ok(is_done)
+    ///     };
+    ///     admin.call(call).await
+    /// }
+    /// ```
+    pub fn prepare_user_event<'a>(
+        &self,
+        name: &'static str,
+        user_id: impl Into<Option<&'a UserId>>,
+    ) -> PreparedEvent {
         let user_id = user_id.into().cloned();
-        self.pipeline.noted(name, user_id, self.context.clone());
+        self.pipeline.prepared(name, user_id, self.context.clone())
     }
 
     /// Returns the handles of those of these sessions that are live.

@@ -1,9 +1,12 @@
 //! The session's events: what the request contributes, and events of the application.
 
+use std::sync::Arc;
+
 use super::{Inner, Session};
 use crate::session::codec::TypedData;
 use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
+use crate::session::observe::prepared::PreparedEvent;
 use crate::store::SessionRecord;
 
 impl<D> Inner<D> {
@@ -78,10 +81,29 @@ impl<D: TypedData> Session<D> {
     /// }
     /// ```
     pub fn note_event(&self, name: &'static str) {
-        let inner = self.inner();
-        if let Some(record) = self.record() {
-            let facts = inner.facts_of(&record);
-            inner.shared.monitor.noted(&record.id, name, &facts);
+        if let Some(event) = self.prepare_event(name) {
+            event.report();
         }
+    }
+
+    /// Makes an event of the application, as [`note_event`](Self::note_event) reports it, before the
+    /// change that it reports is made. The change can store it in its own transaction. Returns `None`
+    /// without a session.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::Session;
+    /// use rocket_diesel_sessions::store::PasswordChange;
+    ///
+    /// fn record(session: &Session<Vec<String>>, change: &mut PasswordChange) {
+    ///     let event = session.prepare_event("password_changed");
+    ///     change.event = event.and_then(|event| event.to_record());
+    /// }
+    /// ```
+    pub fn prepare_event(&self, name: &'static str) -> Option<PreparedEvent> {
+        let (inner, record) = (self.inner(), self.record()?);
+        let monitor = Arc::clone(&inner.shared.monitor);
+        Some(monitor.prepared(&record.id, name, &inner.facts_of(&record)))
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn request_id(request: &Request<'_>) -> Option<String> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventContext {
     pub(crate) actor: Option<String>,
+    pub(crate) actor_name: Option<String>,
     pub(crate) ip: Option<String>,
     pub(crate) user_agent: Option<String>,
     pub(crate) request_id: Option<String>,
@@ -70,6 +71,7 @@ impl EventContext {
     pub fn of(request: &Request<'_>) -> Self {
         Self {
             actor: None,
+            actor_name: None,
             ip: visitor_address(request).map(|ip| ip.to_string()),
             user_agent: user_agent(request),
             request_id: request_id(request),
@@ -90,6 +92,21 @@ impl EventContext {
     #[must_use]
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
+        self
+    }
+
+    /// Sets the name of the actor, for the time after the actor's account is deleted.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rocket_diesel_sessions::EventContext;
+    ///
+    /// let context = EventContext::default().actor("tz4a98xxat96iws9zmbrgj3a").actor_name("ada");
+    /// ```
+    #[must_use]
+    pub fn actor_name(mut self, name: impl Into<String>) -> Self {
+        self.actor_name = Some(name.into());
         self
     }
 

@@ -31,6 +31,8 @@ pub struct SessionEvent {
     /// Who caused it, if not the user: the [`actor`](crate::store::SignIn::actor) of the sign-in, or
     /// that of the [`EventContext`].
     pub actor: Option<String>,
+    /// The name of the actor: the [`actor_name`](EventContext::actor_name) of the context.
+    pub actor_name: Option<String>,
     /// The address from which the request came. `None` without a request.
     pub ip: Option<String>,
     /// The user agent of the request, at most 512 characters long. `None` without a request.
@@ -110,6 +112,7 @@ impl SessionEvent {
             session_kind: facts.session_kind.clone(),
             user: facts.user.clone(),
             actor: context.actor.clone(),
+            actor_name: context.actor_name.clone(),
             ip: context.ip.clone(),
             user_agent: context.user_agent.clone(),
             reason: context.reason.clone(),
@@ -150,6 +153,7 @@ impl SessionEvent {
             kind: self.session_kind.clone(),
             user_id: self.user.clone(),
             actor: self.actor.clone(),
+            actor_name: self.actor_name.clone(),
             ip: self.ip.clone(),
             user_agent: self.user_agent.clone(),
             request_id: self.request_id.clone(),

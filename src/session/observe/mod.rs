@@ -6,6 +6,7 @@ mod event_log;
 pub(super) mod events;
 pub(super) mod metrics;
 pub(super) mod monitor;
+pub(super) mod prepared;
 pub(super) mod seldom;
 pub(super) mod statistics;
 pub(super) mod usage;

@@ -13,6 +13,7 @@ use super::context::EventContext;
 use super::event_log::EventLog;
 use super::events::{Facts, Hook, SessionEvent, SessionEventKind};
 use super::metrics::Metrics;
+use super::prepared::PreparedEvent;
 use super::seldom::{Seldom, one_line};
 use super::usage::Usage;
 use super::watchers::Watchers;
@@ -195,9 +196,16 @@ impl Monitor {
         self.tell([id], SessionEventKind::NewDevice, facts);
     }
 
-    /// Reports an event of the application.
-    pub(crate) fn noted(&self, id: &SessionHandle, name: &'static str, facts: &Facts) {
-        self.tell([id], SessionEventKind::Noted(name), facts);
+    /// Makes an event of the application that is reported later.
+    pub(crate) fn prepared(
+        self: Arc<Self>,
+        id: &SessionHandle,
+        name: &'static str,
+        facts: &Facts,
+    ) -> PreparedEvent {
+        let kind = SessionEventKind::Noted(name);
+        let event = SessionEvent::new(self.clock.now(), id, kind, facts);
+        PreparedEvent::new(self, event)
     }
 
     /// Returns whether someone wants to know the user of a session that ends.
@@ -242,28 +250,36 @@ impl Monitor {
         kind: SessionEventKind,
         facts: &Facts,
     ) {
-        let hooks = self.hooks.read();
-        if hooks.is_empty() && !self.keeps_events() {
+        if !self.needs_facts() {
             return;
         }
         let now = self.clock.now();
         for id in ids {
             let event = SessionEvent::new(now, id, kind, facts);
-            if event.is_of_record() {
-                if let Some(log) = &self.log {
-                    log.push(&event);
-                    if facts.context.is_unknown_device && kind == SessionEventKind::Login {
-                        log.push_unknown(&event, facts);
-                    }
-                }
-                if let Some(webhook) = self.webhook.get() {
-                    webhook(&event);
-                }
+            self.report(&event);
+            if let Some(log) = &self.log
+                && facts.context.is_unknown_device
+                && kind == SessionEventKind::Login
+                && event.is_of_record()
+            {
+                log.push_unknown(&event, facts);
             }
-            for hook in &*hooks {
-                if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {
-                    tracing::error!("a function passed to `on_event` panicked");
-                }
+        }
+    }
+
+    /// Passes an event on to the record, the webhook and the hooks.
+    pub(super) fn report(&self, event: &SessionEvent) {
+        if event.is_of_record() {
+            if let Some(log) = &self.log {
+                log.push(event);
+            }
+            if let Some(webhook) = self.webhook.get() {
+                webhook(event);
+            }
+        }
+        for hook in &*self.hooks.read() {
+            if catch_unwind(AssertUnwindSafe(|| hook(event))).is_err() {
+                tracing::error!("a function passed to `on_event` panicked");
             }
         }
     }

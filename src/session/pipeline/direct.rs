@@ -20,6 +20,7 @@ use crate::session::observe::archive::Archive;
 use crate::session::observe::context::EventContext;
 use crate::session::observe::events::Facts;
 use crate::session::observe::monitor::Monitor;
+use crate::session::observe::prepared::PreparedEvent;
 use crate::session::observe::statistics::Statistics;
 use crate::store::admin::{SessionPage, SessionStats, StoreAdmin, SweepReport};
 use crate::store::{
@@ -136,14 +137,20 @@ impl Pipeline {
             .ended(handles, EndReason::Revoked, facts);
     }
 
-    /// Reports an event of the application that has no session.
-    pub(crate) fn noted(&self, name: &'static str, user: Option<UserId>, context: EventContext) {
+    /// Makes an event of the application that has no session and is reported later.
+    pub(crate) fn prepared(
+        &self,
+        name: &'static str,
+        user: Option<UserId>,
+        context: EventContext,
+    ) -> PreparedEvent {
         let facts = Facts {
             user,
             session_kind: String::new(),
             context,
         };
-        self.shared.monitor.noted(&"".into(), name, &facts);
+        let monitor = Arc::clone(&self.shared.monitor);
+        monitor.prepared(&"".into(), name, &facts)
     }
 
     /// Returns the sign-ins and live sessions of users.

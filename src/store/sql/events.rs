@@ -36,6 +36,7 @@ struct NewRow {
     ip: Option<String>,
     user_agent: Option<String>,
     request_id: Option<String>,
+    actor_name: Option<String>,
 }
 
 /// Returns a text that both databases can store.
@@ -61,6 +62,7 @@ impl From<&EventRecord> for NewRow {
             ip: text(&event.ip),
             user_agent: text(&event.user_agent),
             request_id: text(&event.request_id),
+            actor_name: text(&event.actor_name),
         }
     }
 }
@@ -79,6 +81,7 @@ struct EventRow {
     ip: Option<StoredText>,
     user_agent: Option<StoredText>,
     request_id: Option<StoredText>,
+    actor_name: Option<StoredText>,
 }
 
 impl EventRow {
@@ -97,6 +100,7 @@ impl EventRow {
             ip: text(self.ip),
             user_agent: text(self.user_agent),
             request_id: text(self.request_id),
+            actor_name: text(self.actor_name),
         })
     }
 }
@@ -122,7 +126,8 @@ fn users_of(connection: &mut AnyConnection<'_>, rows: &[NewRow]) -> QueryResult<
     Ok(found.into_iter().collect())
 }
 
-fn insert(
+/// Adds events in the caller's transaction.
+pub(super) fn insert(
     connection: &mut AnyConnection<'_>,
     events: &[EventRecord],
     source: UserSource,

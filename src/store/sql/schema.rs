@@ -13,6 +13,7 @@ diesel::table! {
         ip -> Nullable<Text>,
         user_agent -> Nullable<Text>,
         request_id -> Nullable<Text>,
+        actor_name -> Nullable<Text>,
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`UserStore`] on the pool, and the end of a user's sessions.
 
+mod change;
 pub(in crate::store) mod ends;
 mod last_admin;
 mod row;
@@ -7,45 +8,22 @@ mod settings;
 
 use std::ops::Bound;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
-use self::ends::{end, is_live, rotate};
-use self::last_admin::lock;
+use self::change::record;
+use self::ends::{end, rotate};
 use self::row::{NewUser, UserRow};
 use self::settings::SettingsRow;
-use super::connect::connection::{AnyConnection, run_on};
+use super::connect::connection::run_on;
 use super::error::SqlError;
 use super::login::in_time;
-use super::schema::{session_events, user_settings, users};
+use super::schema::{user_settings, users};
 use crate::store::users::{
-    FindUsers, LastAdmin, PasswordChange, SettingsChange, UserOutcome, UserPage, UserRecord,
+    FindUsers, PasswordChange, SettingsChange, UserChange, UserOutcome, UserPage, UserRecord,
     UserSettings, UserStore, search,
 };
-use crate::store::{ActingSession, DieselStore, RevokeScope, StoreError, UserId};
-
-impl DieselStore {
-    /// Changes a user in a transaction that locks the user's row first. A login in progress holds
-    /// that lock, so its session is visible to the change. Refuses a change that would leave no
-    /// administrator.
-    fn change_locked(
-        &self,
-        id: &UserId,
-        last_admin: LastAdmin,
-        change: impl Fn(&mut AnyConnection<'_>) -> Result<UserOutcome, SqlError>,
-    ) -> Result<UserOutcome, StoreError> {
-        if !id.is_possible() {
-            return Ok(UserOutcome::NoUser);
-        }
-        self.change(|connection| {
-            connection.transaction(|connection| match lock(connection, id, last_admin)? {
-                Some(refused) => Ok(refused),
-                None => change(connection),
-            })
-        })
-    }
-}
+use crate::store::{DieselStore, RevokeScope, StoreError, UserId};
 
 impl DieselStore {
     /// Returns users in order of their names, which the query's filters keep. Each filter has an index
@@ -199,6 +177,7 @@ impl UserStore for DieselStore {
             .find(id)
             .filter(users::password_hash.eq(&change.old_hash))
             .filter(users::disabled_at.is_null());
+        let source = self.options.users;
         self.change(|connection| {
             let changed = connection.transaction(|connection| {
                 let update = diesel::update(user).set((
@@ -218,6 +197,7 @@ impl UserStore for DieselStore {
                     },
                 };
                 let ended = end(connection, id, None, &scope)?;
+                record(connection, change.event.as_ref(), source)?;
                 in_time(change.deadline)?;
                 Ok(UserOutcome::Done(ended))
             });
@@ -230,94 +210,7 @@ impl UserStore for DieselStore {
         })
     }
 
-    fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        if !id.is_possible() {
-            return Ok(false);
-        }
-        let changed = self.change(|connection| {
-            let user = diesel::update(users::table.find(id)).set((
-                users::is_admin.eq(true),
-                users::updated_at.eq(now.naive_utc()),
-            ));
-            Ok(run_on!(connection, |connection| user.execute(connection)?))
-        })?;
-        Ok(changed == 1)
-    }
-
-    fn demote_user(
-        &self,
-        id: &UserId,
-        now: DateTime<Utc>,
-        last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError> {
-        self.change_locked(id, last_admin, |connection| {
-            let user = diesel::update(users::table.find(id)).set((
-                users::is_admin.eq(false),
-                users::updated_at.eq(now.naive_utc()),
-            ));
-            run_on!(connection, |connection| user.execute(connection)?);
-            Ok(UserOutcome::Done(Vec::new()))
-        })
-    }
-
-    fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        if !id.is_possible() {
-            return Ok(false);
-        }
-        let changed = self.change(|connection| {
-            let user = diesel::update(users::table.find(id)).set((
-                users::disabled_at.eq(None::<NaiveDateTime>),
-                users::updated_at.eq(now.naive_utc()),
-            ));
-            Ok(run_on!(connection, |connection| user.execute(connection)?))
-        })?;
-        Ok(changed == 1)
-    }
-
-    fn disable_user(
-        &self,
-        id: &UserId,
-        now: DateTime<Utc>,
-        last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError> {
-        self.change_locked(id, last_admin, |connection| {
-            let ended = end(connection, id, None, &RevokeScope::All)?;
-            let user = users::table.find(id);
-            run_on!(connection, |connection| {
-                diesel::update(user)
-                    .set(users::updated_at.eq(now.naive_utc()))
-                    .execute(connection)?;
-                diesel::update(user.filter(users::disabled_at.is_null()))
-                    .set(users::disabled_at.eq(now.naive_utc()))
-                    .execute(connection)?;
-            });
-            Ok(UserOutcome::Done(ended))
-        })
-    }
-
-    fn delete_user(
-        &self,
-        id: &UserId,
-        by: Option<ActingSession>,
-        last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError> {
-        self.change_locked(id, last_admin, |connection| {
-            if let Some(by) = by
-                && !is_live(connection, id, by)?
-            {
-                return Ok(UserOutcome::SessionEnded);
-            }
-            let ended = end(connection, id, None, &RevokeScope::All)?;
-            // Where there are triggers, one does this too, for other programs.
-            let events = session_events::table.filter(session_events::user_id.eq(id));
-            let events = diesel::delete(events);
-            settings::delete(connection, id)?;
-            let user = diesel::delete(users::table.find(id));
-            run_on!(connection, |connection| {
-                events.execute(connection)?;
-                user.execute(connection)?;
-            });
-            Ok(UserOutcome::Done(ended))
-        })
+    fn change_user(&self, change: &UserChange) -> Result<UserOutcome, StoreError> {
+        self.apply_change(change)
     }
 }

@@ -12,6 +12,7 @@ mod open_administration;
 mod openapi;
 mod passwords;
 mod raw_paths;
+mod records;
 mod refusals;
 mod registration;
 mod request_ids;

@@ -39,6 +39,7 @@ fn change_of_password(session: &SessionRecord) -> PasswordChange {
         }),
         now: session.created_at,
         deadline: None,
+        event: None,
     }
 }
 

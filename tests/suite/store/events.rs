@@ -222,6 +222,60 @@ fn events_are_found_by_name_and_by_actor_without_reading_the_others() {
 }
 
 #[test]
+fn a_users_events_of_one_name_are_found_without_reading_the_others() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    // Of each user's fifty events, the oldest is a login.
+    database.execute(
+        "INSERT INTO session_events (id, at, event, session, kind, user_id) \
+         SELECT '00000000-0000-7000-8000-' || lpad(n::text, 12, '0'), now(), \
+         CASE WHEN n <= 1000 THEN 'login' ELSE 'revoked' END, 's', '', 'u' || n % 1000 \
+         FROM generate_series(1, 50000) AS n; ANALYZE session_events",
+    );
+    let before = read_by_sequence(&database);
+    let read = "SELECT coalesce(sum(idx_tup_read), 0)::int8 AS n FROM pg_stat_user_indexes \
+                WHERE relname = 'session_events'";
+    let indexed = database.number(read);
+    for _ in 0..10 {
+        let query = altered(ListEvents::default(), |query| {
+            query.user_id = Some("u7".into());
+            query.event = Some("login".to_owned());
+            query.limit = 50;
+        });
+        assert_eq!(store.events(&query).unwrap().len(), 1);
+        let logins = store.last_logins(&["u1".into(), "u2".into()]).unwrap();
+        assert_eq!(logins.len(), 2);
+    }
+    drop(store);
+    wait_until("the server has reported", || {
+        database.number(read) >= indexed + 30
+    });
+    assert!(database.number(read) <= indexed + 60);
+    assert_eq!(read_by_sequence(&database), before);
+}
+
+#[test]
+fn sqlite_finds_a_users_events_of_one_name_by_their_index() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    database.store();
+    for text in [
+        "SELECT * FROM session_events WHERE user_id = ? AND event = ? ORDER BY id DESC LIMIT ?",
+        "SELECT * FROM session_events WHERE user_id = ? AND event = ? AND id < ? ORDER BY id DESC",
+        "SELECT at FROM session_events AS e WHERE e.user_id = ? AND e.event = 'login' \
+         AND coalesce(e.reason, '') <> 'reauthentication' ORDER BY e.id DESC LIMIT 1",
+    ] {
+        let plan = database.plan(text);
+        assert!(
+            plan.contains("USING INDEX session_events_user_event (user_id=? AND event=?"),
+            "{plan}"
+        );
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[test]
 fn a_users_events_are_found_without_reading_those_of_others() {
     let Some(database) = Database::new(Kind::Postgres) else {
         return;
@@ -248,8 +302,8 @@ fn a_users_events_are_found_without_reading_those_of_others() {
     drop(store);
     wait_until("the server has reported", || {
         database.number(
-            "SELECT idx_scan AS n FROM pg_stat_user_indexes \
-             WHERE indexrelname = 'session_events_user_id'",
+            "SELECT sum(idx_scan)::int8 AS n FROM pg_stat_user_indexes \
+             WHERE indexrelname LIKE 'session_events_user_%'",
         ) >= 20
     });
     assert_eq!(read_by_sequence(&database), before);

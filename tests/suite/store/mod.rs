@@ -1,5 +1,6 @@
 //! The stores alone: their contract, their tables and their statements.
 
+mod changes;
 mod contract;
 mod events;
 mod external_users;

@@ -167,7 +167,7 @@ fn several_processes_run_portable_migrations_at_once() {
             .map(|thread| thread.join().unwrap())
             .sum()
     });
-    assert_eq!(ran, 8, "each migration was run once");
+    assert_eq!(ran, 10, "each migration was run once");
 }
 
 /// A store that uses the portable statements on PostgreSQL.
@@ -272,7 +272,7 @@ fn a_schema_of_its_own_is_made_for_portable_tables_too() {
         options.schema = Some("of_sessions".parse().unwrap());
     });
     let store = DieselStore::open(&database.url(), options).unwrap();
-    assert_eq!(store.migrate().unwrap().len(), 8);
+    assert_eq!(store.migrate().unwrap().len(), 10);
     store.create(&[new_session(None)]).unwrap();
     assert_eq!(
         database.number("SELECT count(*) AS n FROM of_sessions.sessions"),

@@ -204,7 +204,7 @@ async fn change(
         acting: admin.0,
     };
     for change in patch.changes() {
-        administration.change(&user, change).await?;
+        administration.change(&user.id, change).await?;
     }
     let user = existing(users, id).await?;
     Ok(Json(detail(user, all).await?))
@@ -236,7 +236,7 @@ async fn remove(
         sessions,
         acting: admin.0,
     };
-    administration.delete(&user).await?;
+    administration.delete(&user.id).await?;
     Ok(Status::NoContent)
 }
 

@@ -152,6 +152,9 @@ struct EventView {
     /// Who caused it, if not the user: an administrator's id, or a word such as `command_line`.
     #[schema(required)]
     actor: Option<String>,
+    /// The name that the administrator had then. Null for words in the place of an id.
+    #[schema(required)]
+    actor_name: Option<String>,
     #[schema(required)]
     ip: Option<String>,
     #[schema(required)]
@@ -170,6 +173,7 @@ impl From<EventRecord> for EventView {
             session: Some(event.session).filter(|handle| !handle.as_str().is_empty()),
             user_id: event.user_id,
             actor: event.actor,
+            actor_name: event.actor_name,
             ip: event.ip,
             user_agent: event.user_agent,
             request_id: event.request_id,

@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket::serde::Serialize;
 use rocket_diesel_sessions::store::{
-    EventRecord, EventStore, LastAdmin, PasswordChange, UserOutcome, UserRecord, UserStore,
+    EventRecord, LastAdmin, PasswordChange, UserAction, UserChange, UserOutcome, UserRecord,
+    UserStore,
 };
-use rocket_diesel_sessions::{DieselStore, EndReason, UserId};
+use rocket_diesel_sessions::{DieselStore, EndReason};
 use rocket_diesel_sessions_app::accounts::administration::USER_DELETED;
 use rocket_diesel_sessions_app::accounts::new_account::{fold_username, hash_password, new_user};
 use rocket_diesel_sessions_app::api::admin::views::UserDetail;
@@ -15,8 +16,9 @@ use rocket_diesel_sessions_app::monitoring::audit::Event;
 
 use super::find;
 use crate::cli::database::{Database, admin};
+use crate::cli::record::Record;
 use crate::cli::terminal::ask;
-use crate::cli::terminal::output::{COMMAND_LINE, audit, count, note, say_json};
+use crate::cli::terminal::output::{audit, count, say_json};
 use crate::cli::terminal::table::printable;
 use crate::cli::{Failure, say};
 
@@ -122,10 +124,10 @@ struct Report {
     sessions_ended: usize,
 }
 
-/// What every change needs: the store, the time, and the form of its report.
+/// What every change needs: the store, the time, the record, and the form of its report.
 struct Change<'a> {
     store: &'a DieselStore,
-    keeps_events: bool,
+    record: Record<'a>,
     now: DateTime<Utc>,
     output: Output,
 }
@@ -138,7 +140,7 @@ pub(super) fn run(
     let store = &database.store;
     let change = |output: Output| Change {
         store,
-        keeps_events: database.keeps_events,
+        record: Record::new(database, now),
         now,
         output,
     };
@@ -193,14 +195,19 @@ impl Change<'_> {
             return Err(taken());
         }
         let hash = hash_password(&ask::new_password(&name)?)?;
-        let mut user = new_user(name.clone(), hash, self.now);
-        user.is_admin = admin;
+        let user = new_user(name.clone(), hash, self.now);
         if !self.store.add_user(&user)? {
             return Err(taken());
         }
         audit(Event::Register, Some(&user.id), None);
         if admin {
-            self.record(Event::UserPromoted, &user.id);
+            // Added as a plain user, because an administrator is not made without a record.
+            let promoted = self.make(&user, UserAction::Promote, LastAdmin::Keep);
+            promoted.map_err(|error| {
+                format!(
+                    "{error}; {name} is added, but no administrator: run `users promote {name}`"
+                )
+            })?;
         }
         let role = if admin { "administrator" } else { "user" };
         let text = format!("added the {role} {name}, id {}", user.id);
@@ -209,37 +216,22 @@ impl Change<'_> {
 
     fn promote(&self, user: &UserRecord) -> Result<(), Failure> {
         let name = printable(&user.username);
-        if user.is_admin {
-            let text = format!("{name} is an administrator already");
-            return self.report(user, false, 0, &text);
-        }
-        if !self.store.promote_user(&user.id, self.now)? {
-            return Err(gone(user));
-        }
-        self.record(Event::UserPromoted, &user.id);
-        self.report(user, true, 0, &format!("{name} is an administrator now"))
+        let (is_new, _) = self.make(user, UserAction::Promote, LastAdmin::Keep)?;
+        let when = if is_new { "now" } else { "already" };
+        let text = format!("{name} is an administrator {when}");
+        self.report(user, is_new, 0, &text)
     }
 
     fn demote(&self, user: &UserRecord, force: Force) -> Result<(), Failure> {
         let name = printable(&user.username);
-        if !user.is_admin {
-            let text = format!("{name} is a plain user already");
-            return self.report(user, false, 0, &text);
-        }
-        let demoted = self.store.demote_user(&user.id, self.now, force.into())?;
-        done(user, demoted)?;
-        self.record(Event::UserDemoted, &user.id);
-        self.report(user, true, 0, &format!("{name} is a plain user now"))
+        let (is_new, _) = self.make(user, UserAction::Demote, force.into())?;
+        let when = if is_new { "now" } else { "already" };
+        let text = format!("{name} is a plain user {when}");
+        self.report(user, is_new, 0, &text)
     }
 
     fn disable(&self, user: &UserRecord, force: Force) -> Result<(), Failure> {
-        let disabled = self.store.disable_user(&user.id, self.now, force.into())?;
-        let ended = done(user, disabled)?;
-        admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
-        let is_new = user.disabled_at.is_none();
-        if is_new {
-            self.record(Event::UserDisabled, &user.id);
-        }
+        let (is_new, ended) = self.make(user, UserAction::Disable, force.into())?;
         let text = format!(
             "{} is disabled; ended {}",
             printable(&user.username),
@@ -250,14 +242,13 @@ impl Change<'_> {
 
     fn enable(&self, user: &UserRecord) -> Result<(), Failure> {
         let name = printable(&user.username);
-        if user.disabled_at.is_none() {
-            return self.report(user, false, 0, &format!("{name} is not disabled"));
-        }
-        if !self.store.enable_user(&user.id, self.now)? {
-            return Err(gone(user));
-        }
-        self.record(Event::UserEnabled, &user.id);
-        self.report(user, true, 0, &format!("{name} may sign in again"))
+        let (is_new, _) = self.make(user, UserAction::Enable, LastAdmin::Keep)?;
+        let text = if is_new {
+            format!("{name} may sign in again")
+        } else {
+            format!("{name} is not disabled")
+        };
+        self.report(user, is_new, 0, &text)
     }
 
     fn password(&self, user: &UserRecord) -> Result<(), Failure> {
@@ -266,6 +257,7 @@ impl Change<'_> {
             return Err(format!("{name} is disabled; run `users enable {name}` first").into());
         }
         let hash = hash_password(&ask::new_password(&name)?)?;
+        let event = Event::PasswordChanged;
         let change = PasswordChange {
             user_id: user.id.clone(),
             old_hash: user.password_hash.clone(),
@@ -273,10 +265,12 @@ impl Change<'_> {
             rotation: None,
             now: self.now,
             deadline: None,
+            event: self
+                .record
+                .with_change(self.record.event(event.name(), &user.id)),
         };
-        let ended = done(user, self.store.change_password(&change)?)?;
-        admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
-        self.record(Event::PasswordChanged, &user.id);
+        let outcome = self.store.change_password(&change)?;
+        let (_, ended) = self.done(user, event, event.name(), outcome)?;
         let ended_sessions = count(ended as u64, "session");
         let text = format!("{name} has a new password; ended {ended_sessions}");
         self.report(user, true, ended, &text)
@@ -291,36 +285,62 @@ impl Change<'_> {
         if !yes && !ask::agrees(&question, &otherwise)? {
             return Err("not confirmed; nothing was changed".into());
         }
-        let deleted = self.store.delete_user(&user.id, None, force.into())?;
-        let ended = done(user, deleted)?;
-        admin(self.store).note_ended(EndReason::Revoked, ended, self.now);
-        audit(Event::AccountDeleted, Some(&user.id), None);
-        let mut deleted = EventRecord::new(self.now, USER_DELETED, "");
-        deleted.reason = Some(user.id.to_string());
-        self.keep(deleted);
+        let (_, ended) = self.make(user, UserAction::Delete, force.into())?;
         let ended_sessions = count(ended as u64, "session");
         let text = format!("deleted {name}, id {}; ended {ended_sessions}", user.id);
         self.report(user, true, ended, &text)
     }
 
-    /// Writes a change of a user to the audit log and to the record of events.
-    fn record(&self, event: Event, user_id: &UserId) {
-        audit(event, Some(user_id), None);
-        let mut record = EventRecord::new(self.now, event.name(), "");
-        record.user_id = Some(user_id.clone());
-        self.keep(record);
+    /// Changes a user, with its event in the same transaction. Returns whether that made a difference, and
+    /// how many sessions ended.
+    fn make(
+        &self,
+        user: &UserRecord,
+        action: UserAction,
+        last_admin: LastAdmin,
+    ) -> Result<(bool, usize), Failure> {
+        let (event, name) = match action {
+            UserAction::Promote => (Event::UserPromoted, Event::UserPromoted.name()),
+            UserAction::Demote => (Event::UserDemoted, Event::UserDemoted.name()),
+            UserAction::Disable => (Event::UserDisabled, Event::UserDisabled.name()),
+            UserAction::Enable => (Event::UserEnabled, Event::UserEnabled.name()),
+            UserAction::Delete => (Event::AccountDeleted, USER_DELETED),
+        };
+        let mut record = self.record.event(name, &user.id);
+        if action == UserAction::Delete {
+            record.user_id = None;
+            record.reason = Some(user.id.to_string());
+        }
+        let mut change = UserChange::new(&user.id, action, self.now);
+        change.last_admin = last_admin;
+        change.event = self.record.with_change(record);
+        let outcome = self.store.change_user(&change)?;
+        self.done(user, event, name, outcome)
     }
 
-    /// Keeps an event. The change is made, so a failure is only reported.
-    fn keep(&self, mut event: EventRecord) {
-        event.actor = Some(COMMAND_LINE.to_owned());
-        if self.keeps_events
-            && let Err(error) = self.store.add_events(&[event])
-        {
-            note(&format!(
-                "the change is made, but not recorded as an event: {error}"
-            ));
+    /// Reports a change to the audit log, and the sessions that ended with it to the statistics and, for
+    /// this reason, to the record of events.
+    fn done(
+        &self,
+        user: &UserRecord,
+        event: Event,
+        reason: &str,
+        outcome: UserOutcome,
+    ) -> Result<(bool, usize), Failure> {
+        let (is_new, ended) = match outcome {
+            UserOutcome::Done(ended) => (true, ended),
+            UserOutcome::Unchanged(ended) => (false, ended),
+            UserOutcome::LastAdmin => return Err(last_admin(user)),
+            _ => return Err(gone(user)),
+        };
+        if is_new {
+            audit(event, Some(&user.id), None);
         }
+        admin(self.store).note_ended(EndReason::Revoked, ended.len(), self.now);
+        let of_session = |handle| self.record.ended(handle, &user.id, Some(reason));
+        let events: Vec<EventRecord> = ended.iter().map(of_session).collect();
+        self.record.keep(&events);
+        Ok((is_new, ended.len()))
     }
 
     /// Prints the text, or with `--json` the user after the change.
@@ -343,18 +363,12 @@ impl Change<'_> {
     }
 }
 
-/// Returns how many sessions ended with a change.
-fn done(user: &UserRecord, change: UserOutcome) -> Result<usize, Failure> {
-    match change {
-        UserOutcome::Done(ended) => Ok(ended.len()),
-        UserOutcome::LastAdmin => Err(format!(
-            "{} is the last administrator who can sign in; promote another user first, or give \
-             --force",
-            user.username
-        )
-        .into()),
-        _ => Err(gone(user)),
-    }
+fn last_admin(user: &UserRecord) -> Failure {
+    format!(
+        "{} is the last administrator who can sign in; promote another user first, or give --force",
+        user.username
+    )
+    .into()
 }
 
 fn gone(user: &UserRecord) -> Failure {

@@ -3,7 +3,7 @@
 use rocket::http::Status;
 use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
-use rocket_diesel_sessions::UserSessions;
+use rocket_diesel_sessions::{SessionAdmin, UserSessions};
 
 use super::PATH;
 use crate::accounts::users::Users;
@@ -45,6 +45,7 @@ struct Deletion {
 async fn delete(
     signed_in: SignedIn,
     users: &State<Users>,
+    all: &State<SessionAdmin>,
     sessions: &State<UserSessions>,
     marks: &State<Marks>,
     trail: Trail,
@@ -57,7 +58,7 @@ async fn delete(
     {
         return Ok(page);
     }
-    let deleted = signed_in.account(trail).delete(users, sessions).await;
+    let deleted = signed_in.account(trail).delete(users, all, sessions).await;
     match deleted.map_err(ApiError::from) {
         Ok(()) => {
             let mark = marks.mark(Notice::AccountDeleted);

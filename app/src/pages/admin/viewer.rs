@@ -54,11 +54,11 @@ impl AdminViewer {
             session.handle().is_some().then_some(session)
         };
         let signed_in = match &admin {
-            Admin::User(_) => Some(SignedIn::of(request).await?),
+            Admin::User { .. } => Some(SignedIn::of(request).await?),
             Admin::Token | Admin::Local => None,
         };
         Ok(Self {
-            context: EventContext::of(request).actor(admin.name()),
+            context: admin.context(request),
             admin,
             session,
             signed_in,

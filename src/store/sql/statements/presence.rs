@@ -1,8 +1,8 @@
 //! What lists of users show beside each: the live sessions and the last sign-in.
 //!
-//! PostgreSQL is asked once for all users. SQLite, where a statement costs no way to a server, and
-//! engines that may lack `LATERAL`, run one prepared statement per user. Either way, a user costs a
-//! limited number of rows.
+//! PostgreSQL and SQLite are asked once for the last logins of all users, and PostgreSQL for their
+//! sessions. Engines that may lack `LATERAL` run one prepared statement per user. Either way, a user
+//! costs a limited number of rows.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
@@ -43,12 +43,12 @@ mod on_postgres {
     }
 
     statement! {
-        /// Finds the last login of each user among the last 100 events.
-        LoginsOfAll on Pg, PgConnection, returns (Text, Nullable<Timestamp>);
-        "SELECT w.id, l.last FROM unnest(" ids: Vec<UserId> as Array<Text>;
-        "::text[]) AS w (id) CROSS JOIN LATERAL (SELECT max(at) AS last FROM (SELECT at, event, reason \
-         FROM session_events WHERE user_id = w.id ORDER BY id DESC LIMIT 100) AS e \
-         WHERE e.event = 'login' AND coalesce(e.reason, '') <> 'reauthentication') AS l"
+        /// Finds the last login of each user.
+        LoginsOfAll on Pg, PgConnection, returns (Text, Timestamp);
+        "SELECT w.id, l.at FROM unnest(" ids: Vec<UserId> as Array<Text>;
+        "::text[]) AS w (id) CROSS JOIN LATERAL (SELECT at FROM session_events \
+         WHERE user_id = w.id AND event = 'login' AND coalesce(reason, '') <> 'reauthentication' \
+         ORDER BY id DESC LIMIT 1) AS l"
     }
 
     statement! {
@@ -60,11 +60,9 @@ mod on_postgres {
     }
 
     statement! {
-        LoginOfOne on Pg, PgConnection, returns Nullable<Timestamp>;
-        "SELECT max(at) FROM (SELECT at, event, reason FROM session_events WHERE user_id = "
-        id: UserId as Text;
-        " ORDER BY id DESC LIMIT 100) AS e \
-         WHERE e.event = 'login' AND coalesce(e.reason, '') <> 'reauthentication'"
+        LoginOfOne on Pg, PgConnection, returns Timestamp;
+        "SELECT at FROM session_events WHERE user_id = " id: UserId as Text;
+        " AND event = 'login' AND coalesce(reason, '') <> 'reauthentication' ORDER BY id DESC LIMIT 1"
     }
 
     pub(super) fn live_of_all(
@@ -81,8 +79,8 @@ mod on_postgres {
     pub(super) fn logins_of_all(
         connection: &mut PgConnection,
         ids: Vec<UserId>,
-    ) -> QueryResult<Vec<(UserId, Option<StoredTime>)>> {
-        let rows: Vec<(StoredText, Option<StoredTime>)> = LoginsOfAll { ids }.load(connection)?;
+    ) -> QueryResult<Vec<(UserId, StoredTime)>> {
+        let rows: Vec<(StoredText, StoredTime)> = LoginsOfAll { ids }.load(connection)?;
         let row = |(id, last): (StoredText, _)| (id.shown().into(), last);
         Ok(rows.into_iter().map(row).collect())
     }
@@ -99,7 +97,7 @@ mod on_postgres {
         connection: &mut PgConnection,
         id: UserId,
     ) -> QueryResult<Option<StoredTime>> {
-        LoginOfOne { id }.get_result(connection)
+        LoginOfOne { id }.get_result(connection).optional()
     }
 }
 
@@ -113,7 +111,7 @@ mod on_sqlite {
 
     use super::{Live, LiveTypes};
     use crate::store::UserId;
-    use crate::store::sql::row::StoredTime;
+    use crate::store::sql::row::{StoredText, StoredTime};
     use crate::store::sql::statements::statement::statement;
 
     statement! {
@@ -125,13 +123,39 @@ mod on_sqlite {
         " LIMIT 1000)"
     }
 
-    statement! {
-        /// Finds the last login of a user among the last 100 events.
-        LoginOfOne on Sqlite, SqliteConnection, returns Nullable<Timestamp>;
-        "SELECT max(at) FROM (SELECT at, event, reason FROM session_events WHERE user_id = "
-        id: UserId as Text;
-        " ORDER BY id DESC LIMIT 100) \
-         WHERE event = 'login' AND coalesce(reason, '') <> 'reauthentication'"
+    #[derive(QueryableByName)]
+    struct Login {
+        #[diesel(sql_type = Text)]
+        id: StoredText,
+        #[diesel(sql_type = Nullable<Timestamp>)]
+        last: Option<StoredTime>,
+    }
+
+    /// The most users of one statement. SQLite limits the number of values.
+    const AT_ONCE: usize = 1000;
+
+    /// Finds the last login of each user.
+    pub(super) fn logins_of_all(
+        connection: &mut SqliteConnection,
+        ids: &[UserId],
+    ) -> QueryResult<Vec<(UserId, StoredTime)>> {
+        let mut found = Vec::new();
+        for ids in ids.chunks(AT_ONCE) {
+            let values = vec!["(?)"; ids.len()].join(", ");
+            let query = diesel::sql_query(format!(
+                "WITH w (id) AS (VALUES {values}) SELECT w.id, (SELECT at FROM session_events AS e \
+                 WHERE e.user_id = w.id AND e.event = 'login' \
+                 AND coalesce(e.reason, '') <> 'reauthentication' \
+                 ORDER BY e.id DESC LIMIT 1) AS last FROM w"
+            ));
+            let query = ids.iter().fold(query.into_boxed::<Sqlite>(), |query, id| {
+                query.bind::<Text, _>(id)
+            });
+            let rows: Vec<Login> = query.load(connection)?;
+            let known = |row: Login| Some((row.id.shown().into(), row.last?));
+            found.extend(rows.into_iter().filter_map(known));
+        }
+        Ok(found)
     }
 
     pub(super) fn live_of_one(
@@ -140,13 +164,6 @@ mod on_sqlite {
         now: NaiveDateTime,
     ) -> QueryResult<Live> {
         LiveOfOne { id, now }.get_result(connection)
-    }
-
-    pub(super) fn login_of_one(
-        connection: &mut SqliteConnection,
-        id: UserId,
-    ) -> QueryResult<Option<StoredTime>> {
-        LoginOfOne { id }.get_result(connection)
     }
 }
 
@@ -198,16 +215,18 @@ impl DieselStore {
     ) -> Result<Vec<(UserId, DateTime<Utc>)>, StoreError> {
         let found = self.of_each(users, |connection, ids| match connection {
             #[cfg(feature = "sqlite")]
-            AnyConnection::Sqlite(connection) => {
-                each(ids, |id| on_sqlite::login_of_one(connection, id))
-            }
+            AnyConnection::Sqlite(connection) => on_sqlite::logins_of_all(connection, &ids),
             #[cfg(feature = "postgres")]
             AnyConnection::Postgres(connection) => match self.engine.get() {
                 Engine::Postgres => on_postgres::logins_of_all(connection, ids),
-                _ => each(ids, |id| on_postgres::login_of_one(connection, id)),
+                _ => {
+                    let of_each = each(ids, |id| on_postgres::login_of_one(connection, id))?;
+                    let known = |(id, last): (_, Option<_>)| Some((id, last?));
+                    Ok(of_each.into_iter().filter_map(known).collect())
+                }
             },
         })?;
-        let known = |(id, last)| Some((id, time(last)?));
+        let known = |(id, last)| Some((id, time(Some(last))?));
         Ok(found.into_iter().filter_map(known).collect())
     }
 

@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind::SerializationFailure;
 use diesel::result::Error::DatabaseError;
-use diesel::sql_types::{BigInt, Integer};
+use diesel::sql_types::{BigInt, Integer, Text};
 use rocket_diesel_sessions::store::{Dialect, StoreOptions};
 use rocket_diesel_sessions::{DatabaseUrl, DieselStore};
 use tempfile::TempDir;
@@ -37,6 +37,12 @@ pub(crate) struct Database {
 struct Number {
     #[diesel(sql_type = BigInt)]
     n: i64,
+}
+
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = Text)]
+    detail: String,
 }
 
 #[derive(QueryableByName)]
@@ -211,6 +217,14 @@ impl Database {
             Kind::Postgres => diesel::sql_query(sql).get_result(&mut self.postgres()),
         });
         number.n
+    }
+
+    /// Returns how this SQLite file would run a statement.
+    pub(crate) fn plan(&self, sql: &str) -> String {
+        let explain = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps: Vec<Step> = explain.load(&mut self.sqlite()).unwrap();
+        let steps: Vec<String> = steps.into_iter().map(|step| step.detail).collect();
+        steps.join("; ")
     }
 
     /// Returns the start time, in microseconds, of the newest statement that waits for a lock in

@@ -45,29 +45,23 @@ pub(in crate::pages::admin) async fn lines(
     events: &[EventRecord],
     most: usize,
 ) -> Result<(Vec<Line>, usize), SessionError> {
-    let groups: Vec<&[EventRecord]> = events
-        .chunk_by(words::event::belong_together)
-        .take(most)
+    let groups = events.chunk_by(words::event::belong_together).take(most);
+    let groups: Vec<(&EventRecord, usize)> = groups
+        .filter_map(|group| Some((words::event::act(group)?, group.len())))
         .collect();
-    let of_group = |group: &&[EventRecord]| {
-        let first = group.first();
-        let ids = first.map(|event| {
-            [
-                event.user_id.clone(),
-                event.actor.as_deref().map(Into::into),
-            ]
-        });
-        ids.into_iter().flatten().flatten()
+    let of_act = |(event, _): &(&EventRecord, usize)| {
+        let actor = event.actor.as_deref().map(Into::into);
+        event.user_id.clone().into_iter().chain(actor)
     };
-    let ids: HashSet<UserId> = groups.iter().flat_map(of_group).collect();
+    let ids: HashSet<UserId> = groups.iter().flat_map(of_act).collect();
     let names = users.names(ids).await?;
-    let handles = groups.iter().filter_map(|group| group.first());
-    let handles = handles.filter(|event| BEGINNINGS.contains(&event.event.as_str()));
-    let handles = handles.map(|event| event.session.clone()).collect();
+    let begins = |(event, _): &&(&EventRecord, usize)| BEGINNINGS.contains(&event.event.as_str());
+    let handles = groups.iter().filter(begins);
+    let handles = handles.map(|(event, _)| event.session.clone()).collect();
     let live = sessions.find_live(handles).await?;
-    let number = groups.iter().map(|group| group.len()).sum();
-    let in_words = |group: &[EventRecord]| Some(line(group.first()?, group.len(), &names, &live));
-    Ok((groups.into_iter().filter_map(in_words).collect(), number))
+    let number = groups.iter().map(|(_, number)| number).sum();
+    let in_words = |(event, number)| line(event, number, &names, &live);
+    Ok((groups.into_iter().map(in_words).collect(), number))
 }
 
 fn line(
@@ -76,10 +70,11 @@ fn line(
     names: &HashMap<UserId, String>,
     live: &HashSet<SessionHandle>,
 ) -> Line {
-    let person = |id: &str| {
+    let person = |id: &str, name_then: Option<&str>| {
         let name = names.get(&UserId::from(id));
+        let shown = name.map_or(name_then.unwrap_or(id), String::as_str);
         Person {
-            name: name.cloned().unwrap_or_else(|| id.to_owned()),
+            name: shown.to_owned(),
             id: name.map(|_| id.to_owned()),
         }
     };
@@ -88,7 +83,8 @@ fn line(
             name: name.to_owned(),
             id: None,
         },
-        None => person(actor),
+        // The account may be deleted.
+        None => person(actor, event.actor_name.as_deref()),
     };
     let (what, mut detail) = words::event::what(event);
     if words::event::is_of_user(event) && detail.is_none() && number > 1 {
@@ -100,7 +96,7 @@ fn line(
     Line {
         what,
         detail,
-        user: event.user_id.as_ref().map(|id| person(id.as_str())),
+        user: event.user_id.as_ref().map(|id| person(id.as_str(), None)),
         by: event.actor.as_deref().map(by),
         session: is_live.then(|| event.session.to_string()),
         device: device.map(|agent| words::name(Some(agent))),

@@ -184,10 +184,10 @@ async fn carry_out(
     user: &UserRecord,
 ) -> Result<bool, ApiError> {
     Ok(match action {
-        Action::Change(change) => administration.change(user, change).await?,
+        Action::Change(change) => administration.change(&user.id, change).await?,
         Action::SignOut => administration.sign_out(&user.id).await? > 0,
         Action::Delete => {
-            administration.delete(user).await?;
+            administration.delete(&user.id).await?;
             true
         }
     })

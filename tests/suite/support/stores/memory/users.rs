@@ -1,9 +1,9 @@
 //! The users of the store in memory.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use rocket_diesel_sessions::store::{
     ActingSession, LastAdmin, PasswordChange, Revocation, RevokeScope, SettingsChange, StoreError,
-    UserOutcome, UserRecord, UserSettings, UserStore,
+    UserAction, UserChange, UserOutcome, UserRecord, UserSettings, UserStore,
 };
 use rocket_diesel_sessions::{SessionHandle, UserId};
 
@@ -39,6 +39,47 @@ impl Tables {
         let admins: Vec<&UserRecord> = self.users.values().filter(is_active_admin).collect();
         let is_last = last_admin == LastAdmin::Keep && admins.len() == 1 && admins[0].id == *id;
         is_last.then_some(UserOutcome::LastAdmin)
+    }
+
+    /// Changes a user. The store keeps no events.
+    fn change_user(&mut self, change: &UserChange) -> UserOutcome {
+        let (id, now) = (&change.user_id, change.now);
+        let last_admin = match change.action {
+            UserAction::Promote | UserAction::Enable => LastAdmin::MayGo,
+            _ => change.last_admin,
+        };
+        if let Some(refused) = self.refusal(id, last_admin) {
+            return refused;
+        }
+        let ended = match change.action {
+            UserAction::Disable | UserAction::Delete => self.end_all(id, change.by),
+            _ => Some(Vec::new()),
+        };
+        let Some(ended) = ended else {
+            return UserOutcome::SessionEnded;
+        };
+        if change.action == UserAction::Delete {
+            self.settings.remove(id);
+            self.users.remove(id);
+            return UserOutcome::Done(ended);
+        }
+        let Some(user) = self.users.get_mut(id) else {
+            return UserOutcome::NoUser;
+        };
+        let was = (user.is_admin, user.disabled_at);
+        match change.action {
+            UserAction::Promote => user.is_admin = true,
+            UserAction::Demote => user.is_admin = false,
+            UserAction::Disable => {
+                user.disabled_at.get_or_insert(now);
+            }
+            UserAction::Enable | UserAction::Delete => user.disabled_at = None,
+        }
+        if was == (user.is_admin, user.disabled_at) {
+            return UserOutcome::Unchanged(ended);
+        }
+        user.updated_at = now;
+        UserOutcome::Done(ended)
     }
 
     fn change_password(&mut self, change: &PasswordChange) -> UserOutcome {
@@ -138,72 +179,7 @@ impl UserStore for MemoryStore {
         Ok(self.tables().change_password(change))
     }
 
-    fn promote_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let mut tables = self.tables();
-        let user = tables.users.get_mut(id);
-        Ok(user
-            .map(|user| (user.is_admin, user.updated_at) = (true, now))
-            .is_some())
-    }
-
-    fn demote_user(
-        &self,
-        id: &UserId,
-        now: DateTime<Utc>,
-        last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError> {
-        let mut tables = self.tables();
-        if let Some(refused) = tables.refusal(id, last_admin) {
-            return Ok(refused);
-        }
-        if let Some(user) = tables.users.get_mut(id) {
-            (user.is_admin, user.updated_at) = (false, now);
-        }
-        Ok(UserOutcome::Done(Vec::new()))
-    }
-
-    fn disable_user(
-        &self,
-        id: &UserId,
-        now: DateTime<Utc>,
-        last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError> {
-        let mut tables = self.tables();
-        if let Some(refused) = tables.refusal(id, last_admin) {
-            return Ok(refused);
-        }
-        let Some(user) = tables.users.get_mut(id) else {
-            return Ok(UserOutcome::NoUser);
-        };
-        user.disabled_at.get_or_insert(now);
-        user.updated_at = now;
-        let ended = tables.end_all(id, None);
-        Ok(UserOutcome::Done(ended.unwrap_or_default()))
-    }
-
-    fn enable_user(&self, id: &UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let mut tables = self.tables();
-        let user = tables.users.get_mut(id);
-        Ok(user
-            .map(|user| (user.disabled_at, user.updated_at) = (None, now))
-            .is_some())
-    }
-
-    fn delete_user(
-        &self,
-        id: &UserId,
-        by: Option<ActingSession>,
-        last_admin: LastAdmin,
-    ) -> Result<UserOutcome, StoreError> {
-        let mut tables = self.tables();
-        if let Some(refused) = tables.refusal(id, last_admin) {
-            return Ok(refused);
-        }
-        let Some(ended) = tables.end_all(id, by) else {
-            return Ok(UserOutcome::SessionEnded);
-        };
-        tables.users.remove(id);
-        tables.settings.remove(id);
-        Ok(UserOutcome::Done(ended))
+    fn change_user(&self, change: &UserChange) -> Result<UserOutcome, StoreError> {
+        Ok(self.tables().change_user(change))
     }
 }
