@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{FindUsers, StoreError, UserPage, UserRecord, UserStore};
-use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError, SessionHandle, UserId};
+use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError, UserId};
 
 use super::error::AccountError;
 use super::new_account::new_user;
