@@ -2,6 +2,7 @@
 
 use rocket::serde::json::{Value, json};
 use rocket::serde::{Deserialize, DeserializeOwned, Serialize};
+use thiserror::Error;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{RefOr, schema::AdditionalProperties};
 use utoipa::{PartialSchema, ToSchema};
@@ -126,6 +127,29 @@ pub(super) fn merge_patch(fields: ObjectBuilder) -> ObjectBuilder {
 
 impl ToSchema for DataPatch {}
 
+/// What is wrong with a display name.
+#[derive(Clone, Copy, Debug, Error)]
+enum NameFault {
+    #[error("displayName: has {0} characters, allowed are 1 to {MAX_NAME}")]
+    Length(usize),
+    #[error("displayName: control characters are not allowed")]
+    Control,
+}
+
+impl NameFault {
+    /// Returns what to do.
+    fn in_words(self) -> String {
+        match self {
+            Self::Length(_) => {
+                format!("This display name is too long. Use at most {MAX_NAME} characters.")
+            }
+            Self::Control => "This display name contains characters that cannot be shown. Type it \
+                              instead of pasting it."
+                .to_owned(),
+        }
+    }
+}
+
 /// The values of a form's fields.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entered<'a> {
@@ -177,21 +201,23 @@ impl DataPatch {
                 }
             }
         }
-        patch.check()?;
+        patch.check().map_err(|fault| fault.to_string())?;
         Ok(patch)
     }
 
-    /// Reads a change from a form. Only fields that differ from what the form showed are changed, so
+    /// Reads a change from a form of a page. Only fields that differ from what the form showed are changed, so
     /// that the form does not revert what another page has changed in the meantime. An empty name
     /// removes the name.
     ///
     /// # Errors
-    /// The reason, if a field is missing or its value is not allowed.
+    /// What to do, if a field is missing or its value is not allowed.
     pub(super) fn from_form(entered: Entered<'_>, shown: Entered<'_>) -> Result<Self, String> {
         let (Some(name), Some(theme)) = (entered.display_name, entered.theme) else {
-            return Err("display_name and theme: both are required".to_owned());
+            return Err("The form is incomplete. Open its page and fill it in again.".to_owned());
         };
-        let (name, theme) = (name.trim(), Theme::from_name(theme)?);
+        let theme = Theme::from_name(theme)
+            .map_err(|_| "Choose one of the themes: system, light, dark.".to_owned())?;
+        let name = name.trim();
         let is_same_name = shown.display_name.is_some_and(|shown| shown.trim() == name);
         let is_same_theme = shown.theme == Some(theme.name());
         let name = (!name.is_empty()).then(|| name.to_owned());
@@ -200,23 +226,21 @@ impl DataPatch {
             display_name: (!is_same_name).then_some(name),
             theme: (!is_same_theme).then_some(Some(theme)),
         };
-        patch.check()?;
+        patch.check().map_err(NameFault::in_words)?;
         Ok(patch)
     }
 
     /// Refuses values that the type can hold but a page cannot show.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), NameFault> {
         let Some(Some(name)) = &self.display_name else {
             return Ok(());
         };
         let length = name.chars().count();
         if length == 0 || length > MAX_NAME {
-            return Err(format!(
-                "displayName: has {length} characters, allowed are 1 to {MAX_NAME}"
-            ));
+            return Err(NameFault::Length(length));
         }
         if name.chars().any(char::is_control) {
-            return Err("displayName: control characters are not allowed".to_owned());
+            return Err(NameFault::Control);
         }
         Ok(())
     }
@@ -291,7 +315,10 @@ mod tests {
         let long = "ä".repeat(64);
         let nothing = Entered::default();
         assert!(DataPatch::from_form(entered(&long, "dark"), nothing).is_ok());
-        for (name, reason) in [(format!("{long}ä"), "65"), ("a\tb".into(), "control")] {
+        for (name, reason) in [
+            (format!("{long}ä"), "too long"),
+            ("a\tb".into(), "cannot be shown"),
+        ] {
             let error = DataPatch::from_form(entered(&name, "dark"), nothing).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }

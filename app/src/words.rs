@@ -80,6 +80,25 @@ pub fn lasting(duration: Duration) -> String {
     format!("{number} {unit}{plural}")
 }
 
+/// A time to wait in its largest unit, rounded up, as in "5 minutes".
+pub fn wait(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let (number, unit) = match seconds {
+        0..=90 => (seconds, "second"),
+        91..=5400 => (seconds.div_ceil(60), "minute"),
+        _ => (seconds.div_ceil(3600), "hour"),
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{plural}")
+}
+
+/// A text that begins with a capital letter.
+pub fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).collect()
+}
+
 /// The data of a session as JSON on several lines. Data that is not JSON stays as it is.
 pub fn data(data: &str) -> String {
     let json = from_str::<Value>(data).and_then(|value| to_pretty_string(&value));
@@ -139,6 +158,19 @@ mod tests {
         assert_eq!(exact(then), "7 March 2026, 14:05:09 UTC");
         assert_eq!(lasting(Duration::from_hours(1)), "1 hour");
         assert_eq!(lasting(Duration::from_hours(720)), "30 days");
+        for (seconds, words) in [
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (91, "2 minutes"),
+            (900, "15 minutes"),
+            (901, "16 minutes"),
+            (7200, "2 hours"),
+        ] {
+            assert_eq!(wait(Duration::from_secs(seconds)), words);
+        }
+        assert_eq!(wait(Duration::from_millis(1500)), "2 seconds");
+        assert_eq!(capitalized("so it is"), "So it is");
+        assert_eq!(capitalized(""), "");
     }
 
     #[test]

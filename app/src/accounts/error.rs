@@ -5,14 +5,16 @@ use std::time::Duration;
 use rocket_diesel_sessions::SessionError;
 use thiserror::Error;
 
+use super::refusal::Refusal;
+
 /// The reason why an account cannot be created, changed or signed in to.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum AccountError {
     /// The username or the password is not allowed. The message says what is wrong with it and what
     /// is allowed.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The password cannot be hashed.
     #[error("the password cannot be hashed: {0}")]
     Hash(String),

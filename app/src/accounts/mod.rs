@@ -9,6 +9,7 @@ pub(super) mod passwords;
 pub(super) mod places;
 pub(super) mod recognition;
 mod record;
+pub mod refusal;
 pub(super) mod revoke;
 pub(super) mod settings;
 pub(super) mod sign_in;

@@ -23,7 +23,7 @@ use super::username;
 /// assert!(fold_username("a b c").unwrap_err().to_string().starts_with("username:"));
 /// ```
 pub fn fold_username(name: &str) -> Result<String, AccountError> {
-    username::fold(name).map_err(AccountError::Refused)
+    Ok(username::fold(name)?)
 }
 
 /// Hashes a new password with Argon2id, as a PHC string. Blocks for long, by design.
@@ -31,7 +31,7 @@ pub fn fold_username(name: &str) -> Result<String, AccountError> {
 /// # Errors
 /// When the password is not allowed, or the system gives no random bytes.
 pub fn hash_password(password: &str) -> Result<String, AccountError> {
-    let password = NewPassword::new(password).map_err(AccountError::Refused)?;
+    let password = NewPassword::new(password)?;
     password.hash().map_err(AccountError::Hash)
 }
 

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::administration::USER_DELETED;
 use super::error::AccountError;
+use super::passwords::refuse_username;
 use super::record::Record;
-use super::users::{Users, refuse_username};
+use super::users::Users;
 use crate::monitoring::audit::{Entry, Event, Trail};
 use crate::monitoring::counters::Action;
 use crate::session_data::SessionData;

@@ -12,6 +12,7 @@ use rocket_diesel_sessions::SessionError;
 
 use super::error::AccountError;
 use super::places::{Places, Urgency};
+use super::refusal::{Length, Refusal};
 
 /// The length of a password in characters (Unicode code points), counted as typed
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
@@ -26,21 +27,20 @@ impl NewPassword {
     /// Accepts a password.
     ///
     /// # Errors
-    /// A message that says what is wrong with the password.
-    pub(crate) fn new(password: &str) -> Result<Self, String> {
+    /// A refusal that says what is wrong with the password.
+    pub(crate) fn new(password: &str) -> Result<Self, Refusal> {
         let length = password.chars().count();
         if !(MIN..=MAX).contains(&length) {
-            return Err(format!(
-                "password: has {length} characters; {MIN} to {MAX} are allowed"
-            ));
+            return Err(Refusal::length("password", Length::Is(length), (MIN, MAX)));
         }
         // The list has far more than the 3,000 that ASVS 6.2.4 asks for.
         if is_common_password(password) || is_common_password(password.to_lowercase()) {
-            return Err(
+            return Err(Refusal::new(
                 "password: is one of the most common passwords, which attackers try first; choose \
-                 another"
-                    .to_owned(),
-            );
+                 another",
+                "This password is one of the most common ones, which attackers try first. Choose \
+                 another.",
+            ));
         }
         Ok(Self(password.to_owned()))
     }
@@ -49,6 +49,17 @@ impl NewPassword {
     pub(crate) fn hash(&self) -> Result<String, String> {
         hash(&self.0)
     }
+}
+
+/// Refuses the username as a password, since attackers try that first.
+pub(super) fn refuse_username(username: &str, password: &str) -> Result<(), Refusal> {
+    if password.trim().to_lowercase() == username {
+        return Err(Refusal::new(
+            "password: must not be the username",
+            "Your password can't be your username. Choose another.",
+        ));
+    }
+    Ok(())
 }
 
 /// Makes and verifies hashes, a bounded number at a time, on threads that may block.
@@ -144,7 +155,10 @@ mod tests {
 
     #[test]
     fn length_counts_in_characters_and_common_passwords_are_refused() {
-        let refused = |password: &str| NewPassword::new(password).err().unwrap_or_default();
+        let refused = |password: &str| {
+            let refused = NewPassword::new(password).err();
+            refused.map_or_else(String::new, |refusal| refusal.to_string())
+        };
         assert!(refused("").contains("8 to 128"));
         assert!(refused("7 chars").contains("has 7 characters"));
         assert!(refused(&"x".repeat(129)).contains("has 129 characters"));

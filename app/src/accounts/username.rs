@@ -7,9 +7,16 @@ use unicode_security::RestrictionLevel;
 use unicode_security::RestrictionLevelDetection;
 use unicode_security::confusable_detection::skeleton;
 
+use super::refusal::{Length, Refusal};
+
 /// The length of a name in characters (Unicode code points), in the form that is stored.
 pub(crate) const MIN: usize = 3;
-const MAX: usize = 64;
+pub(crate) const MAX: usize = 64;
+
+/// The first character of a name and all of its characters, for pages: regular expressions of JavaScript
+/// that match what [`choose`] accepts. They know nothing of scripts and of reserved names.
+pub(crate) const FIRST: &str = r"^[\p{L}\p{N}]";
+pub(crate) const ALLOWED: &str = r"^[\p{Ll}\p{Lu}\p{Lo}\p{Lm}\p{Nd}\p{Mn}\p{Mc}!-~]*$";
 
 /// The most characters that are typed for a name.
 pub(crate) const MOST_TYPED: usize = 4 * MAX;
@@ -46,28 +53,35 @@ const RESERVED: [&str; 23] = [
 /// name, or for a part of the site, are refused; existing users keep theirs.
 ///
 /// # Errors
-/// A message that says what is wrong with the name.
-pub(crate) fn choose(name: &str) -> Result<String, String> {
+/// A refusal that says what is wrong with the name.
+pub(crate) fn choose(name: &str) -> Result<String, Refusal> {
     let folded = fold(name)?;
     if !folded.starts_with(char::is_alphanumeric) {
-        return Err("username: must begin with a letter or a digit".to_owned());
+        return Err(Refusal::new(
+            "username: must begin with a letter or a digit",
+            "Usernames begin with a letter or a digit.",
+        ));
     }
     // UTS 39, section 5.2: one script, or those that one language writes together. Punctuation has no
     // script, and rare Han characters, which occur in names, count as common ones.
     let letters = folded.chars().filter(|c| !c.is_ascii_punctuation());
     let letters: String = letters.map(|c| if is_han(c) { '一' } else { c }).collect();
     if !letters.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
-        return Err(
+        return Err(Refusal::new(
             "username: mixes letters of several scripts, or has letters that are hardly used, and \
-             could be mistaken for another name; use common letters of one script"
-                .to_owned(),
-        );
+             could be mistaken for another name; use common letters of one script",
+            "This username could be mistaken for another, because it has letters of several \
+             alphabets or letters that are hardly used. Use common letters of one alphabet.",
+        ));
     }
     let core = folded.trim_matches(|c: char| !c.is_alphanumeric());
     let looks_like: String = skeleton(core).collect();
     let is_taken_for = |reserved: &&str| skeleton(reserved).eq(looks_like.chars());
     if RESERVED.iter().any(is_taken_for) {
-        return Err(format!("username: {folded:?} is reserved; choose another"));
+        return Err(Refusal::new(
+            format!("username: {folded:?} is reserved; choose another"),
+            format!("The username “{folded}” is reserved. Choose another."),
+        ));
     }
     Ok(folded)
 }
@@ -84,50 +98,73 @@ fn is_han(c: char) -> bool {
 /// because the keyboards of phones add them.
 ///
 /// # Errors
-/// A message that says what is wrong with the name.
-pub(crate) fn fold(name: &str) -> Result<String, String> {
+/// A refusal that says what is wrong with the name.
+pub(crate) fn fold(name: &str) -> Result<String, Refusal> {
     let name = name.trim_matches(|c: char| c.is_whitespace() && !c.is_control());
     // Checked first, because the work of the profile grows with the length.
     let typed = name.chars().take(MOST_TYPED + 1).count();
     if typed > MOST_TYPED {
-        return Err(wrong_length("more than 256"));
+        return Err(wrong_length(Length::MoreThan(MOST_TYPED)));
     }
     // The profile folds letter by letter, and a name that ends in a sigma would have two forms.
     let lower = name.to_lowercase();
     let folded = UsernameCaseMapped::enforce(lower).map_err(|error| refusal(name, &error))?;
     let length = folded.chars().count();
     if !(MIN..=MAX).contains(&length) {
-        return Err(wrong_length(&length.to_string()));
+        return Err(wrong_length(Length::Is(length)));
     }
     Ok(folded.into_owned())
 }
 
-fn wrong_length(length: &str) -> String {
-    format!("username: has {length} characters; {MIN} to {MAX} are allowed")
+fn wrong_length(length: Length) -> Refusal {
+    Refusal::length("username", length, (MIN, MAX))
 }
 
-fn refusal(name: &str, error: &Error) -> String {
-    const ALLOWED: &str = "letters, digits and signs such as . - _ @ are allowed, but not spaces, emoji \
-                           or control characters";
+fn refusal(name: &str, error: &Error) -> Refusal {
+    const SIGNS: &str = "letters, digits and signs such as . - _ @ are allowed, but not spaces, emoji \
+                         or control characters";
     let code_point = match error {
         Error::BadCodepoint(info)
         | Error::Unexpected(
             UnexpectedError::ContextRuleNotApplicable(info)
             | UnexpectedError::MissingContextRule(info),
         ) => Some(info.cp),
-        _ if name.is_empty() => return wrong_length("0"),
+        _ if name.is_empty() => return wrong_length(Length::Is(0)),
         _ => None,
     };
-    let is_space = |code: &u32| char::from_u32(*code).is_some_and(char::is_whitespace);
-    match code_point {
-        Some(space) if is_space(&space) => {
-            format!("username: has a space (U+{space:04X}); {ALLOWED}")
-        }
-        Some(code_point) => format!("username: has the character U+{code_point:04X}; {ALLOWED}"),
-        None => {
-            format!("username: mixes writing directions in a way that cannot be read; {ALLOWED}")
-        }
+    let Some(code_point) = code_point else {
+        return Refusal::new(
+            format!("username: mixes writing directions in a way that cannot be read; {SIGNS}"),
+            "This username mixes writing directions in a way that cannot be read. Use letters of one \
+             alphabet.",
+        );
+    };
+    match char::from_u32(code_point) {
+        Some(space) if space.is_whitespace() => Refusal::new(
+            format!("username: has a space (U+{code_point:04X}); {SIGNS}"),
+            "Usernames can't contain spaces. Use a dot or a hyphen instead.",
+        ),
+        character => Refusal::new(
+            format!("username: has the character U+{code_point:04X}; {SIGNS}"),
+            match character.filter(|character| is_visible(*character)) {
+                Some(character) => format!(
+                    "Usernames can't contain “{character}”. Use letters, digits and signs such as \
+                     . - _ @"
+                ),
+                None => {
+                    "This username contains a character that cannot be seen. Type it instead of \
+                         pasting it."
+                        .to_owned()
+                }
+            },
+        ),
     }
+}
+
+/// Returns whether a reader sees this character, which the standard library's debug output escapes
+/// otherwise.
+fn is_visible(character: char) -> bool {
+    character.escape_debug().count() == 1
 }
 
 #[cfg(test)]
@@ -179,7 +216,7 @@ mod tests {
         for name in [
             "аdа", "adа", "ɑda", "аdmin", "αda", "aда", "адamm", "ѕystem",
         ] {
-            let message = choose(name).unwrap_err();
+            let message = choose(name).unwrap_err().to_string();
             assert!(message.contains("scripts"), "{name}: {message}");
             assert!(fold(name).is_ok(), "existing users still sign in");
         }
@@ -200,13 +237,39 @@ mod tests {
             "Command_Line",
             "admin_token",
         ] {
-            let message = choose(name).unwrap_err();
+            let message = choose(name).unwrap_err().to_string();
             assert!(message.contains("reserved"), "{name}: {message}");
             assert!(fold(name).is_ok(), "{name}");
         }
         for name in ["---", "....", "--help", "-ada", "@ada", "_root"] {
-            let message = choose(name).unwrap_err();
+            let message = choose(name).unwrap_err().to_string();
             assert!(message.contains("begin"), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn people_are_told_what_to_do() {
+        for (typed, words) in [
+            ("", "Enter a username."),
+            (
+                "ab",
+                "This username is too short. Use at least 3 characters.",
+            ),
+            (
+                "a b c",
+                "Usernames can't contain spaces. Use a dot or a hyphen instead.",
+            ),
+            ("ada👋", "Usernames can't contain “👋”. Use letters,"),
+            ("ad\u{200b}a", "contains a character that cannot be seen"),
+            ("ada\0", "contains a character that cannot be seen"),
+            ("-ada", "Usernames begin with a letter or a digit."),
+            ("adа", "could be mistaken for another"),
+            ("Admin", "The username “admin” is reserved. Choose another."),
+        ] {
+            let refusal = choose(typed).unwrap_err();
+            let in_words = refusal.in_words();
+            assert!(in_words.contains(words), "{typed:?}: {in_words}");
+            assert!(!in_words.contains("U+"), "{in_words}");
         }
     }
 
@@ -223,7 +286,7 @@ mod tests {
             ("ad\u{200b}a", "U+200B"),
             ("ada👋", "U+1F44B"),
         ] {
-            let message = fold(typed).unwrap_err();
+            let message = fold(typed).unwrap_err().to_string();
             assert!(
                 message.starts_with("username:") && message.contains(reason),
                 "{typed:?}: {message}"

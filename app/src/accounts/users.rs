@@ -11,7 +11,7 @@ use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError, UserId};
 
 use super::error::AccountError;
 use super::new_account::new_user;
-use super::passwords::{Hasher, NewPassword};
+use super::passwords::{Hasher, NewPassword, refuse_username};
 use super::places::Urgency;
 use super::recognition::limited;
 use super::throttle::{Counted, Guesses, TOO_MANY_ACCOUNTS, TOO_MANY_TRIES};
@@ -144,9 +144,9 @@ impl Users {
         password: &str,
         trail: Trail,
     ) -> Result<UserRecord, AccountError> {
-        let username = username::choose(username).map_err(AccountError::Refused)?;
+        let username = username::choose(username)?;
         refuse_username(&username, password)?;
-        let password = NewPassword::new(password).map_err(AccountError::Refused)?;
+        let password = NewPassword::new(password)?;
         let limited = |what| move |wait| limited(trail, None, what, wait);
         let counted = self.guesses.count_address(trail.ip());
         let counted = counted.map_err(limited(TOO_MANY_TRIES))?;
@@ -190,7 +190,7 @@ impl Users {
     /// # Errors
     /// When the password is not allowed.
     pub(super) async fn hash(&self, password: &str) -> Result<String, AccountError> {
-        let password = NewPassword::new(password).map_err(AccountError::Refused)?;
+        let password = NewPassword::new(password)?;
         self.hasher.hash(password, Urgency::SignIn).await
     }
 
@@ -235,13 +235,4 @@ impl Users {
         let store = Arc::clone(&self.store);
         self.sessions.call(move || call(&*store)).await
     }
-}
-
-/// Refuses the username as a password, since attackers try that first.
-pub(super) fn refuse_username(username: &str, password: &str) -> Result<(), AccountError> {
-    if password.trim().to_lowercase() == username {
-        let reason = "password: must not be the username";
-        return Err(AccountError::Refused(reason.to_owned()));
-    }
-    Ok(())
 }

@@ -59,7 +59,10 @@ async fn read<T: DeserializeOwned>(
     parse: fn(&[u8]) -> Result<Texts, ApiError>,
 ) -> Result<T, ApiError> {
     let body = read_body(body, LIMIT.kibibytes()).await?;
-    texts::typed(parse(&body)?).map_err(ApiError::unprocessable)
+    texts::typed(parse(&body)?).map_err(|message| {
+        ApiError::unprocessable(message)
+            .in_other_words("The form is incomplete. Open its page and fill it in again.")
+    })
 }
 
 /// Reads the fields of a form. If several have the same name, the last one counts. What is not UTF-8 is

@@ -1,6 +1,7 @@
 //! Every error that a client can get. Programs get it as JSON and browsers as a page, never with a
 //! stack trace.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use rocket::http::{Method, Status};
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use super::request_id;
 use crate::accounts::error::AccountError;
+use crate::words;
 
 /// The code of a wrong username or password.
 const WRONG_CREDENTIALS: &str = "wrong_credentials";
@@ -24,8 +26,15 @@ const TOO_MANY_SESSIONS: &str = "too_many_sessions";
 /// The code of a username that is taken.
 const USERNAME_TAKEN: &str = "username_taken";
 
+/// The code where visitors may not register.
+const REGISTRATION_CLOSED: &str = "registration_closed";
+
 /// The code where only signed-in users are allowed.
 const SIGNED_OUT: &str = "signed_out";
+
+/// The message where a form came from another site.
+const CROSS_SITE: &str = "the request was sent by another site: its Origin is not this Host, and not \
+                          one of the setting `origins`";
 
 /// The challenges of a 401, for administrators and for users, whose scheme is the session cookie.
 const ADMIN_CHALLENGE: &str = "Bearer";
@@ -41,7 +50,7 @@ pub(crate) struct ApiError {
     code: &'static str,
     message: String,
     /// The message for people, if it differs from the one for programs.
-    in_words: Option<&'static str>,
+    in_words: Option<Cow<'static, str>>,
     /// The methods that the address takes, on 405.
     allowed: Option<String>,
     /// The time to wait before another attempt, in seconds.
@@ -98,6 +107,11 @@ impl ApiError {
         self.code == SIGNED_OUT
     }
 
+    /// Returns whether the error says that a form came from another site.
+    pub(crate) fn is_cross_site(&self) -> bool {
+        self.message == CROSS_SITE
+    }
+
     /// Returns whether the error is about this field of a form.
     pub(crate) fn is_about(&self, field: &str) -> bool {
         let rest = self.message.strip_prefix(field);
@@ -111,14 +125,14 @@ impl ApiError {
     }
 
     /// Replaces the words for people.
-    pub(crate) fn in_other_words(self, words: &'static str) -> Self {
-        let in_words = Some(words);
+    pub(crate) fn in_other_words(self, words: impl Into<Cow<'static, str>>) -> Self {
+        let in_words = Some(words.into());
         Self { in_words, ..self }
     }
 
     /// Returns the message for people.
     pub(crate) fn in_words(&self) -> &str {
-        self.in_words.unwrap_or(&self.message)
+        self.in_words.as_deref().unwrap_or(&self.message)
     }
 
     /// Responds with JSON.
@@ -162,6 +176,17 @@ impl ApiError {
         self.retry_after
     }
 
+    /// Returns whether an address that refused a method takes `GET`.
+    pub(crate) fn allows_get(&self) -> bool {
+        let mut allowed = self.allowed.iter().flat_map(|allowed| allowed.split(", "));
+        allowed.any(|method| method == Method::Get.as_str())
+    }
+
+    /// Returns whether the error says that visitors may not register.
+    pub(crate) fn is_registration_closed(&self) -> bool {
+        self.code == REGISTRATION_CLOSED
+    }
+
     /// 422: the request was understood and is not allowed.
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(Status::UnprocessableEntity, "invalid", message)
@@ -172,6 +197,7 @@ impl ApiError {
     pub(crate) fn wrong_credentials() -> Self {
         let message = "the username or the password is wrong";
         Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
+            .in_other_words("The username or the password is wrong. Check both and try again.")
     }
 
     /// 401: only signed-in users are allowed.
@@ -184,10 +210,13 @@ impl ApiError {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let unit = if seconds == 1 { "second" } else { "seconds" };
         let message = format!("{what}; try again in {seconds} {unit}");
+        let wait = words::wait(Duration::from_secs(seconds));
+        let in_words = format!("{}. Try again in {wait}.", words::capitalized(what));
         Self {
             retry_after: Some(seconds),
             ..Self::new(Status::TooManyRequests, "too_many_attempts", message)
         }
+        .in_other_words(in_words)
     }
 
     /// 500. The caller has logged the cause.
@@ -197,16 +226,11 @@ impl ApiError {
 
     /// 403: the request seems to come from another site.
     pub(crate) fn cross_site() -> Self {
-        let message = "the request was sent by another site: its Origin is not this Host, and not \
-                       one of the setting `origins`";
-        Self {
-            in_words: Some(
-                "This form seems to have been sent by another site. Open the page here and send it \
-                 again. If that does not help, tell the operator that a proxy may be changing the \
-                 address of this site.",
-            ),
-            ..Self::new(Status::Forbidden, "forbidden", message)
-        }
+        Self::new(Status::Forbidden, "forbidden", CROSS_SITE).in_other_words(
+            "This form seems to have been sent by another site. Open the page here and send it \
+             again. If that does not help, tell the operator that a proxy may be changing the \
+             address of this site.",
+        )
     }
 
     /// 405. Says which methods the address takes.
@@ -216,11 +240,11 @@ impl ApiError {
         let message = format!("{method} is not possible here; allowed methods: {allowed}");
         Self {
             allowed: Some(allowed),
-            in_words: Some(
-                "This address cannot be used in this way. Go back and try again from the page.",
-            ),
             ..Self::new(Status::MethodNotAllowed, "method_not_allowed", message)
         }
+        .in_other_words(
+            "This address cannot be used in this way. Go to its page and try again from there.",
+        )
     }
 
     /// Returns the error of a bare status.
@@ -253,8 +277,8 @@ impl ApiError {
                 "session_ended",
                 "the session was ended by another request; send the request again",
                 Some(
-                    "Your session has ended or was renewed in the meantime, so nothing was done. Go \
-                     back and send the form again.",
+                    "Your session has ended or was renewed in the meantime, so nothing was done. Send \
+                     the form again from its page.",
                 ),
             ),
             413 => (
@@ -276,8 +300,8 @@ impl ApiError {
                 "unavailable",
                 "the session store is not available; try again shortly",
                 Some(
-                    "The database is not answering at the moment. You are still signed in. Try again \
-                     in a few seconds.",
+                    "The database is not answering at the moment. If you were signed in, you still \
+                     are.",
                 ),
             ),
             500..=599 => (
@@ -285,14 +309,14 @@ impl ApiError {
                 "something went wrong here",
                 Some(
                     "An error occurred on the server. If it occurs again, give the operator the \
-                     request number below.",
+                     number of the request.",
                 ),
             ),
             _ => ("error", status.reason_lossy(), None),
         };
         Self {
             challenge: ADMIN_CHALLENGE,
-            in_words,
+            in_words: in_words.map(Cow::Borrowed),
             ..Self::new(status, code, message)
         }
     }
@@ -308,6 +332,9 @@ impl From<SessionError> for ApiError {
                 error.status(),
                 TOO_MANY_SESSIONS,
                 "you are signed in on as many devices as allowed; sign out on one of them first",
+            )
+            .in_other_words(
+                "You are signed in on as many devices as allowed. Sign out on one of them first.",
             ),
             _ => Self::of(error.status()),
         }
@@ -318,13 +345,16 @@ impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
         let message = error.to_string();
         match error {
-            AccountError::Refused(_) => Self::unprocessable(message),
+            AccountError::Refused(refusal) => {
+                Self::unprocessable(message).in_other_words(refusal.in_words().to_owned())
+            }
             AccountError::Hash(_) => Self::internal(),
             AccountError::RegistrationClosed => {
-                Self::new(Status::Forbidden, "registration_closed", message)
+                Self::new(Status::Forbidden, REGISTRATION_CLOSED, message)
                     .in_other_words("Registration is closed. Ask an administrator for an account.")
             }
-            AccountError::Taken(_) => Self::new(Status::Conflict, USERNAME_TAKEN, message),
+            AccountError::Taken(name) => Self::new(Status::Conflict, USERNAME_TAKEN, message)
+                .in_other_words(format!("The username “{name}” is taken. Choose another.")),
             AccountError::NoUser => Self::new(Status::NotFound, "not_found", message)
                 .in_other_words("There is no such user. The account may have been deleted."),
             AccountError::LastAdministrator => {
@@ -333,8 +363,10 @@ impl From<AccountError> for ApiError {
                      administrator first.",
                 )
             }
-            AccountError::WrongCredentials | AccountError::WrongPassword => {
+            AccountError::WrongCredentials => Self::wrong_credentials(),
+            AccountError::WrongPassword => {
                 Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
+                    .in_other_words("The password is wrong. Try again.")
             }
             AccountError::SamePassword => {
                 Self::unprocessable("newPassword: is the current password; choose another")

@@ -229,9 +229,14 @@ fn a_form_that_is_refused_is_shown_again_with_the_reason() {
             "/register",
             "username=a%22%3Cb&password=x",
             422,
-            "has 1 characters",
+            "This password is too short. Use at least 8 characters.",
         ),
-        ("/register", "username=&password=x", 422, "0 characters"),
+        (
+            "/register",
+            "username=&password=x",
+            422,
+            "Enter a username.",
+        ),
         ("/login", "username=a%22%3Cb&password=x", 401, "wrong"),
         ("/login", "username=&password=", 401, "wrong"),
     ] {
