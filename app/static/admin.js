@@ -1,6 +1,4 @@
-// Comforts of the administrators' pages, which work without them.
-
-// Selects all sessions of the page.
+// Selects all sessions of the administrators' list, which works without this.
 const all = document.getElementById("select-all");
 if (all) {
   const boxes = [...document.querySelectorAll("#session-list tbody input[type=checkbox]")];
@@ -18,19 +16,4 @@ if (all) {
   });
   for (const box of boxes) box.addEventListener("change", show);
   addEventListener("pageshow", show);
-}
-
-// Adds a button to copy an identifier.
-for (const text of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet small";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy ${text.textContent}`);
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text.textContent);
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = "Copy"), 2000);
-  });
-  text.after(" ", button);
 }

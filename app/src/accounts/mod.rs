@@ -11,6 +11,7 @@ pub(super) mod recognition;
 mod record;
 pub mod refusal;
 pub(super) mod revoke;
+pub(super) mod rules;
 pub(super) mod settings;
 pub(super) mod sign_in;
 pub(super) mod throttle;

@@ -33,7 +33,7 @@ macro_rules! asset {
 
 /// All files. Pages work without the scripts. Without an icon, browsers request `/favicon.ico` in
 /// vain.
-static ASSETS: [Asset; 12] = [
+static ASSETS: [Asset; 14] = [
     asset!("tokens.css", CSS),
     asset!("base.css", CSS),
     asset!("forms.css", CSS),
@@ -43,6 +43,8 @@ static ASSETS: [Asset; 12] = [
     asset!("charts.css", CSS),
     asset!("people.css", CSS),
     asset!("admin.js", JavaScript),
+    asset!("copy.js", JavaScript),
+    asset!("fields.js", JavaScript),
     asset!("idle.js", JavaScript),
     asset!("live.js", JavaScript),
     asset!("icon.svg", SVG),

@@ -1,7 +1,7 @@
 //! The icons of the pages, drawn on a grid of 24 by 24 units, as in `{{ "user"|icon }}`.
 
 /// Names and shapes.
-const ICONS: [(&str, &str); 33] = [
+const ICONS: [(&str, &str); 34] = [
     (
         "desktop",
         r#"<rect x="3" y="4" width="18" height="12" rx="2"/><path d="M8 20h8M12 16v4"/>"#,
@@ -88,6 +88,10 @@ const ICONS: [(&str, &str); 33] = [
     (
         "eye",
         r#"<path d="M2 12c2.3-4.3 5.6-6.5 10-6.500s7.7 2.2 10 6.500c-2.3 4.3-5.6 6.5-10 6.500S4.3 16.3 2 12Z"/><circle cx="12" cy="12" r="3"/>"#,
+    ),
+    (
+        "eye-off",
+        r#"<path d="M2 12c2.3-4.3 5.6-6.5 10-6.500s7.7 2.2 10 6.500c-2.3 4.3-5.6 6.5-10 6.500S4.3 16.3 2 12ZM4 20 20 4"/><circle cx="12" cy="12" r="3"/>"#,
     ),
     ("down", r#"<path d="m6 9.5 6 6 6-6"/>"#),
     ("back", r#"<path d="m14.5 6-6 6 6 6"/>"#),

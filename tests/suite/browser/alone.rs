@@ -3,8 +3,8 @@
 use rocket::serde::json::json;
 
 use crate::support::site::{
-    COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, assert_signed_out, fill_in, in_a_tab, in_chromium,
-    register, sign_out,
+    COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, SEND, assert_signed_out, fill_in, in_a_tab,
+    in_chromium, register, sign_out,
 };
 use crate::support::wait_until;
 
@@ -77,7 +77,7 @@ fn all_pages_work_without_javascript() {
         assert_eq!(tab.path(), "/login");
         assert!(tab.text("[role=alert]").contains("wrong"));
         tab.fill("password", PASSWORD);
-        tab.click("main button");
+        tab.click(SEND);
         assert_eq!(tab.path(), "/account");
         assert_eq!(tab.text("#user span"), "hopper");
         sign_out(&tab);

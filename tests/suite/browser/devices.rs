@@ -1,8 +1,8 @@
 //! One user in several browsers.
 
 use crate::support::site::{
-    COUNT_A_VISIT, OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, assert_signed_out, fill_in, register,
-    sign_in,
+    COUNT_A_VISIT, OTHER_DEVICE, PASSWORD, SAVE_SETTINGS, SEND, assert_signed_out, fill_in,
+    register, sign_in,
 };
 use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
@@ -83,14 +83,14 @@ fn signing_a_device_out_needs_a_recent_password() {
     assert_eq!(here.count("[role=alert]"), 0, "nothing was wrong yet");
 
     here.fill("password", "a wrong one");
-    here.click("main button");
+    here.click(SEND);
     assert!(here.text("[role=alert]").contains("wrong"));
     assert_eq!(here.text("h1"), "Confirm your password");
     there.reload();
     assert_eq!(there.count(".device"), 2, "nobody is signed out yet");
 
     here.fill("password", PASSWORD);
-    here.click("main button");
+    here.click(SEND);
     assert_eq!(here.text("#notice"), "That device is signed out.");
     assert_eq!(here.count(".device"), 1);
     there.reload();

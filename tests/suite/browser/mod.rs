@@ -5,3 +5,4 @@ mod alone;
 mod dashboard;
 mod devices;
 mod every_page;
+mod forms;

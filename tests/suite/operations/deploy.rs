@@ -11,7 +11,7 @@ use rocket::serde::json::{Value, from_str};
 use crate::support::local::{ADMIN_TOKEN, SECRET};
 use crate::support::nginx::{ADDRESS, Nginx};
 use crate::support::server::program;
-use crate::support::site::sign_out;
+use crate::support::site::{SEND, sign_out};
 use crate::support::{Chromium, Database, Kind, Server, wait_until};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -144,7 +144,7 @@ fn behind_nginx_a_browser_keeps_its_session_and_sees_live_figures() {
     tab.goto("/register");
     tab.fill("username", "grace");
     tab.fill("password", PASSWORD);
-    tab.click("main button");
+    tab.click(SEND);
     assert_eq!(tab.path(), "/account");
     database.execute("UPDATE users SET is_admin = TRUE");
     tab.goto("/admin");

@@ -1,7 +1,9 @@
 //! Every page, in the states in which its visitors meet it.
 
 use super::data;
-use crate::support::site::{OTHER_DEVICE, PASSWORD, fill_in, register, sign_in, sign_out};
+use crate::support::site::{
+    COUNT_A_VISIT, OTHER_DEVICE, PASSWORD, SEND, fill_in, register, sign_in, sign_out,
+};
 use crate::support::{Database, Tab};
 
 /// A page by name, and the way to it from the page before.
@@ -25,6 +27,33 @@ pub(super) const PAGES: &[Page] = &[
         tab.goto("/register");
         tab.execute("document.querySelector('main form').noValidate = true");
         fill_in(tab, "a b", "short");
+    }),
+    ("register, some rules met", |tab, _| {
+        tab.goto("/register");
+        tab.fill("username", "a b");
+        tab.fill("password", PASSWORD);
+    }),
+    ("register, password shown", |tab, _| {
+        tab.goto("/register");
+        tab.fill("password", PASSWORD);
+        // There is no such button without the page's script.
+        tab.execute("document.querySelector('.reveal')?.click()");
+    }),
+    ("sign in, too many attempts", |tab, _| {
+        tab.goto("/login");
+        tab.execute(TOO_MANY_ATTEMPTS);
+        fill_in(tab, "limited", "a wrong one");
+        tab.text("[role=alert]");
+    }),
+    ("home, session ended", |tab, _| {
+        tab.goto("/");
+        tab.click(COUNT_A_VISIT);
+        tab.click("form[action='/end'] button");
+        tab.text("#notice");
+    }),
+    ("home of a visitor", |tab, _| {
+        tab.click(COUNT_A_VISIT);
+        open_details(tab);
     }),
     ("signed out", |tab, _| visit(tab, "/signed-out")),
     ("account deleted", |tab, _| visit(tab, "/account-deleted")),
@@ -53,12 +82,12 @@ pub(super) const PAGES: &[Page] = &[
     }),
     ("confirm, refused", |tab, _| {
         tab.fill("password", "a wrong one");
-        tab.click("main button");
+        tab.click(SEND);
         tab.text("[role=alert]");
     }),
     ("account, a device signed out", |tab, _| {
         tab.fill("password", PASSWORD);
-        tab.click("main button");
+        tab.click(SEND);
         tab.text("#notice");
     }),
     ("account, password refused", |tab, _| {
@@ -140,6 +169,16 @@ pub(super) const PAGES: &[Page] = &[
         visit(tab, "/account");
     }),
 ];
+
+/// Tries more passwords than allowed.
+const TOO_MANY_ATTEMPTS: &str = "
+    for (let attempt = 0; attempt < 12; attempt++) {
+        const request = new XMLHttpRequest();
+        request.open('POST', '/api/auth/login', false);
+        request.setRequestHeader('Content-Type', 'application/x-www-form-urlencoded');
+        request.send('username=limited&password=wrong');
+    }
+";
 
 /// Goes to a page that is not redirected.
 fn visit(tab: &Tab, path: &str) {

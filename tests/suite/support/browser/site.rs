@@ -13,6 +13,9 @@ pub(crate) const SAVE_SETTINGS: &str = "form[action='/settings'] button";
 pub(crate) const SIGN_OUT: &str = "nav form[action='/logout'] button";
 pub(crate) const OTHER_DEVICE: &str = ".device:not(#this-device)";
 
+/// The button that sends the form of a page. Scripts add buttons of another type.
+pub(crate) const SEND: &str = "main form button:not([type='button'])";
+
 /// Registers, whatever page the tab shows.
 #[track_caller]
 pub(crate) fn register(tab: &Tab, username: &str) {
@@ -43,7 +46,7 @@ pub(crate) fn sign_out(tab: &Tab) {
 pub(crate) fn fill_in(tab: &Tab, username: &str, password: &str) {
     tab.fill("username", username);
     tab.fill("password", password);
-    tab.click("main button");
+    tab.click(SEND);
 }
 
 /// Asserts that no one is signed in and that the page does not name `username`.
