@@ -75,11 +75,22 @@ fn is_page(address: &str) -> bool {
     is_plain(&decoded) && !NO_RETURN.contains(&decoded.as_ref())
 }
 
+/// Returns the page from which one reaches an address.
+pub(crate) fn parent(path: &str) -> &'static str {
+    let is_below = |parent: &&str| {
+        let rest = path.strip_prefix(*parent);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let parents = ["/admin/sessions", "/admin/users", "/admin", ACCOUNT];
+    parents.into_iter().find(is_below).unwrap_or("/")
+}
+
 /// Returns the page of a form, by the path that the form is sent to. The forms of administrators are sent
 /// below their pages.
 pub(crate) fn page_of_form(path: &str) -> &str {
     match path.rsplit_once('/') {
-        _ if path == "/account/delete" => path,
+        _ if matches!(path, "/account/delete" | "/login" | "/register") => path,
+        _ if matches!(path, "/visit" | "/settings" | "/end" | "/logout") => "/",
         Some((page, _)) if page == "/admin" || page.starts_with("/admin/") => page,
         _ => ACCOUNT,
     }
@@ -155,11 +166,28 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_a_parent() {
+        for (path, page) in [
+            ("/account", "/account"),
+            ("/account/x/y", "/account"),
+            ("/accounts", "/"),
+            ("/admin/sessions/x", "/admin/sessions"),
+            ("/admin/users", "/admin/users"),
+            ("/admin/x", "/admin"),
+            ("/nowhere", "/"),
+        ] {
+            assert_eq!(parent(path), page);
+        }
+    }
+
+    #[test]
     fn a_form_belongs_to_a_page() {
         for (form, page) in [
             ("/account/password", "/account"),
             ("/account/sessions/x/end", "/account"),
             ("/account/delete", "/account/delete"),
+            ("/register", "/register"),
+            ("/settings", "/"),
             ("/admin/sessions/x/revoke", "/admin/sessions/x"),
             ("/admin/sessions/revoke", "/admin/sessions"),
             ("/admin/users/x/disable", "/admin/users/x"),

@@ -9,6 +9,7 @@ use rocket::{Catcher, Request, catch, catchers};
 use rocket_diesel_sessions::Session;
 use uuid::Uuid;
 
+use super::advice::{Advice, Failed};
 use super::filters;
 use super::frame::Frame;
 use crate::accounts::users::Users;
@@ -42,29 +43,10 @@ impl<'r> Responder<'r, 'static> for Answer {
 
 #[derive(Template)]
 #[template(path = "error.html")]
-struct ErrorPage<'a> {
+struct ErrorPage {
     frame: Frame,
-    title: &'static str,
-    message: &'a str,
-    /// The address to try again.
-    again: Option<&'a str>,
+    advice: Advice,
     request_id: Uuid,
-}
-
-/// Returns the heading of a page about this status.
-fn title(status: Status) -> &'static str {
-    match status.code {
-        401 => "You are not signed in",
-        403 => "Not allowed",
-        404 => "Page not found",
-        405 => "Not possible here",
-        409 => "Not done",
-        413 => "Too large",
-        429 => "Too many attempts",
-        503 => "Not available at the moment",
-        400..=499 => "This could not be accepted",
-        _ => "Something went wrong",
-    }
 }
 
 #[catch(default)]
@@ -79,13 +61,16 @@ async fn any(status: Status, request: &Request<'_>) -> Answer {
     if error.is_signed_out() {
         return Answer::SignIn(sign_in_address(request));
     }
-    let address = request.uri().to_string();
-    let can_repeat = status == Status::ServiceUnavailable && request.method() == Method::Get;
+    let frame = frame(status, request).await;
+    let failed = Failed {
+        error: &error,
+        request,
+        username: frame.username.as_deref(),
+        is_admin: frame.is_admin,
+    };
     let page = ErrorPage {
-        frame: frame(status, request).await,
-        title: title(error.status()),
-        message: error.in_words(),
-        again: can_repeat.then_some(address.as_str()),
+        advice: failed.advice(),
+        frame,
         request_id: request_id::of(request),
     };
     match page.render() {
@@ -120,10 +105,19 @@ fn sign_in_address(request: &Request<'_>) -> String {
     format!("{}&form=1", Next::new(Some(page)).at("/login"))
 }
 
-/// Returns the visitor's own frame. After an error of the server, it does not ask for the session.
+/// Returns the visitor's own frame. After an error of the server, it does not ask for the session, and has
+/// the theme of a stranger whose session was loaded before.
 async fn frame(status: Status, request: &Request<'_>) -> Frame {
-    if status.code >= 500 || presented_token(request).is_some() {
+    if presented_token(request).is_some() {
         return Frame::of_no_one();
+    }
+    if status.code >= 500 {
+        let session = Session::<SessionData>::loaded(request);
+        let session = session.filter(|session| session.user_id().is_none());
+        return session.map_or_else(Frame::of_no_one, |session| Frame {
+            theme: Frame::without_notice(&session, None).theme,
+            ..Frame::of_no_one()
+        });
     }
     let Outcome::Success(session) = request.guard::<Session<SessionData>>().await else {
         return Frame::of_no_one();

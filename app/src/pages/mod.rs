@@ -4,6 +4,7 @@
 mod account;
 mod activity;
 mod admin;
+mod advice;
 mod assets;
 mod confirm;
 mod error;

@@ -350,10 +350,15 @@ async fn just_registered(
     users.recognise(username, password, trail).await.ok()
 }
 
-#[post("/logout")]
-async fn logout(session: Session<SessionData>, trail: Trail) -> PageResult {
+/// Signs out. With an address to return to, the visitor wants to sign in as someone else.
+#[post("/logout?<next>")]
+async fn logout(session: Session<SessionData>, trail: Trail, next: Option<&str>) -> PageResult {
     sign_out(&session, trail).await?;
-    Ok(Page::Next("/signed-out"))
+    let next = Next::new(next);
+    Ok(match next.field() {
+        Some(_) => Page::NextWith(next.at("/login")),
+        None => Page::Next("/signed-out"),
+    })
 }
 
 /// Leads the address of the form, when it is typed or reloaded, to the home page.

@@ -204,7 +204,7 @@ fn a_cross_site_refusal_is_html_for_browsers_and_json_for_programs() {
     assert_eq!(page.content_type(), Some(rocket::http::ContentType::HTML));
     let text = page.into_string().unwrap();
     assert!(
-        text.contains("<h1>Not allowed</h1>") && text.contains("another site"),
+        text.contains("<h1>This form was not accepted</h1>") && text.contains("another site"),
         "{text}"
     );
     let json = send(

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use rocket::http::{Accept, ContentType, Header, Method, Status};
 use rocket::local::blocking::Client;
+use rocket::serde::json::Value;
 
 use crate::support::accounts::registered;
 use crate::support::local::{Answer, application, application_of, figment, settings};
@@ -40,7 +41,7 @@ fn an_error_keeps_the_theme_and_the_navigation() {
             404,
             "There is no page at this address.",
         ),
-        (Method::Get, "/admin", 403, "only for administrators"),
+        (Method::Get, "/admin", 403, "you are signed in as ada"),
         (
             Method::Get,
             "/account?after=zzz",
@@ -56,7 +57,7 @@ fn an_error_keeps_the_theme_and_the_navigation() {
             "data-theme=\"dark\"",
             "<span>ada</span>",
             "<title>Error: ",
-            "id=\"request-id\"",
+            "id=\"request-id\" data-copy",
         ] {
             assert!(page.body.contains(part), "{path}: {part}: {}", page.body);
         }
@@ -102,7 +103,95 @@ fn an_error_keeps_the_theme_and_the_navigation() {
     assert_eq!(page.cookie(), None);
 }
 
+#[test]
+fn the_page_of_an_error_offers_the_next_step() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut settings = settings(&database, "");
+    settings.figment = figment("release", "");
+    settings.app.registration = false;
+    let (open, _) = application(&database, "");
+    let (ada, ruth) = (
+        registered(&open, "ada").cookie,
+        registered(&open, "ruth").cookie,
+    );
+    database.execute("UPDATE users SET is_admin = TRUE WHERE username = 'ruth'");
+    let (client, _) = application_of(settings, database.store());
+    let link = |address: &str, label: &str| format!("href=\"{address}\">{label}</a>");
+    for (method, path, cookie, step) in [
+        (Method::Get, "/nowhere", &None, link("/", "Home page")),
+        (Method::Get, "/account/x", &None, link("/", "Home page")),
+        (
+            Method::Get,
+            "/account/x",
+            &ada,
+            link("/account", "Go to your account"),
+        ),
+        (
+            Method::Get,
+            "/admin/users/x",
+            &ruth,
+            link("/admin/users", "Go to the users"),
+        ),
+        (
+            Method::Get,
+            "/admin/sessions/x",
+            &ruth,
+            link("/admin/sessions", "Go to the sessions"),
+        ),
+        (
+            Method::Put,
+            "/login",
+            &None,
+            link("/login", "Go to the page"),
+        ),
+        (Method::Put, "/api", &None, link("/", "Home page")),
+        (
+            Method::Post,
+            "/settings",
+            &None,
+            link("/", "Back to the form"),
+        ),
+        (
+            Method::Post,
+            "/login",
+            &None,
+            link("/login", "Back to the form"),
+        ),
+        (
+            Method::Post,
+            "/account/password",
+            &ada,
+            link("/account", "Back to the form"),
+        ),
+        (Method::Get, "/register", &None, link("/login", "Sign in")),
+        (
+            Method::Get,
+            "/account?after=x",
+            &ada,
+            link("/account", "Go to your account"),
+        ),
+    ] {
+        let page = browse(&client, method, path, cookie.as_deref());
+        assert!(page.status.code >= 400, "{path}: {}", page.status);
+        assert!(page.body.contains(&step), "{path}: {step}: {}", page.body);
+    }
+    let page = browse(&client, Method::Get, "/admin/events?user=x", ada.as_deref());
+    let step = "<form method=\"post\" action=\"/logout?next=/admin/events%3Fuser%3Dx\">";
+    assert!(page.body.contains(step), "{}", page.body);
+}
+
 on_each_database! {
+    fn a_user_at_a_page_of_administrators_can_sign_in_as_someone_else(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        let answer = ada.post_form("/logout?next=/admin", "");
+        assert_eq!(answer.header("location"), Some("/login?next=/admin"));
+        assert_eq!(ada.session(), Value::Null);
+        let mut bob = registered(&client, "bob");
+        let answer = bob.post_form("/logout?next=https://evil.example", "");
+        assert_eq!(answer.header("location"), Some("/signed-out"));
+    }
+
     fn the_page_of_an_outage_offers_to_try_again(database: &Database) {
         let (client, _) = application(database, "timeout = '300ms'");
         let mut ada = registered(&client, "ada");
@@ -123,11 +212,18 @@ on_each_database! {
         }
         let page = browse(&client, Method::Get, "/?q=a%26b", cookie);
         assert_eq!(page.status, Status::ServiceUnavailable, "{}", page.body);
-        assert!(page.body.contains("<a href=\"/?q=a%26b\">Try again</a>"), "{}", page.body);
-        assert!(page.header("retry-after").is_some());
+        assert!(page.body.contains("href=\"/?q=a%26b\">Try again</a>"), "{}", page.body);
+        assert!(page.body.contains("Try again in 1 second."), "{}", page.body);
+        assert_eq!(page.header("retry-after"), Some("1"));
         let sent = browse(&client, Method::Post, "/visit", cookie);
         assert_eq!(sent.status, Status::ServiceUnavailable);
         assert!(!sent.body.contains("Try again</a>"), "it would not be sent: {}", sent.body);
+        assert!(sent.body.contains("href=\"/\">Back to the form</a>"), "{}", sent.body);
+        assert!(sent.body.contains("may have been saved or not"), "{}", sent.body);
+        // The page of an error does not need the store.
+        let missing = browse(&client, Method::Get, "/nowhere", cookie);
+        assert_eq!(missing.status, Status::NotFound, "{}", missing.body);
+        assert!(missing.body.contains("Page not found"), "{}", missing.body);
         drop(lock);
     }
 
@@ -180,6 +276,50 @@ fn a_stream_of_figures_ends_with_its_session() {
     // stream lasts a minute.
     let figures = stream.into_string().unwrap();
     assert_eq!(figures.matches("data:{").count(), 1, "{figures}");
+}
+
+#[test]
+fn the_page_after_too_many_attempts_says_when_to_try_again() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut page = None;
+    for _ in 0..100 {
+        let request = client.get("/admin").header(Accept::HTML);
+        let token = Header::new("Authorization", "Bearer a wrong one");
+        let remote = "192.0.2.7:1".parse().unwrap();
+        let answer: Answer = request.header(token).remote(remote).dispatch().into();
+        if answer.status == Status::TooManyRequests {
+            page = Some(answer);
+            break;
+        }
+    }
+    let page = page.unwrap();
+    let seconds: u64 = page.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds > 90, "{seconds}");
+    let minutes = seconds.div_ceil(60);
+    for part in [
+        &format!("Try again in {minutes} minutes."),
+        "href=\"/admin\">Try again</a>",
+    ] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+}
+
+#[test]
+fn the_page_of_a_server_error_keeps_a_strangers_theme() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let mut visitor = Visitor::new(&client);
+    visitor.post_form("/settings", "display_name=&theme=dark");
+    visitor.get("/");
+    database.execute("ALTER TABLE users RENAME TO elsewhere");
+    let form = "username=ada&password=correct+horse+battery";
+    let request = client.post("/login").header(Accept::HTML);
+    let cookie = Header::new("Cookie", visitor.cookie.unwrap());
+    let request = request.header(ContentType::Form).header(cookie);
+    let page: Answer = request.body(form).dispatch().into();
+    assert!(page.status.code >= 500, "{}", page.status);
+    assert!(page.body.contains("data-theme=\"dark\""), "{}", page.body);
 }
 
 #[test]
