@@ -15,25 +15,35 @@ use crate::session_data::SessionData;
 #[template(path = "farewell.html")]
 struct Farewell {
     frame: Frame,
+    words: Words,
+}
+
+/// The words of such a page.
+struct Words {
     title: &'static str,
     message: &'static str,
+    /// Whether the visitor has an account to sign in to.
+    has_account: bool,
 }
 
 /// The words that are true for everyone who sees such a page.
-const SIGNED_OUT: (&str, &str) = (
-    "You are signed out",
-    "You are signed out on this device. Your other devices are not affected.",
-);
+const SIGNED_OUT: Words = Words {
+    title: "You are signed out",
+    message: "No one is signed in on this device.",
+    has_account: true,
+};
 
-const DELETED: (&str, &str) = (
-    "Your account is deleted",
-    "Nothing is left of it, and every device is signed out.",
-);
+const DELETED: Words = Words {
+    title: "Your account is deleted",
+    message: "Nothing is left of it, and every device is signed out.",
+    has_account: false,
+};
 
-const ALL_ENDED: (&str, &str) = (
-    "Everyone is signed out",
-    "All sessions have ended, including yours.",
-);
+const ALL_ENDED: Words = Words {
+    title: "Everyone is signed out",
+    message: "All sessions have ended, including yours.",
+    has_account: true,
+};
 
 #[get("/signed-out")]
 async fn signed_out(session: Session<SessionData>, users: &State<Users>) -> PageResult {
@@ -65,18 +75,13 @@ async fn all_signed_out(
 }
 
 /// Shows the page, or leads visitors who are signed in to their account.
-async fn farewell(
-    session: &Session<SessionData>,
-    users: &Users,
-    (title, message): (&'static str, &'static str),
-) -> PageResult {
+async fn farewell(session: &Session<SessionData>, users: &Users, words: Words) -> PageResult {
     if session.user_id().is_some() {
         return Ok(Page::Next("/account"));
     }
     Page::show(&Farewell {
         frame: Frame::of(session, users).await?,
-        title,
-        message,
+        words,
     })
 }
 

@@ -9,7 +9,7 @@ use rocket_diesel_sessions::{DatabaseUrl, Session, SessionHandle};
 
 use super::filters;
 use super::frame::Frame;
-use super::notice::Notice;
+use super::notice::{Marks, Notice};
 use super::page::{Page, PageResult};
 use crate::accounts::users::Users;
 use crate::http::body::Form;
@@ -46,6 +46,7 @@ struct Facts {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
 }
 
@@ -57,6 +58,7 @@ impl From<SessionRecord> for Facts {
             version: record.version,
             created_at: record.created_at,
             updated_at: record.updated_at,
+            last_seen_at: record.last_seen_at,
             expires_at: record.expires_at,
         }
     }
@@ -75,14 +77,17 @@ impl From<&DatabaseUrl> for StorageName {
     }
 }
 
-/// Shows the page. `refused` is the problem, what was entered and what the form had shown.
+/// A form that was refused: the problem, what was entered and what the form had shown.
+type Refused<'a> = (&'a ApiError, Fields<'a>, Fields<'a>);
+
+/// Shows the page.
 async fn show(
     session: &Session<SessionData>,
     users: &Users,
     storage: &StorageName,
-    refused: Option<(&ApiError, Fields<'_>, Fields<'_>)>,
+    frame: Frame,
+    refused: Option<Refused<'_>>,
 ) -> PageResult {
-    let frame = Frame::of(session, users).await?;
     let data = session.try_data()?;
     let stored = Fields {
         display_name: data.display_name.as_deref().unwrap_or_default(),
@@ -105,14 +110,20 @@ async fn show(
     }
 }
 
-/// Only reads, unless a notice waits.
-#[get("/")]
+/// Only reads, unless a notice waits. `done` is the mark of a visitor whose session has ended.
+#[get("/?<done>")]
 async fn home(
     session: Session<SessionData>,
     users: &State<Users>,
     storage: &State<StorageName>,
+    marks: &State<Marks>,
+    done: Option<&str>,
 ) -> PageResult {
-    show(&session, users, storage, None).await
+    let mut frame = Frame::of(&session, users).await?;
+    if session.record().is_none() && marks.shows(done, Notice::OwnEnded) {
+        frame.notice = Some(Notice::OwnEnded.text());
+    }
+    show(&session, users, storage, frame, None).await
 }
 
 /// Counts a visit, as `/api/session/test-session` does.
@@ -178,7 +189,9 @@ async fn change_settings(
                 display_name: shown.display_name.unwrap_or_default(),
                 theme: shown.theme.unwrap_or_default(),
             };
-            show(&session, users, storage, Some((&error, entered, shown))).await
+            let frame = Frame::of(&session, users).await?;
+            let refused = Some((&error, entered, shown));
+            show(&session, users, storage, frame, refused).await
         }
     }
 }
@@ -199,11 +212,12 @@ fn end_page() -> Page {
     Page::Next("/")
 }
 
-/// Ends the session.
+/// Ends the session. The notice of it cannot wait in the session, so it is in the address.
 #[post("/end")]
-async fn end(session: Session<SessionData>) -> PageResult {
+async fn end(session: Session<SessionData>, marks: &State<Marks>) -> PageResult {
     session.destroy().await?;
-    Ok(Page::Next("/"))
+    let mark = marks.mark(Notice::OwnEnded);
+    Ok(Page::NextWith(format!("/?done={mark}")))
 }
 
 pub(super) fn routes() -> Vec<Route> {

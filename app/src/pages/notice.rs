@@ -29,6 +29,7 @@ pub(crate) enum Notice {
     Swept,
     AllEnded,
     AccountDeleted,
+    OwnEnded,
     UserPromoted,
     UserDemoted,
     UserDisabled,
@@ -40,7 +41,7 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Welcome,
         Self::SettingsSaved,
         Self::PasswordChanged,
@@ -56,6 +57,7 @@ impl Notice {
         Self::Swept,
         Self::AllEnded,
         Self::AccountDeleted,
+        Self::OwnEnded,
         Self::UserPromoted,
         Self::UserDemoted,
         Self::UserDisabled,
@@ -83,6 +85,7 @@ impl Notice {
             Self::Swept => "swept",
             Self::AllEnded => "all_ended",
             Self::AccountDeleted => "account_deleted",
+            Self::OwnEnded => "own_ended",
             Self::UserPromoted => "user_promoted",
             Self::UserDemoted => "user_demoted",
             Self::UserDisabled => "user_disabled",
@@ -113,6 +116,9 @@ impl Notice {
             Self::Swept => "Expired sessions are deleted.",
             Self::AllEnded => "All sessions have ended.",
             Self::AccountDeleted => "Your account is deleted.",
+            Self::OwnEnded => {
+                "Your session has ended. Nothing is stored about you any more, and the cookie is gone."
+            }
             Self::UserPromoted => "This user is an administrator now.",
             Self::UserDemoted => "This user is no longer an administrator.",
             Self::UserDisabled => "This user is disabled and signed out everywhere.",

@@ -1,9 +1,11 @@
 //! The HTML of the home page. Its behaviour in a browser is tested in `browser`.
 
+use chrono::TimeDelta;
 use rocket::http::{Method, Status};
 use rocket::serde::json::Value;
 
-use crate::support::local::application;
+use crate::support::accounts::registered;
+use crate::support::local::{application, application_of, settings};
 use crate::support::{Database, Kind, Visitor};
 
 on_each_database! {
@@ -25,7 +27,8 @@ on_each_database! {
             "<strong id=\"visit-count\">1</strong>",
             "Hello, Ada L.",
             "data-theme=\"dark\"",
-            "<option value=\"dark\" selected>",
+            "<option value=\"dark\" selected>Dark</option>",
+            "Create account</a>",
             session["id"].as_str().unwrap(),
             session["sessionId"].as_str().unwrap(),
         ] {
@@ -34,8 +37,63 @@ on_each_database! {
         let answer = visitor.post_form("/end", "");
         assert_eq!(answer.status, Status::SeeOther);
         assert_eq!(visitor.session(), Value::Null);
-        assert!(visitor.get("/").body.contains("Nothing is stored about you"));
+        let page = visitor.get(answer.header("location").unwrap()).body;
+        assert!(page.contains("Your session has ended."), "{page}");
+        assert!(page.contains("Nothing is stored about you, and no cookie was set"), "{page}");
     }
+
+    fn the_home_page_greets_a_user_who_signs_out_by_the_menu(database: &Database) {
+        let (client, clock) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        clock.advance(TimeDelta::hours(2));
+        let page = ada.get("/").body;
+        for shown in [
+            "<h1>Hello, ada</h1>",
+            "href=\"/account\"",
+            "<dt>Signed in as</dt><dd><a href=\"/account\">ada</a>",
+            ">2 hours ago</time>",
+            "action=\"/logout\"",
+        ] {
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
+        for hidden in ["action=\"/end\"", "Create account", "action=\"/settings\""] {
+            assert!(!page.contains(hidden), "{hidden}: {page}");
+        }
+        ada.post_form("/account/settings", "display_name=Ada+L.&theme=dark");
+        ada.get("/account");
+        assert!(ada.get("/").body.contains("<h1>Hello, Ada L.</h1>"));
+    }
+
+    fn no_link_makes_the_home_page_say_that_a_session_has_ended(database: &Database) {
+        let (client, clock) = application(database, "");
+        let ended = "Your session has ended.";
+        let mut visitor = Visitor::new(&client);
+        visitor.post_form("/visit", "");
+        let answer = visitor.post_form("/end", "");
+        let address = answer.header("location").unwrap();
+        let mut other = Visitor::new(&client);
+        for forged in ["/?done=own_ended", "/?done=own_ended.1.x", "/?done="] {
+            assert!(!other.get(forged).body.contains(ended), "{forged}");
+        }
+        other.post_form("/visit", "");
+        assert!(!other.get(address).body.contains(ended), "the session is alive");
+        clock.advance(TimeDelta::minutes(2));
+        assert!(!visitor.get(address).body.contains(ended), "over");
+    }
+}
+
+#[test]
+fn no_one_is_offered_an_account_where_registration_is_closed() {
+    let database = Database::new(Kind::Sqlite).unwrap();
+    let mut settings = settings(&database, "");
+    settings.app.registration = false;
+    let (client, _) = application_of(settings, database.store());
+    let page = Visitor::new(&client).get("/").body;
+    assert!(!page.contains("/register"), "{page}");
+    assert!(
+        page.contains("class=\"button primary\" href=\"/login\""),
+        "{page}"
+    );
 }
 
 #[test]
@@ -48,7 +106,7 @@ fn input_of_a_visitor_is_escaped() {
         "display_name=%3Cscript%3Ealert(1)%22%27&theme=light",
     );
     let page = visitor.get("/").body;
-    assert!(!page.contains("<script"), "{page}");
+    assert!(!page.contains("<script>"), "{page}");
     assert!(page.contains("alert(1)"), "{page}");
 }
 
