@@ -3,8 +3,8 @@
 use rocket::serde::json::json;
 
 use crate::support::site::{
-    COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, SEND, assert_signed_out, fill_in, in_a_tab,
-    in_chromium, register, sign_out,
+    CHANGE_PASSWORD, COUNT_A_VISIT, PASSWORD, SAVE_SETTINGS, SEND, assert_signed_out, fill_in,
+    in_a_tab, in_chromium, register, sign_out,
 };
 use crate::support::wait_until;
 
@@ -29,7 +29,7 @@ fn a_refused_form_focuses_the_field_with_the_error() {
         tab.set_width(390);
         tab.fill("current_password", "a wrong one");
         tab.fill("new_password", "another good one");
-        tab.click("form[action='/account/password'] button");
+        tab.click(CHANGE_PASSWORD);
         // Waits for the focus.
         tab.text("#current_password:focus");
         let is_on_screen = "const {top, bottom} = \

@@ -2,7 +2,8 @@
 
 use super::data;
 use crate::support::site::{
-    COUNT_A_VISIT, OTHER_DEVICE, PASSWORD, SEND, fill_in, register, sign_in, sign_out,
+    CHANGE_PASSWORD, COUNT_A_VISIT, OTHER_DEVICE, PASSWORD, SEND, fill_in, register, sign_in,
+    sign_out,
 };
 use crate::support::{Database, Tab};
 
@@ -93,7 +94,7 @@ pub(super) const PAGES: &[Page] = &[
     ("account, password refused", |tab, _| {
         tab.fill("current_password", "a wrong one");
         tab.fill("new_password", "another good one");
-        tab.click("form[action='/account/password'] button");
+        tab.click(CHANGE_PASSWORD);
     }),
     ("account, 300 devices", |tab, database| {
         data::add_devices(database, 300);

@@ -10,6 +10,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 pub(crate) const COUNT_A_VISIT: &str = "form[action='/visit'] button";
 pub(crate) const SAVE_SETTINGS: &str = "form[action='/settings'] button";
+pub(crate) const CHANGE_PASSWORD: &str =
+    "form[action='/account/password'] button:not([type='button'])";
 pub(crate) const SIGN_OUT: &str = "nav form[action='/logout'] button";
 pub(crate) const OTHER_DEVICE: &str = ".device:not(#this-device)";
 
