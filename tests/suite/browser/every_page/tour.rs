@@ -164,7 +164,7 @@ pub(super) const PAGES: &[Page] = &[
         fill_in(tab, data::FULL, PASSWORD);
         tab.text("input[name=end]");
     }),
-    ("error 500", |tab, database| {
+    ("error 503", |tab, database| {
         sign_in(tab, data::OTHER);
         database.execute("ALTER TABLE users RENAME TO elsewhere");
         visit(tab, "/account");
