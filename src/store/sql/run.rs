@@ -264,8 +264,8 @@ impl DieselStore {
         is_due
     }
 
-    /// Repeats a job without prepared statements and then discards the connection. If that
-    /// succeeds, the statements of all older connections are stale.
+    /// Repeats a job, which failed with `error`, without prepared statements and then discards the
+    /// connection. If that succeeds, the statements of all older connections are stale.
     fn run_unprepared<T>(
         &self,
         connection: &mut Lease<'_>,
@@ -275,12 +275,16 @@ impl DieselStore {
     ) -> Result<T, StoreError> {
         let mut lent = connection.lend();
         lent.set_prepared_statement_cache_size(CacheSize::Disabled);
-        if let Ok(Ok(done)) = run_with(lent, prelude, job) {
-            self.connections.mark_broken(connection);
-            return Ok(done);
+        let repeated = match run_with(lent, prelude, job) {
+            // It may have committed even if it failed, so its own error counts.
+            Ok(repeated) => repeated.map_err(StoreError::from),
+            Err(_) => Err(error),
+        };
+        match repeated {
+            Ok(_) => self.connections.mark_broken(connection),
+            Err(_) => connection.discard(),
         }
-        connection.discard();
-        Err(error)
+        repeated
     }
 
     /// Waits for a connection that the server has not closed while it was idle. A statement sent on

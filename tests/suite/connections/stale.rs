@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Barrier;
 
+use rocket_diesel_sessions::DieselStore;
 use rocket_diesel_sessions::store::{
-    SaveOutcome, SaveSession, SessionStore, TouchSession, UserStore, WriteBatch,
+    SaveOutcome, SaveSession, SessionStore, StoreError, StoreOptions, TouchSession, UserStore,
+    WriteBatch,
 };
 
 use crate::support::altered;
@@ -92,4 +94,28 @@ fn i6_existing_sessions_are_served_after_a_columns_type_changed() {
         assert!(store.find(&session.id).unwrap().is_some(), "{change}");
         assert!(store.user_by_name("ada").unwrap().is_some(), "{change}");
     }
+}
+
+/// A failure of an unknown kind may be that of a stale statement, so the write runs once more.
+#[test]
+fn i1_a_write_that_is_repeated_and_then_breaks_is_in_doubt() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let url = database.direct_url().parse().unwrap();
+    let store = DieselStore::open(&url, StoreOptions::default()).unwrap();
+    store.migrate().unwrap();
+    let session = new_session(None);
+    store.create(std::slice::from_ref(&session)).unwrap();
+    database.execute(
+        "CREATE SEQUENCE runs; \
+         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF nextval('runs') = 1 THEN RAISE 'of an unknown kind'; END IF; \
+         PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$; \
+         CREATE TRIGGER fail BEFORE UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fail()",
+    );
+    let save = SaveSession::new(session.session_id, 0, "{}", session.now);
+    let written = store.write(&WriteBatch::new(&[], &[save], &[]));
+    assert!(matches!(written, Err(StoreError::Broken(_))), "{written:?}");
+    assert_eq!(database.number("SELECT last_value AS n FROM runs"), 2);
 }
