@@ -113,7 +113,7 @@ fn i1_counts_on_one_distributed_session_are_exact_over_two_servers() {
 }
 
 /// How often each visitor is counted while connections break.
-const COUNTS: usize = 40;
+const COUNTS: usize = 20;
 
 /// Commands of a commit to which a worker's answer is lost: of a transaction on one worker, and of
 /// the two phases of one on several.
