@@ -58,7 +58,7 @@ fn errors_show_the_request_id_as_json_and_on_the_page() {
     let id = id_of(&response);
     let page = response.into_string().unwrap();
     assert!(
-        page.contains(&format!(r#"id="request-id">{id}<"#)),
+        page.contains(&format!(r#"id="request-id" data-copy>{id}<"#)),
         "{page}"
     );
 }
