@@ -68,7 +68,7 @@ pub(super) fn add_administration(database: &Database) {
     add_sessions(database, "made", "CASE n % 2 WHEN 0 THEN 'full' END", 120);
     database.execute(
         "WITH RECURSIVE hours(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM hours WHERE n < 200)
-        INSERT INTO session_stats
+        INSERT OR REPLACE INTO session_stats
         SELECT strftime('%Y-%m-%d %H:00:00', 'now', '-' || n || ' hours'), 9 * n % 70, 5 * n % 30, n % 4, 0,
             n % 30, 0, 9 * n % 500, n % 50
         FROM hours WHERE n % 40 < 35",
