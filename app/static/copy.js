@@ -3,12 +3,18 @@ for (const text of navigator.clipboard ? document.querySelectorAll("[data-copy]"
   const button = document.createElement("button");
   button.type = "button";
   button.className = "quiet small";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy ${text.textContent}`);
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text.textContent);
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = "Copy"), 2000);
+  const show = (words) => {
+    button.textContent = words;
+    button.setAttribute("aria-label", `${words} ${text.textContent}`);
+  };
+  show("Copy");
+  button.addEventListener("click", () => {
+    const copied = navigator.clipboard.writeText(text.textContent);
+    copied.then(
+      () => show("Copied"),
+      () => show("Not copied"),
+    );
+    setTimeout(() => show("Copy"), 2000);
   });
   text.after(" ", button);
 }

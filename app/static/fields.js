@@ -19,6 +19,11 @@ for (const box of document.querySelectorAll(".secret")) {
   box.append(button);
 }
 
+// Returns a text with the wide forms of ASCII as ASCII, as the server folds them.
+function narrow(text) {
+  return text.replace(/[\uff01-\uff5e]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0));
+}
+
 // Returns whether a value keeps a rule, or null if only the server can tell.
 function isMet({ pattern, differsFrom }, value, form) {
   if (pattern) return new RegExp(pattern, "su").test(value);
@@ -32,7 +37,7 @@ for (const list of document.querySelectorAll(".rules")) {
   const check = () => {
     // Spaces around a name are ignored, those of a password count.
     const isName = field.autocomplete === "username";
-    const value = isName ? field.value.trim().normalize() : field.value;
+    const value = isName ? narrow(field.value.trim()).normalize() : field.value;
     for (const rule of list.children) {
       const met = value === "" ? null : isMet(rule.dataset, value, field.form);
       rule.className = met === null ? "" : met ? "met" : "unmet";
@@ -44,6 +49,7 @@ for (const list of document.querySelectorAll(".rules")) {
     state.className = "unseen";
     rule.prepend(state);
   }
-  field.form.addEventListener("input", check);
+  // Some password managers fire only the second.
+  for (const event of ["input", "change"]) field.form.addEventListener(event, check);
   addEventListener("pageshow", check);
 }

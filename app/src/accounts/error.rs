@@ -38,6 +38,9 @@ pub enum AccountError {
     /// The password is wrong, where no username was asked for.
     #[error("the password is wrong")]
     WrongPassword,
+    /// The password was right and was changed by another request in the meantime.
+    #[error("the password was changed by another request in the meantime")]
+    PasswordReplaced,
     /// The new password is the current one.
     #[error("the new password is the current one; choose another")]
     SamePassword,

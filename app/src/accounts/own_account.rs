@@ -77,7 +77,8 @@ impl OwnAccount<'_> {
             };
             users.change_password(change, record).await
         };
-        self.session.rotate_with(change).await?;
+        // It holds several copies of the change and its record.
+        Box::pin(self.session.rotate_with(change)).await?;
         Ok(())
     }
 

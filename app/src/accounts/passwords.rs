@@ -13,6 +13,7 @@ use rocket_diesel_sessions::SessionError;
 use super::error::AccountError;
 use super::places::{Places, Urgency};
 use super::refusal::{Length, Refusal};
+use super::username;
 
 /// The length of a password in characters (Unicode code points), counted as typed
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
@@ -53,7 +54,8 @@ impl NewPassword {
 
 /// Refuses the username as a password, since attackers try that first.
 pub(super) fn refuse_username(username: &str, password: &str) -> Result<(), Refusal> {
-    if password.trim().to_lowercase() == username {
+    let folded = username::fold(password);
+    if password.trim().to_lowercase() == username || folded.is_ok_and(|name| name == username) {
         return Err(Refusal::new(
             "password: must not be the username",
             "Your password can't be your username. Choose another.",

@@ -69,7 +69,7 @@ impl Users {
             self.change_with(user_id, record, move |store| store.change_password(&change));
         match changed.await {
             Ok(_) => Ok(()),
-            Err(AccountError::NoUser) => Err(AccountError::WrongCredentials),
+            Err(AccountError::NoUser) => Err(AccountError::PasswordReplaced),
             Err(error) => Err(error),
         }
     }

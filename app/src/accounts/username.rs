@@ -68,10 +68,10 @@ pub(crate) fn choose(name: &str) -> Result<String, Refusal> {
     let letters: String = letters.map(|c| if is_han(c) { '一' } else { c }).collect();
     if !letters.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
         return Err(Refusal::new(
-            "username: mixes letters of several scripts, or has letters that are hardly used, and \
+            "username: mixes letters of several scripts, or has rarely used letters, and \
              could be mistaken for another name; use common letters of one script",
             "This username could be mistaken for another, because it has letters of several \
-             alphabets or letters that are hardly used. Use common letters of one alphabet.",
+             alphabets or rarely used letters. Use common letters of one alphabet.",
         ));
     }
     let core = folded.trim_matches(|c: char| !c.is_alphanumeric());

@@ -52,7 +52,7 @@ pub(crate) struct ApiError {
     /// The message for people, if it differs from the one for programs.
     in_words: Option<Cow<'static, str>>,
     /// The methods that the address takes, on 405.
-    allowed: Option<String>,
+    allowed: Option<Box<str>>,
     /// The time to wait before another attempt, in seconds.
     retry_after: Option<u64>,
     /// The way to authenticate, on 401 (RFC 9110, section 11.6.1).
@@ -167,7 +167,7 @@ impl ApiError {
             response.set_raw_header("Retry-After", seconds.to_string());
         }
         if let Some(allowed) = &self.allowed {
-            response.set_raw_header("Allow", allowed.clone());
+            response.set_raw_header("Allow", allowed.to_string());
         }
         response
     }
@@ -239,7 +239,7 @@ impl ApiError {
         let allowed = allowed.join(", ");
         let message = format!("{method} is not possible here; allowed methods: {allowed}");
         Self {
-            allowed: Some(allowed),
+            allowed: Some(allowed.into()),
             ..Self::new(Status::MethodNotAllowed, "method_not_allowed", message)
         }
         .in_other_words(
@@ -271,7 +271,10 @@ impl ApiError {
             404 => (
                 "not_found",
                 "there is nothing here",
-                Some("There is no page at this address. It may be mistyped, or the page has gone."),
+                Some(
+                    "There is no page at this address. The address may be mistyped, or the page may no longer \
+                     exist.",
+                ),
             ),
             409 => (
                 "session_ended",
@@ -309,7 +312,7 @@ impl ApiError {
                 "something went wrong here",
                 Some(
                     "An error occurred on the server. If it occurs again, give the operator the \
-                     number of the request.",
+                     request ID below.",
                 ),
             ),
             _ => ("error", status.reason_lossy(), None),
@@ -351,7 +354,7 @@ impl From<AccountError> for ApiError {
             AccountError::Hash(_) => Self::internal(),
             AccountError::RegistrationClosed => {
                 Self::new(Status::Forbidden, REGISTRATION_CLOSED, message)
-                    .in_other_words("Registration is closed. Ask an administrator for an account.")
+                    .in_other_words("Only administrators add accounts here. Ask one for yours.")
             }
             AccountError::Taken(name) => Self::new(Status::Conflict, USERNAME_TAKEN, message)
                 .in_other_words(format!("The username “{name}” is taken. Choose another.")),
@@ -367,6 +370,12 @@ impl From<AccountError> for ApiError {
             AccountError::WrongPassword => {
                 Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message)
                     .in_other_words("The password is wrong. Try again.")
+            }
+            AccountError::PasswordReplaced => {
+                Self::new(Status::Unauthorized, WRONG_CREDENTIALS, message).in_other_words(
+                    "Your password has been changed in the meantime. If it was not you, change it \
+                     again.",
+                )
             }
             AccountError::SamePassword => {
                 Self::unprocessable("newPassword: is the current password; choose another")

@@ -56,6 +56,7 @@ impl From<&AccountError> for Attempt {
         match error {
             AccountError::WrongCredentials
             | AccountError::WrongPassword
+            | AccountError::PasswordReplaced
             | AccountError::Session(SessionError::UserRefused) => Self::Failed,
             AccountError::TooMany { .. } => Self::Limited,
             AccountError::Hash(_) => Self::Broken,

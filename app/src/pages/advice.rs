@@ -60,7 +60,8 @@ pub(super) struct Failed<'a> {
 }
 
 /// What is added where it is not known whether a form had an effect.
-const UNCERTAIN: &str = "What you sent may have been saved or not. Look before you send it again.";
+const UNCERTAIN: &str =
+    "What you sent may or may not have been saved. Check before you send it again.";
 
 impl Failed<'_> {
     /// Returns the words for the page.
@@ -155,8 +156,7 @@ impl Failed<'_> {
         let mut message = self.error.in_words().to_owned();
         if self.is_form() {
             message = format!("{message} {UNCERTAIN}");
-        }
-        if let Some(seconds) = self.error.retry_after() {
+        } else if let Some(seconds) = self.error.retry_after() {
             let wait = words::wait(Duration::from_secs(seconds));
             message = format!("{message} Try again in {wait}.");
         }
@@ -182,7 +182,7 @@ impl Failed<'_> {
             None => self.error.in_words().to_owned(),
         };
         Advice {
-            title: "For administrators",
+            title: "Administrators only",
             message,
             steps,
         }

@@ -35,7 +35,7 @@ const SIGNED_OUT: Words = Words {
 
 const DELETED: Words = Words {
     title: "Your account is deleted",
-    message: "Nothing is left of it, and every device is signed out.",
+    message: "Every device is signed out.",
     has_account: false,
 };
 

@@ -81,7 +81,7 @@ impl From<&DatabaseUrl> for StorageName {
 type Refused<'a> = (&'a ApiError, Fields<'a>, Fields<'a>);
 
 /// Shows the page.
-async fn show(
+fn show(
     session: &Session<SessionData>,
     users: &Users,
     storage: &StorageName,
@@ -123,7 +123,7 @@ async fn home(
     if session.record().is_none() && marks.shows(done, Notice::OwnEnded) {
         frame.notice = Some(Notice::OwnEnded.text());
     }
-    show(&session, users, storage, frame, None).await
+    show(&session, users, storage, frame, None)
 }
 
 /// Counts a visit, as `/api/session/test-session` does.
@@ -191,7 +191,7 @@ async fn change_settings(
             };
             let frame = Frame::of(&session, users).await?;
             let refused = Some((&error, entered, shown));
-            show(&session, users, storage, frame, refused).await
+            show(&session, users, storage, frame, refused)
         }
     }
 }

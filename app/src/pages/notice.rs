@@ -125,10 +125,7 @@ impl Notice {
             Self::UserEnabled => "This user can sign in again.",
             Self::UserSignedOut => "This user is signed out everywhere.",
             Self::UserDeleted => "The user is deleted.",
-            Self::UserUnchanged => {
-                "This was so already, so nothing was changed. The events below show what was done, and \
-                 by whom."
-            }
+            Self::UserUnchanged => "Nothing was changed, because it had been done already.",
             Self::UserWasGone => "That user was deleted already.",
         }
     }

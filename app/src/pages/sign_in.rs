@@ -268,11 +268,11 @@ async fn register_page(
     users: &State<Users>,
     next: Option<&str>,
 ) -> PageResult {
-    users.require_registration()?;
     let next = Next::new(next);
     if session.user_id().is_some() {
         return Ok(Page::NextWith(next.path().to_owned()));
     }
+    users.require_registration()?;
     Page::show(&RegisterPage {
         frame: Frame::of(&session, users).await?.at("/register"),
         username: "",

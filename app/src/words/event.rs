@@ -31,6 +31,7 @@ pub fn what(event: &EventRecord) -> (String, Option<String>) {
         ("revoked", Some("signed_out_everywhere")) => {
             ("Session ended", Some("signed out everywhere"))
         }
+        ("revoked", Some("address_ended")) => ("Session ended", Some("all sessions of an address")),
         ("revoked", Some("user_disabled")) => ("Session ended", Some("account disabled")),
         ("revoked", Some("undelivered")) => ("Session ended", Some("its cookie reached no one")),
         ("revoked", None) if event.actor.is_none() => {

@@ -1,2 +1,3 @@
 -- For lists of one kind of event of one user, and for the last sign-in.
-CREATE INDEX session_events_user_event ON session_events (user_id, event, id) WHERE user_id IS NOT NULL;
+-- Writes wait while it is built. On a large table, build it beforehand with CREATE INDEX CONCURRENTLY.
+CREATE INDEX IF NOT EXISTS session_events_user_event ON session_events (user_id, event, id) WHERE user_id IS NOT NULL;

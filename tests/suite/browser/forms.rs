@@ -1,6 +1,7 @@
 //! What a script adds to forms: passwords that can be shown, and rules that are checked as one types.
 
 use fantoccini::key::Key;
+use rocket::http::RawStr;
 use rocket::serde::json::{Value, json};
 
 use crate::support::site::{PASSWORD, SEND, fill_in, in_a_tab, in_chromium, register, sign_out};
@@ -169,7 +170,7 @@ fn what_keeps_all_rules_is_accepted_and_what_breaks_one_is_not() {
 
 /// Escapes a text for a form.
 fn urlencoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    RawStr::new(text).percent_encode().to_string()
 }
 
 #[test]

@@ -223,6 +223,34 @@ on_each_database! {
         }
     }
 
+    fn a_form_of_deletion_that_is_sent_twice_is_answered_twice_as_done(database: &Database) {
+        let server = released(database, &[("ROCKET_APP", r#"{hashes_at_once=4}"#)]);
+        let mut ada = server.client();
+        let body = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
+        assert_eq!(ada.post("/api/auth/register", &body).status, 201);
+        let cookie = ada.cookie.unwrap();
+        let address = format!("{}/account/delete", server.url());
+        let form = format!("password={}", PASSWORD.replace(' ', "+"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let request = ureq::post(&address).config().max_redirects(0).build();
+                    let request = request
+                        .header("Cookie", &cookie)
+                        .header("Accept", "text/html")
+                        .header("Content-Type", "application/x-www-form-urlencoded");
+                    let answer = request.send(&form).unwrap();
+                    assert_eq!(answer.status().as_u16(), 303);
+                    let next = answer.headers()["location"].to_str().unwrap();
+                    let is_over = next.starts_with("/account-deleted?done=");
+                    assert!(is_over || next.starts_with("/login"), "{next}");
+                });
+            }
+        });
+        assert_eq!(database.number("SELECT count(*) AS n FROM users"), 0);
+        assert_eq!(stored(&database.store()).len(), 1);
+    }
+
     fn i8_who_acted_is_named_after_the_account_is_gone(database: &Database) {
         let (client, users) = lossy(database, "");
         let (mut ruth, mut ada) = (administrator(&client, database, "ruth"), registered(&client, "ada"));
@@ -251,7 +279,8 @@ on_each_database! {
             Answer::from(client.get(path.to_owned()).header(token).header(html).dispatch()).body
         };
         let page = browse(&format!("/admin/events?actor={ruths}"));
-        assert_eq!(page.matches("<span class=\"who\">ruth</span>").count(), 2, "{page}");
+        let link = format!("href=\"/admin/events?actor={ruths}\">ruth (deleted)</a>");
+        assert_eq!(page.matches(&link).count(), 2, "{page}");
         // Of a user who was no administrator, only the id is left.
         let page = browse("/admin/events?event=user_deleted");
         assert!(page.contains(&adas) && !page.contains(">ada<"), "{page}");

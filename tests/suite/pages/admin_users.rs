@@ -284,6 +284,12 @@ on_each_database! {
         let client = closed(database, "");
         let mut ruth = administrator(&client, database);
         let mut ada = registered(&client, "ada");
+        let ended_again = |events: &[EventRecord]| -> Vec<EventRecord> {
+            let again = |event: &EventRecord| altered(event.clone(), |event| {
+                event.id = EventRecord::new(Utc::now(), "revoked", "s").id;
+            });
+            events.iter().map(again).collect()
+        };
         let ended: Vec<EventRecord> = (0..700)
             .map(|number| altered(EventRecord::new(Utc::now(), "revoked", format!("s{number}")), |event| {
                 event.user_id = Some(id(&mut ada).as_str().into());
@@ -296,6 +302,10 @@ on_each_database! {
         assert!(page.body.contains("× 700"), "{}", page.body);
         let page = ada.get("/account").body;
         assert!(page.contains("Signed out 700 other devices"), "{page}");
+        // More than are read for a user's page.
+        database.store().add_events(&ended_again(&ended)).unwrap();
+        let page = ruth.get(&format!("/admin/users/{}", id(&mut ada))).body;
+        assert!(page.contains("× at least 1,000"), "{page}");
     }
 
     fn without_a_record_the_page_says_how_to_switch_it_on(database: &Database) {

@@ -217,14 +217,14 @@ impl DieselStore {
             #[cfg(feature = "sqlite")]
             AnyConnection::Sqlite(connection) => on_sqlite::logins_of_all(connection, &ids),
             #[cfg(feature = "postgres")]
-            AnyConnection::Postgres(connection) => match self.engine.get() {
-                Engine::Postgres => on_postgres::logins_of_all(connection, ids),
-                _ => {
-                    let of_each = each(ids, |id| on_postgres::login_of_one(connection, id))?;
-                    let known = |(id, last): (_, Option<_>)| Some((id, last?));
-                    Ok(of_each.into_iter().filter_map(known).collect())
+            AnyConnection::Postgres(connection) => {
+                if self.engine.get() == Engine::Postgres {
+                    return on_postgres::logins_of_all(connection, ids);
                 }
-            },
+                let of_each = each(ids, |id| on_postgres::login_of_one(connection, id))?;
+                let known = |(id, last): (_, Option<_>)| Some((id, last?));
+                Ok(of_each.into_iter().filter_map(known).collect())
+            }
         })?;
         let known = |(id, last)| Some((id, time(Some(last))?));
         Ok(found.into_iter().filter_map(known).collect())

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use rocket::http::RawStr;
 use rocket_diesel_sessions::store::EventRecord;
 use rocket_diesel_sessions::{SessionAdmin, SessionError, SessionHandle, UserId};
 
@@ -16,8 +17,8 @@ const BEGINNINGS: [&str; 3] = ["login", "login_pending", "new_device"];
 /// Someone in a line: a user, or a word in the place of one.
 pub(in crate::pages::admin) struct Person {
     pub(in crate::pages::admin) name: String,
-    /// The user's id, if there is such a user.
-    pub(in crate::pages::admin) id: Option<String>,
+    /// The user's page, or what is left of a user who was deleted.
+    pub(in crate::pages::admin) link: Option<String>,
 }
 
 /// A line of a list of events.
@@ -33,16 +34,17 @@ pub(in crate::pages::admin) struct Line {
     pub(in crate::pages::admin) device: Option<String>,
     pub(in crate::pages::admin) ip: Option<String>,
     pub(in crate::pages::admin) at: DateTime<Utc>,
-    /// How many events it stands for.
-    pub(in crate::pages::admin) number: u64,
+    /// How many events of sessions it stands for, if there are several.
+    pub(in crate::pages::admin) number: Option<String>,
 }
 
 /// Puts the newest of these events in words, in at most `most` lines. Returns also how many events the
-/// lines stand for.
+/// lines stand for. If there are `more` events, the last act may go on in them.
 pub(in crate::pages::admin) async fn lines(
     users: &Users,
     sessions: &SessionAdmin,
     events: &[EventRecord],
+    more: bool,
     most: usize,
 ) -> Result<(Vec<Line>, usize), SessionError> {
     let groups = events.chunk_by(words::event::belong_together).take(most);
@@ -60,39 +62,83 @@ pub(in crate::pages::admin) async fn lines(
     let handles = handles.map(|(event, _)| event.session.clone()).collect();
     let live = sessions.find_live(handles).await?;
     let number = groups.iter().map(|(_, number)| number).sum();
-    let in_words = |(event, number)| line(event, number, &names, &live);
-    Ok((groups.into_iter().map(in_words).collect(), number))
+    let last = groups.len() - usize::from(more && number == events.len());
+    let in_words = |(place, (event, number))| {
+        let number = Number {
+            events: number,
+            is_least: place >= last,
+        };
+        line(event, number, &names, &live)
+    };
+    Ok((
+        groups.into_iter().enumerate().map(in_words).collect(),
+        number,
+    ))
+}
+
+/// The number of events in a line.
+#[derive(Clone, Copy)]
+struct Number {
+    events: usize,
+    /// Whether there may be more.
+    is_least: bool,
+}
+
+impl Number {
+    fn of_sessions(self, sessions: usize) -> String {
+        let number = words::grouped(sessions as u64);
+        if self.is_least {
+            format!("at least {number}")
+        } else {
+            number
+        }
+    }
 }
 
 fn line(
     event: &EventRecord,
-    number: usize,
+    number: Number,
     names: &HashMap<UserId, String>,
     live: &HashSet<SessionHandle>,
 ) -> Line {
     let person = |id: &str, name_then: Option<&str>| {
-        let name = names.get(&UserId::from(id));
-        let shown = name.map_or(name_then.unwrap_or(id), String::as_str);
-        Person {
-            name: shown.to_owned(),
-            id: name.map(|_| id.to_owned()),
+        let escaped = RawStr::new(id).percent_encode();
+        match (names.get(&UserId::from(id)), name_then) {
+            (Some(name), _) => Person {
+                name: name.clone(),
+                link: Some(format!("/admin/users/{escaped}")),
+            },
+            // The name may be someone else's by now.
+            (None, Some(name)) => Person {
+                name: format!("{name} (deleted)"),
+                link: Some(format!("/admin/events?actor={escaped}")),
+            },
+            (None, None) => Person {
+                name: id.to_owned(),
+                link: None,
+            },
         }
     };
     let by = |actor: &str| match words::event::actor(actor) {
         Some(name) => Person {
             name: name.to_owned(),
-            id: None,
+            link: None,
         },
         // The account may be deleted.
         None => person(actor, event.actor_name.as_deref()),
     };
     let (what, mut detail) = words::event::what(event);
-    if words::event::is_of_user(event) && detail.is_none() && number > 1 {
-        let plural = if number == 2 { "" } else { "s" };
-        detail = Some(format!("{} session{plural} ended", number - 1));
+    let is_of_user = words::event::is_of_user(event);
+    if is_of_user && detail.is_none() && number.events > 1 {
+        let sessions = number.events - 1;
+        let plural = if sessions == 1 { "" } else { "s" };
+        detail = Some(format!(
+            "{} session{plural} ended",
+            number.of_sessions(sessions)
+        ));
     }
     let device = event.user_agent.as_deref();
-    let is_live = number == 1 && live.contains(&event.session);
+    let is_live = number.events == 1 && live.contains(&event.session);
     Line {
         what,
         detail,
@@ -102,10 +148,6 @@ fn line(
         device: device.map(|agent| words::name(Some(agent))),
         ip: event.ip.clone(),
         at: event.at,
-        number: if words::event::is_of_user(event) {
-            1
-        } else {
-            number as u64
-        },
+        number: (!is_of_user && number.events > 1).then(|| number.of_sessions(number.events)),
     }
 }

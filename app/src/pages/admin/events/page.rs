@@ -154,7 +154,7 @@ async fn page(
     };
     let is_recorded = found.is_some();
     let EventPage { events, next, .. } = found.unwrap_or_default();
-    let (lines, shown) = lines(users, sessions, &events, LINES).await?;
+    let (lines, shown) = lines(users, sessions, &events, next.is_some(), LINES).await?;
     let next = if shown < events.len() {
         shown.checked_sub(1).map(|last| events[last].id)
     } else {

@@ -4,7 +4,7 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use rocket::{Route, State, get, routes};
 use rocket_diesel_sessions::SessionAdmin;
-use rocket_diesel_sessions::store::{ListEvents, UserRecord};
+use rocket_diesel_sessions::store::{EventPage, ListEvents, UserRecord};
 
 use super::list::Item;
 use crate::accounts::users::Users;
@@ -26,7 +26,7 @@ const SESSIONS: u32 = 10;
 const LINES: usize = 10;
 
 /// Events that are read for them.
-const READ: u32 = 100;
+const READ: u32 = 1000;
 
 #[derive(Template)]
 #[template(path = "admin/user.html")]
@@ -68,7 +68,7 @@ pub(super) async fn show(
     query.limit = READ;
     let events = events::page(sessions, query).await?;
     let is_recorded = events.is_some();
-    let events = events.unwrap_or_default().events;
+    let EventPage { events, next, .. } = events.unwrap_or_default();
     let own = visitor.handle();
     let devices = live.sessions.into_iter().map(|session| Device {
         name: words::name(session.user_agent.as_deref()),
@@ -84,7 +84,9 @@ pub(super) async fn show(
         sessions: devices.collect(),
         has_more_sessions: live.next.is_some(),
         is_recorded,
-        lines: lines(users, sessions, &events, LINES).await?.0,
+        lines: lines(users, sessions, &events, next.is_some(), LINES)
+            .await?
+            .0,
         item: Item::new(user, presence.as_ref(), visitor),
         problem: refused.map(ApiError::in_words),
     };
