@@ -148,7 +148,7 @@ fn browsers_are_redirected_to_sign_in_or_shown_an_error_page() {
         assert_eq!(answer.header("location"), Some(to), "{path}");
     }
     for (method, path, status, title) in [
-        (Method::Get, "/admin", 403, "For administrators"),
+        (Method::Get, "/admin", 403, "Administrators only"),
         (
             Method::Post,
             "/account/password",

@@ -153,7 +153,7 @@ on_each_database! {
         for text in ["Sign out everywhere", "Disable", "Make an administrator", "Delete this user", "unknown address"] {
             assert!(page.body.contains(text), "{text}: {}", page.body);
         }
-        let unchanged = "This was so already, so nothing was changed. The events below show what was done, and by whom.";
+        let unchanged = "Nothing was changed, because it had been done already.";
         for (action, done) in [
             ("sign-out", "This user is signed out everywhere."),
             ("promote", "This user is an administrator now."),
