@@ -75,6 +75,7 @@ pub mod testing {}
 ///
 /// [`StoreError`]: crate::store::StoreError
 /// [`conformance::run`]: crate::testing::conformance::run
+/// [`conformance::run_user_changes`]: crate::testing::conformance::run_user_changes
 /// [`conformance::run_user_search`]: crate::testing::conformance::run_user_search
 /// [examples/custom_store.rs]: files#a-store-in-memory
 ///
