@@ -224,7 +224,7 @@ on_each_database! {
     }
 
     fn a_form_of_deletion_that_is_sent_twice_is_answered_twice_as_done(database: &Database) {
-        let server = released(database, &[("ROCKET_APP", r#"{hashes_at_once=4}"#)]);
+        let server = released(database, &[("ROCKET_APP", "{hashes_at_once=4}")]);
         let mut ada = server.client();
         let body = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
         assert_eq!(ada.post("/api/auth/register", &body).status, 201);
