@@ -153,6 +153,24 @@ mod tests {
     const SECRET: &str = "a secret of at least thirty-two bytes";
 
     #[test]
+    fn i8_the_path_of_the_address_is_not_written() {
+        for (url, shown) in [
+            (
+                "https://hooks.example.com:8443/T0/B1?key=x",
+                "https://hooks.example.com:8443/…",
+            ),
+            ("http://[::1]:9000/T0", "http://[::1]:9000/…"),
+            ("not an address/T0", "…"),
+        ] {
+            let webhook = WebhookConfig::new(url, SECRET);
+            let written = serde_json::to_value(&webhook).unwrap();
+            assert_eq!(written["url"], shown);
+            let debug = format!("{webhook:?}");
+            assert!(debug.contains(shown) && !debug.contains("T0"), "{debug}");
+        }
+    }
+
+    #[test]
     fn i12_addresses_without_encryption_are_refused_unless_on_this_machine() {
         for url in [
             "https://example.com",

@@ -136,6 +136,17 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
     }
 
+    fn an_empty_password_is_wrong_and_no_guess(database: &Database) {
+        let (client, clock) = application(database, "");
+        let (mut laptop, _) = two_devices(&client);
+        clock.advance(TimeDelta::minutes(11));
+        let path = "/account/sessions/end-others";
+        for _ in 0..20 {
+            assert_eq!(laptop.post_form(path, "password=").status, Status::Unauthorized);
+        }
+        assert_eq!(next(&laptop.post_form(path, GOOD)), "/account");
+    }
+
     fn the_password_is_asked_for_again_after_ten_minutes(database: &Database) {
         let (client, clock) = application(database, "");
         let (mut laptop, mut phone) = two_devices(&client);
