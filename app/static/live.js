@@ -13,13 +13,15 @@ function show(event) {
   const numbers = JSON.parse(event.data);
   for (const name of ["signedIn", "anonymous"]) {
     const share = figures.querySelector(`[data-share="${name}"]`);
+    // Many sessions are not counted at once.
+    if (!share || numbers[name] === null) continue;
     const percent = Math.floor((numbers.signedIn * 100) / Math.max(numbers.active, 1));
     const shown = name === "signedIn" ? percent : numbers.active && 100 - percent;
-    if (share) share.textContent = `${shown}% of active`;
+    share.textContent = `${shown}% of active`;
   }
   for (const [name, value] of Object.entries(numbers)) {
     const place = figures.querySelector(`[data-figure="${name}"]`);
-    if (place) place.textContent = value.toLocaleString("en");
+    if (place && value !== null) place.textContent = value.toLocaleString("en");
   }
   last = new Date();
   status.textContent = "Live";

@@ -6,6 +6,7 @@ mod scan;
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::clock::Clock;
@@ -323,6 +324,29 @@ impl SessionAdmin {
     /// Fails if the store fails or keeps no statistics.
     pub async fn stats(&self, hours: u32) -> Result<SessionStats, SessionError> {
         self.pipeline.stats(self.clock.now(), hours).await
+    }
+
+    /// Returns the next deadlines of live sessions, earliest first, at most 10,000. Activity can still
+    /// move them. Reads no sessions, only the index of their deadlines.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use chrono::{DateTime, Utc};
+    /// use rocket_diesel_sessions::{SessionAdmin, SessionError};
+    ///
+    /// /// Counts the sessions that expire by then, up to a thousand.
+    /// async fn expiring(admin: &SessionAdmin, by: DateTime<Utc>) -> Result<usize, SessionError> {
+    ///     let next = admin.next_expiries(1000).await?;
+    ///     Ok(next.into_iter().take_while(|deadline| *deadline <= by).count())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`stats`](Self::stats).
+    pub async fn next_expiries(&self, limit: u32) -> Result<Vec<DateTime<Utc>>, SessionError> {
+        let limit = limit.min(MAX_PAGE);
+        self.pipeline.next_expiries(self.clock.now(), limit).await
     }
 
     /// Returns the last sweep passes of all instances, newest first.

@@ -32,12 +32,15 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
     if arguments.json {
         return say_json(&StatsView::from(stats));
     }
-    let anonymous = stats.active.saturating_sub(stats.signed_in);
-    let at_least = if stats.is_exact { "" } else { "at least " };
-    say(format_args!(
-        "{at_least}{} live sessions: {} signed in, {anonymous} anonymous",
-        stats.active, stats.signed_in
-    ))?;
+    let (active, signed_in) = (stats.active, stats.signed_in);
+    let anonymous = active.saturating_sub(signed_in);
+    if stats.is_minimum {
+        say(format_args!("at least {active} live sessions"))?;
+    } else {
+        say(format_args!(
+            "{active} live sessions: {signed_in} signed in, {anonymous} anonymous"
+        ))?;
+    }
     if !database.records_usage {
         say("usage is not recorded, because sessions.stats_interval is 0s")?;
     }

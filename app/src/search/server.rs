@@ -121,7 +121,10 @@ impl Search<'_> {
         match &self.subject {
             Subject::Nothing => return Ok(Results::default()),
             Subject::One(session) => {
-                let sessions = vec![ScannedSession::new(*session.clone())];
+                let mut sessions = vec![ScannedSession::new(*session.clone())];
+                if let Some(filter) = self.filter {
+                    sessions.retain(|one| filter.keeps(&one.session, users.now()));
+                }
                 return Ok(Results {
                     sessions,
                     ..Results::default()
@@ -165,16 +168,18 @@ impl Search<'_> {
         now: DateTime<Utc>,
         sessions: &SessionAdmin,
     ) -> Result<Option<(u64, bool)>, SessionError> {
-        let is_indexed = matches!(
-            (&self.subject, self.text, self.filter),
-            (
-                Subject::User(_) | Subject::UserId(_) | Subject::Address(_),
-                None,
-                None
-            ) | (Subject::Everyone, None, Some(Filter::Expiring(_)))
-        );
-        if !is_indexed {
-            return Ok(None);
+        match (&self.subject, self.text, self.filter) {
+            (Subject::Everyone, None, Some(filter)) => {
+                let Some(end) = filter.end(now) else {
+                    return Ok(None);
+                };
+                let next = sessions.next_expiries(READ + 1).await?;
+                let number = next.partition_point(|deadline| *deadline <= end) as u64;
+                let most = u64::from(READ);
+                return Ok(Some((number.min(most), number > most)));
+            }
+            (Subject::User(_) | Subject::UserId(_) | Subject::Address(_), None, None) => {}
+            _ => return Ok(None),
         }
         let mut scan = self.scan(now);
         (scan.after, scan.is_backwards) = (None, false);

@@ -90,9 +90,8 @@ impl Statistics {
         })
     }
 
-    /// Returns the number of live sessions. Few are counted now. Otherwise this is the last sample,
-    /// and the caller waits for a count only if there is no sample yet, or if nothing else takes
-    /// samples and one is due.
+    /// Returns the number of live sessions. Few are counted now. Otherwise this is the last sample if
+    /// there is one, and the caller waits for a count only if nothing else takes samples and one is due.
     fn counted(&self, now: DateTime<Utc>) -> Result<SessionCount, StoreError> {
         if let Some(few) = self.few(now)? {
             return Ok(SessionCount {
@@ -104,11 +103,10 @@ impl Statistics {
             let samples = self.samples();
             (samples.last, Instant::now() >= samples.next)
         };
-        let census = match last {
-            last if is_due && (last.is_none() || !self.records_usage()) => {
-                self.count(now).ok().or(last)
-            }
-            last => last,
+        let census = if is_due && !self.records_usage() {
+            self.count(now).ok().or(last)
+        } else {
+            last
         };
         Ok(SessionCount {
             census,

@@ -275,6 +275,19 @@ impl Pipeline {
             .await
     }
 
+    /// Returns the next deadlines of live sessions.
+    ///
+    /// # Errors
+    /// Returns [`SessionError::NoStatistics`] without statistics.
+    pub(crate) async fn next_expiries(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<DateTime<Utc>>, SessionError> {
+        self.ask(move |statistics| statistics.store().next_expiries(now, limit))
+            .await
+    }
+
     /// Returns the last sweep passes of all instances, newest first.
     ///
     /// # Errors

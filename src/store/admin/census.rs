@@ -23,9 +23,12 @@ pub struct SessionStats {
     /// Number of live sessions of signed-in users.
     pub signed_in: u64,
     /// Whether the numbers were counted now. If there are many sessions, a server reports its last
-    /// sample. If they could never be counted in time, `active` is the known minimum (the last
-    /// count of any instance, and more than 10,000), and `signed_in` is 0.
+    /// sample.
     pub is_exact: bool,
+    /// Whether there are too many sessions to count on demand, and no sample yet: just after a start,
+    /// or because counting takes longer than the store may. `active` is then the last count that any
+    /// instance has recorded, and more than 10,000, and `signed_in` is 0.
+    pub is_minimum: bool,
     /// Whether the server records usage, or the setting `stats_interval` is `0s`. `true` if the numbers
     /// were read without a server.
     pub is_recorded: bool,
@@ -39,7 +42,7 @@ pub struct SessionStats {
 /// The result of counting live sessions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCount {
-    /// The numbers. `None` if the sessions could not be counted in time.
+    /// The numbers. `None` if there are many sessions that have not been counted.
     pub(crate) census: Option<Census>,
     pub(crate) is_exact: bool,
 }
@@ -61,6 +64,7 @@ impl SessionStats {
             active: census.active,
             signed_in: census.signed_in,
             is_exact: true,
+            is_minimum: false,
             is_recorded: true,
             hours: Vec::new(),
             next_expiries: Vec::new(),
@@ -114,6 +118,7 @@ impl SessionStats {
         let census = counted.census.unwrap_or_else(|| at_least(&hours));
         Ok(Self {
             is_exact: counted.is_exact,
+            is_minimum: counted.census.is_none(),
             hours,
             next_expiries: stats.next_expiries(now, NEXT_EXPIRIES)?,
             ..Self::new(census)
@@ -121,7 +126,7 @@ impl SessionStats {
     }
 }
 
-/// Returns the known minimum for a table that could never be counted in time.
+/// Returns the known minimum for a large table that has not been counted.
 fn at_least(hours: &[HourStats]) -> Census {
     let last = hours.iter().rev().map(|hour| hour.peak_active);
     let last = last.into_iter().find(|&peak| peak > 0).unwrap_or(0);

@@ -181,6 +181,37 @@ fn add_users(
     }
 }
 
+/// Counts all live sessions, and those of users among them.
+fn live_and_signed_in(
+    connection: &mut AnyConnection<'_>,
+    now: NaiveDateTime,
+) -> QueryResult<(i64, i64)> {
+    let live = sessions::table.filter(sessions::expires_at.gt(now));
+    match connection {
+        // SQLite would look up the user of every session. Two indexes have all that is needed, except
+        // about the sessions that have expired.
+        #[cfg(feature = "sqlite")]
+        AnyConnection::Sqlite(connection) => {
+            let of_users = sessions::table.filter(sessions::user_id.is_not_null());
+            let expired = sessions::table.filter(sessions::expires_at.le(now));
+            let counts = diesel::select((
+                live.count().single_value().assume_not_null(),
+                of_users.count().single_value().assume_not_null(),
+                expired
+                    .select(count(sessions::user_id))
+                    .single_value()
+                    .assume_not_null(),
+            ));
+            let (active, of_users, expired): (i64, i64, i64) = counts.get_result(*connection)?;
+            Ok((active, of_users - expired))
+        }
+        #[cfg(feature = "postgres")]
+        AnyConnection::Postgres(connection) => live
+            .select((count_star(), count(sessions::user_id)))
+            .first(*connection),
+    }
+}
+
 impl StatsStore for DieselStore {
     fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
         for delta in deltas {
@@ -290,15 +321,25 @@ impl StatsStore for DieselStore {
         let live = sessions::table.filter(sessions::expires_at.gt(now.naive_utc()));
         self.read(|connection| {
             let Some(limit) = limit else {
-                let counts = live.select((count_star(), count(sessions::user_id)));
-                let (active, signed_in): (i64, i64) =
-                    run_on!(connection, |connection| counts.first(connection)?);
+                let (active, signed_in) = live_and_signed_in(connection, now.naive_utc())?;
                 return Ok(Some(Census {
                     active: unsigned(active),
                     signed_in: unsigned(signed_in),
                 }));
             };
-            // One more than the limit, to detect that there are more.
+            // Whether there are more, the index of deadlines alone says. Whose they are is in the rows.
+            let next = live
+                .order(sessions::expires_at)
+                .offset(limit.into())
+                .limit(1)
+                .select(sessions::expires_at);
+            let next: Option<NaiveDateTime> = run_on!(connection, |connection| next
+                .first(connection)
+                .optional()?);
+            if next.is_some() {
+                return Ok(None);
+            }
+            // One more than the limit, because there may be more by now.
             let some = live
                 .limit(i64::from(limit) + 1)
                 .select(sessions::user_id.is_not_null());

@@ -13,6 +13,7 @@ mod login_with;
 mod pipeline;
 mod rolling_deploy;
 mod sign_in;
+mod slow_statistics;
 mod statistics;
 mod streams;
 mod testing;

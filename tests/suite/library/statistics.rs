@@ -1,31 +1,25 @@
 //! Usage over time.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-use chrono::{DateTime, TimeDelta, Utc};
-use rocket::http::Status;
+use chrono::{TimeDelta, Utc};
 use rocket::serde::json::{Value, json};
 use rocket_diesel_sessions::admin::{SessionStats, StoreAdmin};
 use rocket_diesel_sessions::store::{
-    Census, EndCounts, HourStats, SessionStore, StatsStore, StoreError, SweepRecord, UsageDelta,
+    EndCounts, HourStats, SessionStore, StatsStore, SweepRecord, UsageDelta,
 };
-use rocket_diesel_sessions::{Cause, Clock, DieselStore, EndReason, SessionAdmin};
-use rocket_diesel_sessions_app::Stores;
+use rocket_diesel_sessions::{Clock, EndReason, SessionAdmin};
 
 use crate::support::accounts::registered;
 use crate::support::altered;
 use crate::support::embedded::run;
 use crate::support::hooked::HookedStore;
-use crate::support::local::{application, application_of, settings};
+use crate::support::local::application;
 use crate::support::sessions::new_session;
 use crate::support::{Database, Kind, Server, Visitor, wait_until};
 
-const STATS: &str = "/api/session/stats";
+pub(super) const STATS: &str = "/api/session/stats";
 
 /// Returns the current figures.
-fn present(stats: &Value) -> Value {
+pub(super) fn present(stats: &Value) -> Value {
     let mut present = stats.clone();
     for key in ["hours", "nextExpiries"] {
         present.as_object_mut().unwrap().remove(key).unwrap();
@@ -176,14 +170,32 @@ on_each_database! {
         assert!(store.sweeps(10).unwrap().iter().any(|sweep| sweep.error == refused));
     }
 
+    fn sessions_that_have_expired_are_not_counted_while_they_are_stored(database: &Database) {
+        let (store, now) = (database.store(), Utc::now());
+        database.add_users(&["ada"]);
+        let mut made = [Some("ada"), None, Some("ada"), Some("ada"), None].map(new_session);
+        for expired in &mut made[2..] {
+            expired.expires_at = now;
+        }
+        store.create(&made).unwrap();
+        for limit in [None, Some(2), Some(100)] {
+            let census = store.census(now, limit).unwrap().unwrap();
+            assert_eq!((census.active, census.signed_in), (2, 1), "{limit:?}");
+        }
+        assert_eq!(store.census(now, Some(1)).unwrap(), None);
+    }
+
     fn a_large_table_is_sampled_instead_of_counted_on_each_request(database: &Database) {
         let store = database.store();
-        let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
+        database.add_users(&["ada"]);
+        let mut new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
+        new[0].user_id = Some("ada".into());
         store.create(&new).unwrap();
         let (client, _) = application(database, "");
-        let stats = Visitor::new(&client).get(STATS).json();
-        let many = json!({"active": 10_001, "anonymous": 10_001, "signedIn": 0, "exact": false});
-        assert_eq!(present(&stats), many);
+        let many = json!({"active": 10_001, "anonymous": 10_000, "signedIn": 1, "exact": false});
+        wait_until("a sample is taken", || {
+            present(&Visitor::new(&client).get(STATS).json()) == many
+        });
         database.execute("DELETE FROM sessions");
         let stats = Visitor::new(&client).get(STATS).json();
         let none = json!({"active": 0, "anonymous": 0, "signedIn": 0, "exact": true});
@@ -212,128 +224,4 @@ fn statistics_are_written_at_the_configured_interval() {
     wait_until("the visit is in the table", || {
         database.number("SELECT coalesce(max(created), 0) AS n FROM session_stats") == 1
     });
-}
-
-/// A real store whose table takes too long to count, and whose first write takes a while.
-struct Slow {
-    inner: Arc<DieselStore>,
-    /// The start and end times of counts.
-    counts: Mutex<Vec<[Instant; 2]>>,
-    /// Number of writes that have begun.
-    writes: AtomicU32,
-}
-
-impl Slow {
-    fn new(inner: Arc<DieselStore>) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
-            counts: Mutex::default(),
-            writes: AtomicU32::default(),
-        })
-    }
-}
-
-impl StatsStore for Slow {
-    fn add_usage(&self, deltas: &[UsageDelta]) -> Result<(), StoreError> {
-        if self.writes.fetch_add(1, Ordering::SeqCst) == 0 {
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        self.inner.add_usage(deltas)
-    }
-
-    fn usage(&self, from: DateTime<Utc>) -> Result<Vec<HourStats>, StoreError> {
-        self.inner.usage(from)
-    }
-
-    fn add_sweep(&self, sweep: &SweepRecord) -> Result<(), StoreError> {
-        self.inner.add_sweep(sweep)
-    }
-
-    fn sweeps(&self, limit: u32) -> Result<Vec<SweepRecord>, StoreError> {
-        self.inner.sweeps(limit)
-    }
-
-    fn forget(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.inner.forget(before, now)
-    }
-
-    fn census(&self, now: DateTime<Utc>, limit: Option<u32>) -> Result<Option<Census>, StoreError> {
-        if limit.is_some() {
-            return self.inner.census(now, limit);
-        }
-        let start = Instant::now();
-        // As long as a statement that is cancelled by its timeout.
-        std::thread::sleep(Duration::from_millis(20));
-        self.counts.lock().unwrap().push([start, Instant::now()]);
-        Err(StoreError::Query(Cause::new("a statement")))
-    }
-
-    fn next_expiries(
-        &self,
-        now: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<DateTime<Utc>>, StoreError> {
-        self.inner.next_expiries(now, limit)
-    }
-}
-
-#[test]
-fn i13_a_reader_finds_the_usage_that_another_thread_is_writing() {
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let store = database.store();
-    let stats = Slow::new(store.clone());
-    let stores = Stores {
-        stats: stats.clone(),
-        ..Stores::from(store)
-    };
-    let (client, _) = application_of(settings(&database, ""), stores);
-    Visitor::new(&client).visit();
-    let admin = client.rocket().state::<SessionAdmin>().unwrap();
-    let created = || run(admin.stats(1)).unwrap().hours[0].created;
-    std::thread::scope(|scope| {
-        scope.spawn(created);
-        wait_until("a write has begun", || {
-            stats.writes.load(Ordering::SeqCst) > 0
-        });
-        assert_eq!(created(), 1);
-    });
-}
-
-#[test]
-fn a_table_that_cannot_be_counted_in_time_causes_no_errors() {
-    let database = Database::new(Kind::Sqlite).unwrap();
-    let store = database.store();
-    let new: Vec<_> = (0..10_001).map(|_| new_session(None)).collect();
-    store.create(&new).unwrap();
-    let stats = Slow::new(store.clone());
-    let stores = Stores {
-        stats: stats.clone(),
-        ..Stores::from(store)
-    };
-    let (client, _) = application_of(settings(&database, ""), stores);
-    for _ in 0..5 {
-        let answer = Visitor::new(&client).get(STATS);
-        assert_eq!(answer.status, Status::Ok, "{}", answer.body);
-        let stats = answer.json();
-        let many = json!({"active": 10_001, "anonymous": 10_001, "signedIn": 0, "exact": false});
-        assert_eq!(present(&stats), many);
-        assert_eq!(Visitor::new(&client).get("/admin").status, Status::Ok);
-    }
-    // Unknown numbers are not recorded.
-    let hour = stats
-        .usage(chrono::Utc::now() - chrono::TimeDelta::hours(1))
-        .unwrap();
-    assert!(hour.iter().all(|hour| hour.peak_active == 0), "{hour:?}");
-    // The first view and the thread may count at the same time. Afterwards no one counts for a
-    // hundred times as long.
-    for pair in stats.counts.lock().unwrap().windows(2) {
-        let ([began, ended], [next, _]) = (pair[0], pair[1]);
-        let is_beside = next < ended;
-        assert!(
-            is_beside || next - ended >= 100 * (ended - began),
-            "{pair:?}"
-        );
-    }
-    let read = SessionStats::read(&*stats, Utc::now(), 1).unwrap();
-    assert_eq!((read.active, read.is_exact), (10_001, false));
 }

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use rocket_diesel_sessions::store::{
     NewSession, RotateSession, SaveOutcome, SaveSession, ScanSessions, SessionHandle, SessionOrder,
-    SessionPlace, SessionRecord, SessionScope, SessionStore, SweepBatch, TouchSession,
+    SessionPlace, SessionRecord, SessionScope, SessionStore, StatsStore, SweepBatch, TouchSession,
 };
 use uuid::Uuid;
 
@@ -107,6 +107,34 @@ fn i10_a_sweep_never_reads_the_whole_table() {
         database.number(&reported("n_tup_del")) == 4_000
     });
     assert_eq!(database.number(&reported("seq_scan")), before);
+}
+
+/// That there are many sessions, and when they expire, is asked of an index without reading them.
+#[test]
+fn many_sessions_are_not_read_to_learn_that_they_are_many() {
+    let Some(database) = Database::new(Kind::Postgres) else {
+        return;
+    };
+    let store = database.store();
+    create_live(&*store, 20_000);
+    database.execute("VACUUM ANALYZE sessions");
+    drop(store);
+    let store = database.store();
+    wait_until("the server has reported", || {
+        database.number(&reported("n_tup_ins")) == 20_000
+    });
+    let read = "coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)";
+    let before = database.number(&reported(read));
+    let now = Utc::now();
+    assert_eq!(store.census(now, Some(10_000)).unwrap(), None);
+    assert_eq!(store.next_expiries(now, 5_001).unwrap().len(), 5_001);
+    store.create(&[new_session(None)]).unwrap();
+    drop(store);
+    wait_until("the server has reported", || {
+        database.number(&reported("n_tup_ins")) == 20_001
+    });
+    let fetched = database.number(&reported(read)) - before;
+    assert!(fetched < 1_000, "{fetched} rows");
 }
 
 /// Operators look through sessions by an index, whatever their scope and order, with the plan that

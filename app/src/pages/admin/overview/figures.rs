@@ -12,8 +12,9 @@ use crate::words::grouped;
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub(super) struct Figures {
     pub(super) active: u64,
-    pub(super) signed_in: u64,
-    pub(super) anonymous: u64,
+    /// `None` if the sessions have not been counted, as `anonymous`.
+    pub(super) signed_in: Option<u64>,
+    pub(super) anonymous: Option<u64>,
     /// In the last 24 hours, as is `ended`.
     pub(super) created: u64,
     pub(super) ended: u64,
@@ -22,10 +23,11 @@ pub(super) struct Figures {
 impl Figures {
     pub(super) fn of(stats: &SessionStats, now: DateTime<Utc>) -> Self {
         let today = hours::day(&stats.hours, now, 0);
+        let signed_in = (!stats.is_minimum).then_some(stats.signed_in);
         Self {
             active: stats.active,
-            signed_in: stats.signed_in,
-            anonymous: stats.active.saturating_sub(stats.signed_in),
+            signed_in,
+            anonymous: signed_in.map(|number| stats.active.saturating_sub(number)),
             created: today.created,
             ended: today.ended.total(),
         }
@@ -40,6 +42,14 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// Says that the number is only the least that there may be.
+    pub(super) fn unknown() -> Self {
+        Self {
+            class: "same",
+            text: "At least, not counted yet".to_owned(),
+        }
+    }
+
     /// Compares with a number of earlier, if that is known.
     pub(super) fn of(now: u64, then: Option<u64>, when: &str) -> Self {
         let Some(then) = then else {

@@ -28,13 +28,15 @@ struct Overview {
     frame: Frame,
     shell: Shell,
     figures: Figures,
-    share: Share,
+    /// `None` if the sessions have not been counted.
+    share: Option<Share>,
     active: Change,
     created: Change,
     ended: Change,
     /// Yesterday's peak, and when it was.
     peak: Option<(u64, String)>,
     is_exact: bool,
+    is_minimum: bool,
     /// Whether usage is recorded.
     is_recorded: bool,
     range: Range,
@@ -63,8 +65,14 @@ impl Overview {
         Self {
             frame,
             shell,
-            share: Share::of(figures.signed_in, figures.active),
-            active: Change::of(figures.active, a_day_ago, "this hour yesterday"),
+            share: figures
+                .signed_in
+                .map(|number| Share::of(number, figures.active)),
+            active: if stats.is_minimum {
+                Change::unknown()
+            } else {
+                Change::of(figures.active, a_day_ago, "this hour yesterday")
+            },
             created: Change::of(today.created, Some(before.created), "the day before"),
             ended: Change::of(
                 today.ended.total(),
@@ -74,6 +82,7 @@ impl Overview {
             figures,
             peak: peak.map(|hour| (hour.peak_active, hour.hour.format("%H:00").to_string())),
             is_exact: stats.is_exact,
+            is_minimum: stats.is_minimum,
             is_recorded: stats.is_recorded,
             range,
             charts: charts(&hours::rows(&stats.hours, now, range), range),

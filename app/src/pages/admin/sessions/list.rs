@@ -128,17 +128,22 @@ async fn total(
     let (Subject::Everyone, None) = (&search.subject, search.text) else {
         return Ok(None);
     };
-    // The list is of use without its total, which takes long to count just after a start.
+    // The list is of use without its total.
     let Ok(stats) = sessions.stats(1).await else {
         return Ok(None);
     };
     let number = match search.filter {
         None => stats.active,
+        Some(_) if stats.is_minimum => return Ok(None),
         Some(Filter::SignedIn) => stats.signed_in,
         Some(Filter::Anonymous) => stats.active.saturating_sub(stats.signed_in),
         Some(_) => return Ok(None),
     };
-    let about = if stats.is_exact { "" } else { "About " };
+    let about = match (stats.is_minimum, stats.is_exact) {
+        (true, _) => "At least ",
+        (_, true) => "",
+        _ => "About ",
+    };
     Ok(Some(format!(
         "{about}{} {}",
         grouped(number),
