@@ -175,6 +175,21 @@ where
     given.once(name)?.map(parse).transpose()
 }
 
+/// Parses a parameter that is an address.
+///
+/// # Errors
+/// 422 that names it, if it is none or is given twice.
+pub(super) fn address(name: &str, given: &Given<'_>) -> Result<Option<IpAddr>, ApiError> {
+    let parse = |text: &str| {
+        let refused = |_| {
+            let message = format!("{name}: {text:?} is not an IPv4 or IPv6 address");
+            ApiError::unprocessable(message)
+        };
+        text.parse().map_err(refused)
+    };
+    given.once(name)?.map(parse).transpose()
+}
+
 /// Parses the cursor of a page after the first one, in this order.
 ///
 /// # Errors

@@ -1,7 +1,5 @@
 //! `/api/session`: the visitor's own session, and everyone's for administrators.
 
-use std::net::IpAddr;
-
 use rocket::data::{Data, FromData, Outcome as DataOutcome, ToByteUnit};
 use rocket::http::Status;
 use rocket::serde::Serialize;
@@ -163,29 +161,28 @@ async fn list(
 ) -> Answer<SessionList> {
     let limit = query::number("limit", &limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let user = query::user(&user)?;
-    let ip: Option<IpAddr> = query::parsed("ip", &ip)?;
+    let ip = query::address("ip", &ip)?;
     let q = q.once("q")?.map(str::trim).filter(|q| !q.is_empty());
     let filter: Option<Filter> = query::parsed("filter", &filter)?;
     let sort: Option<Sort> = query::parsed("sort", &sort)?;
     let own = || filter.map(|filter| filter.order().into());
     let sort = sort.or_else(own).unwrap_or_default();
     let after = query::after_in(after.once("after")?, sort)?;
-    let subject = match (user, ip, q) {
+    let (subject, text) = match (user, ip, q) {
         (Some(_), Some(_), _) => {
             return Err(ApiError::unprocessable("give user or ip, not both"));
         }
-        (Some(id), None, _) => Subject::UserId(id),
-        (None, Some(ip), _) => Subject::Address(ip),
-        (None, None, Some(q)) => Subject::named(users, sessions, q).await?,
-        (None, None, None) => Subject::Everyone,
+        (Some(id), None, _) => (Subject::UserId(id), q),
+        (None, Some(ip), _) => (Subject::Address(ip), q),
+        (None, None, Some(text)) => match Subject::named(users, sessions, text).await? {
+            Subject::Everyone => (Subject::Everyone, q),
+            named => (named, None),
+        },
+        (None, None, None) => (Subject::Everyone, None),
     };
-    let is_named = !matches!(
-        subject,
-        Subject::Everyone | Subject::UserId(_) | Subject::Address(_)
-    );
     let search = Search {
         subject,
-        text: q.filter(|_| !is_named),
+        text,
         filter,
         sort,
         start: after.map_or(Start::First, |after| Start::After(after.place)),

@@ -165,7 +165,7 @@ on_each_database! {
         assert_eq!(run(database, &["users", "list", "--admins"]), "no users match\n");
     }
 
-    fn sessions_are_filtered_by_address_user_and_idle_time(database: &Database) {
+    fn sessions_are_filtered_by_what_lists_show(database: &Database) {
         let store = database.store();
         database.add_users(&["ada"]);
         let mut made = [None, Some("ada"), None, None].map(new_session);
@@ -173,6 +173,7 @@ on_each_database! {
         for (session, ip) in made.iter_mut().zip(addresses) {
             session.ip = Some(ip.to_owned());
         }
+        made[0].user_agent = Some("Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned());
         // The third and fourth were last used three hours ago.
         for session in &mut made[2..] {
             session.now -= TimeDelta::hours(3);
@@ -197,6 +198,13 @@ on_each_database! {
         assert!(ids(&["--idle", "1000000years"]).is_empty());
         assert_eq!(ids(&["--anonymous", "--idle", "2h", "--ip", "2001:db8::1"]), [2]);
         assert_eq!(ids(&["--user", "ada", "--ip", "203.0.113.7"]), [1]);
+        assert_eq!(ids(&["--signed-in"]), [1]);
+        assert_eq!(ids(&["--device", "firefox on WINDOWS"]), [0]);
+        assert!(ids(&["--device", "firefox", "--signed-in"]).is_empty());
+        for (text, found) in [("fire", 0), ("ad", 1), ("2001:db8", 2), (&made[3].id.as_str()[..6], 3)] {
+            assert_eq!(ids(&["--search", text]), [found], "{text}");
+        }
+        assert!(ids(&["--search", "ad", "--idle", "2h"]).is_empty());
     }
 
     fn commands_write_to_the_audit_log(database: &Database) {

@@ -16,5 +16,6 @@ mod records;
 mod refusals;
 mod registration;
 mod request_ids;
+mod search;
 mod settings;
 mod site;

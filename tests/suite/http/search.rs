@@ -1,0 +1,135 @@
+//! `GET /api/session/sessions`: what it searches, filters and sorts by.
+
+use chrono::TimeDelta;
+use rocket::http::{Header, Status};
+use rocket::local::blocking::Client;
+use rocket::serde::json::Value;
+use rocket_diesel_sessions::store::{NewSession, SessionStore};
+
+use crate::support::Database;
+use crate::support::local::{ADMIN_TOKEN, Answer, application};
+use crate::support::sessions::new_session;
+
+const LIST: &str = "/api/session/sessions";
+
+const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+fn get(client: &Client, query: &str) -> Answer {
+    let token = Header::new("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+    let request = client.get(format!("{LIST}?{query}"));
+    request.header(token).dispatch().into()
+}
+
+/// Four sessions, the oldest first.
+fn made(database: &Database) -> [NewSession; 4] {
+    let store = database.store();
+    database.add_users(&["ada"]);
+    let mut made = [Some("ada"), Some("ada"), None, None].map(new_session);
+    let addresses = ["203.0.113.7", "::ffff:203.0.113.7", "2001:db8::1"];
+    for (session, ip) in made.iter_mut().zip(addresses) {
+        session.ip = Some(ip.to_owned());
+    }
+    made[0].user_agent = Some(FIREFOX.to_owned());
+    made[1].expires_at = made[1].now + TimeDelta::minutes(10);
+    made[2].now -= TimeDelta::hours(3);
+    made[2].expires_at -= TimeDelta::hours(3);
+    made[3].expires_at = made[3].now + TimeDelta::minutes(30);
+    store.create(&made).unwrap();
+    made
+}
+
+on_each_database! {
+    fn sessions_are_searched_filtered_and_sorted(database: &Database) {
+        let made = made(database);
+        let (client, _) = application(database, "");
+        let list = |query: &str| {
+            let answer = get(&client, query);
+            assert_eq!(answer.status, Status::Ok, "{query}: {}", answer.body);
+            let list = answer.json();
+            let place = |session: &Value| made.iter().position(|one| session["id"] == *one.id.as_str()).unwrap();
+            let places = list["sessions"].as_array().unwrap().iter().map(place);
+            (places.collect::<Vec<_>>(), list["next"].as_str().map(str::to_owned))
+        };
+        let handle = made[1].id.as_str();
+        for (query, expected) in [
+            ("", &[3, 2, 1, 0][..]),
+            ("ip=203.0.113.7", &[1, 0]),
+            ("ip=::ffff:203.0.113.7", &[1, 0]),
+            ("ip=2001:DB8:0::1", &[2]),
+            ("ip=192.0.2.1", &[]),
+            ("user=ada", &[1, 0]),
+            ("q=203.0.113.7", &[1, 0]),
+            ("q=2001:db8", &[2]),
+            ("q=fireFOX%20on%20win", &[0]),
+            ("q=ada", &[1, 0]),
+            ("q=ad", &[1, 0]),
+            ("q=anonym", &[3, 2]),
+            ("q=%20", &[3, 2, 1, 0]),
+            ("q=nothing%20like%20it", &[]),
+            ("q=a%00", &[]),
+            (&format!("q={handle}"), &[1]),
+            (&format!("q={}", &handle[..8]), &[1]),
+            (&format!("q={}", made[2].session_id), &[2]),
+            (&format!("q={handle}&filter=signed-in"), &[1]),
+            (&format!("q={handle}&filter=anonymous"), &[]),
+            ("q=203.0.113.7&filter=expiring", &[1]),
+            ("filter=signed-in", &[1, 0]),
+            ("filter=anonymous", &[3, 2]),
+            ("filter=idle", &[2]),
+            ("filter=idle-4h", &[]),
+            ("filter=expiring", &[1, 3]),
+            ("filter=expiring-15m", &[1]),
+            ("filter=expiring&sort=newest", &[3, 1]),
+            ("sort=expiring", &[1, 3, 2, 0]),
+            ("sort=newest", &[3, 2, 1, 0]),
+            ("user=ada&filter=expiring", &[1]),
+            ("user=ada&sort=expiring", &[1, 0]),
+            ("user=ada&q=firefox", &[0]),
+            ("ip=203.0.113.7&q=firefox", &[0]),
+            ("ip=203.0.113.7&filter=anonymous", &[]),
+            ("q=ada&filter=expiring", &[1]),
+        ] {
+            assert_eq!(list(query), (expected.to_vec(), None), "{query}");
+        }
+        // A page at a time, in each order.
+        for (query, expected) in [("sort=expiring", [1, 3, 2, 0]), ("sort=newest", [3, 2, 1, 0])] {
+            let (mut after, mut met) = (String::new(), Vec::new());
+            loop {
+                let (places, next) = list(&format!("{query}&limit=1{after}"));
+                met.extend(places);
+                match next {
+                    Some(next) => after = format!("&after={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(met, expected, "{query}");
+        }
+    }
+}
+
+#[test]
+fn a_search_that_is_not_allowed_is_refused_with_what_is() {
+    let database = Database::new(crate::support::Kind::Sqlite).unwrap();
+    let (client, _) = application(&database, "");
+    let id = "0198f2a4-6f6a-7c39-b6c7-0b5d6f0a9e11";
+    for (query, words) in [
+        ("ip=x", "ip: \"x\""),
+        ("ip=", "ip: \"\""),
+        ("filter=x", "is not signed-in, anonymous, idle or expiring"),
+        ("filter=idle-1w", "idle-12h"),
+        ("filter=signed-in&filter=idle", "filter"),
+        ("sort=oldest", "is not newest or expiring"),
+        (&format!("sort=expiring&after={id}"), "after"),
+        (&format!("sort=newest&after={id}_1"), "after"),
+        ("user=ada&ip=192.0.2.1", "user or ip, not both"),
+        ("q=a&q=b", "q"),
+    ] {
+        let answer = get(&client, query);
+        assert_eq!(answer.status, Status::UnprocessableEntity, "{query}");
+        let message = answer.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(message.contains(words), "{query}: {message}");
+    }
+}
