@@ -88,7 +88,7 @@ impl SessionData {
     reason = "absent and null mean different things here"
 )]
 pub(super) struct DataPatch {
-    visit_count: Option<Option<u64>>,
+    pub(super) visit_count: Option<Option<u64>>,
     pub(super) display_name: Option<Option<String>>,
     pub(super) theme: Option<Option<Theme>>,
 }

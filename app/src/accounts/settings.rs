@@ -85,6 +85,14 @@ impl SettingsPatch {
         DataPatch::from_form(entered, shown).map(Self)
     }
 
+    /// Returns a change of the theme alone.
+    pub(crate) fn of_theme(theme: Theme) -> Self {
+        Self(DataPatch {
+            theme: Some(Some(theme)),
+            ..DataPatch::default()
+        })
+    }
+
     /// Returns the fields to store. Those that are reset are written too, as their defaults.
     fn into_stored(self) -> UserSettings {
         let mut stored = UserSettings::default();

@@ -1,7 +1,12 @@
-//! Where a visitor goes after signing in: to the requested page, if it is one of this site.
+//! Where a visitor goes after a form: to the requested page, or back to that of the form, if it is one of
+//! this site.
+
+use std::convert::Infallible;
 
 use rocket::http::RawStr;
-use rocket::http::uri::Origin;
+use rocket::http::uri::{Absolute, Origin};
+use rocket::outcome::Outcome;
+use rocket::request::{self, FromRequest, Request};
 
 /// The longest address to return to, in bytes.
 const MAX: usize = 2048;
@@ -31,6 +36,16 @@ impl Next {
         Self(address.filter(is_page).map(str::to_owned))
     }
 
+    /// Takes over the address without its host, as in the header `Referer`.
+    fn of_url(url: &str) -> Self {
+        let url = Absolute::parse(url).ok();
+        let address = url.map(|url| match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_string(),
+        });
+        Self::new(address.as_deref())
+    }
+
     /// Returns the address to go to.
     pub(crate) fn path(&self) -> &str {
         self.0.as_deref().unwrap_or(ACCOUNT)
@@ -47,6 +62,20 @@ impl Next {
             Some(address) => format!("{page}?next={}", escaped(address)),
             None => page.to_owned(),
         }
+    }
+}
+
+/// The page that a form was sent from, for forms that are on every page.
+#[derive(Debug)]
+pub(crate) struct SentFrom(pub(crate) Next);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for SentFrom {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, Infallible> {
+        let page = request.headers().get_one("Referer").unwrap_or_default();
+        Outcome::Success(Self(Next::of_url(page)))
     }
 }
 
@@ -163,6 +192,25 @@ mod tests {
         let long = format!("/{}", "x".repeat(MAX));
         assert_eq!(Next::new(Some(&long)).path(), "/account");
         assert_eq!(Next::new(None).at("/login"), "/login");
+    }
+
+    #[test]
+    fn a_form_leads_back_to_the_page_that_it_was_sent_from() {
+        for (url, page) in [
+            (
+                "https://example.com/admin/users?q=a%20b",
+                "/admin/users?q=a%20b",
+            ),
+            ("http://127.0.0.1:8000/", "/"),
+            ("https://example.com", "/account"),
+            ("https://example.com//evil.example", "/account"),
+            ("https://example.com/login", "/account"),
+            ("/admin", "/account"),
+            ("javascript:alert(1)", "/account"),
+            ("", "/account"),
+        ] {
+            assert_eq!(Next::of_url(url).path(), page, "{url}");
+        }
     }
 
     #[test]

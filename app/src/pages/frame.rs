@@ -6,11 +6,11 @@ use super::notice::Notice;
 use crate::accounts::settings::{Account, Settings};
 use crate::accounts::users::Users;
 use crate::http::error::ApiError;
-use crate::session_data::SessionData;
+use crate::session_data::{SessionData, Theme};
 
 /// The frame of a page.
 pub(super) struct Frame {
-    pub(super) theme: &'static str,
+    pub(super) theme: Theme,
     /// The name by which the page greets the visitor, if there is one.
     pub(super) display_name: Option<String>,
     /// The address to which the page belongs, if the navigation has it.
@@ -35,6 +35,11 @@ impl Frame {
         self.at == address
     }
 
+    /// Returns every theme, and whether it is that of the page.
+    pub(super) fn themes(&self) -> [(Theme, bool); 3] {
+        Theme::ALL.map(|theme| (theme, theme == self.theme))
+    }
+
     /// Returns the version of the application, for the footer.
     #[expect(clippy::unused_self, reason = "templates call it on the frame")]
     pub(super) fn version(&self) -> &'static str {
@@ -44,7 +49,7 @@ impl Frame {
     /// Returns the frame of a page that must not ask for the session.
     pub(super) fn of_no_one() -> Self {
         Self {
-            theme: "system",
+            theme: Theme::System,
             display_name: None,
             at: "",
             is_known: false,
@@ -92,7 +97,7 @@ impl Frame {
         let data = session.try_data().unwrap_or_default();
         let settings = Settings::of(account, &data);
         Self {
-            theme: settings.theme.name(),
+            theme: settings.theme,
             display_name: settings.display_name,
             at: "",
             is_known: true,

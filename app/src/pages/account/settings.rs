@@ -1,4 +1,4 @@
-//! The form that changes the settings of the account.
+//! The forms that change the settings of the account.
 
 use rocket::serde::Deserialize;
 use rocket::{Route, State, get, post, routes};
@@ -11,6 +11,7 @@ use crate::accounts::users::Users;
 use crate::guards::signed_in::SignedIn;
 use crate::http::body::Form;
 use crate::http::error::ApiError;
+use crate::http::next::SentFrom;
 use crate::pages::notice::Notice;
 use crate::pages::page::{Page, PageResult};
 use crate::session_data::{Entered, Theme};
@@ -91,12 +92,38 @@ async fn settings(
     }
 }
 
-/// Leads the address of the form, when it is typed or reloaded, to its page.
+#[derive(Deserialize)]
+#[serde(crate = "rocket::serde")]
+struct ThemeForm {
+    theme: String,
+}
+
+/// Changes the theme alone. The form is in the menu of every page.
+#[post("/account/theme", data = "<form>")]
+async fn theme(
+    signed_in: SignedIn,
+    users: &State<Users>,
+    from: SentFrom,
+    form: Form<ThemeForm>,
+) -> PageResult {
+    let Form(form) = form;
+    let theme = Theme::from_name(&form.theme).map_err(ApiError::unprocessable)?;
+    let patch = SettingsPatch::of_theme(theme);
+    users.change_settings(&signed_in.user_id, patch).await?;
+    Ok(Page::NextWith(from.0.path().to_owned()))
+}
+
+/// Leads the addresses of the forms, when they are typed or reloaded, to their page.
 #[get("/account/settings")]
 fn settings_page() -> Page {
     Page::Next(PATH)
 }
 
+#[get("/account/theme")]
+fn theme_page() -> Page {
+    Page::Next(PATH)
+}
+
 pub(super) fn routes() -> Vec<Route> {
-    routes![settings, settings_page]
+    routes![settings, settings_page, theme, theme_page]
 }

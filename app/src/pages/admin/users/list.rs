@@ -58,6 +58,7 @@ pub(super) struct Item {
     pub(super) last_sign_in: Option<DateTime<Utc>>,
     /// The number of live sessions.
     pub(super) sessions: String,
+    pub(super) is_signed_in: bool,
     pub(super) since: String,
     pub(super) is_own: bool,
 }
@@ -78,6 +79,7 @@ impl Item {
         Self {
             last_sign_in,
             sessions: format!("{}{more}", words::grouped(number.into())),
+            is_signed_in: number > 0,
             since: user.created_at.format("%-d %b %Y").to_string(),
             is_own: visitor.is(&user.id),
             user,
