@@ -1,6 +1,6 @@
 //! The settings of an account, and the export of what is stored about a user.
 
-use rocket::http::{Accept, Header, Method, Status};
+use rocket::http::{Accept, ContentType, Header, Method, Status};
 use rocket::serde::json::{Value, json};
 
 use crate::support::accounts::{PASSWORD, registered, signed_in};
@@ -131,6 +131,40 @@ on_each_database! {
         laptop.post_form("/settings", &form("Later", "system"));
         assert_eq!(settings(&mut phone), json!({"displayName": "Later", "theme": "dark"}));
         assert!(!laptop.get("/").body.contains("action=\"/settings\""));
+    }
+
+    fn the_theme_is_chosen_on_any_page_and_leads_back_to_it(database: &Database) {
+        let (client, _) = application(database, "");
+        let mut ada = registered(&client, "ada");
+        assert_eq!(ada.patch(PATH, r#"{"displayName":"Ada"}"#).status, Status::Ok);
+        let cookie = ada.cookie.clone().unwrap();
+        let choose = |theme: &str, page: Option<&'static str>| -> Answer {
+            let request = client.post("/account/theme").header(ContentType::Form);
+            let mut request = request.header(Accept::HTML).header(Header::new("Cookie", cookie.clone()));
+            if let Some(page) = page {
+                request.add_header(Header::new("Referer", page));
+            }
+            request.body(format!("theme={theme}")).dispatch().into()
+        };
+        for (chosen, page, next) in [
+            ("dark", Some("http://localhost/admin/users?q=a%20b"), "/admin/users?q=a%20b"),
+            ("light", Some("https://evil.example//evil.example"), "/account"),
+            ("dark", None, "/account"),
+        ] {
+            let answer = choose(chosen, page);
+            assert_eq!((answer.status, answer.header("location")), (Status::SeeOther, Some(next)));
+            assert_eq!(settings(&mut ada), json!({"displayName": "Ada", "theme": chosen}));
+        }
+        let home = ada.get("/");
+        assert_eq!(theme(&home), "dark");
+        let pressed = "value=\"dark\" aria-pressed=\"true\"";
+        assert!(home.body.contains(pressed) && home.body.matches("aria-pressed=\"true\"").count() == 1, "{}", home.body);
+        let refused = choose("neon", None);
+        assert_eq!(refused.status, Status::UnprocessableEntity);
+        let stranger = Visitor::new(&client).post_form("/account/theme", "theme=dark");
+        assert_eq!(stranger.status, Status::Unauthorized);
+        assert!(!Visitor::new(&client).get("/").body.contains("/account/theme"));
+        assert_eq!(ada.get("/account/theme").header("location"), Some("/account"));
     }
 
     fn a_user_takes_along_what_is_stored_and_no_secret(database: &Database) {

@@ -82,7 +82,8 @@ fn next(answer: &Answer) -> &str {
 
 /// Follows the redirect of an action and returns its notice.
 fn notice(visitor: &mut Visitor<'_>, answer: &Answer) -> String {
-    let page = visitor.get(next(answer));
+    // A browser keeps the fragment to itself.
+    let page = visitor.get(next(answer).split('#').next().unwrap());
     assert_eq!(page.status, Status::Ok, "{}", page.body);
     let notice = page.body.split("id=\"notice\"").nth(1).unwrap_or_default();
     notice
@@ -120,6 +121,25 @@ on_each_database! {
         }
         let page = browse(&client, "/admin/users");
         assert_eq!((names(&page).len(), page.cookie()), (5, None));
+    }
+
+    fn a_user_is_signed_out_everywhere_from_the_list(database: &Database) {
+        let client = closed(database, "");
+        let mut ruth = administrator(&client, database);
+        let mut ada = registered(&client, "ada");
+        let mut bob = registered(&client, "bob");
+        bob.post_form("/logout", "");
+        let page = ruth.get("/admin/users").body;
+        // Not of the administrator, nor of someone who is signed in nowhere.
+        assert_eq!(page.matches("<form method=\"post\" action=\"/admin/sessions/revoke-all\">").count(), 1, "{page}");
+        let form = format!("user={0}&q={0}", id(&mut ada));
+        assert!(page.contains("Sign out everywhere<span class=\"unseen\">: ada</span>"), "{page}");
+        let asked = ruth.post_form("/admin/sessions/revoke-all", &form);
+        assert!(asked.body.contains("Sign out ada everywhere?"), "{}", asked.body);
+        assert!(!ada.session().is_null());
+        let done = ruth.post_form("/admin/sessions/revoke-all", &format!("{form}&confirm=yes"));
+        assert_eq!(notice(&mut ruth, &done), "This user is signed out everywhere.");
+        assert!(ada.session().is_null());
     }
 
     fn the_list_of_users_is_paged_forth_and_back(database: &Database) {
