@@ -1,4 +1,8 @@
-//! Passwords: which ones are accepted, and their Argon2id hashes.
+//! Passwords: which ones are accepted, their Argon2id hashes, and the limits on guessing them.
+
+mod places;
+pub(super) mod recognition;
+pub(super) mod throttle;
 
 use std::time::Duration;
 
@@ -11,9 +15,11 @@ use rocket::tokio::time::timeout;
 use rocket_diesel_sessions::SessionError;
 
 use super::error::AccountError;
-use super::places::{Places, Urgency};
 use super::refusal::{Length, Refusal};
 use super::username;
+use places::Places;
+
+pub(super) use places::Urgency;
 
 /// The length of a password in characters (Unicode code points), counted as typed
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).

@@ -11,10 +11,9 @@ use rocket_diesel_sessions::{Clock, SessionAdmin, SessionError, UserId};
 
 use super::error::AccountError;
 use super::new_account::new_user;
-use super::passwords::{Hasher, NewPassword, refuse_username};
-use super::places::Urgency;
-use super::recognition::limited;
-use super::throttle::{Counted, Guesses, TOO_MANY_ACCOUNTS, TOO_MANY_TRIES};
+use super::passwords::recognition::limited;
+use super::passwords::throttle::{Counted, Guesses, TOO_MANY_ACCOUNTS, TOO_MANY_TRIES};
+use super::passwords::{Hasher, NewPassword, Urgency, refuse_username};
 use super::username;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::{Action, Attempt, Counters};

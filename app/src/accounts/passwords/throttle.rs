@@ -26,9 +26,11 @@ use rocket_diesel_sessions::{Clock, SessionHandle};
 use limit::Limit;
 
 /// What was done too often, as the errors say it.
-pub(super) const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";
-pub(super) const TOO_MANY_TRIES: &str = "too many attempts were made from your address";
-pub(super) const TOO_MANY_ACCOUNTS: &str = "too many accounts were made from your address";
+pub(in crate::accounts) const TOO_MANY_PASSWORDS: &str = "too many wrong passwords were given";
+pub(in crate::accounts) const TOO_MANY_TRIES: &str =
+    "too many attempts were made from your address";
+pub(in crate::accounts) const TOO_MANY_ACCOUNTS: &str =
+    "too many accounts were made from your address";
 
 /// The places of each limit, which take 512 KiB. Two keys in one place share its attempts.
 const PLACES: usize = 1 << 16;

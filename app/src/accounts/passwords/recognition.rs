@@ -5,11 +5,11 @@ use std::time::Duration;
 use rocket_diesel_sessions::store::UserRecord;
 use rocket_diesel_sessions::{SessionError, SessionHandle, UserId};
 
-use super::error::AccountError;
 use super::places::Urgency;
 use super::throttle::{At, Guess, TOO_MANY_PASSWORDS};
-use super::username;
-use super::users::Users;
+use crate::accounts::error::AccountError;
+use crate::accounts::username;
+use crate::accounts::users::Users;
 use crate::monitoring::audit::{Event, Trail};
 use crate::monitoring::counters::Action;
 
@@ -57,7 +57,7 @@ impl Users {
     ///
     /// # Errors
     /// As for [`recognise`](Self::recognise).
-    pub(super) async fn check(
+    pub(in crate::accounts) async fn check(
         &self,
         user_id: &UserId,
         session: &SessionHandle,
@@ -117,7 +117,7 @@ impl Users {
 }
 
 /// Records an attempt that came after too many others, and returns the refusal.
-pub(super) fn limited(
+pub(in crate::accounts) fn limited(
     trail: Trail,
     session: Option<&SessionHandle>,
     what: &'static str,
