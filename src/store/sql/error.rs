@@ -77,7 +77,11 @@ fn classify(error: DieselError) -> StoreError {
 /// Converts the error of a commit on several nodes. Some may have committed.
 #[cfg(feature = "postgres")]
 pub(super) fn of_distributed_commit(error: DieselError) -> SqlError {
-    match classify(error) {
+    let error = classify(error);
+    // A node may have committed before the connection to the cluster was closed.
+    let is_termination = is_termination(&error);
+    match error {
+        StoreError::Broken(cause) if is_termination => StoreError::Uncertain(cause),
         StoreError::Query(cause)
         | StoreError::Server(cause)
         | StoreError::Full(cause)
@@ -133,7 +137,7 @@ fn is_away(message: &str) -> bool {
 }
 
 /// Returns whether the server closed the connection instead of running the statement (SQLSTATE
-/// 57P01). Nothing was written.
+/// 57P01). Nothing was written, unless the statement was the commit of several nodes.
 pub(super) fn is_termination(error: &StoreError) -> bool {
     matches!(error, StoreError::Broken(cause)
         if cause.to_string().starts_with("terminating connection"))
@@ -358,6 +362,11 @@ mod tests {
         let half = StoreError::from(of_distributed_commit(half));
         assert!(matches!(half, StoreError::Uncertain(_)), "{half}");
         assert!(!half.is_certain() && !half.is_of_statement());
+        let message = "terminating connection due to administrator command";
+        let information = Box::new(message.to_owned());
+        let ended = DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, information);
+        let ended = StoreError::from(of_distributed_commit(ended));
+        assert!(matches!(ended, StoreError::Uncertain(_)), "{ended}");
         let ambiguous = of("result is ambiguous: error=rpc error");
         assert!(matches!(ambiguous, StoreError::Broken(_)), "{ambiguous}");
     }
