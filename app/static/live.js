@@ -19,6 +19,9 @@ function show(event) {
     const shown = name === "signedIn" ? percent : numbers.active && 100 - percent;
     share.textContent = `${shown}% of active`;
   }
+  if (numbers.signedIn !== null) {
+    for (const old of figures.querySelectorAll("#not-counted, .unknown")) old.remove();
+  }
   for (const [name, value] of Object.entries(numbers)) {
     const place = figures.querySelector(`[data-figure="${name}"]`);
     if (place && value !== null) place.textContent = value.toLocaleString("en");

@@ -9,13 +9,10 @@ mod database;
 mod env_file;
 mod events;
 mod healthcheck;
-mod help;
 mod parse;
 mod record;
-mod revoke;
 mod serve;
 mod sessions;
-mod signals;
 mod stats;
 mod sweep;
 mod terminal;
@@ -40,7 +37,7 @@ type Failure = Box<dyn std::error::Error>;
 ///
 /// Settings are read from the environment, a file `.env`, and Rocket.toml.
 #[derive(Parser)]
-#[command(name = "rocket_diesel_sessions", version, after_help = help::TOP)]
+#[command(name = "rocket_diesel_sessions", version, after_help = terminal::help::TOP)]
 struct Cli {
     /// How long to wait for the database, such as 10s or 1m [default: 5s; for serve,
     /// `startup_timeout`].
@@ -82,7 +79,7 @@ enum Command {
 
 /// Returns the command line with its complete help.
 fn command() -> clap::Command {
-    help::complete(Cli::command())
+    terminal::help::complete(Cli::command())
 }
 
 /// Runs the command that the arguments name.

@@ -1,5 +1,7 @@
 //! `serve`: runs the server.
 
+mod signals;
+
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use rocket_diesel_sessions::SystemClock;
 use rocket_diesel_sessions_app::settings::effective::COMMAND_LINE;
 use rocket_diesel_sessions_app::{self as app, Settings};
 
-use super::{Failure, signals};
+use super::Failure;
 
 #[derive(Args, Default)]
 #[command(after_help = "Example:\n  rocket_diesel_sessions serve --address 0.0.0.0 --port 9000")]

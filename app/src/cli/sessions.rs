@@ -1,5 +1,7 @@
 //! `sessions list` and `sessions show`. `revoke` and `clear` are in `revoke`.
 
+mod revoke;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use uuid::Uuid;
 use super::database::{Access, Database};
 use super::terminal::output::{note, say_json};
 use super::terminal::table::{Table, date, distance, or_dash, printable_lines};
-use super::{Failure, parse, revoke, say, users};
+use super::{Failure, parse, say, users};
 
 #[derive(Subcommand)]
 pub(super) enum Command {

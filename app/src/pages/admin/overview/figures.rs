@@ -36,7 +36,7 @@ impl Figures {
 
 /// How a figure has changed, in words.
 pub(super) struct Change {
-    /// `more`, `fewer` or `same`.
+    /// `more`, `fewer` or `same`, and `unknown` if there is nothing to compare.
     pub(super) class: &'static str,
     pub(super) text: String,
 }
@@ -45,7 +45,7 @@ impl Change {
     /// Says that the number is only the least that there may be.
     pub(super) fn unknown() -> Self {
         Self {
-            class: "same",
+            class: "same unknown",
             text: "At least, not counted yet".to_owned(),
         }
     }

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The end of the main help.
-pub(super) const TOP: &str = "\
+pub(in crate::cli) const TOP: &str = "\
 Environment variables, also read from a file .env:
   DATABASE_URL         The database [default: sqlite://sessions.db]
   SESSION_SECRET       Signs cookies; required by serve outside the debug profile
@@ -30,7 +30,7 @@ const ENVIRONMENT: &str = "Environment: DATABASE_URL [default: sqlite://sessions
 
 /// Adds the exit codes to the help of a command and of all its subcommands. The help of the subcommands
 /// gets the environment too.
-pub(super) fn complete(command: Command) -> Command {
+pub(in crate::cli) fn complete(command: Command) -> Command {
     let with_codes = ended(command, &[EXIT_CODES]);
     with_codes.mut_subcommands(below)
 }

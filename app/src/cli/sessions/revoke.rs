@@ -16,13 +16,13 @@ use rocket_diesel_sessions_app::accounts::administration::{
 };
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 
-use super::database::{Access, Database, admin};
-use super::record::Record;
-use super::terminal::ask;
-use super::terminal::output::{COMMAND_LINE, audit, count, note, say_json};
-use super::terminal::progress;
-use super::terminal::table::printable;
-use super::{Failure, say, users};
+use crate::cli::database::{Access, Database, admin};
+use crate::cli::record::Record;
+use crate::cli::terminal::ask;
+use crate::cli::terminal::output::{COMMAND_LINE, audit, count, note, say_json};
+use crate::cli::terminal::progress;
+use crate::cli::terminal::table::printable;
+use crate::cli::{Failure, say, users};
 
 /// How many handles a statement has.
 const BATCH: usize = 1000;

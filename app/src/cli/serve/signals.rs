@@ -9,7 +9,7 @@ use rocket::config::{Shutdown, Sig};
 use rocket::figment::Figment;
 use rocket::figment::providers::Serialized;
 
-use super::Failure;
+use crate::cli::Failure;
 
 /// The signals of Rocket's settings `shutdown.ctrlc` and `shutdown.signals`.
 #[cfg_attr(not(unix), allow(dead_code))]
