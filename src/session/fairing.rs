@@ -5,6 +5,7 @@ mod answer;
 mod builder;
 mod engine;
 mod kinds;
+pub(super) mod shared;
 mod source;
 
 use std::any::type_name;
@@ -36,10 +37,10 @@ use super::error::{ConfigError, SetupError};
 use super::observe::context::{RequestId, RequestIds};
 use super::observe::events::Hook;
 use super::request::bearer::Transports;
-use super::shared::{Attached, AttachedTypes, Shared};
 #[cfg(feature = "testing")]
 use super::test_sessions::Link;
 use crate::store::{EventStore, StatsStore, UserSource};
+use shared::{Attached, AttachedTypes, Shared};
 
 /// How long a shutdown waits for the background threads.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);

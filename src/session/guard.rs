@@ -25,8 +25,8 @@ use self::state::{Phase, State};
 use super::codec::{Codec, TypedData};
 use super::cookie::token::Token;
 use super::error::SessionError;
+use super::fairing::shared::Shared;
 use super::request::RequestContext;
-use super::shared::Shared;
 use crate::store::{Lifetime, NewSession, SessionHandle, SessionRecord, UserId};
 
 /// The visitor's session, with data of type `D`.

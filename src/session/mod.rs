@@ -16,7 +16,6 @@ mod observe;
 mod pipeline;
 mod request;
 mod response;
-mod shared;
 mod sign_in;
 #[cfg(feature = "testing")]
 mod test_sessions;
@@ -34,6 +33,7 @@ pub use cookie::keys::SessionKeys;
 pub use cookie::policy::{CookieConfig, SameSite};
 pub use error::{ConfigError, SessionError, SetupError};
 pub use fairing::Sessions;
+pub use fairing::shared::Attached;
 pub use guard::Session;
 pub use guard::access::{Fresh, PassiveSession, SignedIn};
 pub use guard::activity::SessionStatus;
@@ -46,7 +46,6 @@ pub use observe::prepared::PreparedEvent;
 pub use pipeline::UncommittedLogin;
 pub use request::address::{is_forwarded, visitor_address};
 pub(crate) use request::bearer::Transports;
-pub use shared::Attached;
 pub use sign_in::Login;
 #[cfg(feature = "testing")]
 pub use test_sessions::{TestClient, TestSessions, TestVisitor};

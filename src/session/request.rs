@@ -15,9 +15,9 @@ use self::bearer::{Presented, presented};
 use super::cookie::seal::Opened;
 use super::error::SessionError;
 use super::expiry::is_expired;
+use super::fairing::shared::Shared;
 use super::observe::context::{EventContext, request_id};
 use super::observe::metrics::NoSession;
-use super::shared::Shared;
 use crate::store::{SessionHandle, SessionRecord};
 
 /// Maximum number of verified tokens per request that are looked up. Browsers send only a few.

@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::clock::Clock;
 use super::error::SessionError;
 use super::expiry::policies::Policies;
+use super::fairing::shared::Shared;
 use super::observe::archive::Archive;
 use super::observe::context::EventContext;
 use super::observe::events::Facts;
 use super::pipeline::Pipeline;
-use super::shared::Shared;
 use crate::store::{
     ActingSession, ListSessions, Revocation, RevokeScope, SessionHandle, SessionRecord, UserId,
 };

@@ -16,9 +16,9 @@ use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
 use super::ids::SessionHandle;
-use super::outcome::SweepOutcome;
 use super::record::SessionRecord;
 use super::request::ListSessions;
+use super::request::outcome::SweepOutcome;
 use super::sessions::SessionStore;
 use super::stats::{EndReason, HourStats, StatsStore, UsageDelta};
 

@@ -1,6 +1,7 @@
 //! Requests and outcomes of logins and revocations.
 
 mod changes;
+pub(super) mod sign_in;
 
 use std::fmt;
 use std::time::Instant;

@@ -9,12 +9,10 @@ mod events;
 mod ids;
 mod login;
 mod options;
-mod outcome;
 mod record;
 mod request;
 mod scan;
 mod sessions;
-mod sign_in;
 #[cfg(feature = "diesel")]
 mod sql;
 mod stats;
@@ -24,6 +22,7 @@ mod users;
 pub use error::StoreError;
 pub use events::{EventPage, EventRecord, EventStore, ListEvents};
 pub use ids::{SessionHandle, UserId};
+pub use login::sign_in::{Lifetime, PendingSignIn, SignIn};
 pub use login::{
     ActingSession, BindSession, LoginChanges, LoginOutcome, LoginSession, OnSessionLimit,
     Revocation, RevokeScope, SessionLimit,
@@ -32,10 +31,10 @@ pub(crate) use options::patience;
 pub use options::{
     DatabasePassword, Dialect, SchemaName, SqliteSynchronous, StoreOptions, UserSource,
 };
-pub use outcome::{
+pub use record::{NewSession, SessionRecord, TokenHash};
+pub use request::outcome::{
     DeleteOutcome, PoolState, RotateOutcome, SaveOutcome, SweepOutcome, WriteOutcome,
 };
-pub use record::{NewSession, SessionRecord, TokenHash};
 pub use request::{
     ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
     WriteBatch,
@@ -44,7 +43,6 @@ pub use scan::{
     ScanSessions, ScannedSession, SessionOrder, SessionPlace, SessionScan, SessionScope,
 };
 pub use sessions::{SessionStore, UserPresence};
-pub use sign_in::{Lifetime, PendingSignIn, SignIn};
 #[cfg(feature = "diesel")]
 pub use sql::connect::application::ApplicationPool;
 #[cfg(feature = "diesel")]

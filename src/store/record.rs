@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::ids::{SessionHandle, UserId};
-use super::sign_in::{Lifetime, PendingSignIn, SignIn};
+use super::login::sign_in::{Lifetime, PendingSignIn, SignIn};
 
 /// The SHA-256 hash of a token's secret half, the only part of it that the database knows.
 ///

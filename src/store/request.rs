@@ -1,5 +1,6 @@
 //! Requests to a store: plain values, independent of the database.
 
+pub(super) mod outcome;
 mod rows;
 
 use chrono::{DateTime, Utc};

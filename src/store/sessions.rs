@@ -8,10 +8,10 @@ use super::DieselStore;
 use super::error::StoreError;
 use super::ids::{SessionHandle, UserId};
 use super::login::{LoginOutcome, LoginSession, Revocation};
-use super::outcome::{
+use super::record::{NewSession, SessionRecord};
+use super::request::outcome::{
     DeleteOutcome, PoolState, RotateOutcome, SaveOutcome, SweepOutcome, WriteOutcome,
 };
-use super::record::{NewSession, SessionRecord};
 use super::request::{
     ListSessions, RotateSession, SaveSession, SessionKey, SweepBatch, TouchSession, Withdrawal,
     WriteBatch,

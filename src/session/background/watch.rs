@@ -8,10 +8,10 @@ use rocket::tokio::spawn;
 use rocket::tokio::time::sleep;
 
 use crate::session::error::SessionError;
+use crate::session::fairing::shared::Shared;
 use crate::session::observe::monitor::Monitor;
 use crate::session::observe::watchers::Asking;
 use crate::session::pipeline::Pipeline;
-use crate::session::shared::Shared;
 use crate::store::SessionHandle;
 
 /// Maximum number of sessions that one call of the store asks about.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::breaker::Nudge;
-use super::calls::Calls;
+use super::direct::calls::Calls;
 use super::queue::Stuck;
 use super::shared::{Shared, guarded_call};
 use super::worker::Worker;

@@ -1,7 +1,9 @@
 //! The operations that bypass the queue because they are rare. Each runs on its own thread and
 //! reports its result to the monitor, even if its caller has stopped waiting.
 
+pub(super) mod calls;
 mod login;
+pub(super) mod sweep;
 #[cfg(feature = "diesel")]
 pub(super) mod uncommitted;
 

@@ -10,32 +10,25 @@
 //! worker threads take the jobs that have queued up, without added delay, and answer them with one
 //! statement per kind. The busier the server, the larger the batches.
 
-mod batch;
 mod breaker;
-mod calls;
 mod crew;
-mod deadlines;
 mod direct;
-mod glance;
 mod health;
 mod job;
 mod queue;
 mod queued;
-mod round;
 mod shared;
 mod start;
-mod sweep;
 mod untold;
-mod update;
 mod worker;
 
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
 mod tests;
 
+pub(crate) use self::direct::sweep::Sweep;
 #[cfg(feature = "diesel")]
 pub use self::direct::uncommitted::UncommittedLogin;
 pub(crate) use self::job::{Apply, Change};
 pub(crate) use self::start::{CALL_CONNECTIONS, MIN_DIRECT_CALLS, Pipeline, PipelineOptions};
-pub(crate) use self::sweep::Sweep;
 pub(crate) use self::untold::Untold;

@@ -1,5 +1,8 @@
 //! The operations that go through the queue, which every request uses.
 
+pub(super) mod deadlines;
+pub(super) mod glance;
+
 use std::sync::Arc;
 use std::time::Instant;
 

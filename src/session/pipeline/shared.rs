@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::deadlines::Deadlines;
-use super::glance::Glance;
 use super::queue::Queue;
+use super::queued::deadlines::Deadlines;
+use super::queued::glance::Glance;
 use super::untold::{Ledger, Untold};
 use crate::session::observe::monitor::Monitor;
 use crate::store::{SessionStore, StoreError, Withdrawal};

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use rocket::tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, Nudge};
-use super::calls::Calls;
 use super::crew::Crew;
-use super::deadlines::Deadlines;
-use super::glance::Glance;
+use super::direct::calls::Calls;
+use super::direct::sweep::Sweep;
 use super::queue::{Limits, Queue};
+use super::queued::deadlines::Deadlines;
+use super::queued::glance::Glance;
 use super::shared::Shared;
-use super::sweep::Sweep;
 use crate::session::error::SessionError;
 use crate::session::observe::monitor::Monitor;
 use crate::session::observe::statistics::Statistics;

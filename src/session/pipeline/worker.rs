@@ -1,8 +1,11 @@
 //! A worker thread. It takes turns from the queue and answers them with one call of the store per
 //! kind.
 
+pub(super) mod batch;
 mod ends;
+pub(super) mod round;
 mod tokens;
+pub(super) mod update;
 mod writes;
 
 use std::collections::HashMap;
@@ -12,12 +15,12 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::batch::{Failures, isolate};
 use super::job::{Job, LoadJob, fail_all, without_late};
 use super::queue::Turn;
 use super::shared::Shared;
 use crate::session::observe::metrics::Call;
 use crate::store::{SessionKey, SessionRecord, SessionStore, StoreError};
+use batch::{Failures, isolate};
 
 /// The rows as a turn left them, by lookup half.
 type Committed = HashMap<Uuid, Arc<SessionRecord>>;
@@ -110,10 +113,10 @@ impl Worker {
 
 /// Returns the key of each session once. A key with a handle is kept rather than one without.
 fn distinct(jobs: &[LoadJob]) -> Vec<SessionKey> {
-    let mut keys: Vec<SessionKey> = jobs.iter().map(|job| job.work.clone()).collect();
+    let mut keys: Vec<&SessionKey> = jobs.iter().map(|job| &job.work).collect();
     keys.sort_unstable_by(|a, b| (a.session_id, &b.id).cmp(&(b.session_id, &a.id)));
     keys.dedup_by_key(|key| key.session_id);
-    keys
+    keys.into_iter().cloned().collect()
 }
 
 fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {

@@ -14,11 +14,11 @@ use super::RequestContext;
 use crate::session::codec::{Codec, Fault, TypedData};
 use crate::session::config::OnUndecodable;
 use crate::session::error::SessionError;
+use crate::session::fairing::shared::{Attached, AttachedTypes, Shared};
 use crate::session::guard::state::{Phase, State};
 use crate::session::guard::{Inner, Session};
 use crate::session::observe::metrics::NoSession;
 use crate::session::request::failure::outcome;
-use crate::session::shared::{Attached, AttachedTypes, Shared};
 use crate::store::{SessionRecord, TouchSession};
 
 /// The request-local cache of the session. It is filled when the session is first asked for.

@@ -12,7 +12,7 @@ use crate::session::codec::TypedData;
 use crate::session::config::SessionConfig;
 use crate::session::cookie::keys::SessionKeys;
 use crate::session::fairing::Sessions;
-use crate::session::shared::{Attached, Shared};
+use crate::session::fairing::shared::{Attached, Shared};
 use crate::testing::{ManualClock, MemoryStore};
 
 /// The number of the next handle, which makes the path of its route unique.

@@ -8,9 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::store::error::StoreError;
 use crate::store::ids::SessionHandle;
-use crate::store::outcome::SweepOutcome;
 use crate::store::record::SessionRecord;
 use crate::store::request::SweepBatch;
+use crate::store::request::outcome::SweepOutcome;
 use crate::store::scan::{ScanSessions, SessionScope};
 use crate::store::sessions::SessionStore;
 

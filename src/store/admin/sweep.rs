@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::batches;
 use crate::store::error::StoreError;
-use crate::store::outcome::SweepOutcome;
+use crate::store::request::outcome::SweepOutcome;
 use crate::store::sessions::SessionStore;
 use crate::store::stats::SweepRecord;
 

@@ -1,5 +1,7 @@
 //! Queries for operators of a [`DieselStore`]: filtered lists of sessions, and counts.
 
+pub(super) mod scan;
+
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};

@@ -5,14 +5,11 @@ pub(super) mod connect;
 mod engine;
 mod error;
 mod events;
-mod ids;
 pub(super) mod listing;
 pub(super) mod login;
 mod migrations;
-mod open;
 mod row;
 mod run;
-mod scan;
 #[allow(
     missing_docs,
     unreachable_pub,

@@ -1,5 +1,7 @@
 //! The `sessions` row as Diesel reads and writes it, in column types that both databases have.
 
+pub(super) mod ids;
+
 use std::time::Duration;
 
 use chrono::NaiveDateTime;

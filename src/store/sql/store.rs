@@ -1,5 +1,7 @@
 //! [`DieselStore`]: a [`SessionStore`] on an r2d2 pool of Diesel connections.
 
+pub(super) mod open;
+
 use std::fmt;
 use std::time::Instant;
 
@@ -15,12 +17,12 @@ use super::connect::prelude::Prelude;
 use super::engine::Engine;
 use super::engine::KnownEngine;
 use super::error::SqlError;
+use super::listing::scan;
 use super::login::lock::sweep_locks;
 use super::login::{self, withdraw};
 use super::migrations::history::taken_over_at;
 use super::row::{self, SessionRow};
 use super::run::contention::{Contention, HeldRows};
-use super::scan;
 use super::schema::sessions;
 use super::statements::keyed::{KeyedRotation, keep_named};
 #[cfg(feature = "sqlite")]

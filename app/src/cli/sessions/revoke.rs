@@ -38,7 +38,7 @@ Examples:
   rocket_diesel_sessions sessions revoke --user ada --dry-run
   rocket_diesel_sessions sessions revoke --ip 203.0.113.7"
 )]
-pub(super) struct Revoke {
+pub(in crate::cli) struct Revoke {
     /// The handles of the sessions.
     #[arg(required_unless_present_any = ["user", "ip"], conflicts_with_all = ["user", "ip"])]
     handles: Vec<SessionHandle>,
@@ -57,13 +57,13 @@ pub(super) struct Revoke {
 }
 
 impl Revoke {
-    pub(super) fn access(&self) -> Access {
+    pub(in crate::cli) fn access(&self) -> Access {
         access(self.dry_run)
     }
 }
 
 #[derive(Args)]
-pub(super) struct Clear {
+pub(in crate::cli) struct Clear {
     /// Ends them without asking.
     #[arg(long)]
     yes: bool,
@@ -76,7 +76,7 @@ pub(super) struct Clear {
 }
 
 impl Clear {
-    pub(super) fn access(&self) -> Access {
+    pub(in crate::cli) fn access(&self) -> Access {
         access(self.dry_run)
     }
 }
@@ -85,7 +85,7 @@ fn access(dry_run: bool) -> Access {
     if dry_run { Access::Read } else { Access::Write }
 }
 
-pub(super) fn revoke(
+pub(in crate::cli) fn revoke(
     arguments: &Revoke,
     database: &Database,
     now: DateTime<Utc>,
@@ -270,7 +270,7 @@ fn verb(dry_run: bool) -> (&'static str, &'static str) {
     }
 }
 
-pub(super) fn clear(
+pub(in crate::cli) fn clear(
     arguments: &Clear,
     database: &Database,
     now: DateTime<Utc>,

@@ -13,9 +13,9 @@ use super::turn::{Bench, Kind, Running, Turn, TurnId};
 use super::undos::Attempt;
 use super::{LONG, LONGEST_CLOSURE, Limits, Stuck};
 use crate::session::pipeline::job::{LoadJob, UpdateJob, WriteJob};
-use crate::session::pipeline::round::{Round, WriteTurn};
 use crate::session::pipeline::untold::Undo;
-use crate::session::pipeline::update::SessionUpdates;
+use crate::session::pipeline::worker::round::{Round, WriteTurn};
+use crate::session::pipeline::worker::update::SessionUpdates;
 use crate::store::{SessionRecord, Withdrawal};
 
 /// Maximum number of undos in one turn. Each is a statement of its own.

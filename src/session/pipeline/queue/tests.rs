@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::session::pipeline::job::{Answer, Change, Job, Update, UpdateJob, Updated};
-use crate::session::pipeline::round::{Round, WriteTurn};
-use crate::session::pipeline::update::SessionUpdates;
+use crate::session::pipeline::worker::round::{Round, WriteTurn};
+use crate::session::pipeline::worker::update::SessionUpdates;
 use crate::store::SessionKey;
 use crate::testing::new_session;
 

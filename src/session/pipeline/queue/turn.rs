@@ -7,8 +7,8 @@ use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::session::pipeline::job::LoadJob;
-use crate::session::pipeline::round::{Round, WriteTurn};
-use crate::session::pipeline::update::SessionUpdates;
+use crate::session::pipeline::worker::round::{Round, WriteTurn};
+use crate::session::pipeline::worker::update::SessionUpdates;
 use crate::store::Withdrawal;
 
 /// Identifies a running turn.

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::{Worker, fail_jobs};
 use crate::session::observe::metrics::Call;
-use crate::session::pipeline::batch::isolate;
 use crate::session::pipeline::job::{DeleteJob, Deletion, Job, WriteJob, without_late};
+use crate::session::pipeline::worker::batch::isolate;
 use crate::store::{DeleteOutcome, SessionHandle, StoreError};
 
 impl Worker {

@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::{Worker, fail_jobs};
 use crate::session::observe::events::Facts;
 use crate::session::observe::metrics::Call;
-use crate::session::pipeline::batch::{isolate, report};
 use crate::session::pipeline::job::{RotateJob, Rotation, WriteJob, without_late};
 use crate::session::pipeline::shared::guarded_call;
 use crate::session::pipeline::untold::{Undo, Untold};
+use crate::session::pipeline::worker::batch::{isolate, report};
 use crate::store::{
     EndReason, RotateOutcome, RotateSession, SessionHandle, SessionStore, StoreError, Withdrawal,
 };

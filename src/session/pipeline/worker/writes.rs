@@ -15,12 +15,12 @@ use std::time::Instant;
 use super::{Committed, Worker, by_session};
 use crate::session::error::SessionError;
 use crate::session::observe::metrics::{Call, whole};
-use crate::session::pipeline::batch::{Batch, Failures, isolate, refusal, report};
 use crate::session::pipeline::job::{WriteJob, fail_all};
 use crate::session::pipeline::queue::Bench;
-use crate::session::pipeline::round::{Round, WriteTurn, Writes};
 use crate::session::pipeline::untold::Untold;
-use crate::session::pipeline::update::{SessionUpdates, fail_updates};
+use crate::session::pipeline::worker::batch::{Batch, Failures, isolate, refusal, report};
+use crate::session::pipeline::worker::round::{Round, WriteTurn, Writes};
+use crate::session::pipeline::worker::update::{SessionUpdates, fail_updates};
 use crate::store::{
     SaveOutcome, SaveSession, SessionKey, StoreError, Withdrawal, WriteBatch, WriteOutcome,
 };

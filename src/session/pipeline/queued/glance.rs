@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rocket::tokio::sync::oneshot::error::TryRecvError;
 
-use super::job::{Answer, Failure, abandoned};
+use crate::session::pipeline::job::{Answer, Failure, abandoned};
 
 /// Time of a look. It blocks a thread of the runtime.
 const LENGTH: Duration = Duration::from_micros(60);
@@ -17,7 +17,7 @@ const MOST_DOUBLINGS: u32 = 10;
 /// Looks for answers. If looks are in vain, because the database is far away or busy, they become
 /// rare.
 #[derive(Default)]
-pub(super) struct Glance {
+pub(in crate::session::pipeline) struct Glance {
     /// Number of looks in vain since the last successful one.
     in_vain: AtomicU32,
     /// Number of looks to leave out.
@@ -26,7 +26,10 @@ pub(super) struct Glance {
 
 impl Glance {
     /// Looks for an answer. Returns `None` if there is none yet.
-    pub(super) fn at<T>(&self, answer: &mut Answer<T>) -> Option<Result<T, Failure>> {
+    pub(in crate::session::pipeline) fn at<T>(
+        &self,
+        answer: &mut Answer<T>,
+    ) -> Option<Result<T, Failure>> {
         let to_skip = self.to_skip.load(Ordering::Relaxed);
         if to_skip > 0 {
             self.to_skip.store(to_skip - 1, Ordering::Relaxed);

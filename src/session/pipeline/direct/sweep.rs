@@ -11,9 +11,9 @@ use crate::store::{SessionStore, StoreError};
 /// Runs sweep passes and reports them to the monitor and the statistics. If usage is not recorded, a
 /// pass also does what is left of the recorder's work, because it has woken the database anyway.
 pub(crate) struct Sweep {
-    pub(super) store: Arc<dyn SessionStore>,
-    pub(super) statistics: Option<Arc<Statistics>>,
-    pub(super) monitor: Arc<Monitor>,
+    pub(in crate::session::pipeline) store: Arc<dyn SessionStore>,
+    pub(in crate::session::pipeline) statistics: Option<Arc<Statistics>>,
+    pub(in crate::session::pipeline) monitor: Arc<Monitor>,
 }
 
 impl Sweep {

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use super::breaker::is_reported;
-use super::job::Job;
 use crate::session::error::SessionError;
+use crate::session::pipeline::breaker::is_reported;
+use crate::session::pipeline::job::Job;
 use crate::store::StoreError;
 
 /// The work of one call of the store, which can be divided.
-pub(super) trait Batch: Sized {
+pub(in crate::session::pipeline) trait Batch: Sized {
     fn len(&self) -> usize;
 
     /// Splits the work into halves. Each is smaller than the whole if that has two items or more.
@@ -30,17 +30,17 @@ impl<W, T> Batch for Vec<Job<W, T>> {
 type Failed<B> = (B, StoreError);
 
 /// The parts of a batch that [`isolate`] could not get done.
-pub(super) struct Failures<B> {
+pub(in crate::session::pipeline) struct Failures<B> {
     /// Single items that failed.
-    pub(super) singles: Vec<Failed<B>>,
+    pub(in crate::session::pipeline) singles: Vec<Failed<B>>,
     /// Parts that were no longer tried, because the database itself is at fault.
-    pub(super) rest: Option<(Vec<B>, SessionError)>,
+    pub(in crate::session::pipeline) rest: Option<(Vec<B>, SessionError)>,
 }
 
 impl<B> Failures<B> {
     /// Returns the failures of writes, with the errors of single items turned into refusals of
     /// their rows.
-    pub(super) fn refused(mut self) -> Self {
+    pub(in crate::session::pipeline) fn refused(mut self) -> Self {
         let singles = self.singles.into_iter();
         self.singles = singles
             .map(|(batch, error)| (batch, refusal(error, false)))
@@ -51,7 +51,7 @@ impl<B> Failures<B> {
 
 /// Calls the store with the whole batch, and then with ever smaller parts of it if that fails: one
 /// bad row of `n` costs `2 log n` calls. `prepare` may drop items that need not be done any more.
-pub(super) fn isolate<B: Batch, T>(
+pub(in crate::session::pipeline) fn isolate<B: Batch, T>(
     batch: B,
     verb: &str,
     mut prepare: impl FnMut(B, Instant) -> B,
@@ -90,7 +90,7 @@ pub(super) fn isolate<B: Batch, T>(
 
 /// Logs a failed call. Failures that the breaker logs are at level debug, because all calls fail
 /// then.
-pub(super) fn report(verb: &str, error: &StoreError) {
+pub(in crate::session::pipeline) fn report(verb: &str, error: &StoreError) {
     if is_reported(error) {
         tracing::debug!("{verb}: {error}");
     } else {
@@ -107,7 +107,7 @@ fn is_divisible(error: &StoreError) -> bool {
 /// Turns the failure of a single row's statement into a refusal if the row is the cause: the
 /// failure concerns no other row, or other rows of the batch were written. Trying again then does
 /// not help. Other errors, such as a lack of disk space, are kept.
-pub(super) fn refusal(error: StoreError, is_written: bool) -> StoreError {
+pub(in crate::session::pipeline) fn refusal(error: StoreError, is_written: bool) -> StoreError {
     match error {
         StoreError::Query(cause) => StoreError::Refused(cause),
         StoreError::Server(cause) if is_written => StoreError::Refused(cause),

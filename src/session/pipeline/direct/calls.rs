@@ -11,9 +11,9 @@ use parking_lot::{Mutex, MutexGuard};
 use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use rocket::tokio::time::timeout_at;
 
-use super::shared::{Shared, guarded_call};
 use crate::session::error::SessionError;
 use crate::session::observe::metrics::Call;
+use crate::session::pipeline::shared::{Shared, guarded_call};
 use crate::store::{SessionStore, StoreError};
 
 /// Maximum number of stuck calls whose slots others have taken.
@@ -21,7 +21,7 @@ const MAX_LOST: usize = 16;
 
 /// The running calls.
 #[derive(Default)]
-pub(super) struct Calls {
+pub(in crate::session::pipeline) struct Calls {
     state: Mutex<State>,
 }
 
@@ -42,7 +42,7 @@ struct Running {
 impl Calls {
     /// Runs `job` when one of `places` is free. The caller waits until `deadline`, and the call
     /// releases its slot `slack` after that.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(in crate::session::pipeline) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         places: &Arc<Semaphore>,
@@ -86,7 +86,7 @@ impl Calls {
     }
 
     /// Releases the slots of stuck calls. Returns their number.
-    pub(super) fn give_up_stuck(&self, now: Instant) -> usize {
+    pub(in crate::session::pipeline) fn give_up_stuck(&self, now: Instant) -> usize {
         let mut state = self.state();
         let room = MAX_LOST.saturating_sub(state.lost);
         let stuck = state.running.extract_if(|_, call| now >= call.gives_up);

@@ -3,26 +3,28 @@
 
 use std::time::Instant;
 
-use super::batch::Batch;
-use super::job::{CreateJob, DeleteJob, RotateJob, UpdateJob, fail_all, without_late};
-use super::untold::Undo;
-use super::update::{Plan, SessionUpdates, fail_updates};
 use crate::session::error::SessionError;
+use crate::session::pipeline::job::{
+    CreateJob, DeleteJob, RotateJob, UpdateJob, fail_all, without_late,
+};
+use crate::session::pipeline::untold::Undo;
+use crate::session::pipeline::worker::batch::Batch;
+use crate::session::pipeline::worker::update::{Plan, SessionUpdates, fail_updates};
 use crate::store::{NewSession, SaveSession, TouchSession};
 
 /// Writes that are taken from the queue together.
 #[derive(Default)]
-pub(super) struct WriteTurn {
-    pub(super) creates: Vec<CreateJob>,
-    pub(super) updates: Vec<UpdateJob>,
-    pub(super) rotations: Vec<RotateJob>,
-    pub(super) deletes: Vec<DeleteJob>,
-    pub(super) touches: Vec<TouchSession>,
-    pub(super) undos: Vec<Undo>,
+pub(in crate::session::pipeline) struct WriteTurn {
+    pub(in crate::session::pipeline) creates: Vec<CreateJob>,
+    pub(in crate::session::pipeline) updates: Vec<UpdateJob>,
+    pub(in crate::session::pipeline) rotations: Vec<RotateJob>,
+    pub(in crate::session::pipeline) deletes: Vec<DeleteJob>,
+    pub(in crate::session::pipeline) touches: Vec<TouchSession>,
+    pub(in crate::session::pipeline) undos: Vec<Undo>,
 }
 
 impl WriteTurn {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::session::pipeline) fn len(&self) -> usize {
         self.creates.len()
             + self.updates.len()
             + self.rotations.len()
@@ -30,7 +32,7 @@ impl WriteTurn {
             + self.undos.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::session::pipeline) fn is_empty(&self) -> bool {
         self.len() == 0 && self.touches.is_empty()
     }
 }
@@ -38,23 +40,23 @@ impl WriteTurn {
 /// The rest of a turn of writes. The turn takes another round whenever another process has changed
 /// one of its sessions first.
 #[derive(Default)]
-pub(super) struct Round {
-    pub(super) creates: Vec<CreateJob>,
-    pub(super) rotations: Vec<RotateJob>,
-    pub(super) deletes: Vec<DeleteJob>,
-    pub(super) touches: Vec<TouchSession>,
-    pub(super) undos: Vec<Undo>,
+pub(in crate::session::pipeline) struct Round {
+    pub(in crate::session::pipeline) creates: Vec<CreateJob>,
+    pub(in crate::session::pipeline) rotations: Vec<RotateJob>,
+    pub(in crate::session::pipeline) deletes: Vec<DeleteJob>,
+    pub(in crate::session::pipeline) touches: Vec<TouchSession>,
+    pub(in crate::session::pipeline) undos: Vec<Undo>,
     /// Sessions whose closures have yet to run.
-    pub(super) updates: Vec<SessionUpdates>,
+    pub(in crate::session::pipeline) updates: Vec<SessionUpdates>,
     /// Sessions whose new data has yet to be written.
-    pub(super) saves: Vec<(SessionUpdates, SaveSession)>,
+    pub(in crate::session::pipeline) saves: Vec<(SessionUpdates, SaveSession)>,
     /// Sessions whose rows have yet to be loaded again.
-    pub(super) stale: Vec<SessionUpdates>,
+    pub(in crate::session::pipeline) stale: Vec<SessionUpdates>,
 }
 
 impl Round {
     /// Returns the first round of a turn, without the jobs whose callers have stopped waiting.
-    pub(super) fn first(turn: WriteTurn, now: Instant) -> Self {
+    pub(in crate::session::pipeline) fn first(turn: WriteTurn, now: Instant) -> Self {
         Self {
             creates: without_late(turn.creates, now),
             rotations: without_late(turn.rotations, now),
@@ -67,7 +69,7 @@ impl Round {
     }
 
     /// Returns when the first caller stops waiting.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(in crate::session::pipeline) fn deadline(&self) -> Option<Instant> {
         let creates = self.creates.iter().map(|job| job.deadline);
         let rotations = self.rotations.iter().map(|job| job.deadline);
         let deletes = self.deletes.iter().map(|job| job.deadline);
@@ -76,7 +78,7 @@ impl Round {
     }
 
     /// Sorts in the updates of a session whose closures have run, according to their plan.
-    pub(super) fn place(&mut self, (updates, plan): (SessionUpdates, Plan)) {
+    pub(in crate::session::pipeline) fn place(&mut self, (updates, plan): (SessionUpdates, Plan)) {
         match plan {
             Plan::Save(save) => self.saves.push((updates, save)),
             Plan::Verify => self.stale.push(updates),
@@ -85,7 +87,7 @@ impl Round {
     }
 
     /// Takes out the writes for one call of the store. Touches are not tried after `touch_until`.
-    pub(super) fn take_writes(&mut self, touch_until: Instant) -> Writes {
+    pub(in crate::session::pipeline) fn take_writes(&mut self, touch_until: Instant) -> Writes {
         Writes {
             creates: std::mem::take(&mut self.creates),
             saves: std::mem::take(&mut self.saves),
@@ -95,7 +97,7 @@ impl Round {
     }
 
     /// Takes out the updates of all sessions.
-    pub(super) fn take_updates(&mut self) -> Vec<SessionUpdates> {
+    pub(in crate::session::pipeline) fn take_updates(&mut self) -> Vec<SessionUpdates> {
         let mut updates = std::mem::take(&mut self.updates);
         let saves = std::mem::take(&mut self.saves).into_iter();
         updates.extend(saves.map(|(updates, _)| updates));
@@ -105,25 +107,25 @@ impl Round {
 }
 
 /// The writes of one call of the store.
-pub(super) struct Writes {
-    pub(super) creates: Vec<CreateJob>,
-    pub(super) saves: Vec<(SessionUpdates, SaveSession)>,
-    pub(super) touches: Vec<TouchSession>,
+pub(in crate::session::pipeline) struct Writes {
+    pub(in crate::session::pipeline) creates: Vec<CreateJob>,
+    pub(in crate::session::pipeline) saves: Vec<(SessionUpdates, SaveSession)>,
+    pub(in crate::session::pipeline) touches: Vec<TouchSession>,
     /// When touches are no longer tried. No caller waits for them, and the session's next request
     /// touches it again.
     touch_until: Instant,
 }
 
 /// The values of [`Writes`] in the form that the store takes.
-pub(super) struct Values {
-    pub(super) creates: Vec<NewSession>,
-    pub(super) saves: Vec<SaveSession>,
+pub(in crate::session::pipeline) struct Values {
+    pub(in crate::session::pipeline) creates: Vec<NewSession>,
+    pub(in crate::session::pipeline) saves: Vec<SaveSession>,
 }
 
 impl Writes {
     /// Returns the values to write. The handles and the data of saves are moved out; [`put_back`](Self::put_back)
     /// returns them.
-    pub(super) fn values(&mut self) -> Values {
+    pub(in crate::session::pipeline) fn values(&mut self) -> Values {
         let take = |save: &mut SaveSession| SaveSession {
             id: save.id.take(),
             data: std::mem::take(&mut save.data),
@@ -139,19 +141,19 @@ impl Writes {
         }
     }
 
-    pub(super) fn put_back(&mut self, values: Values) {
+    pub(in crate::session::pipeline) fn put_back(&mut self, values: Values) {
         for ((_, save), value) in self.saves.iter_mut().zip(values.saves) {
             (save.id, save.data) = (value.id, value.data);
         }
     }
 
     /// Returns whether a caller waits for any of the writes.
-    pub(super) fn is_awaited(&self) -> bool {
+    pub(in crate::session::pipeline) fn is_awaited(&self) -> bool {
         !(self.creates.is_empty() && self.saves.is_empty())
     }
 
     /// Drops the writes for which no one waits any more.
-    pub(super) fn in_time(mut self, now: Instant) -> Self {
+    pub(in crate::session::pipeline) fn in_time(mut self, now: Instant) -> Self {
         if now >= self.touch_until {
             self.touches.clear();
         }
@@ -163,7 +165,7 @@ impl Writes {
     }
 
     /// Answers all jobs with an error.
-    pub(super) fn fail(self, error: &SessionError) {
+    pub(in crate::session::pipeline) fn fail(self, error: &SessionError) {
         fail_all(self.creates, error);
         let saves = self.saves.into_iter();
         fail_updates(saves.map(|(updates, _)| updates), error);

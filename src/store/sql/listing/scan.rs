@@ -3,11 +3,11 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::connect::connection::{AnyConnection, run_on};
-use super::error::SqlError;
-use super::row::{self, LeanRow};
-use super::schema::sessions;
 use crate::store::scan::forms;
+use crate::store::sql::connect::connection::{AnyConnection, run_on};
+use crate::store::sql::error::SqlError;
+use crate::store::sql::row::{self, LeanRow};
+use crate::store::sql::schema::sessions;
 use crate::store::{ScanSessions, SessionOrder, SessionPlace, SessionRecord, SessionScope};
 
 /// The rows of one index range.
@@ -19,7 +19,7 @@ enum Range<'a> {
 }
 
 /// Reads the rows of a step, and one more if there is one.
-pub(super) fn rows(
+pub(in crate::store::sql) fn rows(
     connection: &mut AnyConnection<'_>,
     scan: &ScanSessions,
 ) -> Result<Vec<SessionRecord>, SqlError> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::ids::SessionHandle;
+use crate::store::ids::SessionHandle;
 
 /// The outcome of a [`SaveSession`](super::SaveSession).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +34,16 @@ pub enum RotateOutcome {
 impl SaveOutcome {
     /// The outcomes of a changed row, a locked row and a row that was not found.
     #[cfg(feature = "postgres")]
-    pub(super) const OF_ROWS: [Self; 3] = [Self::Saved, Self::Held, Self::Refused];
+    pub(in crate::store) const OF_ROWS: [Self; 3] = [Self::Saved, Self::Held, Self::Refused];
 }
 
 impl RotateOutcome {
     /// The outcomes of a changed row, a locked row and a row that was not found.
     #[cfg(feature = "postgres")]
-    pub(super) const OF_ROWS: [Self; 3] = [Self::Rotated, Self::Held, Self::Gone];
+    pub(in crate::store) const OF_ROWS: [Self; 3] = [Self::Rotated, Self::Held, Self::Gone];
 
     /// Returns the outcome if no row was locked.
-    pub(super) fn of(was_there: bool) -> Self {
+    pub(in crate::store) fn of(was_there: bool) -> Self {
         if was_there { Self::Rotated } else { Self::Gone }
     }
 }

@@ -9,13 +9,13 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::job::{Change, Failure, UpdateJob, Updated};
 use crate::session::error::SessionError;
 use crate::session::expiry::is_expired;
+use crate::session::pipeline::job::{Change, Failure, UpdateJob, Updated};
 use crate::store::{SaveSession, SessionKey, SessionRecord};
 
 /// The updates of one session in one turn, in order of arrival.
-pub(super) struct SessionUpdates {
+pub(in crate::session::pipeline) struct SessionUpdates {
     /// The row to which they are applied.
     base: Arc<SessionRecord>,
     /// The row as the closures leave it.
@@ -28,7 +28,7 @@ pub(super) struct SessionUpdates {
 }
 
 /// The next step for the updates of a session.
-pub(super) enum Plan {
+pub(in crate::session::pipeline) enum Plan {
     /// Write their data if the row still has the version it was made from.
     Save(SaveSession),
     /// Load the row: the updates change nothing if `base` is still the newest row.
@@ -40,7 +40,7 @@ pub(super) enum Plan {
 impl SessionUpdates {
     /// Groups updates by session. Those of a session start from the newest row that any of their
     /// requests has seen.
-    pub(super) fn by_session(jobs: Vec<UpdateJob>) -> Vec<Self> {
+    pub(in crate::session::pipeline) fn by_session(jobs: Vec<UpdateJob>) -> Vec<Self> {
         let mut places: HashMap<Uuid, usize> = HashMap::new();
         let mut sessions: Vec<Self> = Vec::new();
         for job in jobs {
@@ -65,11 +65,11 @@ impl SessionUpdates {
         sessions
     }
 
-    pub(super) fn session_id(&self) -> Uuid {
+    pub(in crate::session::pipeline) fn session_id(&self) -> Uuid {
         self.base.session_id
     }
 
-    pub(super) fn key(&self) -> SessionKey {
+    pub(in crate::session::pipeline) fn key(&self) -> SessionKey {
         SessionKey {
             session_id: self.base.session_id,
             id: Some(self.base.id.clone()),
@@ -77,17 +77,17 @@ impl SessionUpdates {
     }
 
     /// Returns when the first caller stops waiting.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(in crate::session::pipeline) fn deadline(&self) -> Option<Instant> {
         self.jobs.iter().map(|job| job.deadline).min()
     }
 
     /// Returns the session's handle.
-    pub(super) fn handle(&self) -> &str {
+    pub(in crate::session::pipeline) fn handle(&self) -> &str {
         self.base.id.as_str()
     }
 
     /// Returns the jobs, to be tried again later from the newest known row.
-    pub(super) fn into_jobs(self) -> Vec<UpdateJob> {
+    pub(in crate::session::pipeline) fn into_jobs(self) -> Vec<UpdateJob> {
         let base = &self.base;
         let mut jobs = self.jobs;
         for job in &mut jobs {
@@ -99,14 +99,14 @@ impl SessionUpdates {
     }
 
     /// Returns whether all callers have stopped waiting.
-    pub(super) fn is_late(&self, now: Instant) -> bool {
+    pub(in crate::session::pipeline) fn is_late(&self, now: Instant) -> bool {
         self.jobs.iter().all(|job| job.is_late(now))
     }
 
     /// Applies the closures in memory, each to the result of the previous one. After a change, the
     /// row has the next version, so that a closure can recognise data that its request has not seen.
     /// A job that is late, or whose closure fails or panics, is answered and has no effect.
-    pub(super) fn prepare(&mut self) -> Plan {
+    pub(in crate::session::pipeline) fn prepare(&mut self) -> Plan {
         // The deadline may have moved since the row was loaded.
         if !self.is_newest && self.jobs.iter().any(|job| is_over(&self.base, job)) {
             return Plan::Verify;
@@ -161,12 +161,15 @@ impl SessionUpdates {
     }
 
     /// Returns the number of updates.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::session::pipeline) fn len(&self) -> usize {
         self.jobs.len()
     }
 
     /// Answers all jobs after `save` was committed, and returns the row as it is now stored.
-    pub(super) fn committed(mut self, save: SaveSession) -> Arc<SessionRecord> {
+    pub(in crate::session::pipeline) fn committed(
+        mut self,
+        save: SaveSession,
+    ) -> Arc<SessionRecord> {
         let mut stored = std::mem::replace(&mut self.made, Arc::clone(&self.base));
         Arc::make_mut(&mut stored).data = save.data;
         self.answer(&stored);
@@ -186,7 +189,10 @@ impl SessionUpdates {
     }
 
     /// Restarts from the stored row. Returns `None` if the session has ended for all of the jobs.
-    pub(super) fn restart(mut self, newest: Option<SessionRecord>) -> Option<Self> {
+    pub(in crate::session::pipeline) fn restart(
+        mut self,
+        newest: Option<SessionRecord>,
+    ) -> Option<Self> {
         let jobs = std::mem::take(&mut self.jobs);
         for job in jobs {
             match &newest {
@@ -207,7 +213,7 @@ impl SessionUpdates {
 }
 
 /// Answers all updates with an error.
-pub(super) fn fail_updates(
+pub(in crate::session::pipeline) fn fail_updates(
     sessions: impl IntoIterator<Item = SessionUpdates>,
     error: &SessionError,
 ) {

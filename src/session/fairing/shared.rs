@@ -7,20 +7,20 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rocket::data::ByteUnit;
 
-use super::admin::SessionAdmin;
-use super::clock::Clock;
-use super::codec::Codec;
-use super::config::OnUndecodable;
-use super::config::transport::Transport;
-use super::cookie::device::Devices;
-use super::cookie::policy::CookiePolicy;
-use super::cookie::seal::Seal;
-use super::expiry::ExpiryPolicy;
-use super::expiry::policies::Policies;
-use super::observe::archive::Archive;
-use super::observe::monitor::Monitor;
-use super::pipeline::Pipeline;
-use super::user_sessions::UserSessions;
+use crate::session::admin::SessionAdmin;
+use crate::session::clock::Clock;
+use crate::session::codec::Codec;
+use crate::session::config::OnUndecodable;
+use crate::session::config::transport::Transport;
+use crate::session::cookie::device::Devices;
+use crate::session::cookie::policy::CookiePolicy;
+use crate::session::cookie::seal::Seal;
+use crate::session::expiry::ExpiryPolicy;
+use crate::session::expiry::policies::Policies;
+use crate::session::observe::archive::Archive;
+use crate::session::observe::monitor::Monitor;
+use crate::session::pipeline::Pipeline;
+use crate::session::user_sessions::UserSessions;
 use crate::store::SessionLimit;
 
 pub(crate) struct Shared {

@@ -14,7 +14,7 @@ use rocket::futures::task::AtomicWaker;
 
 /// The requests that wait, in the order of their deadlines.
 #[derive(Default)]
-pub(super) struct Deadlines {
+pub(in crate::session::pipeline) struct Deadlines {
     waiting: Mutex<VecDeque<(Instant, Arc<Caller>)>>,
 }
 
@@ -35,7 +35,11 @@ impl Drop for Waiting {
 
 impl Deadlines {
     /// Waits for `future` until `deadline`. Returns `None` if it is not ready by then.
-    pub(super) async fn wait<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
+    pub(in crate::session::pipeline) async fn wait<F: Future>(
+        &self,
+        deadline: Instant,
+        future: F,
+    ) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut waiting: Option<Waiting> = None;
         poll_fn(move |context| {
@@ -68,7 +72,7 @@ impl Deadlines {
     }
 
     /// Wakes the callers whose deadlines have passed.
-    pub(super) fn wake_late(&self, now: Instant) {
+    pub(in crate::session::pipeline) fn wake_late(&self, now: Instant) {
         let mut waiting = self.waiting.lock();
         while let Some((deadline, first)) = waiting.front() {
             if now >= *deadline {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ids::UserId;
+use crate::store::ids::UserId;
 
 /// A session's own timeouts. The settings apply to those that are not set.
 ///

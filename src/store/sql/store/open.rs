@@ -2,14 +2,14 @@
 
 use parking_lot::Mutex;
 
-use super::connect::application::ApplicationPool;
-use super::connect::connection::AnyConnection;
-use super::connect::connections::{Apart, Connections};
-use super::connect::prelude::{Prelude, run_with};
-use super::connect::{self, Opening};
-use super::engine::{Engine, KnownEngine};
-use super::migrations::{self, Direction};
-use super::run::contention::Contention;
+use crate::store::sql::connect::application::ApplicationPool;
+use crate::store::sql::connect::connection::AnyConnection;
+use crate::store::sql::connect::connections::{Apart, Connections};
+use crate::store::sql::connect::prelude::{Prelude, run_with};
+use crate::store::sql::connect::{self, Opening};
+use crate::store::sql::engine::{Engine, KnownEngine};
+use crate::store::sql::migrations::{self, Direction};
+use crate::store::sql::run::contention::Contention;
 use crate::store::{DatabaseUrl, DieselStore, StoreError, StoreOptions};
 
 impl DieselStore {
@@ -278,7 +278,7 @@ impl DieselStore {
     }
 
     /// Returns a connection outside the library's own pool.
-    pub(super) fn apart(&self) -> Result<Apart<'_>, StoreError> {
+    pub(in crate::store::sql) fn apart(&self) -> Result<Apart<'_>, StoreError> {
         self.connections.apart(self.options.timeout)
     }
 }
