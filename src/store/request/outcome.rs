@@ -67,7 +67,7 @@ pub struct DeleteOutcome {
     pub held: Vec<SessionHandle>,
 }
 
-/// The outcome of a [`write`](super::SessionStore::write).
+/// The outcome of a [`write`](crate::store::SessionStore::write).
 ///
 /// # Example
 ///
