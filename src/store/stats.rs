@@ -313,7 +313,8 @@ pub trait StatsStore: Send + Sync + 'static {
     /// `limit`.
     fn census(&self, now: DateTime<Utc>, limit: Option<u32>) -> Result<Option<Census>, StoreError>;
 
-    /// Returns the next deadlines of live sessions, earliest first. Activity can still move them.
+    /// Returns the next deadlines of live sessions, earliest first, at most `limit`. Activity can still
+    /// move them.
     fn next_expiries(
         &self,
         now: DateTime<Utc>,

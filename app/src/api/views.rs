@@ -138,6 +138,11 @@ pub struct StatsView {
     signed_in: u64,
     /// Whether the three numbers above were counted just now. Otherwise they are the last sample.
     exact: bool,
+    /// Only there if it is true. There are more than 10,000 sessions that have not been counted yet: the
+    /// first number above is the least that there may be, and the others say nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    minimum: bool,
     /// The hours with statistics, oldest first.
     hours: Vec<HourView>,
     next_expiries: Vec<DateTime<Utc>>,
@@ -177,6 +182,7 @@ impl From<SessionStats> for StatsView {
             anonymous: stats.active.saturating_sub(stats.signed_in),
             signed_in: stats.signed_in,
             exact: stats.is_exact,
+            minimum: stats.is_minimum,
             hours: stats.hours.into_iter().map(Into::into).collect(),
             next_expiries: stats.next_expiries,
         }

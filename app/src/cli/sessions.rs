@@ -109,7 +109,7 @@ impl List {
             matcher = matcher.device(device);
         }
         match &self.search {
-            Some(text) => matcher.text(text).with_handles(),
+            Some(text) => matcher.text(text),
             None => matcher,
         }
     }

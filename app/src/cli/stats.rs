@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, database: &Database) -> Result<(), Fail
     let (active, signed_in) = (stats.active, stats.signed_in);
     let anonymous = active.saturating_sub(signed_in);
     if stats.is_minimum {
-        say(format_args!("at least {active} live sessions"))?;
+        say(format_args!("more than {} live sessions", active - 1))?;
     } else {
         say(format_args!(
             "{active} live sessions: {signed_in} signed in, {anonymous} anonymous"

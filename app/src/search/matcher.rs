@@ -1,11 +1,11 @@
 //! Whether a session is one of those searched for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use rocket_diesel_sessions::UserId;
 use rocket_diesel_sessions::store::SessionRecord;
+use rocket_diesel_sessions::{SessionHandle, UserId};
 
 use super::filter::Filter;
 use crate::words;
@@ -15,8 +15,8 @@ use crate::words;
 pub struct Matcher {
     /// A part of what lists show of a session.
     text: Option<String>,
-    /// Whether handles are compared too, because no index finds them.
-    has_handles: bool,
+    /// Sessions that were found before.
+    except: HashSet<SessionHandle>,
     /// A part of the device's name.
     device: Option<String>,
     ip: Option<IpAddr>,
@@ -36,23 +36,21 @@ impl Matcher {
     /// address, or a part of the device or of the user's name.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
-        self.has_handles = Self::handle_prefix(text).is_none();
         self.text = Some(text.trim_end_matches('…').to_lowercase());
         self
     }
 
     /// Returns the beginning of a handle, if the text may be one that is long enough for an index to find
-    /// few sessions. A [`text`](Self::text) like that does not admit sessions by their handles.
+    /// few sessions.
     pub fn handle_prefix(text: &str) -> Option<&str> {
         let text = text.trim_end_matches('…');
         let is_of_handle = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         (text.len() >= 4 && text.bytes().all(is_of_handle)).then_some(text)
     }
 
-    /// Also compares the beginning of each handle, whatever the text is like.
-    #[must_use]
-    pub fn with_handles(mut self) -> Self {
-        self.has_handles = true;
+    /// Does not admit this session.
+    pub(super) fn except(mut self, handle: SessionHandle) -> Self {
+        self.except.insert(handle);
         self
     }
 
@@ -102,7 +100,9 @@ impl Matcher {
         names: &HashMap<UserId, String>,
         now: DateTime<Utc>,
     ) -> bool {
-        if !self.filters.iter().all(|filter| filter.keeps(session, now)) {
+        if self.except.contains(&session.id)
+            || !self.filters.iter().all(|filter| filter.keeps(session, now))
+        {
             return false;
         }
         let is_there = |ip: IpAddr| {
@@ -138,7 +138,7 @@ impl Matcher {
             None => "anonymous",
         };
         let ip = session.ip.as_deref().unwrap_or_default();
-        (self.has_handles && session.id.as_str().starts_with(text.as_str()))
+        session.id.as_str().starts_with(text.as_str())
             || ip.starts_with(text.as_str())
             || device.contains(text.as_str())
             || user.contains(text.as_str())

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{SessionOrder, SessionPlace};
+use uuid::Uuid;
 
 use crate::api::cursor;
 
@@ -56,6 +57,12 @@ impl fmt::Display for Sort {
             Self::Expiring => "expiring",
         })
     }
+}
+
+/// Returns the place before all sessions, in either order. It has the form of a token's lookup half.
+pub(super) fn beginning() -> SessionPlace {
+    let id = Uuid::from_u128(0xffff_ffff_ffff_7fff_bfff_ffff_ffff_ffff);
+    SessionPlace::new(id, DateTime::UNIX_EPOCH)
 }
 
 /// A place in a list. Its text is a lookup id, and in the order of deadlines also one of those, in

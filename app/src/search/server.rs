@@ -11,7 +11,7 @@ use rocket_diesel_sessions::store::{
 use rocket_diesel_sessions::{SessionAdmin, SessionError, UserId};
 use uuid::Uuid;
 
-use super::{Filter, Matcher, READ, Sort, Walk};
+use super::{Filter, Matcher, READ, Sort, Walk, place};
 use crate::accounts::users::Users;
 
 /// Where a page of results begins.
@@ -133,10 +133,22 @@ impl Search<'_> {
             _ => {}
         }
         let mut hits = self.by_handle(users.now(), sessions).await?;
-        let wanted = self
-            .limit
-            .saturating_sub(u32::try_from(hits.len()).unwrap_or(u32::MAX));
-        let mut walk = Walk::new(self.scan(users.now()), self.matcher(), wanted.max(1));
+        let mut matcher = self.matcher();
+        for hit in &hits {
+            matcher = matcher.except(hit.session.id.clone());
+        }
+        if self.start != Start::First {
+            hits.clear();
+        }
+        let wanted = self.limit - u32::try_from(hits.len()).unwrap_or(self.limit);
+        if wanted == 0 {
+            return Ok(Results {
+                sessions: hits,
+                next: Some(place::beginning()),
+                read: 0,
+            });
+        }
+        let mut walk = Walk::new(self.scan(users.now()), matcher, wanted);
         while let Some(step) = walk.step() {
             let step = sessions.scan(step).await?;
             let names = if walk.needs_names() {
@@ -151,9 +163,7 @@ impl Search<'_> {
             walk.take(step, &names);
         }
         let found = walk.found();
-        let is_new = |one: &ScannedSession| hits.iter().all(|hit| hit.session.id != one.session.id);
-        let others: Vec<_> = found.sessions.into_iter().filter(is_new).collect();
-        hits.extend(others);
+        hits.extend(found.sessions);
         Ok(Results {
             sessions: hits,
             next: found.next,
@@ -191,14 +201,15 @@ impl Search<'_> {
         Ok(Some((found.sessions.len() as u64, found.next.is_some())))
     }
 
-    /// Finds the sessions whose handles begin with the text. They are on the first page.
+    /// Finds the sessions of everyone whose handles begin with the text, as many as fit on a page. They are
+    /// on the first page, whatever their places.
     async fn by_handle(
         &self,
         now: DateTime<Utc>,
         sessions: &SessionAdmin,
     ) -> Result<Vec<ScannedSession>, SessionError> {
         let prefix = self.text.and_then(Matcher::handle_prefix);
-        let Some(prefix) = prefix.filter(|_| self.start == Start::First) else {
+        let (Subject::Everyone, Some(prefix)) = (&self.subject, prefix) else {
             return Ok(Vec::new());
         };
         let mut scan = ScanSessions::new(now, self.limit);

@@ -45,8 +45,7 @@ impl Recorder {
 
     /// Starts the thread `session-recorder`.
     pub(crate) fn start(self: Arc<Self>, interval: Duration) -> std::io::Result<Background> {
-        // Soon after the start, so that viewing the statistics of a large table need not wait for a
-        // count.
+        // Soon after the start, because views of a large table show no count until there is one.
         let schedule = Schedule {
             first: FIRST_DELAY.min(interval),
             interval,

@@ -28,7 +28,7 @@ pub(crate) struct Statistics {
 }
 
 struct Samples {
-    /// The last count of live sessions, if there are many.
+    /// The last count of live sessions.
     last: Option<Census>,
     /// The earliest time of the next count.
     next: Instant,
@@ -134,7 +134,7 @@ impl Statistics {
         let census = self.store.census(now, Some(COUNTED_AT_ONCE))?;
         if let Some(census) = census {
             self.monitor.metrics.active(census);
-            self.samples().last = None;
+            self.samples().last = Some(census);
         }
         Ok(census)
     }

@@ -25,9 +25,8 @@ pub struct SessionStats {
     /// Whether the numbers were counted now. If there are many sessions, a server reports its last
     /// sample.
     pub is_exact: bool,
-    /// Whether there are too many sessions to count on demand, and no sample yet: just after a start,
-    /// or because counting takes longer than the store may. `active` is then the last count that any
-    /// instance has recorded, and more than 10,000, and `signed_in` is 0.
+    /// Whether there are more than 10,000 sessions, and no count has succeeded yet: just after a start,
+    /// or because counting takes longer than the store may. `active` is then 10,001, and `signed_in` 0.
     pub is_minimum: bool,
     /// Whether the server records usage, or the setting `stats_interval` is `0s`. `true` if the numbers
     /// were read without a server.
@@ -115,7 +114,10 @@ impl SessionStats {
     ) -> Result<Self, StoreError> {
         let back = TimeDelta::hours(i64::from(hours.clamp(1, MAX_HOURS)) - 1);
         let hours = stats.usage(HourStats::hour_of(now) - back)?;
-        let census = counted.census.unwrap_or_else(|| at_least(&hours));
+        let census = counted.census.unwrap_or(Census {
+            active: u64::from(COUNTED_AT_ONCE) + 1,
+            signed_in: 0,
+        });
         Ok(Self {
             is_exact: counted.is_exact,
             is_minimum: counted.census.is_none(),
@@ -123,15 +125,5 @@ impl SessionStats {
             next_expiries: stats.next_expiries(now, NEXT_EXPIRIES)?,
             ..Self::new(census)
         })
-    }
-}
-
-/// Returns the known minimum for a large table that has not been counted.
-fn at_least(hours: &[HourStats]) -> Census {
-    let last = hours.iter().rev().map(|hour| hour.peak_active);
-    let last = last.into_iter().find(|&peak| peak > 0).unwrap_or(0);
-    Census {
-        active: last.max(u64::from(COUNTED_AT_ONCE) + 1),
-        signed_in: 0,
     }
 }

@@ -78,10 +78,13 @@ fn classify(error: DieselError) -> StoreError {
 #[cfg(feature = "postgres")]
 pub(super) fn of_distributed_commit(error: DieselError) -> SqlError {
     let error = classify(error);
-    // A node may have committed before the connection to the cluster was closed.
     let is_termination = is_termination(&error);
     match error {
-        StoreError::Broken(cause) if is_termination => StoreError::Uncertain(cause),
+        // A node may have committed before the connection was closed, so this is not
+        // [`is_termination`], after which a job runs again.
+        StoreError::Broken(cause) if is_termination => {
+            StoreError::Broken(Cause::new(format!("the commit was cut off: {cause}")))
+        }
         StoreError::Query(cause)
         | StoreError::Server(cause)
         | StoreError::Full(cause)
@@ -137,7 +140,7 @@ fn is_away(message: &str) -> bool {
 }
 
 /// Returns whether the server closed the connection instead of running the statement (SQLSTATE
-/// 57P01). Nothing was written, unless the statement was the commit of several nodes.
+/// 57P01). Nothing was written.
 pub(super) fn is_termination(error: &StoreError) -> bool {
     matches!(error, StoreError::Broken(cause)
         if cause.to_string().starts_with("terminating connection"))
@@ -366,7 +369,8 @@ mod tests {
         let information = Box::new(message.to_owned());
         let ended = DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, information);
         let ended = StoreError::from(of_distributed_commit(ended));
-        assert!(matches!(ended, StoreError::Uncertain(_)), "{ended}");
+        assert!(matches!(ended, StoreError::Broken(_)), "{ended}");
+        assert!(!is_termination(&ended) && !ended.is_certain());
         let ambiguous = of("result is ambiguous: error=rpc error");
         assert!(matches!(ambiguous, StoreError::Broken(_)), "{ambiguous}");
     }

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use rocket::http::{Header, Status};
 use rocket::local::blocking::Client;
 use rocket::serde::json::Value;
+use rocket_diesel_sessions::SessionHandle;
 use rocket_diesel_sessions::store::{NewSession, SessionStore};
 
 use crate::support::Database;
@@ -34,6 +35,10 @@ fn made(database: &Database) -> [NewSession; 4] {
     made[2].now -= TimeDelta::hours(3);
     made[2].expires_at -= TimeDelta::hours(3);
     made[3].expires_at = made[3].now + TimeDelta::minutes(30);
+    for (place, beginning) in [(1, "abcd0"), (3, "abcd1")] {
+        let handle = format!("{beginning}{}", &made[place].id.as_str()[5..]);
+        made[place].id = SessionHandle::from(handle.as_str());
+    }
     store.create(&made).unwrap();
     made
 }
@@ -91,11 +96,23 @@ on_each_database! {
         ] {
             assert_eq!(list(query), (expected.to_vec(), None), "{query}");
         }
-        // A page at a time, in each order.
-        for (query, expected) in [("sort=expiring", [1, 3, 2, 0]), ("sort=newest", [3, 2, 1, 0])] {
+        // A handle of one session, asked for of other users and addresses.
+        for (query, expected) in [("user=ada", &[1][..]), ("user=bob", &[]), ("ip=2001:db8::1", &[])] {
+            for text in [handle, &handle[..8]] {
+                assert_eq!(list(&format!("{query}&q={text}")), (expected.to_vec(), None), "{query}");
+            }
+        }
+        // A page at a time, in each order, and also those that the beginning of a handle finds first.
+        let text = format!("q={}&sort=newest", &handle[..4]);
+        for (query, expected) in [
+            ("sort=expiring", &[1, 3, 2, 0][..]),
+            ("sort=newest", &[3, 2, 1, 0]),
+            (&text, &[1, 3]),
+        ] {
             let (mut after, mut met) = (String::new(), Vec::new());
             loop {
                 let (places, next) = list(&format!("{query}&limit=1{after}"));
+                assert!(places.len() <= 1, "{query}: {places:?}");
                 met.extend(places);
                 match next {
                     Some(next) => after = format!("&after={next}"),

@@ -132,12 +132,15 @@ on_each_database! {
         let page = ruth.get("/admin/users").body;
         // Not of the administrator, nor of someone who is signed in nowhere.
         assert_eq!(page.matches("<form method=\"post\" action=\"/admin/sessions/revoke-all\">").count(), 1, "{page}");
-        let form = format!("user={0}&q={0}", id(&mut ada));
+        let form = format!("user={}&back=/admin/users?q=a", id(&mut ada));
+        assert!(ruth.get("/admin/users?q=a").body.contains("name=\"back\" value=\"/admin/users?q=a\""));
         assert!(page.contains("Sign out everywhere<span class=\"unseen\">: ada</span>"), "{page}");
         let asked = ruth.post_form("/admin/sessions/revoke-all", &form);
         assert!(asked.body.contains("Sign out ada everywhere?"), "{}", asked.body);
+        assert!(asked.body.contains("href=\"/admin/users?q=a\">Cancel</a>"), "{}", asked.body);
         assert!(!ada.session().is_null());
         let done = ruth.post_form("/admin/sessions/revoke-all", &format!("{form}&confirm=yes"));
+        assert_eq!(next(&done), "/admin/users?q=a");
         assert_eq!(notice(&mut ruth, &done), "This user is signed out everywhere.");
         assert!(ada.session().is_null());
     }

@@ -107,7 +107,9 @@ async fn theme(
     form: Form<ThemeForm>,
 ) -> PageResult {
     let Form(form) = form;
-    let theme = Theme::from_name(&form.theme).map_err(ApiError::unprocessable)?;
+    let theme = Theme::from_name(&form.theme).map_err(|error| {
+        ApiError::unprocessable(error).in_other_words("Choose one of the themes of the menu.")
+    })?;
     let patch = SettingsPatch::of_theme(theme);
     users.change_settings(&signed_in.user_id, patch).await?;
     Ok(Page::NextWith(from.0.path().to_owned()))

@@ -11,8 +11,8 @@ use crate::words::grouped;
 #[derive(Clone, Copy, Serialize)]
 #[serde(crate = "rocket::serde", rename_all = "camelCase")]
 pub(super) struct Figures {
-    pub(super) active: u64,
-    /// `None` if the sessions have not been counted, as `anonymous`.
+    /// `None` if the many sessions have not been counted, as the next two.
+    pub(super) active: Option<u64>,
     pub(super) signed_in: Option<u64>,
     pub(super) anonymous: Option<u64>,
     /// In the last 24 hours, as is `ended`.
@@ -23,11 +23,11 @@ pub(super) struct Figures {
 impl Figures {
     pub(super) fn of(stats: &SessionStats, now: DateTime<Utc>) -> Self {
         let today = hours::day(&stats.hours, now, 0);
-        let signed_in = (!stats.is_minimum).then_some(stats.signed_in);
+        let counted = |number: u64| (!stats.is_minimum).then_some(number);
         Self {
-            active: stats.active,
-            signed_in,
-            anonymous: signed_in.map(|number| stats.active.saturating_sub(number)),
+            active: counted(stats.active),
+            signed_in: counted(stats.signed_in),
+            anonymous: counted(stats.active.saturating_sub(stats.signed_in)),
             created: today.created,
             ended: today.ended.total(),
         }
@@ -36,22 +36,25 @@ impl Figures {
 
 /// How a figure has changed, in words.
 pub(super) struct Change {
-    /// `more`, `fewer` or `same`, and `unknown` if there is nothing to compare.
+    /// `more`, `fewer` or `same`, and `unknown` if the number is not known.
     pub(super) class: &'static str,
     pub(super) text: String,
 }
 
 impl Change {
-    /// Says that the number is only the least that there may be.
-    pub(super) fn unknown() -> Self {
+    /// Says that the number is not known.
+    fn unknown() -> Self {
         Self {
             class: "same unknown",
-            text: "At least, not counted yet".to_owned(),
+            text: "Not counted yet".to_owned(),
         }
     }
 
-    /// Compares with a number of earlier, if that is known.
-    pub(super) fn of(now: u64, then: Option<u64>, when: &str) -> Self {
+    /// Compares with a number of earlier, if both are known.
+    pub(super) fn of(now: impl Into<Option<u64>>, then: Option<u64>, when: &str) -> Self {
+        let Some(now) = now.into() else {
+            return Self::unknown();
+        };
         let Some(then) = then else {
             let text = format!("Nothing recorded of {when}");
             return Self {

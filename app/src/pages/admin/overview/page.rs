@@ -37,6 +37,8 @@ struct Overview {
     peak: Option<(u64, String)>,
     is_exact: bool,
     is_minimum: bool,
+    /// How many active sessions there are more than, if they have not been counted.
+    over: u64,
     /// Whether usage is recorded.
     is_recorded: bool,
     range: Range,
@@ -65,14 +67,9 @@ impl Overview {
         Self {
             frame,
             shell,
-            share: figures
-                .signed_in
-                .map(|number| Share::of(number, figures.active)),
-            active: if stats.is_minimum {
-                Change::unknown()
-            } else {
-                Change::of(figures.active, a_day_ago, "this hour yesterday")
-            },
+            share: (!stats.is_minimum).then(|| Share::of(stats.signed_in, stats.active)),
+            over: stats.active.saturating_sub(1),
+            active: Change::of(figures.active, a_day_ago, "this hour yesterday"),
             created: Change::of(today.created, Some(before.created), "the day before"),
             ended: Change::of(
                 today.ended.total(),

@@ -117,7 +117,8 @@ async fn total(
     sessions: &SessionAdmin,
 ) -> Result<Option<String>, SessionError> {
     let plural = |number: u64| if number == 1 { "session" } else { "sessions" };
-    if let Some((number, has_more)) = search.count(now, sessions).await? {
+    // The list is of use without its total.
+    if let Ok(Some((number, has_more))) = search.count(now, sessions).await {
         let more = if has_more { "More than " } else { "" };
         return Ok(Some(format!(
             "{more}{} {}",
@@ -128,22 +129,21 @@ async fn total(
     let (Subject::Everyone, None) = (&search.subject, search.text) else {
         return Ok(None);
     };
-    // The list is of use without its total.
     let Ok(stats) = sessions.stats(1).await else {
         return Ok(None);
     };
     let number = match search.filter {
-        None => stats.active,
+        None if stats.is_minimum => {
+            let over = grouped(stats.active - 1);
+            return Ok(Some(format!("More than {over} sessions")));
+        }
         Some(_) if stats.is_minimum => return Ok(None),
+        None => stats.active,
         Some(Filter::SignedIn) => stats.signed_in,
         Some(Filter::Anonymous) => stats.active.saturating_sub(stats.signed_in),
         Some(_) => return Ok(None),
     };
-    let about = match (stats.is_minimum, stats.is_exact) {
-        (true, _) => "At least ",
-        (_, true) => "",
-        _ => "About ",
-    };
+    let about = if stats.is_exact { "" } else { "About " };
     Ok(Some(format!(
         "{about}{} {}",
         grouped(number),

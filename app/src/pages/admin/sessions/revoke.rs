@@ -16,6 +16,7 @@ use crate::accounts::users::Users;
 use crate::guards::admin::Admin;
 use crate::http::body::Form;
 use crate::http::error::ApiError;
+use crate::http::next::Next;
 use crate::monitoring::audit::{Event, Trail};
 use crate::pages::admin::consent::{Consent, Given};
 use crate::pages::admin::shell::Tab;
@@ -216,17 +217,19 @@ async fn revoke_all(
 ) -> PageResult {
     let Form(texts) = form;
     let query = query(&texts)?;
+    // A form of another page returns there.
+    let back = Next::new(text(&texts, "back"));
     let (subject, field, name) = match (text(&texts, "user"), text(&texts, "ip")) {
-        (Some(id), None) if !id.trim().is_empty() => {
+        (Some(id), None) if !id.trim().is_empty() && !id.contains('\0') => {
             let id = UserId::from(id);
             let user = users.find(&id).await?;
             let name = user.map_or_else(|| id.to_string(), |user| user.username);
             (Subject::UserId(id.clone()), ("user", id.to_string()), name)
         }
         (None, Some(ip)) => {
-            let ip = ip
-                .parse::<IpAddr>()
-                .map_err(|_| ApiError::unprocessable(format!("ip: {ip:?} is not an address")))?;
+            let ip = ip.parse::<IpAddr>().map_err(|_| {
+                ApiError::unprocessable(format!("ip: {ip:?} is not an IPv4 or IPv6 address"))
+            })?;
             (Subject::Address(ip), ("ip", ip.to_string()), ip.to_string())
         }
         _ => {
@@ -234,7 +237,11 @@ async fn revoke_all(
             return Err(ApiError::unprocessable(message));
         }
     };
-    let consent = ask_all(users, sessions, &query, &subject, field, &name).await?;
+    let mut consent = ask_all(users, sessions, &query, &subject, field, &name).await?;
+    if let Some(address) = back.field() {
+        address.clone_into(&mut consent.back);
+        consent.fields.push(("back".to_owned(), address.to_owned()));
+    }
     let confirmed = match visitor
         .consents(&consent, users, trail, given(&texts))
         .await?
@@ -266,7 +273,14 @@ async fn revoke_all(
     {
         return Ok(Page::NextWith(format!("/signed-out?done={mark}")));
     }
-    go_back(&visitor, confirmed, &query.first(), notice, marks, trail).await
+    let Some(address) = back.field() else {
+        return go_back(&visitor, confirmed, &query.first(), notice, marks, trail).await;
+    };
+    if let Some(session) = &visitor.session {
+        confirmed.renew(session, trail).await?;
+    }
+    let address = visitor.go_on(address.to_owned(), notice, marks).await;
+    Ok(Page::NextWith(address))
 }
 
 async fn ask_all(

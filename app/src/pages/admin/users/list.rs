@@ -40,6 +40,8 @@ struct UsersPage<'a> {
     q: &'a str,
     filter: &'a str,
     filters: Vec<FilterLink>,
+    /// The address of this page.
+    here: String,
     items: Vec<Item>,
     is_first: bool,
     paging: Paging,
@@ -127,6 +129,15 @@ async fn page(
         q,
         filter,
         filters: links.into(),
+        here: address(
+            PATH,
+            &[
+                ("q", q),
+                ("filter", filter),
+                ("after", after.unwrap_or_default()),
+                ("back", back.unwrap_or_default()),
+            ],
+        ),
         items: items(&visitor, sessions, records).await?,
         is_first: after.is_none(),
         paging: Paging::new(PATH, &query, Place { after, back }, next.as_deref()),
