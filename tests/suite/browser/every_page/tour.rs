@@ -71,7 +71,10 @@ pub(super) const PAGES: &[Page] = &[
         tab.click("form[action='/account/settings'] button");
         tab.text("#notice");
     }),
-    ("home of a user", |tab, _| visit(tab, "/")),
+    ("home of a user, with the menu", |tab, _| {
+        visit(tab, "/");
+        tab.execute("document.querySelector('#user').open = true");
+    }),
     ("account, 6 devices", |tab, database| {
         data::add_devices(database, 5);
         visit(tab, "/account");
@@ -110,7 +113,17 @@ pub(super) const PAGES: &[Page] = &[
         visit(tab, "/admin");
         open_details(tab);
     }),
+    ("overview, 90 days", |tab, _| tab.goto("/admin?range=90d")),
     ("sessions", |tab, _| visit(tab, "/admin/sessions")),
+    ("sessions, some to be ended", |tab, _| {
+        tab.goto("/admin/sessions?filter=anonymous");
+        tab.execute("document.querySelector('tbody input[type=checkbox]').click()");
+        tab.click("#end-selected");
+        tab.text("#question");
+    }),
+    ("sessions, expiring", |tab, _| {
+        tab.goto("/admin/sessions?filter=expiring");
+    }),
     ("sessions, searched", |tab, _| {
         tab.goto("/admin/sessions?q=www");
     }),
