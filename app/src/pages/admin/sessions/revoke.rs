@@ -170,10 +170,14 @@ async fn revoke_selected(
         items.push(format!("and {} more", handles.len() - NAMED));
     }
     let number = handles.len();
-    let plural = if number == 1 { "" } else { "s" };
+    let (plural, they) = if number == 1 {
+        ("", "It is")
+    } else {
+        ("s", "They are")
+    };
     let title = format!("End {number} session{plural}?");
     let mut consent = Consent {
-        text: "They are signed out at once. This cannot be undone.".to_owned(),
+        text: format!("{they} signed out at once. This cannot be undone."),
         items,
         ..question(&query, title, "/admin/sessions/revoke")
     };
