@@ -202,6 +202,24 @@ on_each_database! {
         assert_eq!(present(&stats), none);
     }
 
+    fn a_table_that_grows_large_keeps_its_last_count_until_the_next(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada"]);
+        let mut new: Vec<_> = (0..10_000).map(|_| new_session(None)).collect();
+        new[0].user_id = Some("ada".into());
+        store.create(&new).unwrap();
+        let (client, _) = application(database, "stats_interval = \"1h\"");
+        let numbers = |exact: bool| json!({"active": 10_000, "anonymous": 9_999, "signedIn": 1, "exact": exact});
+        let stats = || present(&Visitor::new(&client).get(STATS).json());
+        assert_eq!(stats(), numbers(true));
+        store.create(&[new_session(None)]).unwrap();
+        // Unless the recorder's first round is only now.
+        wait_until("the last count is shown", || stats()["exact"] == false);
+        let shown = stats();
+        assert!(shown == numbers(false) || shown["active"] == 10_001, "{shown}");
+        assert_eq!(shown["signedIn"], 1);
+    }
+
     fn a_stopping_server_writes_its_last_statistics(database: &Database) {
         let server = Server::start(database);
         let mut visitor = server.client();
