@@ -4,6 +4,7 @@ pub(super) mod account;
 pub(super) mod activity;
 pub mod admin;
 pub(super) mod auth;
+pub mod csv;
 pub mod cursor;
 pub(super) mod export;
 pub(super) mod openapi;

@@ -165,8 +165,7 @@ async fn list(
     let q = q.once("q")?.map(str::trim).filter(|q| !q.is_empty());
     let filter: Option<Filter> = query::parsed("filter", &filter)?;
     let sort: Option<Sort> = query::parsed("sort", &sort)?;
-    let own = || filter.map(|filter| filter.order().into());
-    let sort = sort.or_else(own).unwrap_or_default();
+    let sort = sort.unwrap_or_else(|| Sort::of(filter));
     let after = query::after_in(after.once("after")?, sort)?;
     let (subject, text) = match (user, ip, q) {
         (Some(_), Some(_), _) => {

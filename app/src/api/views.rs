@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rocket::serde::Serialize;
 use rocket::serde::json::{Value, from_str};
 use rocket_diesel_sessions::SessionStatus;
-use rocket_diesel_sessions::admin::{SessionPage, SessionStats, typed_data};
+use rocket_diesel_sessions::admin::{SessionStats, typed_data};
 use rocket_diesel_sessions::store::{HourStats, SessionRecord};
 use rocket_diesel_sessions::{SessionHandle, UserId};
 use utoipa::ToSchema;
@@ -185,15 +185,6 @@ impl From<SessionStats> for StatsView {
             minimum: stats.is_minimum,
             hours: stats.hours.into_iter().map(Into::into).collect(),
             next_expiries: stats.next_expiries,
-        }
-    }
-}
-
-impl From<SessionPage> for SessionList {
-    fn from(page: SessionPage) -> Self {
-        Self {
-            sessions: page.sessions.into_iter().map(Into::into).collect(),
-            next: page.next.map(|next| next.to_string()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rocket_diesel_sessions_app::api::cursor;
+use rocket_diesel_sessions_app::search::{Cursor, Sort};
 use uuid::Uuid;
 
 /// The longest wait for the database.
@@ -30,9 +31,20 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses the cursor that an earlier list has printed as its `next`.
+/// Parses the cursor that an earlier list of events has printed as its `next`.
 pub(super) fn cursor(text: &str) -> Result<Uuid, String> {
-    cursor::parse(text).ok_or_else(|| "it is not the `next` of an earlier list".to_owned())
+    cursor::parse(text).ok_or_else(not_a_cursor)
+}
+
+/// Parses the cursor that an earlier list of sessions has printed as its `next`, in either order.
+pub(super) fn session_cursor(text: &str) -> Result<Cursor, String> {
+    let mut sorts = [Sort::Newest, Sort::Expiring].into_iter();
+    let cursor = sorts.find_map(|sort| Cursor::parse(text, sort));
+    cursor.ok_or_else(not_a_cursor)
+}
+
+fn not_a_cursor() -> String {
+    "it is not the `next` of an earlier list".to_owned()
 }
 
 #[cfg(test)]

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use rocket_diesel_sessions::admin::SessionPage;
 use rocket_diesel_sessions::store::{
     ScanSessions, SessionPlace, SessionRecord, SessionScope, SessionStore, StoreError, UserStore,
 };
 use rocket_diesel_sessions::{Clock, DieselStore, SessionHandle, SystemClock, UserId};
+use rocket_diesel_sessions_app::api::csv;
 use rocket_diesel_sessions_app::api::views::{SessionDetail, SessionList};
-use rocket_diesel_sessions_app::search::{Filter, Matcher, Walk};
+use rocket_diesel_sessions_app::search::{Cursor, Filter, Matcher, Sort, Walk};
 use rocket_diesel_sessions_app::words;
-use uuid::Uuid;
 
 use super::database::{Access, Database};
 use super::terminal::output::{note, say_json};
@@ -25,7 +24,7 @@ use super::{Failure, parse, say, users};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Lists live sessions, newest token first.
+    /// Lists live sessions.
     List(List),
     /// Shows all that is stored of a session, except the hash of its token.
     Show {
@@ -57,6 +56,7 @@ Examples:
   rocket_diesel_sessions sessions list --user ada
   rocket_diesel_sessions sessions list --anonymous --idle 12h
   rocket_diesel_sessions sessions list --device firefox --signed-in
+  rocket_diesel_sessions sessions list --expiring 15m --limit 10
   rocket_diesel_sessions sessions list --ip 203.0.113.7 --json")]
 pub(super) struct List {
     /// Only sessions of this user, by name or id.
@@ -74,6 +74,9 @@ pub(super) struct List {
     /// Only sessions that have not been used for this long, such as 30m or 12h.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     idle: Option<Duration>,
+    /// Only sessions that expire within this time unless they are used.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    expiring: Option<Duration>,
     /// Only sessions of devices whose names contain this, such as "firefox on windows".
     #[arg(long, value_name = "TEXT")]
     device: Option<String>,
@@ -81,28 +84,74 @@ pub(super) struct List {
     /// a device.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+    /// The order: newest, the newest token first, or expiring, the session that expires first. By default
+    /// expiring with --idle or --expiring, else newest.
+    #[arg(long, value_name = "ORDER")]
+    sort: Option<Sort>,
     /// The maximum number of sessions, from 1 to 1000.
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Continues an earlier list from its `next`.
-    #[arg(long, value_name = "CURSOR", value_parser = parse::cursor)]
-    after: Option<Uuid>,
+    #[arg(long, value_name = "CURSOR", value_parser = parse::session_cursor)]
+    after: Option<Cursor>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// The format of a list. Without one, it is a table for people.
+#[derive(Args)]
+struct Format {
     /// Prints JSON in the format of the HTTP API.
     #[arg(long)]
     json: bool,
+    /// Prints CSV, with the columns of the exported file.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+/// What a page of the list shows.
+struct Page {
+    sessions: Vec<SessionRecord>,
+    next: Option<Cursor>,
 }
 
 impl List {
-    /// Returns what is asked of each session that an index does not find.
-    fn matcher(&self) -> Matcher {
-        let mut matcher = Matcher::new();
+    fn filters(&self) -> impl Iterator<Item = Filter> {
         let filters = [
             self.anonymous.then_some(Filter::Anonymous),
             self.signed_in.then_some(Filter::SignedIn),
             self.idle.map(Filter::Idle),
+            self.expiring.map(Filter::Expiring),
         ];
-        for filter in filters.into_iter().flatten() {
+        filters.into_iter().flatten()
+    }
+
+    fn sort(&self) -> Sort {
+        self.sort.unwrap_or_else(|| Sort::of(self.filters()))
+    }
+
+    /// Returns where the page begins.
+    ///
+    /// # Errors
+    /// If the cursor is of a list in another order.
+    fn start(&self) -> Result<Option<SessionPlace>, Failure> {
+        let sort = self.sort();
+        match self.after {
+            Some(after) if after.sort != sort => Err(format!(
+                "--after {after} is of a list that is sorted by {}, and this one is sorted by {sort}; \
+                 repeat the options of that list",
+                after.sort,
+            )
+            .into()),
+            after => Ok(after.map(|after| after.place)),
+        }
+    }
+
+    /// Returns what is asked of each session that an index does not find.
+    fn matcher(&self) -> Matcher {
+        let mut matcher = Matcher::new();
+        for filter in self.filters() {
             matcher = matcher.filter(filter);
         }
         if let Some(device) = &self.device {
@@ -120,17 +169,18 @@ impl List {
         store: &DieselStore,
         user: Option<UserId>,
         now: DateTime<Utc>,
-    ) -> Result<SessionPage, StoreError> {
+    ) -> Result<Page, Failure> {
+        let (sort, mut matcher) = (self.sort(), self.matcher());
         let mut scan = ScanSessions::new(now, 0);
-        let place = |id| SessionPlace::new(id, DateTime::UNIX_EPOCH);
-        scan.after = self.after.map(place);
-        scan.scope = match (user, self.ip) {
-            (Some(id), _) => SessionScope::User(id),
-            (None, Some(ip)) => SessionScope::Address(ip),
-            (None, None) => SessionScope::All,
+        scan.after = self.start()?;
+        scan.order = sort.order();
+        scan.scope = match (user, self.ip, sort) {
+            (Some(id), ..) => SessionScope::User(id),
+            // The index of addresses has one order.
+            (None, Some(ip), Sort::Newest) => SessionScope::Address(ip),
+            (None, ..) => SessionScope::All,
         };
-        let mut matcher = self.matcher();
-        if let (SessionScope::User(_), Some(ip)) = (&scan.scope, self.ip) {
+        if let Some(ip) = self.ip {
             matcher = matcher.ip(ip);
         }
         let mut sessions = Vec::new();
@@ -152,8 +202,8 @@ impl List {
             match found.next {
                 Some(next) if sessions.len() < self.limit as usize => scan.after = Some(next),
                 next => {
-                    let next = next.map(|next| next.session_id);
-                    return Ok(SessionPage::new(sessions, next));
+                    let next = next.map(|next| Cursor::new(next, sort));
+                    return Ok(Page { sessions, next });
                 }
             }
         }
@@ -174,18 +224,38 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
     let user = arguments.user.as_deref();
     let user = user.map(|name| users::find(store, name)).transpose()?;
     let page = arguments.page(store, user.map(|user| user.id), now)?;
-    if arguments.json {
-        return say_json(&SessionList::from(with_data(page, store)?));
+    if arguments.format.json {
+        let sessions = with_data(page.sessions, store)?;
+        return say_json(&SessionList::new(sessions, page.next));
     }
-    let SessionPage { sessions, next, .. } = page;
-    if sessions.is_empty() {
-        return say("no live sessions");
-    }
+    let Page { sessions, next } = page;
     let names = names(&sessions, store)?;
+    if arguments.format.csv {
+        let name = |id| names.get(id).map(String::as_str);
+        let rows = sessions.iter();
+        let rows = rows.map(|session| (session, session.user_id.as_ref().and_then(name)));
+        let csv = csv::sessions(rows).replace("\r\n", "\n");
+        say(printable_lines(csv.trim_end()))?;
+    } else if sessions.is_empty() {
+        say("no live sessions")?;
+    } else {
+        say(table(sessions, &names, now))?;
+    }
+    if let Some(next) = next {
+        note(&format!("there are more: --after {next}"));
+    }
+    Ok(())
+}
+
+fn table(
+    sessions: Vec<SessionRecord>,
+    names: &HashMap<UserId, String>,
+    now: DateTime<Utc>,
+) -> Table {
     let header = ["SESSION", "USER", "DEVICE", "IP", "LAST SEEN", "EXPIRES"];
     let mut table = Table::of_rows(&header, 1);
+    let name = |id: &UserId| names.get(id).map_or_else(|| id.to_string(), String::clone);
     for session in sessions {
-        let name = |id: &UserId| names.get(id).map_or_else(|| id.to_string(), String::clone);
         table.row([
             session.id.to_string(),
             or_dash(session.user_id.as_ref().map(name)),
@@ -195,11 +265,7 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
             distance(session.expires_at, now),
         ]);
     }
-    say(table)?;
-    if let Some(next) = next {
-        note(&format!("there are more: --after {next}"));
-    }
-    Ok(())
+    table
 }
 
 /// Returns the names of the sessions' users, by id.
@@ -215,18 +281,21 @@ fn names<'s>(
     Ok(users.into_iter().map(|u| (u.id, u.username)).collect())
 }
 
-/// Returns the page with the data of its sessions. Those that have ended in the meantime, or cannot be
-/// read, are left out.
-fn with_data(page: SessionPage, store: &DieselStore) -> Result<SessionPage, StoreError> {
-    let mut sessions = Vec::with_capacity(page.sessions.len());
-    for session in page.sessions {
+/// Returns the sessions with their data. Those that have ended in the meantime, or cannot be read, are
+/// left out.
+fn with_data(
+    sessions: Vec<SessionRecord>,
+    store: &DieselStore,
+) -> Result<Vec<SessionRecord>, StoreError> {
+    let mut found = Vec::with_capacity(sessions.len());
+    for session in sessions {
         match store.find(&session.id) {
-            Ok(found) => sessions.extend(found),
+            Ok(session) => found.extend(session),
             Err(StoreError::Corrupt { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(SessionPage::new(sessions, page.next))
+    Ok(found)
 }
 
 fn show(

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::{SessionOrder, SessionPlace};
 use uuid::Uuid;
 
+use super::filter::Filter;
 use crate::api::cursor;
 
 /// The order of a list. Its text is `newest` or `expiring`.
@@ -26,6 +27,14 @@ impl Sort {
             Self::Newest => SessionOrder::NewestFirst,
             Self::Expiring => SessionOrder::ExpiringFirst,
         }
+    }
+
+    /// Returns the order of a list with these filters, unless another one is chosen: the one in which what
+    /// they keep comes first.
+    pub fn of(filters: impl IntoIterator<Item = Filter>) -> Self {
+        let mut orders = filters.into_iter().map(|filter| filter.order().into());
+        let other = orders.find(|order| *order != Self::default());
+        other.unwrap_or_default()
     }
 }
 
@@ -71,7 +80,8 @@ pub(super) fn beginning() -> SessionPlace {
 pub struct Cursor {
     /// The place.
     pub place: SessionPlace,
-    sort: Sort,
+    /// The order of the list.
+    pub sort: Sort,
 }
 
 impl Cursor {

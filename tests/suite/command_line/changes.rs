@@ -6,7 +6,7 @@ use rocket::serde::json::{Value, from_str, json};
 use rocket_diesel_sessions::store::{NewSession, SessionStore, UserStore};
 
 use crate::support::Database;
-use crate::support::command_line::{on, run, run_json, run_with_input, stdout};
+use crate::support::command_line::{assert_fails, on, run, run_json, run_with_input, stdout};
 use crate::support::server::run_to_end;
 use crate::support::sessions::new_session;
 
@@ -205,6 +205,60 @@ on_each_database! {
             assert_eq!(ids(&["--search", text]), [found], "{text}");
         }
         assert!(ids(&["--search", "ad", "--idle", "2h"]).is_empty());
+    }
+
+    fn sessions_are_sorted_by_age_or_by_deadline(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada"]);
+        let mut made = [None, Some("ada"), Some("ada"), None].map(new_session);
+        for (session, minutes) in made.iter_mut().zip([40, 5, 20, 600]) {
+            session.expires_at = session.now + TimeDelta::minutes(minutes);
+            session.ip = Some("203.0.113.7".to_owned());
+        }
+        made[3].ip = None;
+        store.create(&made).unwrap();
+        let page = |arguments: &[&str]| {
+            let json = run_json(database, &[&["sessions", "list", "--json"], arguments].concat());
+            let sessions = json["sessions"].as_array().unwrap().iter();
+            let place = |one: &Value| made.iter().position(|made| one["id"] == *made.id.as_str()).unwrap();
+            (sessions.map(place).collect::<Vec<_>>(), json["next"].as_str().map(str::to_owned))
+        };
+        for (arguments, expected) in [
+            (&["--sort", "newest"][..], &[3, 2, 1, 0][..]),
+            (&["--sort", "expiring"], &[1, 2, 0, 3]),
+            (&["--expiring", "30m"], &[1, 2]),
+            (&["--expiring", "30m", "--sort", "newest"], &[2, 1]),
+            (&["--expiring", "1s"], &[]),
+            (&["--expiring", "1000000years"], &[1, 2, 0, 3]),
+            (&["--expiring", "1h", "--anonymous"], &[0]),
+            (&["--idle", "0s"], &[1, 2, 0, 3]),
+            (&["--user", "ada", "--sort", "expiring"], &[1, 2]),
+            (&["--ip", "::ffff:203.0.113.7"], &[2, 1, 0]),
+            (&["--ip", "::ffff:203.0.113.7", "--sort", "expiring"], &[1, 2, 0]),
+            (&["--ip", "203.0.113.7", "--expiring", "30m", "--user", "ada"], &[1, 2]),
+        ] {
+            assert_eq!(page(arguments), (expected.to_vec(), None), "{arguments:?}");
+            let mut options: Vec<String> = arguments.iter().map(|&option| option.to_owned()).collect();
+            options.extend(["--limit".to_owned(), "1".to_owned()]);
+            let mut met = Vec::new();
+            loop {
+                let options_now: Vec<&str> = options.iter().map(String::as_str).collect();
+                let (places, next) = page(&options_now);
+                met.extend(places);
+                options.truncate(arguments.len() + 2);
+                match next {
+                    Some(next) => options.extend(["--after".to_owned(), next]),
+                    None => break,
+                }
+            }
+            assert_eq!(met, expected, "{arguments:?}");
+        }
+        let next = page(&["--sort", "expiring", "--limit", "1"]).1.unwrap();
+        let other = ["sessions", "list", "--after", &next];
+        assert_fails(database, &other, &["--after", "sorted by expiring", "sorted by newest"]);
+        let output = run_to_end(on(database, &["sessions", "list", "--expiring", "1h", "--limit", "1"]));
+        let hint = String::from_utf8(output.stderr).unwrap();
+        assert!(hint.contains(&format!("--after {next}")), "{hint}");
     }
 
     fn commands_write_to_the_audit_log(database: &Database) {

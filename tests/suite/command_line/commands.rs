@@ -71,6 +71,43 @@ on_each_database! {
         assert_eq!(database.sessions(), 1);
     }
 
+    fn sweeps_are_listed(database: &Database) {
+        let store = database.store();
+        assert_eq!(run(database, &["sweep", "--last", "5"]), "no sweeps are recorded\n");
+        let mut expired = new_session(None);
+        expired.expires_at -= TimeDelta::days(2);
+        store.create(&[expired]).unwrap();
+        run(database, &["sweep"]);
+        run(database, &["sweep"]);
+        let list = run_json(database, &["sweep", "--last", "5", "--json"]);
+        let sweeps = list["sweeps"].as_array().unwrap();
+        let deleted: Vec<&Value> = sweeps.iter().map(|sweep| &sweep["deleted"]).collect();
+        assert_eq!(deleted, [0, 1], "{list}");
+        assert_eq!(keys(&sweeps[0]), ["deleted", "error", "seconds", "startedAt"]);
+        let table = run(database, &["sweep", "--last", "1"]);
+        assert!(table.starts_with("STARTED") && table.lines().count() == 2, "{table}");
+    }
+
+    fn sessions_are_listed_as_csv(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada"]);
+        let mut made = [Some("ada"), None].map(new_session);
+        made[0].user_agent = Some(format!("=1+1 {HOSTILE}"));
+        made[1].ip = Some("203.0.113.7".to_owned());
+        store.create(&made).unwrap();
+        let csv = run(database, &["sessions", "list", "--csv"]);
+        assert_harmless(&csv);
+        let lines: Vec<&str> = csv.lines().collect();
+        assert!(lines[0].starts_with("\"handle\",\"lookup_id\",\"user_id\",\"username\",\"device\""), "{csv}");
+        assert!(lines[1].starts_with(&format!("\"{}\",", made[1].id)) && lines[1].contains("\"203.0.113.7\""), "{csv}");
+        assert!(csv.contains("\"ada\"") && csv.contains("\"'=1+1 "), "{csv}");
+        let output = run_to_end(on(database, &["sessions", "list", "--csv", "--limit", "1"]));
+        assert_eq!(stdout(&output).lines().count(), 2);
+        assert!(String::from_utf8(output.stderr).unwrap().contains("--after "));
+        let none = run(database, &["sessions", "list", "--csv", "--expiring", "0s"]);
+        assert_eq!(none.lines().collect::<Vec<_>>(), lines[..1]);
+    }
+
     fn sessions_are_listed_page_by_page_as_a_table_and_as_json(database: &Database) {
         let store = database.store();
         assert_eq!(run(database, &["sessions", "list"]), "no live sessions\n");
@@ -219,6 +256,14 @@ fn wrong_usage_and_failures_have_different_exit_codes() {
         (&["sessions", "revoke"], "--user <NAME>"),
         (&["sessions", "list", "--ip", "x"], "--ip"),
         (&["sessions", "list", "--idle", "5"], "as in 30s"),
+        (&["sessions", "list", "--expiring", "soon"], "as in 30s"),
+        (&["sessions", "list", "--csv", "--json"], "--json"),
+        (&["sweep", "--last", "0"], "1..=1000"),
+        (&["sweep", "--last", "1", "--dry-run"], "--dry-run"),
+        (
+            &["sessions", "list", "--sort", "oldest"],
+            "newest or expiring",
+        ),
         (
             &["sessions", "list", "--anonymous", "--user", "a"],
             "--anonymous",

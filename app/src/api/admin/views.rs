@@ -184,7 +184,7 @@ impl From<EventRecord> for EventView {
 /// `{"sweeps": […]}`, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
-pub(crate) struct SweepList {
+pub struct SweepList {
     sweeps: Vec<SweepView>,
 }
 

@@ -80,8 +80,7 @@ impl Query {
 
     /// The order of the list.
     pub(super) fn order(&self) -> Sort {
-        let own = || self.filter.map(|filter| filter.order().into());
-        self.sort.or_else(own).unwrap_or_default()
+        self.sort.unwrap_or_else(|| Sort::of(self.filter))
     }
 
     /// Whether the list begins at its first session.
