@@ -82,7 +82,7 @@ impl BenchPipeline {
         Ok(new.into_record())
     }
 
-    pub async fn load(&self, id: Uuid) -> Result<Option<SessionRecord>, SessionError> {
+    pub async fn load(&self, id: Uuid) -> Result<Option<Arc<SessionRecord>>, SessionError> {
         self.0.load(SessionKey::new(id)).await
     }
 

@@ -6,6 +6,7 @@ pub(super) mod failure;
 pub(super) mod slot;
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rocket::futures::future::join_all;
@@ -78,7 +79,7 @@ fn cut(text: &str, characters: usize) -> &str {
 #[derive(Default)]
 pub(crate) struct Found {
     /// Sessions that may be served.
-    pub(crate) live: Vec<SessionRecord>,
+    pub(crate) live: Vec<Arc<SessionRecord>>,
     /// Handles of sessions that have expired from this instance's point of view. A logout ends them
     /// too, because another instance may have a touch for them on its way to the database.
     pub(crate) expired: Vec<SessionHandle>,
@@ -188,7 +189,7 @@ impl Shared {
             match loaded.map(|record| self.judge(token, record)) {
                 Ok(Ok(record)) if is_expired(&record, context.now) => {
                     missed = missed.or(Some(NoSession::Expired));
-                    found.expired.push(record.id);
+                    found.expired.push(record.id.clone());
                 }
                 Ok(Ok(record)) => found.live.push(record),
                 Ok(Err(reason)) => missed = missed.or(Some(reason)),
@@ -201,7 +202,7 @@ impl Shared {
             (None, Some(reason)) => self.monitor.metrics.missed(reason),
             (None, None) => {}
         }
-        let newest_first = |record: &SessionRecord| Reverse(record.session_id);
+        let newest_first = |record: &Arc<SessionRecord>| Reverse(record.session_id);
         found.live.sort_by_key(newest_first);
         Ok(found)
     }
@@ -210,9 +211,9 @@ impl Shared {
     pub(super) fn judge(
         &self,
         opened: &Opened,
-        record: Option<SessionRecord>,
-    ) -> Result<SessionRecord, NoSession> {
-        let record = record.ok_or(NoSession::Gone)?;
+        record: Option<Arc<SessionRecord>>,
+    ) -> Result<Arc<SessionRecord>, NoSession> {
+        let mut record = record.ok_or(NoSession::Gone)?;
         let is_of_cookie = |handle: &SessionHandle| *handle == record.id;
         if !record.token_hash.matches(&opened.token.hash())
             || !opened.handle.as_ref().is_none_or(is_of_cookie)
@@ -220,6 +221,7 @@ impl Shared {
         {
             return Err(NoSession::Forged);
         }
-        Ok(self.expiry.effective(record))
+        self.expiry.apply(&mut record);
+        Ok(record)
     }
 }

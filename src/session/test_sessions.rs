@@ -347,7 +347,8 @@ impl Shared {
         };
         let record = self.pipeline.peek(opened.token.session_id())?;
         let record = self.judge(&opened, record).ok();
-        Ok(record.filter(|record| !is_expired(record, self.clock.now())))
+        let live = record.filter(|record| !is_expired(record, self.clock.now()));
+        Ok(live.map(Arc::unwrap_or_clone))
     }
 }
 

@@ -94,9 +94,9 @@ impl<D> State<D> {
         }
     }
 
-    pub(crate) fn loaded(record: SessionRecord, data: D) -> Self {
+    pub(crate) fn loaded(record: Arc<SessionRecord>, data: D) -> Self {
         Self {
-            phase: Phase::Live(Arc::new(record)),
+            phase: Phase::Live(record),
             data: Arc::new(data),
             cookie: CookieChange::Keep,
             is_new: false,
@@ -119,7 +119,7 @@ impl<D> State<D> {
     }
 
     /// Returns the state of a session whose data is an error instead of `D`.
-    pub(crate) fn unreadable(record: SessionRecord, data: D, error: SessionError) -> Self {
+    pub(crate) fn unreadable(record: Arc<SessionRecord>, data: D, error: SessionError) -> Self {
         Self {
             undecodable: Some(error),
             ..Self::loaded(record, data)
@@ -313,7 +313,7 @@ mod tests {
     fn i9_reading_and_updating_leave_the_cookie_unchanged() {
         assert!(matches!(State::absent(0).cookie, CookieChange::Keep));
         let token = token();
-        let mut state = State::loaded(record(&token), 0);
+        let mut state = State::loaded(Arc::new(record(&token)), 0);
         state.updated(Arc::new(record(&token)), Arc::new(1), false);
         assert!(matches!(state.cookie, CookieChange::Keep));
         assert!(!state.is_new);
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn i3_a_rotation_issues_the_new_token() {
         let (old, new) = (token(), token());
-        let mut state = State::loaded(record(&old), 0);
+        let mut state = State::loaded(Arc::new(record(&old)), 0);
         state.rotated(new.clone(), Untold::settled()).unwrap();
         let record = state.record().unwrap();
         assert_eq!(record.session_id, new.session_id());
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(state.hand_out(), None);
         assert!(state.replaced.is_empty());
 
-        let mut state = State::loaded(record(&self::token()), 0);
+        let mut state = State::loaded(Arc::new(record(&self::token())), 0);
         assert_eq!(state.withhold(false), None);
         state.rotated(self::token(), Untold::settled()).unwrap();
         assert_eq!(

@@ -1,5 +1,7 @@
 //! The health of the pipeline.
 
+#[cfg(feature = "testing")]
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rocket::tokio::time::sleep;
@@ -58,9 +60,9 @@ impl Pipeline {
     /// Reads the row of a session at once, on the caller's thread, and applies the touches that
     /// this process has yet to write.
     #[cfg(feature = "testing")]
-    pub(crate) fn peek(&self, id: Uuid) -> Result<Option<SessionRecord>, StoreError> {
+    pub(crate) fn peek(&self, id: Uuid) -> Result<Option<Arc<SessionRecord>>, StoreError> {
         let seen = self.shared.queue.seen(&id);
-        let mut record = self.shared.store.load(&[id])?.pop();
+        let mut record = self.shared.store.load(&[id])?.pop().map(Arc::new);
         if let (Some(record), Some(seen)) = (&mut record, seen) {
             seen.apply(record);
         }

@@ -170,7 +170,7 @@ pub(super) struct Deletion {
     pub(super) facts: Facts,
 }
 
-pub(super) type LoadJob = Job<SessionKey, Option<SessionRecord>>;
+pub(super) type LoadJob = Job<SessionKey, Option<Arc<SessionRecord>>>;
 pub(super) type CreateJob = Job<Creation, Untold>;
 /// Answered with `None` if the session is gone, has a new token, or has expired.
 pub(super) type UpdateJob = Job<Update, Option<Updated>>;

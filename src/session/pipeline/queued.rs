@@ -28,7 +28,7 @@ impl Pipeline {
     pub(crate) async fn load(
         &self,
         key: SessionKey,
-    ) -> Result<Option<SessionRecord>, SessionError> {
+    ) -> Result<Option<Arc<SessionRecord>>, SessionError> {
         let (job, answer) = Job::new(key, self.deadline());
         let deadline = job.deadline;
         let mut seen = None;

@@ -65,17 +65,12 @@ impl Worker {
             |jobs| {
                 let keys = distinct(jobs);
                 let load = |store: &dyn SessionStore| store.load_by_key(&keys);
-                Ok((self.call(Call::Load, jobs.len(), load)?, keys.len()))
+                self.call(Call::Load, jobs.len(), load)
             },
-            |jobs, (records, keys)| {
-                let mut records = by_session(records);
-                let are_shared = jobs.len() > keys;
+            |jobs, records| {
+                let records = by_session(records);
                 for job in jobs {
-                    let record = if are_shared {
-                        records.get(&job.work.session_id).cloned()
-                    } else {
-                        records.remove(&job.work.session_id)
-                    };
+                    let record = records.get(&job.work.session_id).cloned();
                     job.answer(Ok(record));
                 }
             },
@@ -119,8 +114,8 @@ fn distinct(jobs: &[LoadJob]) -> Vec<SessionKey> {
     keys.into_iter().cloned().collect()
 }
 
-fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, SessionRecord> {
-    let by_id = |record: SessionRecord| (record.session_id, record);
+fn by_session(records: Vec<SessionRecord>) -> HashMap<Uuid, Arc<SessionRecord>> {
+    let by_id = |record: SessionRecord| (record.session_id, Arc::new(record));
     records.into_iter().map(by_id).collect()
 }
 

@@ -72,7 +72,10 @@ impl<D: TypedData> Inner<D> {
             shared,
             codec,
             context,
-            others: live.map(|record| record.id).chain(found.expired).collect(),
+            others: live
+                .map(|record| record.id.clone())
+                .chain(found.expired)
+                .collect(),
             is_data_missed: AtomicBool::new(false),
             turn: AsyncMutex::new(()),
             state: Mutex::new(state),
@@ -82,7 +85,7 @@ impl<D: TypedData> Inner<D> {
 
 impl Shared {
     /// Reads the data of a live session.
-    fn read<D: TypedData>(&self, codec: &Codec<D>, record: SessionRecord) -> State<D> {
+    fn read<D: TypedData>(&self, codec: &Codec<D>, record: Arc<SessionRecord>) -> State<D> {
         let metrics = &self.monitor.metrics;
         let fault = match codec.read(&record.data).map(|read| read.data) {
             Ok(data) => {
@@ -98,7 +101,7 @@ impl Shared {
         match self.on_undecodable {
             OnUndecodable::Keep => State::loaded(record, data),
             OnUndecodable::Error => State::unreadable(record, data, error),
-            OnUndecodable::Fresh => State::hiding(record.id, data),
+            OnUndecodable::Fresh => State::hiding(record.id.clone(), data),
         }
     }
 

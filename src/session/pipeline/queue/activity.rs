@@ -1,6 +1,7 @@
 //! Touches of sessions that are not yet written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -56,8 +57,9 @@ pub(in crate::session::pipeline) struct Seen {
 
 impl Seen {
     /// Adds the activity to a row that was read after it.
-    pub(in crate::session::pipeline) fn apply(self, record: &mut SessionRecord) {
+    pub(in crate::session::pipeline) fn apply(self, record: &mut Arc<SessionRecord>) {
         if record.expires_at > self.first {
+            let record = Arc::make_mut(record);
             let deadline = self.until.min(record.absolute_expires_at);
             record.expires_at = record.expires_at.max(deadline);
             record.last_seen_at = record.last_seen_at.max(self.last);

@@ -191,7 +191,7 @@ impl SessionUpdates {
     /// Restarts from the stored row. Returns `None` if the session has ended for all of the jobs.
     pub(in crate::session::pipeline) fn restart(
         mut self,
-        newest: Option<SessionRecord>,
+        newest: Option<Arc<SessionRecord>>,
     ) -> Option<Self> {
         let jobs = std::mem::take(&mut self.jobs);
         for job in jobs {
@@ -200,7 +200,7 @@ impl SessionUpdates {
                 _ => job.answer(Ok(None)),
             }
         }
-        self.base = Arc::new(newest?);
+        self.base = newest?;
         self.is_newest = true;
         (!self.jobs.is_empty()).then_some(self)
     }
