@@ -164,8 +164,8 @@ async fn list(
     let ip = query::address("ip", &ip)?;
     let q = q.once("q")?.map(str::trim).filter(|q| !q.is_empty());
     let filter: Option<Filter> = query::parsed("filter", &filter)?;
-    let sort: Option<Sort> = query::parsed("sort", &sort)?;
-    let sort = sort.unwrap_or_else(|| Sort::of(filter));
+    let chosen: Option<Sort> = query::parsed("sort", &sort)?;
+    let sort = chosen.unwrap_or_else(|| Sort::of(filter));
     let after = query::after_in(after.once("after")?, sort)?;
     let (subject, text) = match (user, ip, q) {
         (Some(_), Some(_), _) => {
@@ -179,10 +179,16 @@ async fn list(
         },
         (None, None, None) => (Subject::Everyone, None),
     };
+    // The index of addresses has one order. Another one that is asked for is that of all sessions.
+    let (subject, ip) = match (subject, chosen) {
+        (Subject::Address(ip), Some(Sort::Expiring)) => (Subject::Everyone, Some(ip)),
+        (subject, _) => (subject, None),
+    };
     let search = Search {
         subject,
         text,
         filter,
+        ip,
         sort,
         start: after.map_or(Start::First, |after| Start::After(after.place)),
         limit,

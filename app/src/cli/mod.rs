@@ -21,6 +21,7 @@ mod users;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rocket_diesel_sessions::SessionKeys;
 use rocket_diesel_sessions_app as app;
@@ -77,6 +78,20 @@ enum Command {
     Completions(completions::Arguments),
 }
 
+impl Cli {
+    /// Refuses arguments that do not go together.
+    fn checked(self) -> Result<Self, clap::Error> {
+        let checked = match &self.command {
+            Some(Command::Sessions(command)) => command.check(),
+            _ => Ok(()),
+        };
+        match checked {
+            Ok(()) => Ok(self),
+            Err(message) => Err(command().error(ErrorKind::ArgumentConflict, message)),
+        }
+    }
+}
+
 /// Returns the command line with its complete help.
 fn command() -> clap::Command {
     terminal::help::complete(Cli::command())
@@ -85,7 +100,8 @@ fn command() -> clap::Command {
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
     let parsed = command().try_get_matches();
-    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match cli.and_then(Cli::checked) {
         Ok(cli) => cli,
         Err(error) => {
             let said = error.use_stderr().then(|| error.to_string());
@@ -96,7 +112,7 @@ pub(crate) fn main() -> ExitCode {
             let Some(line) = said.and_then(line) else {
                 error.exit();
             };
-            eprintln!("{line}");
+            terminal::output::complain(&line);
             return ExitCode::from(2);
         }
     };
@@ -108,7 +124,7 @@ pub(crate) fn main() -> ExitCode {
             let text = failure.to_string().replace('\t', "  ");
             let line =
                 json_error(&text).unwrap_or_else(|| format!("error: {}", printable_lines(&text)));
-            eprintln!("{line}");
+            terminal::output::complain(&line);
             ExitCode::FAILURE
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rocket_diesel_sessions_app::api::cursor;
 use rocket_diesel_sessions_app::search::{Cursor, Sort};
 use uuid::Uuid;
@@ -29,6 +30,11 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
         limit if (Duration::from_millis(1)..=MAX_WAIT).contains(&limit) => Ok(limit),
         _ => Err("must be from 1ms to 1h".to_owned()),
     }
+}
+
+/// Parses the order of a list of sessions.
+pub(super) fn sort() -> impl TypedValueParser<Value = Sort> {
+    PossibleValuesParser::new(["newest", "expiring"]).try_map(|name| name.parse())
 }
 
 /// Parses the cursor that an earlier list of events has printed as its `next`.

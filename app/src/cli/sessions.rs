@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use rocket_diesel_sessions::store::{
-    ScanSessions, SessionPlace, SessionRecord, SessionScope, SessionStore, StoreError, UserStore,
+    ScanSessions, SessionRecord, SessionScope, SessionStore, StoreError, UserStore,
 };
 use rocket_diesel_sessions::{Clock, DieselStore, SessionHandle, SystemClock, UserId};
 use rocket_diesel_sessions_app::api::csv;
@@ -18,15 +18,15 @@ use rocket_diesel_sessions_app::search::{Cursor, Filter, Matcher, Sort, Walk};
 use rocket_diesel_sessions_app::words;
 
 use super::database::{Access, Database};
-use super::terminal::output::{note, say_json};
+use super::terminal::output::{note, say_file, say_json};
 use super::terminal::table::{Table, date, distance, or_dash, printable_lines};
 use super::{Failure, parse, say, users};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Lists live sessions.
+    /// Lists live sessions, with their deadlines as they are stored.
     List(List),
-    /// Shows all that is stored of a session, except the hash of its token.
+    /// Shows a session and its data.
     Show {
         /// The handle of the session, which is the `id` in a list.
         handle: SessionHandle,
@@ -34,13 +34,24 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ends sessions at once: those with the given handles, or all of a user.
+    /// Ends sessions at once: those with the given handles, or all of a user or an address.
     Revoke(revoke::Revoke),
     /// Ends every session, which signs out everyone.
     Clear(revoke::Clear),
 }
 
 impl Command {
+    /// Checks what arguments say together.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::List(arguments) => arguments.check(),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn access(&self) -> Access {
         match self {
             Self::List(_) | Self::Show { .. } => Access::Read,
@@ -86,7 +97,7 @@ pub(super) struct List {
     search: Option<String>,
     /// The order: newest, the newest token first, or expiring, the session that expires first. By default
     /// expiring with --idle or --expiring, else newest.
-    #[arg(long, value_name = "ORDER")]
+    #[arg(long, value_name = "ORDER", value_parser = parse::sort())]
     sort: Option<Sort>,
     /// The maximum number of sessions, from 1 to 1000.
     #[arg(long, value_name = "N", default_value_t = 100,
@@ -131,21 +142,23 @@ impl List {
         self.sort.unwrap_or_else(|| Sort::of(self.filters()))
     }
 
-    /// Returns where the page begins.
-    ///
     /// # Errors
     /// If the cursor is of a list in another order.
-    fn start(&self) -> Result<Option<SessionPlace>, Failure> {
+    fn check(&self) -> Result<(), String> {
         let sort = self.sort();
-        match self.after {
+        match &self.after {
             Some(after) if after.sort != sort => Err(format!(
                 "--after {after} is of a list that is sorted by {}, and this one is sorted by {sort}; \
                  repeat the options of that list",
                 after.sort,
-            )
-            .into()),
-            after => Ok(after.map(|after| after.place)),
+            )),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether only some sessions are asked for, or only the rest of a list.
+    fn is_partial(&self) -> bool {
+        !self.matcher().admits_all() || self.after.is_some()
     }
 
     /// Returns what is asked of each session that an index does not find.
@@ -163,16 +176,16 @@ impl List {
         }
     }
 
-    /// Reads on until the page is full or all sessions are read.
+    /// Reads on until the page is full and another session is found, or all sessions are read.
     fn page(
         &self,
         store: &DieselStore,
         user: Option<UserId>,
         now: DateTime<Utc>,
-    ) -> Result<Page, Failure> {
+    ) -> Result<Page, StoreError> {
         let (sort, mut matcher) = (self.sort(), self.matcher());
         let mut scan = ScanSessions::new(now, 0);
-        scan.after = self.start()?;
+        scan.after = self.after.map(|after| after.place);
         scan.order = sort.order();
         scan.scope = match (user, self.ip, sort) {
             (Some(id), ..) => SessionScope::User(id),
@@ -183,30 +196,26 @@ impl List {
         if let Some(ip) = self.ip {
             matcher = matcher.ip(ip);
         }
-        let mut sessions = Vec::new();
-        loop {
-            let wanted = self.limit - u32::try_from(sessions.len()).unwrap_or(self.limit);
-            let mut walk = Walk::new(scan.clone(), matcher.clone(), wanted);
-            while let Some(step) = walk.step() {
-                let step = store.scan(&step)?;
-                let names = if walk.needs_names() {
-                    let met = step.sessions.iter().map(|one| &one.session);
-                    names(met, store)?
-                } else {
-                    HashMap::new()
-                };
-                walk.take(step, &names);
-            }
-            let found = walk.found();
-            sessions.extend(found.sessions.into_iter().map(|one| one.session));
-            match found.next {
-                Some(next) if sessions.len() < self.limit as usize => scan.after = Some(next),
-                next => {
-                    let next = next.map(|next| Cursor::new(next, sort));
-                    return Ok(Page { sessions, next });
-                }
-            }
+        // One more, to detect a next page.
+        let mut walk = Walk::new(scan, matcher, self.limit + 1).to_the_end();
+        while let Some(step) = walk.step() {
+            let step = store.scan(&step)?;
+            let names = if walk.needs_names() {
+                let met = step.sessions.iter().map(|one| &one.session);
+                names(met, store)?
+            } else {
+                HashMap::new()
+            };
+            walk.take(step, &names);
         }
+        let (mut found, limit) = (walk.found().sessions, self.limit as usize);
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| has_more);
+        Ok(Page {
+            next: last.map(|last| Cursor::new(last.place, sort)),
+            sessions: found.into_iter().map(|one| one.session).collect(),
+        })
     }
 }
 
@@ -234,8 +243,9 @@ fn list(arguments: &List, store: &DieselStore, now: DateTime<Utc>) -> Result<(),
         let name = |id| names.get(id).map(String::as_str);
         let rows = sessions.iter();
         let rows = rows.map(|session| (session, session.user_id.as_ref().and_then(name)));
-        let csv = csv::sessions(rows).replace("\r\n", "\n");
-        say(printable_lines(csv.trim_end()))?;
+        say_file(&csv::sessions(rows))?;
+    } else if sessions.is_empty() && arguments.is_partial() {
+        say("no sessions match")?;
     } else if sessions.is_empty() {
         say("no live sessions")?;
     } else {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use rocket_diesel_sessions::store::SessionRecord;
 use rocket_diesel_sessions::{SessionHandle, UserId};
+use uuid::Uuid;
 
 use super::filter::Filter;
 use crate::words;
@@ -15,7 +16,9 @@ use crate::words;
 pub struct Matcher {
     /// A part of what lists show of a session.
     text: Option<String>,
-    /// Sessions that were found before.
+    /// The text as a lookup id, if it is one.
+    lookup_id: Option<Uuid>,
+    /// Sessions that have been found.
     except: HashSet<SessionHandle>,
     /// A part of the device's name.
     device: Option<String>,
@@ -33,10 +36,12 @@ impl Matcher {
     }
 
     /// Admits only sessions of which lists show this text: the beginning of the handle or of the
-    /// address, or a part of the device or of the user's name.
+    /// address, a part of the device or of the user's name, or the whole lookup id or id of the user.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
-        self.text = Some(text.trim_end_matches('…').to_lowercase());
+        let text = text.trim().trim_end_matches('…');
+        self.lookup_id = Uuid::try_parse(text).ok();
+        self.text = Some(text.to_lowercase());
         self
     }
 
@@ -48,10 +53,9 @@ impl Matcher {
         (text.len() >= 4 && text.bytes().all(is_of_handle)).then_some(text)
     }
 
-    /// Does not admit this session.
-    pub(super) fn except(mut self, handle: SessionHandle) -> Self {
+    /// Does not admit this session from now on.
+    pub(super) fn except(&mut self, handle: SessionHandle) {
         self.except.insert(handle);
-        self
     }
 
     /// Admits only sessions that were last used from this address.
@@ -133,14 +137,22 @@ impl Matcher {
         let Some(text) = &self.text else {
             return true;
         };
-        let user = match &session.user_id {
+        let id = session.user_id.as_ref();
+        let user = match id {
             Some(id) => names.get(id).map_or(id.as_str(), String::as_str),
             None => "anonymous",
         };
-        let ip = session.ip.as_deref().unwrap_or_default();
         session.id.as_str().starts_with(text.as_str())
-            || ip.starts_with(text.as_str())
+            || session.ip.as_deref().is_some_and(|ip| begins(ip, text))
             || device.contains(text.as_str())
             || user.contains(text.as_str())
+            || id.is_some_and(|id| id.as_str().eq_ignore_ascii_case(text))
+            || self.lookup_id == Some(session.session_id)
     }
+}
+
+/// Returns whether an address begins with the text, as it is stored or as IPv4.
+fn begins(ip: &str, text: &str) -> bool {
+    let mapped = ip.strip_prefix("::ffff:");
+    ip.starts_with(text) || mapped.is_some_and(|ip| ip.starts_with(text))
 }

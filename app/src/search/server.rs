@@ -14,6 +14,9 @@ use uuid::Uuid;
 use super::{Filter, Matcher, READ, Sort, Walk, place};
 use crate::accounts::users::Users;
 
+/// How many sessions are looked at for stricter timeouts.
+const LATEST: u32 = 250;
+
 /// Where a page of results begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -30,6 +33,8 @@ pub(crate) struct Search<'a> {
     /// A part of what lists show of a session.
     pub(crate) text: Option<&'a str>,
     pub(crate) filter: Option<Filter>,
+    /// Only sessions that were last used from this address, in an order that its index does not have.
+    pub(crate) ip: Option<IpAddr>,
     pub(crate) sort: Sort,
     pub(crate) start: Start,
     /// The most sessions to find.
@@ -135,7 +140,7 @@ impl Search<'_> {
         let mut hits = self.by_handle(users.now(), sessions).await?;
         let mut matcher = self.matcher();
         for hit in &hits {
-            matcher = matcher.except(hit.session.id.clone());
+            matcher.except(hit.session.id.clone());
         }
         if self.start != Start::First {
             hits.clear();
@@ -149,6 +154,9 @@ impl Search<'_> {
             });
         }
         let mut walk = Walk::new(self.scan(users.now()), matcher, wanted);
+        if self.is_by_deadline(users.now()) && end_early(sessions).await? {
+            walk.may_end_early();
+        }
         while let Some(step) = walk.step() {
             let step = sessions.scan(step).await?;
             let names = if walk.needs_names() {
@@ -183,6 +191,9 @@ impl Search<'_> {
                 let Some(end) = filter.end(now) else {
                     return Ok(None);
                 };
+                if end_early(sessions).await? {
+                    return Ok(None);
+                }
                 let next = sessions.next_expiries(READ + 1).await?;
                 let number = next.partition_point(|deadline| *deadline <= end) as u64;
                 let most = u64::from(READ);
@@ -199,6 +210,11 @@ impl Search<'_> {
         }
         let found = walk.found();
         Ok(Some((found.sessions.len() as u64, found.next.is_some())))
+    }
+
+    /// Whether the filter keeps sessions by their deadlines.
+    fn is_by_deadline(&self, now: DateTime<Utc>) -> bool {
+        self.filter.is_some_and(|filter| filter.end(now).is_some())
     }
 
     /// Finds the sessions of everyone whose handles begin with the text, as many as fit on a page. They are
@@ -229,6 +245,9 @@ impl Search<'_> {
         if let Some(filter) = self.filter {
             matcher = matcher.filter(filter);
         }
+        if let Some(ip) = self.ip {
+            matcher = matcher.ip(ip);
+        }
         matcher
     }
 
@@ -247,4 +266,17 @@ impl Search<'_> {
         };
         scan
     }
+}
+
+/// Returns whether sessions end before the deadlines that are stored, because the timeouts have become
+/// stricter since. It looks at the sessions with the latest deadlines, since those show it first and
+/// longest.
+async fn end_early(sessions: &SessionAdmin) -> Result<bool, SessionError> {
+    let mut scan = ScanSessions::new(DateTime::UNIX_EPOCH, LATEST);
+    scan.order = SessionOrder::ExpiringFirst;
+    scan.is_backwards = true;
+    let latest = sessions.scan(scan).await?.sessions;
+    Ok(latest
+        .iter()
+        .any(|one| one.session.expires_at < one.place.expires_at))
 }

@@ -11,7 +11,7 @@ use rocket_diesel_sessions::store::{
 use super::matcher::Matcher;
 use super::place::Cursor;
 
-/// The most rows that are read for one page of a search.
+/// The most rows that are read at a time, and for one page of a search unless it goes to the end.
 pub const READ: u32 = 5000;
 
 /// The rows of the first step. Each further one has four times as many.
@@ -42,6 +42,10 @@ pub struct Walk {
     matcher: Matcher,
     /// The most sessions to find.
     wanted: usize,
+    /// The most rows to read.
+    most: u32,
+    /// Whether sessions may end before the deadlines of their places.
+    may_end_early: bool,
     found: Vec<ScannedSession>,
     read: u32,
     state: State,
@@ -75,10 +79,25 @@ impl Walk {
             scan,
             matcher,
             wanted: wanted as usize,
+            most: READ,
+            may_end_early: false,
             found: Vec::new(),
             read: 0,
             state: State::Reading,
         }
+    }
+
+    /// Reads on until as many sessions are found as are wanted, however many rows there are.
+    #[must_use]
+    pub fn to_the_end(mut self) -> Self {
+        self.most = u32::MAX;
+        self
+    }
+
+    /// Looks for sessions that end soon among those with later places too, because the present timeouts
+    /// end some sessions before the deadlines that are stored.
+    pub(super) fn may_end_early(&mut self) {
+        self.may_end_early = true;
     }
 
     /// Returns what to read next, or `None` at the end.
@@ -89,9 +108,9 @@ impl Walk {
         let rows = if self.matcher.admits_all() {
             u32::try_from(self.wanted - self.found.len()).unwrap_or(READ)
         } else {
-            (self.read * 3).max(FIRST)
+            self.read.saturating_mul(3).max(FIRST)
         };
-        self.scan.limit = rows.min(READ - self.read).max(1);
+        self.scan.limit = rows.min(READ).min(self.most - self.read).max(1);
         Some(self.scan.clone())
     }
 
@@ -103,10 +122,11 @@ impl Walk {
     /// Takes what the step has read.
     pub fn take(&mut self, step: SessionScan, names: &HashMap<UserId, String>) {
         let (now, end) = (self.scan.now, self.end());
-        self.read += self.scan.limit;
+        let is_over = |one: &ScannedSession| end.is_some_and(|end| Cursor::at(&one.place) > end);
+        self.read = self.read.saturating_add(self.scan.limit);
         let mut met = step.sessions.into_iter().peekable();
         while let Some(one) = met.next() {
-            if end.is_some_and(|end| Cursor::at(&one.place) > end) {
+            if is_over(&one) {
                 self.state = State::Complete;
                 return;
             }
@@ -114,9 +134,14 @@ impl Walk {
             if !self.matcher.admits(&one.session, names, now) {
                 continue;
             }
+            // A session that is used meanwhile moves on in the order of deadlines, and is met again.
+            self.matcher.except(one.session.id.clone());
             self.found.push(one);
             if self.found.len() == self.wanted {
-                let has_more = met.peek().is_some() || step.next.is_some();
+                let has_more = match met.peek() {
+                    Some(next) => !is_over(next),
+                    None => step.next.is_some(),
+                };
                 self.state = if has_more {
                     State::Stopped(place)
                 } else {
@@ -127,7 +152,7 @@ impl Walk {
         }
         self.state = match step.next {
             None => State::Complete,
-            Some(next) if self.read >= READ => State::Stopped(next),
+            Some(next) if self.read >= self.most => State::Stopped(next),
             Some(next) => {
                 self.scan.after = Some(next);
                 State::Reading
@@ -138,7 +163,8 @@ impl Walk {
     /// The deadline that no session that is found has passed, if the walk is in their order.
     fn end(&self) -> Option<DateTime<Utc>> {
         let is_ordered = self.scan.order == SessionOrder::ExpiringFirst && !self.scan.is_backwards;
-        self.matcher.end(self.scan.now).filter(|_| is_ordered)
+        let end = self.matcher.end(self.scan.now);
+        end.filter(|_| is_ordered && !self.may_end_early)
     }
 
     /// Returns what was found.

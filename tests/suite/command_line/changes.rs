@@ -6,7 +6,7 @@ use rocket::serde::json::{Value, from_str, json};
 use rocket_diesel_sessions::store::{NewSession, SessionStore, UserStore};
 
 use crate::support::Database;
-use crate::support::command_line::{assert_fails, on, run, run_json, run_with_input, stdout};
+use crate::support::command_line::{on, run, run_json, run_with_input, stdout};
 use crate::support::server::run_to_end;
 use crate::support::sessions::new_session;
 
@@ -163,102 +163,6 @@ on_each_database! {
         assert!(row("bob").ends_with("2026-02-03") && row("ada").ends_with('-'), "{table}");
         database.execute("UPDATE users SET is_admin = FALSE");
         assert_eq!(run(database, &["users", "list", "--admins"]), "no users match\n");
-    }
-
-    fn sessions_are_filtered_by_what_lists_show(database: &Database) {
-        let store = database.store();
-        database.add_users(&["ada"]);
-        let mut made = [None, Some("ada"), None, None].map(new_session);
-        let addresses = ["203.0.113.7", "::ffff:203.0.113.7", "2001:db8::1"];
-        for (session, ip) in made.iter_mut().zip(addresses) {
-            session.ip = Some(ip.to_owned());
-        }
-        made[0].user_agent = Some("Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned());
-        // The third and fourth were last used three hours ago.
-        for session in &mut made[2..] {
-            session.now -= TimeDelta::hours(3);
-        }
-        store.create(&made).unwrap();
-        let ids = |arguments: &[&str]| {
-            let arguments = [&["sessions", "list", "--json"], arguments].concat();
-            let json = run_json(database, &arguments);
-            let sessions = json["sessions"].as_array().unwrap().iter();
-            let place = |id: &Value| made.iter().position(|one| *id == *one.id.as_str()).unwrap();
-            let mut places: Vec<usize> = sessions.map(|one| place(&one["id"])).collect();
-            places.sort_unstable();
-            places
-        };
-        assert_eq!(ids(&["--ip", "203.0.113.7"]), [0, 1]);
-        assert_eq!(ids(&["--ip", "::ffff:203.0.113.7"]), [0, 1]);
-        assert_eq!(ids(&["--ip", "2001:DB8:0::1"]), [2]);
-        assert_eq!(ids(&["--anonymous"]), [0, 2, 3]);
-        assert_eq!(ids(&["--idle", "2h"]), [2, 3]);
-        assert!(ids(&["--idle", "4h"]).is_empty());
-        assert_eq!(ids(&["--idle", "0s"]), [0, 1, 2, 3]);
-        assert!(ids(&["--idle", "1000000years"]).is_empty());
-        assert_eq!(ids(&["--anonymous", "--idle", "2h", "--ip", "2001:db8::1"]), [2]);
-        assert_eq!(ids(&["--user", "ada", "--ip", "203.0.113.7"]), [1]);
-        assert_eq!(ids(&["--signed-in"]), [1]);
-        assert_eq!(ids(&["--device", "firefox on WINDOWS"]), [0]);
-        assert!(ids(&["--device", "firefox", "--signed-in"]).is_empty());
-        for (text, found) in [("fire", 0), ("ad", 1), ("2001:db8", 2), (&made[3].id.as_str()[..6], 3)] {
-            assert_eq!(ids(&["--search", text]), [found], "{text}");
-        }
-        assert!(ids(&["--search", "ad", "--idle", "2h"]).is_empty());
-    }
-
-    fn sessions_are_sorted_by_age_or_by_deadline(database: &Database) {
-        let store = database.store();
-        database.add_users(&["ada"]);
-        let mut made = [None, Some("ada"), Some("ada"), None].map(new_session);
-        for (session, minutes) in made.iter_mut().zip([40, 5, 20, 600]) {
-            session.expires_at = session.now + TimeDelta::minutes(minutes);
-            session.ip = Some("203.0.113.7".to_owned());
-        }
-        made[3].ip = None;
-        store.create(&made).unwrap();
-        let page = |arguments: &[&str]| {
-            let json = run_json(database, &[&["sessions", "list", "--json"], arguments].concat());
-            let sessions = json["sessions"].as_array().unwrap().iter();
-            let place = |one: &Value| made.iter().position(|made| one["id"] == *made.id.as_str()).unwrap();
-            (sessions.map(place).collect::<Vec<_>>(), json["next"].as_str().map(str::to_owned))
-        };
-        for (arguments, expected) in [
-            (&["--sort", "newest"][..], &[3, 2, 1, 0][..]),
-            (&["--sort", "expiring"], &[1, 2, 0, 3]),
-            (&["--expiring", "30m"], &[1, 2]),
-            (&["--expiring", "30m", "--sort", "newest"], &[2, 1]),
-            (&["--expiring", "1s"], &[]),
-            (&["--expiring", "1000000years"], &[1, 2, 0, 3]),
-            (&["--expiring", "1h", "--anonymous"], &[0]),
-            (&["--idle", "0s"], &[1, 2, 0, 3]),
-            (&["--user", "ada", "--sort", "expiring"], &[1, 2]),
-            (&["--ip", "::ffff:203.0.113.7"], &[2, 1, 0]),
-            (&["--ip", "::ffff:203.0.113.7", "--sort", "expiring"], &[1, 2, 0]),
-            (&["--ip", "203.0.113.7", "--expiring", "30m", "--user", "ada"], &[1, 2]),
-        ] {
-            assert_eq!(page(arguments), (expected.to_vec(), None), "{arguments:?}");
-            let mut options: Vec<String> = arguments.iter().map(|&option| option.to_owned()).collect();
-            options.extend(["--limit".to_owned(), "1".to_owned()]);
-            let mut met = Vec::new();
-            loop {
-                let options_now: Vec<&str> = options.iter().map(String::as_str).collect();
-                let (places, next) = page(&options_now);
-                met.extend(places);
-                options.truncate(arguments.len() + 2);
-                match next {
-                    Some(next) => options.extend(["--after".to_owned(), next]),
-                    None => break,
-                }
-            }
-            assert_eq!(met, expected, "{arguments:?}");
-        }
-        let next = page(&["--sort", "expiring", "--limit", "1"]).1.unwrap();
-        let other = ["sessions", "list", "--after", &next];
-        assert_fails(database, &other, &["--after", "sorted by expiring", "sorted by newest"]);
-        let output = run_to_end(on(database, &["sessions", "list", "--expiring", "1h", "--limit", "1"]));
-        let hint = String::from_utf8(output.stderr).unwrap();
-        assert!(hint.contains(&format!("--after {next}")), "{hint}");
     }
 
     fn commands_write_to_the_audit_log(database: &Database) {

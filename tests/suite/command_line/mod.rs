@@ -5,5 +5,6 @@ mod commands;
 mod config;
 mod database;
 mod events;
+mod lists;
 mod terminal;
 mod users;

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use rocket_diesel_sessions::store::{SessionStore, UserStore};
 
+use super::commands::HOSTILE;
 use crate::support::local::{Visitor, application};
 use crate::support::sessions::new_session;
 use crate::support::terminal::{SETTINGS, Terminal};
@@ -168,4 +169,18 @@ fn clearing_shows_its_progress_and_then_only_the_result() {
     assert!(last.contains("ended 2500 sessions"), "{last:?}");
     assert!(!last.contains(" of "), "{last:?}");
     assert_eq!(database.sessions(), 0);
+}
+
+#[test]
+fn csv_is_shown_without_what_could_harm_the_terminal() {
+    let database = database();
+    let mut new = new_session(None);
+    new.user_agent = Some(HOSTILE.to_owned());
+    database.store().create(&[new]).unwrap();
+    let (code, screen) = Terminal::start(&database, 400, "sessions list --csv").end();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(
+        screen.contains("\\u{1b}[2J") && !screen.contains("\u{1b}[2J"),
+        "{screen}"
+    );
 }

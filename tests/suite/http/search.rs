@@ -7,9 +7,9 @@ use rocket::serde::json::Value;
 use rocket_diesel_sessions::SessionHandle;
 use rocket_diesel_sessions::store::{NewSession, SessionStore};
 
-use crate::support::Database;
 use crate::support::local::{ADMIN_TOKEN, Answer, application};
 use crate::support::sessions::new_session;
+use crate::support::{Database, Visitor};
 
 const LIST: &str = "/api/session/sessions";
 
@@ -89,6 +89,7 @@ on_each_database! {
             ("sort=newest", &[3, 2, 1, 0]),
             ("user=ada&filter=expiring", &[1]),
             ("user=ada&sort=expiring", &[1, 0]),
+            ("ip=2001:db8::1&sort=expiring&filter=anonymous", &[2]),
             ("user=ada&q=firefox", &[0]),
             ("ip=203.0.113.7&q=firefox", &[0]),
             ("ip=203.0.113.7&filter=anonymous", &[]),
@@ -121,6 +122,40 @@ on_each_database! {
             }
             assert_eq!(met, expected, "{query}");
         }
+    }
+}
+
+on_each_database! {
+    fn i4_a_search_by_deadline_finds_the_same_in_every_order_after_timeouts_became_stricter(database: &Database) {
+        let store = database.store();
+        // The oldest was used more than an hour ago, and the newest just now. All were stored with a day.
+        let mut made: Vec<NewSession> = (0..6).map(|_| new_session(None)).collect();
+        for (session, minutes) in made.iter_mut().zip([70, 45, 35, 20, 10, 0]) {
+            session.now -= TimeDelta::minutes(minutes);
+            session.expires_at -= TimeDelta::minutes(minutes);
+            session.ip = Some("203.0.113.7".to_owned());
+        }
+        store.create(&made).unwrap();
+        let (client, _) = application(database, "idle_timeout = '1h'");
+        for (query, expected) in [
+            ("filter=expiring-30m", &[1, 2][..]),
+            ("filter=expiring-30m&sort=newest", &[2, 1]),
+            ("filter=expiring-5m", &[]),
+            ("sort=newest", &[5, 4, 3, 2, 1]),
+            ("sort=expiring", &[1, 2, 3, 4, 5]),
+            ("ip=203.0.113.7", &[5, 4, 3, 2, 1]),
+            ("ip=203.0.113.7&sort=expiring", &[1, 2, 3, 4, 5]),
+            ("q=203.0.113.7&sort=expiring", &[1, 2, 3, 4, 5]),
+            ("ip=203.0.113.7&filter=expiring-30m", &[2, 1]),
+            ("ip=203.0.113.7&filter=expiring-30m&sort=expiring", &[1, 2]),
+        ] {
+            let list = get(&client, query).json();
+            let place = |session: &Value| made.iter().position(|one| session["id"] == *one.id.as_str()).unwrap();
+            let places: Vec<usize> = list["sessions"].as_array().unwrap().iter().map(place).collect();
+            assert_eq!(places, expected, "{query}");
+        }
+        let page = Visitor::new(&client).get("/admin/sessions?filter=expiring-30m").body;
+        assert!(page.contains(&made[1].id.as_str()[..8]) && !page.contains("id=\"total\""), "{page}");
     }
 }
 

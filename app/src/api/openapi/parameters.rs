@@ -50,7 +50,7 @@ in_query! {
     Filtered: "filter", "The state of the sessions, with a time of their own as in `idle-12h`",
         text().pattern(Some(FILTER));
     /// `sort`: the order.
-    Sorted: "sort", "The order. An address has only one, newest first", text().enum_values(Some(["newest", "expiring"]));
+    Sorted: "sort", "The order", text().enum_values(Some(["newest", "expiring"]));
     /// `user`: whose sessions.
     OfUser: "user", "Only the sessions of the user with this id", text().pattern(Some(r"\S"));
     /// `after`: the cursor of a list of users.

@@ -2,14 +2,14 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use rocket::serde::Serialize;
 use rocket_diesel_sessions::{SessionHandle, UserId};
 use rocket_diesel_sessions_app::monitoring::audit::{Entry, Event};
 use rocket_diesel_sessions_app::settings::logging::json_note;
 
-use super::table::is_printable;
+use super::table::{is_printable, printable_lines};
 use crate::cli::Failure;
 
 /// The name of the command line in the audit log and in the record of events.
@@ -20,9 +20,23 @@ pub(in crate::cli) fn say(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
+/// Prints the contents of a file on standard output as they are. On a terminal, characters that could harm
+/// it are escaped.
+pub(in crate::cli) fn say_file(contents: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return say(printable_lines(contents.replace("\r\n", "\n").trim_end()));
+    }
+    Ok(write!(io::stdout(), "{contents}")?)
+}
+
 /// Prints a remark on standard error, apart from the output.
 pub(in crate::cli) fn note(text: &str) {
-    eprintln!("{}", json_note(text).as_deref().unwrap_or(text));
+    complain(json_note(text).as_deref().unwrap_or(text));
+}
+
+/// Prints a line on standard error. If no one can read it there, it is lost, and nothing else is.
+pub(in crate::cli) fn complain(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
 }
 
 /// Prints a value as JSON, for programs.

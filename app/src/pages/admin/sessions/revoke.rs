@@ -299,6 +299,7 @@ async fn ask_all(
         subject: subject.clone(),
         text: None,
         filter: None,
+        ip: None,
         sort: Sort::Newest,
         start: Start::First,
         limit: 1,
