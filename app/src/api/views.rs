@@ -189,7 +189,7 @@ impl From<SessionStats> for StatsView {
     }
 }
 
-/// `{"session": …}`, with all columns of the session except the hash of its token.
+/// `{"session": …}`, with the data of the session.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(crate = "rocket::serde")]
 pub struct SessionDetail {
