@@ -185,7 +185,8 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
-    use rocket_diesel_sessions::store::SessionStore;
+    use chrono::TimeDelta;
+    use rocket_diesel_sessions::store::{SessionStore, TouchSession};
     use rocket_diesel_sessions::testing::{MemoryStore, new_session};
 
     use super::*;
@@ -233,6 +234,28 @@ mod tests {
         let found = walk(&store, &none, None);
         assert_eq!((found.sessions.len(), found.read), (0, READ));
         assert!(found.next.is_some());
+    }
+
+    #[test]
+    fn a_session_that_is_used_meanwhile_is_found_once() {
+        let store = store(1000);
+        let mut scan = ScanSessions::new(Utc::now(), 0);
+        scan.order = SessionOrder::ExpiringFirst;
+        let mut walk = Walk::new(scan, Matcher::new().filter(Filter::SignedIn), 3);
+        while let Some(step) = walk.step() {
+            let step = store.scan(&step).unwrap();
+            for ScannedSession { session, .. } in &step.sessions {
+                let mut touch = TouchSession::new(session.session_id, Utc::now());
+                touch.expires_at = session.expires_at + TimeDelta::minutes(1);
+                if session.user_id.is_some() {
+                    store.touch(&[touch]).unwrap();
+                }
+            }
+            walk.take(step, &HashMap::new());
+        }
+        let found = walk.found();
+        assert!(found.read >= 1000);
+        assert_eq!(found.sessions.len(), 1);
     }
 
     #[test]
