@@ -179,6 +179,19 @@ on_each_database! {
         assert!(hint.contains(&format!("--after {next}")), "{hint}");
     }
 
+    fn a_list_reads_on_until_its_page_is_full(database: &Database) {
+        let store = database.store();
+        database.add_users(&["ada"]);
+        let of_ada = new_session(Some("ada"));
+        store.create(std::slice::from_ref(&of_ada)).unwrap();
+        for _ in 0..6 {
+            store.create(&(0..1000).map(|_| new_session(None)).collect::<Vec<_>>()).unwrap();
+        }
+        let list = run_json(database, &["sessions", "list", "--signed-in", "--limit", "1", "--json"]);
+        assert_eq!(list["sessions"][0]["id"], of_ada.id.as_str());
+        assert_eq!(list["next"], Value::Null);
+    }
+
     fn sweeps_are_listed(database: &Database) {
         let store = database.store();
         assert_eq!(run(database, &["sweep", "--last", "5"]), "no sweeps are recorded\n");
