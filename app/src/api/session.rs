@@ -179,17 +179,11 @@ async fn list(
         },
         (None, None, None) => (Subject::Everyone, None),
     };
-    // The index of addresses has one order. Another one that is asked for is that of all sessions.
-    let (subject, ip) = match (subject, chosen) {
-        (Subject::Address(ip), Some(Sort::Expiring)) => (Subject::Everyone, Some(ip)),
-        (subject, _) => (subject, None),
-    };
     let search = Search {
         subject,
         text,
         filter,
-        ip,
-        sort,
+        chosen,
         start: after.map_or(Start::First, |after| Start::After(after.place)),
         limit,
     };

@@ -91,8 +91,8 @@ pub(super) struct List {
     /// Only sessions of devices whose names contain this, such as "firefox on windows".
     #[arg(long, value_name = "TEXT")]
     device: Option<String>,
-    /// Only sessions that show this: the beginning of a handle or an address, or a part of a username or
-    /// a device.
+    /// Only sessions that show this: the beginning of a handle or an address, a part of a username or a
+    /// device, or a whole lookup id or id of a user.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// The order: newest, the newest token first, or expiring, the session that expires first. By default
@@ -158,7 +158,7 @@ impl List {
 
     /// Whether only some sessions are asked for, or only the rest of a list.
     fn is_partial(&self) -> bool {
-        !self.matcher().admits_all() || self.after.is_some()
+        !self.matcher().admits_all() || self.ip.is_some() || self.after.is_some()
     }
 
     /// Returns what is asked of each session that an index does not find.

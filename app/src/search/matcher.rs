@@ -16,8 +16,9 @@ use crate::words;
 pub struct Matcher {
     /// A part of what lists show of a session.
     text: Option<String>,
-    /// The text as a lookup id, if it is one.
+    /// The text as a lookup id or an address, if it is one.
     lookup_id: Option<Uuid>,
+    text_ip: Option<IpAddr>,
     /// Sessions that have been found.
     except: HashSet<SessionHandle>,
     /// A part of the device's name.
@@ -41,6 +42,7 @@ impl Matcher {
     pub fn text(mut self, text: &str) -> Self {
         let text = text.trim().trim_end_matches('…');
         self.lookup_id = Uuid::try_parse(text).ok();
+        self.text_ip = text.parse().ok().map(|ip: IpAddr| ip.to_canonical());
         self.text = Some(text.to_lowercase());
         self
     }
@@ -148,6 +150,7 @@ impl Matcher {
             || user.contains(text.as_str())
             || id.is_some_and(|id| id.as_str().eq_ignore_ascii_case(text))
             || self.lookup_id == Some(session.session_id)
+            || self.text_ip.is_some_and(is_there)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use rocket_diesel_sessions::store::{SessionOrder, SessionPlace};
 use uuid::Uuid;
 
@@ -96,7 +96,9 @@ impl Cursor {
             Sort::Newest => (text, DateTime::UNIX_EPOCH),
             Sort::Expiring => {
                 let (id, micros) = text.split_once('_')?;
-                (id, DateTime::from_timestamp_micros(micros.parse().ok()?)?)
+                let at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+                // Databases compare dates as text, which has four digits for a year.
+                (id, Some(at).filter(|at| (0..=9999).contains(&at.year()))?)
             }
         };
         let place = SessionPlace::new(cursor::parse(id)?, expires_at);
@@ -143,6 +145,7 @@ mod tests {
             "x_1",
             &format!("{id}_"),
             &format!("{id}_x"),
+            &format!("{id}_8200000000000000000"),
         ] {
             assert!(Cursor::parse(text, Sort::Expiring).is_none(), "{text}");
         }

@@ -11,6 +11,7 @@ use rocket_diesel_sessions::store::{
 use rocket_diesel_sessions::{SessionAdmin, SessionError, UserId};
 use uuid::Uuid;
 
+use super::walk::shows_early_ends;
 use super::{Filter, Matcher, READ, Sort, Walk, place};
 use crate::accounts::users::Users;
 
@@ -33,9 +34,8 @@ pub(crate) struct Search<'a> {
     /// A part of what lists show of a session.
     pub(crate) text: Option<&'a str>,
     pub(crate) filter: Option<Filter>,
-    /// Only sessions that were last used from this address, in an order that its index does not have.
-    pub(crate) ip: Option<IpAddr>,
-    pub(crate) sort: Sort,
+    /// The order that was asked for.
+    pub(crate) chosen: Option<Sort>,
     pub(crate) start: Start,
     /// The most sessions to find.
     pub(crate) limit: u32,
@@ -63,6 +63,8 @@ pub(crate) struct Results {
     pub(crate) next: Option<SessionPlace>,
     /// The rows that were read for it.
     pub(crate) read: u32,
+    /// Whether sessions were met that end before the deadlines that are stored.
+    ends_early: bool,
 }
 
 impl Subject {
@@ -150,12 +152,12 @@ impl Search<'_> {
             return Ok(Results {
                 sessions: hits,
                 next: Some(place::beginning()),
-                read: 0,
+                ..Results::default()
             });
         }
         let mut walk = Walk::new(self.scan(users.now()), matcher, wanted);
         if self.is_by_deadline(users.now()) && end_early(sessions).await? {
-            walk.may_end_early();
+            walk.expect_early_ends();
         }
         while let Some(step) = walk.step() {
             let step = sessions.scan(step).await?;
@@ -176,13 +178,15 @@ impl Search<'_> {
             sessions: hits,
             next: found.next,
             read: found.read,
+            ends_early: found.ends_early,
         })
     }
 
     /// Returns the number of sessions of the search, and whether there may be more, if an index finds them
-    /// without reading others.
+    /// without reading others. `results` are those of a page.
     pub(crate) async fn count(
         &self,
+        results: &Results,
         now: DateTime<Utc>,
         sessions: &SessionAdmin,
     ) -> Result<Option<(u64, bool)>, SessionError> {
@@ -191,7 +195,7 @@ impl Search<'_> {
                 let Some(end) = filter.end(now) else {
                     return Ok(None);
                 };
-                if end_early(sessions).await? {
+                if results.ends_early {
                     return Ok(None);
                 }
                 let next = sessions.next_expiries(READ + 1).await?;
@@ -245,19 +249,28 @@ impl Search<'_> {
         if let Some(filter) = self.filter {
             matcher = matcher.filter(filter);
         }
-        if let Some(ip) = self.ip {
-            matcher = matcher.ip(ip);
+        if let (Subject::Address(ip), Sort::Expiring) = (&self.subject, self.order()) {
+            matcher = matcher.ip(*ip);
         }
         matcher
     }
 
-    /// The first step. The sessions of an address have only one order.
+    /// The order of the results. The index of addresses has only one, so another one costs reading the
+    /// sessions of all.
+    fn order(&self) -> Sort {
+        match self.subject {
+            Subject::Address(_) => self.chosen.unwrap_or_default(),
+            _ => self.chosen.unwrap_or_else(|| Sort::of(self.filter)),
+        }
+    }
+
+    /// The first step.
     fn scan(&self, now: DateTime<Utc>) -> ScanSessions {
         let mut scan = ScanSessions::new(now, 0);
-        scan.scope = self.subject.scope();
-        scan.order = match self.subject {
-            Subject::Address(_) => SessionOrder::NewestFirst,
-            _ => self.sort.order(),
+        scan.order = self.order().order();
+        scan.scope = match (&self.subject, self.order()) {
+            (Subject::Address(_), Sort::Expiring) => SessionScope::All,
+            (subject, _) => subject.scope(),
         };
         (scan.after, scan.is_backwards) = match self.start {
             Start::First => (None, false),
@@ -268,15 +281,11 @@ impl Search<'_> {
     }
 }
 
-/// Returns whether sessions end before the deadlines that are stored, because the timeouts have become
-/// stricter since. It looks at the sessions with the latest deadlines, since those show it first and
-/// longest.
+/// Returns whether sessions end before the deadlines that are stored, as far as those with the latest ones
+/// show. The walk itself looks at those that it meets.
 async fn end_early(sessions: &SessionAdmin) -> Result<bool, SessionError> {
     let mut scan = ScanSessions::new(DateTime::UNIX_EPOCH, LATEST);
     scan.order = SessionOrder::ExpiringFirst;
     scan.is_backwards = true;
-    let latest = sessions.scan(scan).await?.sessions;
-    Ok(latest
-        .iter()
-        .any(|one| one.session.expires_at < one.place.expires_at))
+    Ok(shows_early_ends(&sessions.scan(scan).await?, LATEST))
 }

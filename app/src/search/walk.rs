@@ -44,8 +44,9 @@ pub struct Walk {
     wanted: usize,
     /// The most rows to read.
     most: u32,
-    /// Whether sessions may end before the deadlines of their places.
-    may_end_early: bool,
+    /// Whether sessions end before the deadlines of their places, because the timeouts have become
+    /// stricter since.
+    ends_early: bool,
     found: Vec<ScannedSession>,
     read: u32,
     state: State,
@@ -69,6 +70,8 @@ pub struct Found {
     pub next: Option<SessionPlace>,
     /// The rows that were read.
     pub read: u32,
+    /// Whether sessions were met that end before the deadlines of their places.
+    pub(super) ends_early: bool,
 }
 
 impl Walk {
@@ -80,7 +83,7 @@ impl Walk {
             matcher,
             wanted: wanted as usize,
             most: READ,
-            may_end_early: false,
+            ends_early: false,
             found: Vec::new(),
             read: 0,
             state: State::Reading,
@@ -94,10 +97,9 @@ impl Walk {
         self
     }
 
-    /// Looks for sessions that end soon among those with later places too, because the present timeouts
-    /// end some sessions before the deadlines that are stored.
-    pub(super) fn may_end_early(&mut self) {
-        self.may_end_early = true;
+    /// Looks for sessions that end soon among those with later places too.
+    pub(super) fn expect_early_ends(&mut self) {
+        self.ends_early = true;
     }
 
     /// Returns what to read next, or `None` at the end.
@@ -121,6 +123,7 @@ impl Walk {
 
     /// Takes what the step has read.
     pub fn take(&mut self, step: SessionScan, names: &HashMap<UserId, String>) {
+        self.ends_early |= shows_early_ends(&step, self.scan.limit);
         let (now, end) = (self.scan.now, self.end());
         let is_over = |one: &ScannedSession| end.is_some_and(|end| Cursor::at(&one.place) > end);
         self.read = self.read.saturating_add(self.scan.limit);
@@ -164,7 +167,7 @@ impl Walk {
     fn end(&self) -> Option<DateTime<Utc>> {
         let is_ordered = self.scan.order == SessionOrder::ExpiringFirst && !self.scan.is_backwards;
         let end = self.matcher.end(self.scan.now);
-        end.filter(|_| is_ordered && !self.may_end_early)
+        end.filter(|_| is_ordered && !self.ends_early)
     }
 
     /// Returns what was found.
@@ -179,8 +182,17 @@ impl Walk {
                 State::Reading | State::Complete => None,
             },
             read: self.read,
+            ends_early: self.ends_early,
         }
     }
+}
+
+/// Returns whether what was read shows that sessions end before the deadlines of their places: some have
+/// ended already, and are left out, or will.
+pub(super) fn shows_early_ends(step: &SessionScan, limit: u32) -> bool {
+    let has_gaps = step.next.is_some() && step.sessions.len() < limit as usize;
+    let will_end = |one: &ScannedSession| one.session.expires_at < one.place.expires_at;
+    has_gaps || step.sessions.iter().any(will_end)
 }
 
 #[cfg(test)]

@@ -115,6 +115,9 @@ on_each_database! {
             assert_eq!(ids(&["--search", text]), [found], "{text}");
         }
         assert_eq!(ids(&["--search", "203.0"]), [0, 1]);
+        assert_eq!(ids(&["--search", "::FFFF:203.0.113.7"]), [0, 1]);
+        assert_eq!(ids(&["--search", "2001:DB8:0::1"]), [2]);
+        assert_eq!(run(database, &["sessions", "list", "--ip", "192.0.2.1"]), "no sessions match\n");
         assert_eq!(run(database, &["sessions", "list", "--device", "nosuch"]), "no sessions match
 ");
     }

@@ -113,12 +113,13 @@ fn sorts(query: &Query, subject: &Subject) -> Vec<Choice> {
 /// Returns the number of sessions in words, if it is known: exactly, or as good as it is.
 async fn total(
     search: &Search<'_>,
+    results: &Results,
     now: DateTime<Utc>,
     sessions: &SessionAdmin,
 ) -> Result<Option<String>, SessionError> {
     let plural = |number: u64| if number == 1 { "session" } else { "sessions" };
     // The list is of use without its total.
-    if let Ok(Some((number, has_more))) = search.count(now, sessions).await {
+    if let Ok(Some((number, has_more))) = search.count(results, now, sessions).await {
         let more = if has_more { "More than " } else { "" };
         return Ok(Some(format!(
             "{more}{} {}",
@@ -180,9 +181,12 @@ fn neighbours(query: &Query, results: &Results) -> (Option<String>, Option<Strin
         let older = ends.map(|(_, last)| address(query.after(last.place)));
         return (newer, older);
     }
-    let newer = ends.filter(|_| !query.is_first());
+    let newer = match ends {
+        Some((first, _)) => query.before(first.place),
+        None => query.first(),
+    };
     (
-        newer.map(|(first, _)| address(query.before(first.place))),
+        (!query.is_first()).then(|| address(newer)),
         results.next.map(|next| address(query.after(next))),
     )
 }
@@ -235,7 +239,7 @@ async fn show(
         )));
     }
     let now = users.now();
-    let total = total(&search, now, sessions).await?;
+    let total = total(&search, &results, now, sessions).await?;
     let (newer, older) = neighbours(&query, &results);
     let is_part = results.next.is_some() && results.read >= READ;
     let records = results

@@ -164,8 +164,7 @@ impl Query {
             subject,
             text: is_text.then_some(self.q.as_str()),
             filter: self.filter,
-            ip: None,
-            sort: self.order(),
+            chosen: self.sort,
             start: match (self.after, self.before) {
                 (Some(after), _) => Start::After(after.place),
                 (None, Some(before)) => Start::Before(before.place),

@@ -24,8 +24,7 @@ use crate::pages::admin::viewer::AdminViewer;
 use crate::pages::confirm::Confirmed;
 use crate::pages::notice::{Marks, Notice};
 use crate::pages::page::{Page, PageResult};
-use crate::search::Sort;
-use crate::search::server::{Search, Start, Subject};
+use crate::search::server::{Results, Search, Start, Subject};
 use crate::words::grouped;
 
 /// What the name of a selected session's field begins with, before its handle.
@@ -299,13 +298,12 @@ async fn ask_all(
         subject: subject.clone(),
         text: None,
         filter: None,
-        ip: None,
-        sort: Sort::Newest,
+        chosen: None,
         start: Start::First,
         limit: 1,
     };
     let (number, has_more) = search
-        .count(users.now(), sessions)
+        .count(&Results::default(), users.now(), sessions)
         .await?
         .unwrap_or_default();
     let more = if has_more { "more than " } else { "" };
