@@ -206,9 +206,10 @@ impl Search<'_> {
             (Subject::User(_) | Subject::UserId(_) | Subject::Address(_), None, None) => {}
             _ => return Ok(None),
         }
-        let mut scan = self.scan(now);
-        (scan.after, scan.is_backwards) = (None, false);
-        let mut walk = Walk::new(scan, self.matcher(), READ);
+        // In the order that every index has.
+        let mut scan = ScanSessions::new(now, 0);
+        scan.scope = self.subject.scope();
+        let mut walk = Walk::new(scan, Matcher::new(), READ);
         while let Some(step) = walk.step() {
             walk.take(sessions.scan(step).await?, &HashMap::new());
         }

@@ -77,6 +77,26 @@ on_each_database! {
         assert_eq!(visitor.get("/admin/sessions?after=x").status, Status::UnprocessableEntity);
     }
 
+    fn sessions_of_an_address_are_sorted_by_deadline_and_counted_by_their_index(database: &Database) {
+        let (client, _) = application(database, "");
+        let made = make(database, 5_300, |number, new| {
+            new.ip = (number < 3).then(|| "203.0.113.7".to_owned());
+            let minutes = i64::try_from(number).unwrap();
+            new.expires_at = new.now + TimeDelta::minutes(if number == 1 { 9_000 } else { minutes + 2 });
+        });
+        let mut visitor = Visitor::new(&client);
+        let newest = visitor.get("/admin/sessions?q=203.0.113.7");
+        assert_eq!(listed(&newest), [2, 1, 0].map(|place: usize| made[place].id.as_str()));
+        let first = visitor.get("/admin/sessions?q=203.0.113.7&sort=expiring");
+        assert_eq!(listed(&first), [0, 2].map(|place: usize| made[place].id.as_str()));
+        for page in [&newest, &first] {
+            assert!(page.body.contains("id=\"total\">3 sessions<"), "{}", page.body);
+        }
+        let second = visitor.get(&older(&first).unwrap());
+        assert_eq!(listed(&second), [made[1].id.as_str()]);
+        assert_eq!(older(&second), None);
+    }
+
     fn the_search_finds_users_and_handles(database: &Database) {
         let (client, _) = application(database, "");
         let mut ada = registered(&client, "ada.l");

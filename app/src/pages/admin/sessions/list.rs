@@ -181,12 +181,9 @@ fn neighbours(query: &Query, results: &Results) -> (Option<String>, Option<Strin
         let older = ends.map(|(_, last)| address(query.after(last.place)));
         return (newer, older);
     }
-    let newer = match ends {
-        Some((first, _)) => query.before(first.place),
-        None => query.first(),
-    };
+    let newer = ends.filter(|_| !query.is_first());
     (
-        (!query.is_first()).then(|| address(newer)),
+        newer.map(|(first, _)| address(query.before(first.place))),
         results.next.map(|next| address(query.after(next))),
     )
 }
